@@ -1,0 +1,173 @@
+"""`lab`: the commands of the Python core. This file only parses; each command is one call into the module of its name.
+
+Data goes to stdout, errors to stderr as `lab: problem` and exit status 2.
+"""
+
+import os
+import sys
+from decimal import Decimal, InvalidOperation
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import click
+
+FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+
+
+class Number(click.ParamType[Decimal]):
+    """A Decimal: a binary float would put a gain of exactly 0.001 on the wrong side of the threshold."""
+
+    name = "number"
+
+    def __init__(self, *, finite: bool = True) -> None:
+        """NaN and the infinities are numbers too where `finite` is off."""
+        self.finite = finite
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Decimal:
+        """The text as Decimal."""
+        try:
+            number = Decimal(value)
+        except InvalidOperation:
+            self.fail(f"'{value}' is not a number", param, ctx)
+        if self.finite and not number.is_finite():
+            self.fail(f"'{value}' is not a finite number", param, ctx)
+        return number
+
+
+class Commands(click.Group):
+    """Turns the faults that the modules raise into one line and exit status 2."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except (ValueError, OSError) as error:
+            print(f"lab: {error}", file=sys.stderr)
+            ctx.exit(2)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+def main() -> None:
+    """The Python core of the experiment loop."""
+
+
+@main.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.pass_context
+def validate(ctx: click.Context, file: Path) -> None:
+    """Check a ledger: exit 0, or 1 with `FILE:LINE: column: problem` for each bad row (2: unreadable)."""
+    from lab import ledger
+
+    problems = ledger.problems(file)
+    print(*problems, sep="\n", end="\n" if problems else "")
+    ctx.exit(1 if problems else 0)
+
+
+@main.command("memory-gb", context_settings={"ignore_unknown_options": True})
+@click.argument("peak_vram_mb")
+def memory_gb(peak_vram_mb: str) -> None:
+    """Print MiB as the ledger's memory_gb: one decimal, half up."""
+    from lab import ledger
+
+    print(ledger.to_gb(peak_vram_mb))
+
+
+@main.command()
+@click.option("--incumbent", type=Number(), required=True, help="val_bpb of the incumbent")
+@click.option("--candidate", type=Number(finite=False), help="val_bpb of the candidate; not given: a crash")
+@click.option("--added", type=click.IntRange(min=0), default=0, help="code lines added")
+@click.option("--removed", type=click.IntRange(min=0), default=0, help="code lines removed")
+@click.option("--best", type=Number(), help="the run's best val_bpb")
+@click.option("--incumbent-memory", type=Number(), help="GB")
+@click.option("--memory", type=Number(), help="GB")
+@click.option("--sd", type=Number(), help="measured standard deviation of val_bpb")
+@click.option("--df", type=click.IntRange(min=1), help="its degrees of freedom")
+@click.option("--runs", type=click.IntRange(min=1), default=1, help="runs behind the candidate's value")
+@click.option("--incumbent-runs", type=click.IntRange(min=1), default=1, help="runs behind the incumbent's value")
+def decide(sd: Decimal | None, df: int | None, runs: int, incumbent_runs: int, **case: Any) -> None:
+    """Print the verdict, and on a second line the rule and the reason."""
+    from lab.decide import Case, Noise, is_valid
+    from lab.decide import decide as verdict_on
+
+    if (sd is None) != (df is None) or (sd is not None and sd < 0):
+        raise ValueError("--sd (0 or more) and --df go together")
+    if not is_valid(case["incumbent"]):
+        raise ValueError(f"--incumbent '{case['incumbent']}' is not between 0 and 20")
+    noise = None if sd is None or df is None else Noise(sd, df, runs, incumbent_runs)
+    decision = verdict_on(Case(noise=noise, **case))
+    print(decision.verdict)
+    print(f"{decision.rule}: {decision.reason}")
+
+
+@main.command()
+@click.argument("run", type=FOLDER, required=False)
+def settings(run: Path | None) -> None:
+    """Print the checked settings as NAME=value lines: the environment's, for a RUN with what it has fixed."""
+    from lab import manifest
+    from lab import settings as module
+
+    chosen = manifest.settings_of(run, os.environ) if run else module.read(os.environ)
+    print(*(f"{name}={value}" for name, value in chosen.items()), sep="\n")
+
+
+@main.command()
+@click.argument("run", type=FOLDER)
+@click.option("--tag", required=True)
+@click.option("--start", required=True, help="the commit that the run begins from")
+def begin(run: Path, tag: str, start: str) -> None:
+    """Write the ledger's header and the manifest of a new RUN; stdin is what prepare.py --check printed."""
+    from lab import manifest
+
+    manifest.begin(run, tag, start, sys.stdin.read(), os.environ)
+
+
+@main.command()
+@click.argument("run", type=FOLDER)
+def check(run: Path) -> None:
+    """Refuse a damaged ledger or another measurement; print the incumbent. Stdin: what prepare.py --check printed."""
+    from lab import experiments, files, ledger, manifest
+
+    for name in ("results.tsv", experiments.FILE):
+        torn = files.set_torn_line_aside(run / name)
+        if torn is not None:
+            print(f"lab: a torn last line was set aside from '{run / name}': {torn!r}", file=sys.stderr)
+    problems = ledger.problems(run / "results.tsv")
+    if problems:
+        raise ValueError("\n".join(["the ledger is damaged:", *problems, "hint: mend these lines by hand"]))
+    manifest.check(run, sys.stdin.read())
+    incumbent = experiments.incumbent(experiments.read(run))
+    print(incumbent["commit"] if incumbent else "")
+
+
+@main.command()
+@click.argument("run", type=FOLDER)
+def brief(run: Path) -> None:
+    """Print what the proposer is told."""
+    from lab.brief import brief as text_for
+
+    click.echo(text_for(run), nl=False)
+
+
+def add_step(name: str, what: str) -> None:
+    """A command that runs the function of the module, both called `name`, on the experiment in flight of a RUN."""
+
+    @main.command(name, help=what)
+    @click.argument("run", type=FOLDER)
+    def command(run: Path) -> None:
+        getattr(import_module(f"lab.{name}"), name)(run)
+
+
+add_step("describe", "Step 20: what the proposer did.")
+add_step("measure", "Step 40: the metric of the run, or its kind of failure.")
+add_step("judge", "Step 50: the verdict.")
+add_step("record", "Step 60: the row.")
+
+
+@main.command()
+@click.argument("run", type=FOLDER)
+def status(run: Path) -> None:
+    """Print where the RUN stands."""
+    from lab.status import status as text_of
+
+    click.echo(text_of(run))

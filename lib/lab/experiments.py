@@ -1,0 +1,44 @@
+"""`experiments.jsonl`: one JSON object for each row of the ledger (schemas/experiment.schema.json), in that order."""
+
+import json
+from collections.abc import Iterable
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from lab import files, schemas
+
+Experiment = dict[str, Any]
+FILE = "experiments.jsonl"
+
+
+def read(run: Path) -> list[Experiment]:
+    """All experiments of the run; numbers with a fraction are Decimal. A torn last line is left out."""
+    path = run / FILE
+    if not path.exists():
+        return []
+    lines = path.read_text(encoding="utf-8").split("\n")
+    return [json.loads(line, parse_float=Decimal) for line in lines[:-1] if line]
+
+
+def append(run: Path, experiment: Experiment) -> None:
+    """Add an experiment, unless one with its commit is there. Raises ValueError when it does not fit the schema."""
+    if any(other["commit"] == experiment["commit"] for other in read(run)):
+        return
+    text = json.dumps(experiment, default=float, ensure_ascii=False)
+    problems = schemas.problems("experiment", json.loads(text))
+    if problems:
+        raise ValueError("; ".join(f"{where}: {problem}" for where, problem in problems))
+    files.append_line(run / FILE, text)
+
+
+def incumbent(experiments: Iterable[Experiment]) -> Experiment | None:
+    """The last keep, or None before the baseline."""
+    keeps = [experiment for experiment in experiments if experiment["status"] == "keep"]
+    return keeps[-1] if keeps else None
+
+
+def best(experiments: Iterable[Experiment]) -> Experiment | None:
+    """The keep with the lowest val_bpb. A crash has none, and so never wins."""
+    keeps = [experiment for experiment in experiments if experiment["status"] == "keep"]
+    return min(keeps, key=lambda experiment: experiment["val_bpb"], default=None)

@@ -1,0 +1,70 @@
+"""Files that are whole at every moment: atomic replacement and durable appending.
+
+Errors: `OSError` from the file system passes through, with the file as it was before.
+"""
+
+import os
+from pathlib import Path
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Replace `path` by `text`: after a power cut it is either the old file or the new one."""
+    new = path.with_name(path.name + ".new")
+    with new.open("w", encoding="utf-8", newline="\n") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    new.replace(path)
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in `folder` durable: a rename is in the folder, not in the file."""
+    fd = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def append_line(path: Path, line: str) -> None:
+    """Append `line` (without its newline) to `path`, whole and durable or not at all.
+
+    A torn last line, left by a crash, is set aside first: a row glued to it would be lost with it.
+    """
+    from filelock import FileLock  # 50 ms, which only the step that appends should pay
+
+    with FileLock(path.with_name(f".{path.name}.lock")):
+        set_torn_line_aside(path)
+        with path.open("ab") as file:
+            size = file.tell()
+            try:
+                file.write(line.encode() + b"\n")
+                file.flush()
+                os.fsync(file.fileno())
+            except OSError:  # the disk is full, most likely: half a row is worse than none
+                os.ftruncate(file.fileno(), size)
+                raise
+        sync_folder(path.parent)
+
+
+def set_torn_line_aside(path: Path) -> str | None:
+    """Move what follows the last newline of `path`, if anything, to `<path>.torn`; return it.
+
+    It is written there first and cut off here second, so that nothing is lost in between.
+    """
+    if not path.exists():
+        return None
+    data = path.read_bytes()
+    whole = data.rfind(b"\n") + 1
+    torn = data[whole:]
+    if not torn:
+        return None
+    with path.with_name(path.name + ".torn").open("ab") as aside:
+        aside.write(torn + b"\n")
+        aside.flush()
+        os.fsync(aside.fileno())
+    with path.open("r+b") as file:
+        file.truncate(whole)
+        os.fsync(file.fileno())
+    return torn.decode(errors="replace")

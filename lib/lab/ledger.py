@@ -1,0 +1,97 @@
+"""The ledger: `results.tsv` as text <-> rows. Format: section "The ledger" of the protocol, schemas/row.schema.json.
+
+val_bpb is in bits per byte with 6 decimals, memory_gb in GiB with 1 decimal; both stay the text that stands there.
+"""
+
+from collections.abc import Iterator
+from dataclasses import astuple, dataclass
+from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
+from pathlib import Path
+
+from lab import schemas
+
+COLUMNS: tuple[str, ...] = tuple(schemas.load("row")["properties"])
+HEADER = "\t".join(COLUMNS)
+NO_VALUE, NO_MEMORY = "0.000000", "0.0"  # of a crash
+
+
+@dataclass(frozen=True)
+class Row:
+    """One experiment, in the order of the columns."""
+
+    commit: str
+    val_bpb: str
+    memory_gb: str
+    status: str
+    description: str
+
+    def line(self) -> str:
+        """The row as it stands in the file, without its newline."""
+        return "\t".join(astuple(self))
+
+
+def read(path: Path) -> list[Row]:
+    """The rows of a ledger that is known to be valid."""
+    lines = path.read_text(encoding="utf-8").split("\n")[1:]
+    return [Row(*line.split("\t")) for line in lines if line]
+
+
+def problems(path: Path) -> list[str]:
+    """What is wrong with a ledger: one `FILE:LINE: column: problem` for each fault, in the order of the lines.
+
+    Raises OSError when the file cannot be read.
+    """
+    data = path.read_bytes()
+    if not data:
+        return [f"{path}:1: header: the file is empty"]
+    lines = data.split(b"\n")
+    torn = lines.pop()
+    found = [f"{path}:{number}: {problem}" for number, problem in _line_problems(lines)]
+    if torn:
+        found.append(f"{path}:{len(lines) + 1}: row: the last line is torn: it does not end in a newline")
+    return found
+
+
+def _line_problems(lines: list[bytes]) -> Iterator[tuple[int, str]]:
+    first_seen: dict[str, int] = {}
+    for number, raw in enumerate(lines, start=1):
+        try:
+            line = raw.decode()
+        except UnicodeDecodeError:
+            yield number, "row: not UTF-8"
+            continue
+        if line.endswith("\r"):
+            yield number, "row: ends in CR LF, not in LF"
+        elif number == 1:
+            if line != HEADER:
+                yield number, f"header: {line!r} is not {HEADER!r}"
+        else:
+            for problem in _row_problems(line):
+                yield number, problem
+            commit = line.split("\t")[0]
+            if commit in first_seen:
+                yield number, f"commit: {commit!r} stands in line {first_seen[commit]} already"
+            first_seen.setdefault(commit, number)
+
+
+def _row_problems(line: str) -> Iterator[str]:
+    values = line.split("\t")
+    if len(values) != len(COLUMNS):
+        yield f"row: {len(values)} columns, not {len(COLUMNS)}"
+        return
+    for column, problem in schemas.problems("row", dict(zip(COLUMNS, values, strict=True))):
+        yield f"{column}: {problem}"
+
+
+def to_gb(peak_vram_mb: str) -> str:
+    """MiB, as training prints them, to the ledger's GiB: one decimal, half up (45107.2 is 44.05, is 44.1).
+
+    Raises ValueError for what is not a finite number of at least 0.
+    """
+    try:
+        value = Decimal(peak_vram_mb)
+    except InvalidOperation:
+        raise ValueError(f"'{peak_vram_mb}' is not a number") from None
+    if not value.is_finite() or not 0 <= value < Decimal(2) ** 60:
+        raise ValueError(f"'{peak_vram_mb}' is not an amount of memory")
+    return str((value / 1024).quantize(Decimal("0.1"), ROUND_HALF_UP))

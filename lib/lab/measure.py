@@ -1,0 +1,129 @@
+"""The training run -> `measure.json`: the metric, or the kind of failure.
+
+What counts is printed at the start of a line, which ends at \\n or \\r; the last match counts. The log may be one line
+of 100 MB, or hold any bytes.
+"""
+
+import math
+import mmap
+import re
+from datetime import datetime
+from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
+from pathlib import Path
+from typing import Any
+
+from lab import decide, ledger
+from lab.flight import Flight
+
+METRIC = re.compile(rb"(?:\A|[\r\n])(val_bpb|peak_vram_mb|training_seconds|num_steps):[ \t]*([^\s]{0,64})")
+TAIL = 65536  # bytes of the log's end in which the cause of a failure is looked for
+
+# The first that fits says what a run died of that ended with an error. Of several kinds of text, the plainest wins.
+CAUSES: tuple[tuple[str, re.Pattern[bytes]], ...] = (
+    ("oom", re.compile(rb"out ?of ?memory|cannot allocate memory|MemoryError|bad_alloc", re.IGNORECASE)),
+    ("nan", re.compile(rb"(?:loss|val_bpb)\b.{0,40}\b(?:nan|inf|not finite)\b", re.IGNORECASE)),
+)
+TIMED_OUT = 124
+SIGNALLED = 128  # and n: died of signal n
+
+
+def measure(run: Path) -> None:
+    """Write `measure.json` for the last attempt of the flight."""
+    flight = Flight(run / "flight")
+    folder = flight.folder / f"run.{flight.attempt}"
+    if flight.text("rejected") is not None or not folder.is_dir():
+        result: dict[str, Any] = dict.fromkeys(("val_bpb", "memory_gb", "wall_seconds"))
+        result |= {"failure": "rejected", "runs": []}
+    else:
+        status = int((folder / "rc").read_text())
+        printed = read_metrics(folder / "run.log")
+        failure = failure_of(status, printed.get("val_bpb"), folder / "run.log")
+        result = _result(failure, printed, folder)
+    flight.write_json("measure.json", result)
+
+
+def _result(failure: str | None, printed: dict[str, str], folder: Path) -> dict[str, Any]:
+    val_bpb = None if failure else _bpb(printed["val_bpb"])
+    steps = _number(printed.get("num_steps"))
+    run = {
+        "seed": _seed(folder),
+        "val_bpb": val_bpb,
+        "num_steps": None if steps is None else int(steps),
+        "training_seconds": _number(printed.get("training_seconds")),
+        "degraded": None,
+    }
+    return {
+        "val_bpb": None if val_bpb is None else str(val_bpb),
+        "memory_gb": None if failure else _memory_gb(printed.get("peak_vram_mb")),
+        "failure": failure,
+        "wall_seconds": _wall_seconds(folder),
+        "runs": [run],
+    }
+
+
+def read_metrics(log: Path) -> dict[str, str]:
+    """What the log says of the metric, by name, as text: the last of each."""
+    if log.stat().st_size == 0:
+        return {}
+    with log.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        return {match[1].decode(): match[2].decode(errors="replace") for match in METRIC.finditer(data)}
+
+
+def failure_of(status: int, val_bpb: str | None, log: Path) -> str | None:
+    """What the run died of, or None when it gave a metric. `status` is the exit status of the whole command."""
+    value = _decimal(val_bpb)
+    if status == TIMED_OUT:
+        return "timeout"
+    if status != 0:
+        return "error" if decide.is_valid(value) else _cause(status, log)
+    if value is None:
+        return "no-metric"
+    if not value.is_finite():
+        return "nan"
+    return None if decide.is_valid(value) and _bpb(str(value)) > 0 else "no-metric"
+
+
+def _cause(status: int, log: Path) -> str:
+    with log.open("rb") as file:
+        file.seek(max(0, log.stat().st_size - TAIL))
+        tail = file.read()
+    for failure, pattern in CAUSES:
+        if pattern.search(tail):
+            return failure
+    return "killed" if status > SIGNALLED else "error"
+
+
+def _bpb(text: str) -> Decimal:
+    """As the ledger has it: 6 decimals."""
+    return Decimal(text).quantize(Decimal("0.000001"), ROUND_HALF_EVEN)
+
+
+def _decimal(text: str | None) -> Decimal | None:
+    try:
+        return None if text is None else Decimal(text)
+    except InvalidOperation:
+        return None
+
+
+def _number(text: str | None) -> float | None:
+    """A number that is only noted, or None when it is none."""
+    value = _decimal(text)
+    return float(value) if value is not None and math.isfinite(float(value)) else None
+
+
+def _memory_gb(text: str | None) -> str | None:
+    """None: not known, and no memory rule."""
+    try:
+        return None if text is None else ledger.to_gb(text)
+    except ValueError:
+        return None
+
+
+def _wall_seconds(folder: Path) -> float:
+    times = [datetime.fromisoformat((folder / name).read_text().strip().rstrip("Z")) for name in ("started", "ended")]
+    return round((times[1] - times[0]).total_seconds(), 3)
+
+
+def _seed(folder: Path) -> int | None:
+    match = re.search(r"^SEED=(\d+)$", (folder / "env").read_text(), re.MULTILINE)
+    return int(match[1]) if match else None

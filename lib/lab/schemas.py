@@ -1,0 +1,28 @@
+"""The JSON Schemas of schemas/: the only list of columns, words and settings."""
+
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+FOLDER = Path(__file__).parents[2] / "schemas"
+
+
+@cache
+def load(name: str) -> dict[str, Any]:
+    """The schema `schemas/<name>.schema.json`."""
+    schema: dict[str, Any] = json.loads((FOLDER / f"{name}.schema.json").read_text())
+    return schema
+
+
+def problems(name: str, value: Any) -> list[tuple[str, str]]:
+    """What is wrong with `value` by schema `name`: pairs of the property and of a sentence about it."""
+    from jsonschema import Draft202012Validator  # 70 ms, which only the steps that need it should pay
+
+    found = []
+    for error in Draft202012Validator(load(name)).iter_errors(value):
+        where = ".".join(str(part) for part in error.absolute_path) or "row"
+        wanted = error.schema.get("description") if isinstance(error.schema, dict) else None
+        known = wanted and error.absolute_path
+        found.append((where, f"{error.instance!r} is not {wanted}" if known else error.message))
+    return found
