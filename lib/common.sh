@@ -1,0 +1,61 @@
+# Strict mode, paths, words and help that every verb and step shares. Sourced, never run.
+# shellcheck shell=bash
+
+# Said in a way that bash 3.2, which macOS ships, still understands.
+if [[ ${OSTYPE:-} != linux* ]] || ((BASH_VERSINFO[0] * 100 + BASH_VERSINFO[1] < 404)); then
+  printf '%s\n' "${0##*/}: this platform is not supported: '${OSTYPE:-unknown}', bash '$BASH_VERSION'" \
+    'hint: use Linux or WSL, with bash 4.4 or later' >&2
+  exit 2
+fi
+
+set -euo pipefail
+shopt -s inherit_errexit
+
+ROOT=$(cd "${BASH_SOURCE[0]%/*}/.." && pwd -P)
+VENV=${UV_PROJECT_ENVIRONMENT:-$ROOT/.venv}
+LAB=$VENV/bin/lab # the Python core
+readonly ROOT VENV LAB
+export LAB
+
+# Somebody else's repository, named in the environment (a git hook, `git rebase --exec`), must never be the one we commit to.
+unset GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE GIT_OBJECT_DIRECTORY GIT_COMMON_DIR GIT_NAMESPACE GIT_PREFIX VIRTUAL_ENV
+export GIT_OPTIONAL_LOCKS=0         # looking never takes the index lock away from a person's own git
+export UV_PROJECT_ENVIRONMENT=$VENV # in a fresh worktree `uv run --no-sync` would silently make an empty one
+export UV_SYSTEM_CERTS=1            # uv ignores the system's certificates otherwise
+export UV_PYTHON_DOWNLOADS=never
+
+# say WORD...: one line for the person, on stderr. A terminal that has gone away (a closed ssh) is no error.
+say() { printf '%s\n' "$*" >&2 || :; }
+
+# tell WORD...: say it, and keep it in the run's own log of the night.
+tell() {
+  say "$*"
+  printf '%(%Y-%m-%dT%H:%M:%S%z)T %s\n' -1 "$*" >>"$RUN/loop.log"
+}
+
+# die PROBLEM [HINT]: the end, for a fault of usage, of the machine or of the toolkit.
+die() {
+  say "${0##*/}: $1"
+  [[ -z ${2:-} ]] || say "hint: $2"
+  exit 2
+}
+
+# help_if_asked "$@": the header comment of the calling file is its help. Verbs that take no argument refuse any.
+help_if_asked() {
+  case ${1:-} in
+    -h | --help)
+      sed -n '2,/^[^#]/{s/^# \{0,1\}//p}' "$0"
+      exit 0
+      ;;
+    ?*) die "unknown argument '$1'" "${0##*/} --help" ;;
+    *) ;;
+  esac
+}
+
+# put FILE WORD...: write one line so that the file is either as it was or whole.
+put() {
+  local file=$1
+  shift
+  printf '%s\n' "$*" >"$file.new"
+  mv -f "$file.new" "$file"
+}

@@ -1,0 +1,82 @@
+# Start, find and end processes so that nothing of ours is ever left behind. Sourced: from then on TERM and INT do
+# not end the script at once but are passed on to its child, and noted in STOPPED.
+# shellcheck shell=bash
+
+readonly GRACE_S=3 # seconds from TERM to KILL: a stop is over within 5
+
+STOPPED=
+CHILD=
+
+pass_on() {
+  STOPPED=$1
+  [[ -z $CHILD ]] || kill -TERM "$CHILD" 2>/dev/null || :
+}
+trap 'pass_on INT' INT
+trap 'pass_on TERM' TERM
+
+# After `kill -9` of this shell nobody else would tell its child (util-linux before 2.33 does not know the option).
+HEIR=(setpriv --pdeathsig TERM --)
+[[ -n ${LAB_HEIR:=$("${HEIR[@]}" printf yes 2>/dev/null || printf no)} ]]
+[[ $LAB_HEIR == yes ]] || HEIR=()
+export LAB_HEIR # asked once a loop, not once a script
+
+# run_child COMMAND...: run it to its end and give back its status; TERM and INT reach it at once, as TERM.
+# In the background, because bash runs no trap while it waits for a command in the foreground.
+run_child() {
+  local status=0
+  "${HEIR[@]}" "$@" 9>&- & # 9 is the tree's lock: it dies with the loop, not with the last of its children
+  CHILD=$!
+  [[ -z $STOPPED ]] || kill -TERM "$CHILD" 2>/dev/null || : # it came before there was a child
+  wait "$CHILD" || status=$?
+  while kill -0 "$CHILD" 2>/dev/null; do # a trap ended the wait, not the child
+    status=0
+    wait "$CHILD" || status=$?
+  done
+  CHILD=
+  return "$status"
+}
+
+# exit_if_stopped: with the status that the signal has by custom.
+exit_if_stopped() {
+  case $STOPPED in
+    INT) exit 130 ;;
+    TERM) exit 143 ;;
+    *) ;;
+  esac
+}
+
+# tagged NAME=VALUE: the pids that were started with this in their environment, whatever session or group they made
+# for themselves since: a variable is inherited by all descendants, a process group is not.
+tagged() {
+  local files
+  files=$(grep -slzxF -e "$1" /proc/[0-9]*/environ) || :
+  grep -o '[0-9]\+' <<<"$files" || :
+}
+
+# end_tagged NAME=VALUE [GROUP]: TERM, then KILL, then verify that none is left. Fails when one is. The process group,
+# where one is given, catches those that have emptied their environment.
+end_tagged() {
+  local pids tries group=${2:+-$2}
+  for ((tries = 0; tries < (GRACE_S + 5) * 10; tries++)); do
+    mapfile -t pids < <(tagged "$1")
+    if ((${#pids[@]} == 0)); then
+      kill -KILL -- ${group:+"$group"} 2>/dev/null || :
+      return 0
+    fi
+    if ((tries == 0)); then
+      kill -TERM -- ${group:+"$group"} "${pids[@]}" 2>/dev/null || :
+    elif ((tries >= GRACE_S * 10)); then
+      kill -KILL -- ${group:+"$group"} "${pids[@]}" 2>/dev/null || :
+    fi
+    sleep 0.1
+  done
+  return 1
+}
+
+# start_ticks PID: when the kernel started it, in clock ticks since boot; with the pid, a name that is never used again.
+start_ticks() {
+  local stat
+  stat=$(<"/proc/$1/stat") || return 1
+  read -r -a stat <<<"${stat##*) }" # the program's name, in brackets, may hold anything
+  printf '%s\n' "${stat[19]}"
+} 2>/dev/null

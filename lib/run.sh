@@ -1,0 +1,168 @@
+# The run whose branch is checked out: its paths, its lock, its incumbent, and what a person may have left in the tree.
+# Sourced.
+# shellcheck shell=bash
+
+# What defines the measurement, and is never an experiment's to change.
+readonly MEASUREMENT=(prepare.py pyproject.toml bin lib schemas)
+
+# open_run: exports TAG, BRANCH, RUN and FLIGHT, the words that the steps work with; mends the links in the root.
+open_run() {
+  local branch
+  branch=$(git -C "$ROOT" symbolic-ref --quiet --short HEAD 2>/dev/null) || branch=
+  [[ $branch == autoresearch/* ]] || die "no run is checked out: HEAD is at '${branch:-no branch}'" 'start one: make setup TAG=mar14'
+  if [[ -n ${TAG+set} && $TAG != "${branch#autoresearch/}" ]]; then
+    die "TAG '$TAG' is not the run that is checked out, '${branch#autoresearch/}'" "git checkout 'autoresearch/$TAG'"
+  fi
+  export TAG=${branch#autoresearch/} BRANCH=$branch
+  export RUN=$ROOT/runs/$TAG
+  export FLIGHT=$RUN/flight # the experiment in flight: one small file a fact, written by one step and read by later ones
+  [[ -e $RUN/manifest.json ]] || die "run '$TAG' has no manifest: its set-up was not finished" "finish it: make setup TAG=$TAG"
+  cd "$ROOT" || exit 2
+  link_results
+}
+
+# link_results: results.tsv and run.log in the root are those of the run; a ledger that is nobody's is moved aside.
+link_results() {
+  local aside
+  if [[ -e results.tsv && ! -L results.tsv ]]; then
+    aside=runs/found/results-$(date +%Y%m%d-%H%M%S).tsv
+    mkdir -p runs/found
+    mv results.tsv "$aside"
+    say "found a results.tsv that belongs to no run: moved to '$aside'"
+  fi
+  [[ $(readlink results.tsv) == "runs/$TAG/results.tsv" ]] || ln -sfn "runs/$TAG/results.tsv" results.tsv
+  [[ $(readlink run.log) == "runs/$TAG/run.log" ]] || ln -sfn "runs/$TAG/run.log" run.log
+}
+
+# take_tree: the lock of this tree (75 when somebody has it), and then the end of what a dead loop has left running.
+take_tree() {
+  local holder
+  mkdir -p runs
+  exec 9<>runs/.lock
+  if ! flock --timeout 0.5 9; then # make stop and make status try it too, for an instant
+    read -r holder <runs/.lock || holder='pid unknown'
+    say "${0##*/}: another loop holds this tree: '$holder'"
+    say 'hint: end it with make stop, or watch it with make status'
+    exit 75
+  fi
+  printf 'pid %s since %(%Y-%m-%d %H:%M:%S)T\n' $$ -1 >runs/.lock
+  end_tagged "LAB_TREE=$ROOT" || die 'processes of an earlier loop do not end' 'see them with ps, and end them yourself'
+  export LAB_TREE=$ROOT
+}
+
+# dirty_files: tracked files that differ from HEAD, in the index or in the tree. A train.py that an interrupted
+# experiment has put there is ours, not a person's.
+dirty_files() {
+  { git -c core.quotePath=false diff --name-only HEAD -- && git -c core.quotePath=false diff --name-only --cached HEAD --; } | sort -u | while IFS= read -r file; do
+    if [[ $file == train.py ]] && cmp -s train.py "$FLIGHT/train.py"; then
+      continue
+    fi
+    printf '%s\n' "$file"
+  done
+}
+
+# refuse_dirty: a person's unsaved work is safe with us because we do not start on top of it.
+refuse_dirty() {
+  local files
+  files=$(dirty_files)
+  [[ -z $files ]] || die "the tree has changes that are not committed: '${files//$'\n'/\', \'}'" 'commit or stash them first'
+}
+
+# on_branch: whether the run's branch is still the one that is checked out; a person may change it in the night.
+on_branch() {
+  [[ $(git symbolic-ref --quiet HEAD) == "refs/heads/$BRANCH" ]] || die "branch '$BRANCH' is not checked out any more" "git checkout '$BRANCH'"
+}
+
+# has_baseline: whether the ledger has a row yet.
+has_baseline() { [[ $(wc -l <"$RUN/results.tsv") -gt 1 ]]; }
+
+# name_committer: a machine where git knows no name still makes commits.
+name_committer() {
+  if ! git var GIT_COMMITTER_IDENT >/dev/null 2>&1; then
+    export GIT_AUTHOR_NAME=autoresearch GIT_AUTHOR_EMAIL=autoresearch@localhost
+    export GIT_COMMITTER_NAME=autoresearch GIT_COMMITTER_EMAIL=autoresearch@localhost
+  fi
+}
+
+# executable_in FOLDER NAME: the path of a proposer or an engine: a file in that folder of lib/, or any path (has a `/`).
+executable_in() {
+  local path=$2
+  [[ $path == */* ]] || path=$ROOT/lib/$1/$2
+  [[ -f $path && -x $path ]] || die "'$2' is not an executable file in lib/$1, nor a path to one" "there are: $(cd "$ROOT/lib/$1" && printf '%s ' *)"
+  realpath -- "$path"
+}
+
+# take_settings [RUN]: exports the checked settings, those that the run has fixed among them; schemas/settings.schema.json lists them.
+take_settings() {
+  local line lines
+  lines=$("$LAB" settings "$@") || exit 2
+  while IFS= read -r line; do
+    export "${line?}"
+  done <<<"$lines"
+}
+
+# ask_prepare: prints what prepare.py says of the data that is there (a JSON object), or nothing (a stranger's prepare.py).
+ask_prepare() {
+  local status=0
+  (cd "$ROOT" && uv run --no-sync prepare.py --check </dev/null 2>/dev/null) || status=$?
+  ((status != 3)) || die "the data of profile '$PROFILE' is not there" "run 'uv run prepare.py' (or: make data)"
+}
+
+# ready: all that must hold before an experiment may start.
+ready() {
+  local incumbent facts
+  need_env
+  AGENT_PATH=$(executable_in agents "${AGENT:-catalog}")
+  ENGINE_PATH=$(executable_in engines "${ENGINE:-local}")
+  export AGENT_PATH ENGINE_PATH
+  open_run
+  take_tree
+  refuse_dirty
+  take_settings "$RUN"
+  facts=$(ask_prepare)
+  incumbent=$("$LAB" check "$RUN" <<<"$facts") || exit 2
+  [[ -e $FLIGHT/done || -z $incumbent ]] || git diff --quiet "$incumbent" HEAD -- train.py "${MEASUREMENT[@]}" ||
+    die "HEAD is not the incumbent of run '$TAG', '${incumbent:0:7}': nothing has measured it" \
+      'begin a run of its own from here: make setup TAG=... FROM=HEAD'
+  name_committer
+}
+
+# put_back COMMIT PATH...: files that are not COMMIT's are first kept under refs/experiments/<tag>/aside/, then
+# restored, and their names printed, one a line.
+put_back() {
+  local commit=$1 tree aside names
+  shift
+  mapfile -d '' -t names < <(git diff --name-only --diff-filter=MDT -z "$commit" -- "$@")
+  ((${#names[@]})) || return 0
+  tree=$(
+    export GIT_INDEX_FILE=$FLIGHT/aside.index
+    git read-tree "$commit"
+    git add --all -- "${names[@]}"
+    git write-tree
+  )
+  aside=$(git commit-tree "$tree" -p "$commit" -m "aside: ${names[*]}, changed while a loop was running")
+  git update-ref "refs/experiments/$TAG/aside/$aside" "$aside"
+  git checkout --quiet "$commit" -- "${names[@]}"
+  tell "put back what is not an experiment's to change: '${names[*]}'; the changed version is commit ${aside:0:7}"
+  printf '%s\n' "${names[@]}"
+}
+
+# drop_flight: the experiment in flight is over. By rename first, so that no half of it is ever taken for one.
+drop_flight() {
+  rm -rf "$FLIGHT.old"
+  mv "$FLIGHT" "$FLIGHT.old"
+  rm -rf "$FLIGHT.old"
+}
+
+# keep_log: the last log stays readable as run.log; each one stays, compressed, under its commit and attempt.
+keep_log() {
+  local log name
+  mkdir -p "$RUN/logs"
+  for log in "$FLIGHT"/run.*/run.log; do
+    [[ -e $log ]] || continue
+    name=$(<"$FLIGHT/commit")
+    name=${name:0:7}-${log#"$FLIGHT/run."}
+    gzip --stdout "$log" >"$RUN/logs/${name%/run.log}.log.gz"
+    mv -f "$log" "$RUN/run.log"
+  done
+}

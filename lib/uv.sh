@@ -1,0 +1,42 @@
+# Bring uv and the project's one environment. Sourced by the verbs that may be the first that a person ever types.
+# shellcheck shell=bash
+
+readonly UV_VERSION=0.13.9
+
+# bring_uv: puts a uv on PATH: the person's own, else one of ours in .uv.
+bring_uv() {
+  if command -v uv >/dev/null; then
+    return
+  fi
+  export PATH=$ROOT/.uv/bin:$PATH
+  if [[ -x $ROOT/.uv/bin/uv ]]; then
+    return
+  fi
+  say "bringing uv $UV_VERSION into .uv"
+  command -v python3 >/dev/null || die "'python3' is not on PATH" 'install Python 3.10 or later, with pip'
+  rm -rf "$ROOT/.uv.new"
+  # Into a plain folder: Debian's python3 has pip without venv as often as venv without pip, so either will do.
+  export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
+  python3 -m pip install --quiet --target "$ROOT/.uv.new" "uv==$UV_VERSION" >&2 ||
+    { python3 -m venv --clear "$ROOT/.uv.new" >&2 && "$ROOT/.uv.new/bin/pip" install --quiet "uv==$UV_VERSION" >&2; } ||
+    die 'uv could not be installed' 'install it yourself and put it on PATH, or give python3 a working pip'
+  mv "$ROOT/.uv.new" "$ROOT/.uv" # whole or not there: a broken download leaves nothing that looks like uv
+}
+
+# bring_env: the environment of pyproject.toml, synced once for each version of that file. Never during a run.
+bring_env() {
+  bring_uv
+  if cmp -s "$ROOT/pyproject.toml" "$VENV/synced-pyproject.toml"; then
+    return
+  fi
+  say "bringing the environment: uv sync (PyTorch is large: the first time takes a while)"
+  (cd "$ROOT" && uv sync --quiet >&2) || die "'uv sync' failed" 'the lines above say why; it needs the network and Python 3.10 or later'
+  cp "$ROOT/pyproject.toml" "$VENV/synced-pyproject.toml"
+}
+
+# need_env: what a verb of the night asks for. It installs nothing: that is for a person's set-up.
+need_env() {
+  [[ -x $LAB ]] || die "the environment '$VENV' is not there" 'bring it: make setup'
+  command -v uv >/dev/null || export PATH=$ROOT/.uv/bin:$PATH
+  command -v uv >/dev/null || die "'uv' is not on PATH" 'bring it: make setup'
+}
