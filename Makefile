@@ -1,0 +1,33 @@
+# The front door for people; agents and cron call bin/ themselves.
+.DEFAULT_GOAL := help
+.PHONY: help demo data setup loop once status stop validate test check bench
+
+# A variable of the command line reaches a script through the environment, as it was typed: a plain export would have
+# make expand a $(shell ...) in it.
+$(foreach name,$(.VARIABLES),$(if $(findstring command line,$(origin $(name))),\
+  $(eval override export $(name) := $$(value $(name)))))
+
+help: ## what there is
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
+demo: ## from a fresh clone to kept improvements in a few minutes
+	@bin/demo
+data: ## prepare the data, once [PROFILE=small]
+	@bin/data
+setup: ## begin a run: branch, ledger, manifest [TAG=mar14 FROM=<commit> TIME_BUDGET=60]
+	@bin/setup
+loop: ## run experiments for ever [AGENT=catalog MAX_EXPERIMENTS=0]
+	@bin/loop
+once: ## run one experiment
+	@bin/experiment
+status: ## where the run stands
+	@bin/status
+stop: ## end the loop after the experiment in flight
+	@bin/stop
+validate: ## check the ledger, row by row
+	@bin/validate
+test: ## run the tests
+	@bin/test
+check: ## shellcheck, shfmt, ruff, mypy
+	@bin/check
+bench: ## measure the toolkit's own time, and the training's speed
+	@bin/bench
