@@ -11,10 +11,11 @@ fi
 set -euo pipefail
 shopt -s inherit_errexit
 
+CALLED_FROM=$PWD
 ROOT=$(cd "${BASH_SOURCE[0]%/*}/.." && pwd -P)
 VENV=${UV_PROJECT_ENVIRONMENT:-$ROOT/.venv}
 LAB=$VENV/bin/lab # the Python core
-readonly ROOT VENV LAB
+readonly CALLED_FROM ROOT VENV LAB
 export LAB
 
 # Somebody else's repository, named in the environment (a git hook, `git rebase --exec`), must never be the one we commit to.
@@ -33,9 +34,10 @@ tell() {
   printf '%(%Y-%m-%dT%H:%M:%S%z)T %s\n' -1 "$*" >>"$RUN/loop.log"
 }
 
-# die PROBLEM [HINT]: the end, for a fault of usage, of the machine or of the toolkit.
+# die PROBLEM [HINT]: the end, for a fault of usage, of the machine or of the toolkit. The subject may hold anything:
+# what would move the cursor of a terminal, or begin another line, is shown as `?`.
 die() {
-  say "${0##*/}: $1"
+  say "${0##*/}: ${1//[[:cntrl:]]/?}"
   [[ -z ${2:-} ]] || say "hint: $2"
   exit 2
 }

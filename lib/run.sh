@@ -88,6 +88,7 @@ name_committer() {
 executable_in() {
   local path=$2
   [[ $path == */* ]] || path=$ROOT/lib/$1/$2
+  [[ $path == /* ]] || path=$CALLED_FROM/$path
   [[ -f $path && -x $path ]] || die "'$2' is not an executable file in lib/$1, nor a path to one" "there are: $(cd "$ROOT/lib/$1" && printf '%s ' *)"
   realpath -- "$path"
 }
@@ -112,10 +113,10 @@ ask_prepare() {
 ready() {
   local incumbent facts
   need_env
+  open_run
   AGENT_PATH=$(executable_in agents "${AGENT:-catalog}")
   ENGINE_PATH=$(executable_in engines "${ENGINE:-local}")
   export AGENT_PATH ENGINE_PATH
-  open_run
   take_tree
   refuse_dirty
   take_settings "$RUN"
