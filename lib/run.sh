@@ -133,6 +133,7 @@ ready() {
 put_back() {
   local commit=$1 tree aside names
   shift
+  on_branch # the files of another branch are none of our business
   mapfile -d '' -t names < <(git diff --name-only --diff-filter=MDT -z "$commit" -- "$@")
   ((${#names[@]})) || return 0
   tree=$(

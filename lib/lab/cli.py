@@ -12,6 +12,8 @@ from typing import Any
 
 import click
 
+from lab.errors import Fault
+
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 
 
@@ -42,8 +44,10 @@ class Commands(click.Group):
         """Run the command."""
         try:
             return super().invoke(ctx)
-        except (ValueError, OSError) as error:
+        except (ValueError, OSError, ArithmeticError) as error:
             print(f"lab: {error}", file=sys.stderr)
+            if isinstance(error, Fault):
+                print(f"hint: {error.hint}", file=sys.stderr)
             ctx.exit(2)
 
 
@@ -82,7 +86,7 @@ def memory_gb(peak_vram_mb: str) -> None:
 @click.option("--incumbent-memory", type=Number(), help="GB")
 @click.option("--memory", type=Number(), help="GB")
 @click.option("--sd", type=Number(), help="measured standard deviation of val_bpb")
-@click.option("--df", type=click.IntRange(min=1), help="its degrees of freedom")
+@click.option("--df", type=click.IntRange(1, 10_000), help="its degrees of freedom")
 @click.option("--runs", type=click.IntRange(min=1), default=1, help="runs behind the candidate's value")
 @click.option("--incumbent-runs", type=click.IntRange(min=1), default=1, help="runs behind the incumbent's value")
 def decide(sd: Decimal | None, df: int | None, runs: int, incumbent_runs: int, **case: Any) -> None:
@@ -91,9 +95,9 @@ def decide(sd: Decimal | None, df: int | None, runs: int, incumbent_runs: int, *
     from lab.decide import decide as verdict_on
 
     if (sd is None) != (df is None) or (sd is not None and sd < 0):
-        raise ValueError("--sd (0 or more) and --df go together")
+        raise Fault("--sd (0 or more) and --df go together", "give both, or none")
     if not is_valid(case["incumbent"]):
-        raise ValueError(f"--incumbent '{case['incumbent']}' is not between 0 and 20")
+        raise Fault(f"--incumbent '{case['incumbent']}' is not between 0 and 20", "it is a val_bpb")
     noise = None if sd is None or df is None else Noise(sd, df, runs, incumbent_runs)
     decision = verdict_on(Case(noise=noise, **case))
     print(decision.verdict)
@@ -111,6 +115,11 @@ def settings(run: Path | None) -> None:
     print(*(f"{name}={value}" for name, value in chosen.items()), sep="\n")
 
 
+def stdin() -> str:
+    """All of it; a stranger's prepare.py may print any bytes."""
+    return sys.stdin.buffer.read().decode(errors="replace")
+
+
 @main.command()
 @click.argument("run", type=FOLDER)
 @click.option("--tag", required=True)
@@ -119,7 +128,7 @@ def begin(run: Path, tag: str, start: str) -> None:
     """Write the ledger's header and the manifest of a new RUN; stdin is what prepare.py --check printed."""
     from lab import manifest
 
-    manifest.begin(run, tag, start, sys.stdin.read(), os.environ)
+    manifest.begin(run, tag, start, stdin(), os.environ)
 
 
 @main.command()
@@ -134,8 +143,8 @@ def check(run: Path) -> None:
             print(f"lab: a torn last line was set aside from '{run / name}': {torn!r}", file=sys.stderr)
     problems = ledger.problems(run / "results.tsv")
     if problems:
-        raise ValueError("\n".join(["the ledger is damaged:", *problems, "hint: mend these lines by hand"]))
-    manifest.check(run, sys.stdin.read())
+        raise Fault("\n".join(["the ledger is damaged:", *problems]), "mend these lines by hand")
+    manifest.check(run, stdin())
     incumbent = experiments.incumbent(experiments.read(run))
     print(incumbent["commit"] if incumbent else "")
 
@@ -147,6 +156,20 @@ def brief(run: Path) -> None:
     from lab.brief import brief as text_for
 
     click.echo(text_for(run), nl=False)
+
+
+@main.command()
+@click.argument("run", type=FOLDER)
+@click.pass_context
+def catalog(ctx: click.Context, run: Path) -> None:
+    """Edit ./train.py as the built-in proposer; stdin: git's ids of every train.py that was tried. Exit 1: no idea."""
+    from lab.catalog import catalog as edit
+
+    proposal = edit(run, Path("train.py"), set(sys.stdin.read().split()))
+    if proposal is None:
+        print("catalog: no idea for 'train.py': it has no UPPERCASE number", file=sys.stderr)
+        ctx.exit(1)
+    print(f"category: {proposal.category}\n{proposal.description}")
 
 
 def add_step(name: str, what: str) -> None:

@@ -8,12 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from lab import files, ledger, schemas, settings
+from lab.errors import Fault
 
 Manifest = dict[str, Any]
-
-
-class DifferenceError(ValueError):
-    """Something that the run has fixed is another now; the text has the two values."""
 
 
 def begin(run: Path, tag: str, start: str, facts: str, environment: Mapping[str, str]) -> None:
@@ -32,7 +29,10 @@ def begin(run: Path, tag: str, start: str, facts: str, environment: Mapping[str,
     }
     for where, problem in schemas.problems("manifest", manifest):
         raise ValueError(f"manifest: {where}: {problem}")
-    files.write_atomically(run / "results.tsv", ledger.HEADER + "\n")
+    table = run / "results.tsv"
+    if table.exists() and table.read_text() != ledger.HEADER + "\n":
+        raise Fault(f"a ledger is there, and never overwritten: '{table}'", "choose another tag: make setup TAG=...")
+    files.write_atomically(table, ledger.HEADER + "\n")
     files.write_atomically(run / "manifest.json", json.dumps(manifest, indent=2) + "\n")
 
 
@@ -47,27 +47,34 @@ def comparable_facts(run: Path, facts: str) -> dict[str, Any]:
     lines = facts.strip().splitlines()
     try:
         said = json.loads(lines[-1]) if lines else {}
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):
         said = {}  # a stranger's prepare.py, which may print what it likes
     source = run.parent.parent / "prepare.py"
     return {**(said if isinstance(said, dict) else {}), "prepare.py": hashlib.sha256(source.read_bytes()).hexdigest()}
 
 
 def settings_of(run: Path, environment: Mapping[str, str]) -> dict[str, str]:
-    """The settings of a loop on this run: the environment's, else the run's. Raises DifferenceError where one is fixed."""
+    """The settings of a loop: the environment's, else the run's. Raises Fault where the run has fixed one."""
     kept: dict[str, str] = read(run)["settings"]
     asked = settings.read(environment)
     for name in settings.fixed():
         if name in environment and asked[name] not in (kept[name], "auto"):
-            raise DifferenceError(f"{name} is '{asked[name]}', but the run was set up with '{kept[name]}'")
+            raise different(name, asked[name], kept[name])
     chosen = settings.read({**kept, **environment, **{name: kept[name] for name in settings.fixed()}})
     chosen.setdefault("RUN_TIMEOUT", settings.run_timeout(chosen["TIME_BUDGET"]))
     return chosen
 
 
 def check(run: Path, facts: str) -> None:
-    """Raise DifferenceError when what defines the measurement is not what it was at set-up."""
+    """Raise Fault when what defines the measurement is not what it was at set-up."""
     then, now = read(run)["comparable"], comparable_facts(run, facts)
     for name in sorted({*then, *now}):
         if then.get(name) != now.get(name):
-            raise DifferenceError(f"{name} is '{now.get(name)}', but the run was set up with '{then.get(name)}'")
+            raise different(name, now.get(name), then.get(name))
+
+
+def different(name: str, now: object, then: object) -> Fault:
+    """What a run has fixed is another now: values of val_bpb before and after could not be compared."""
+    return Fault(
+        f"{name} is '{now}', but the run was set up with '{then}'", "begin a run of its own: make setup TAG=..."
+    )

@@ -6,24 +6,25 @@ from collections.abc import Mapping
 from decimal import Decimal
 
 from lab import schemas
+from lab.errors import Fault
 
 PUBLISHED_BUDGET = "300"  # seconds; where neither a person nor prepare.py says otherwise
-
-
-class SettingError(ValueError):
-    """A setting that cannot be; the text names it, its value and what it should be."""
+HINT = "README.md has a table of the settings"
 
 
 def read(environment: Mapping[str, str]) -> dict[str, str]:
-    """The settings that `environment` says, or that have a default. Raises SettingError."""
+    """The settings that `environment` says, or that have a default. Raises Fault."""
     settings = {}
     for name, schema in schemas.load("settings")["properties"].items():
         value = environment.get(name, schema.get("default"))
         if value is None:
             continue
-        settings[name] = os.path.abspath(os.path.expanduser(value)) if name == "AUTORESEARCH_CACHE" else value
+        if "\n" in value:  # a pattern's `$` lets one through at the end
+            raise Fault(f"{name}: {value!r} is more than one line", HINT)
+        settings[name] = value
     for name, problem in schemas.problems("settings", settings):
-        raise SettingError(f"{name}: {problem}")
+        raise Fault(f"{name}: {problem}", HINT)
+    settings["AUTORESEARCH_CACHE"] = os.path.abspath(os.path.expanduser(settings["AUTORESEARCH_CACHE"]))
     if "TIME_BUDGET" in settings:
         settings["TIME_BUDGET"] = plain(settings["TIME_BUDGET"])
     return settings

@@ -1,0 +1,192 @@
+"""A repository of its own for each test, with a trainer that ends at once and proposers made of one line of shell.
+
+The environment is built from nothing: another HOME, no global git configuration, nothing of the person who runs the tests.
+"""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+ENVIRONMENT = Path(os.environ.get("UV_PROJECT_ENVIRONMENT", ROOT / ".venv"))
+UV = shutil.which("uv") or str(ROOT / ".uv/bin/uv")
+IGNORED = shutil.ignore_patterns(".git", ".venv", ".uv", "runs", "memory", "uv.lock", "__pycache__", ".*_cache", "*.log")
+
+# A stranger's training script: no torch, no data of ours. VALUE is the idea; what stands behind it is for the cheats.
+TRAIN = """\
+VALUE = 1.0  # the metric
+MEMORY = 45060.2  # MB
+print("---")
+print(f"val_bpb:          {VALUE:.6f}")
+print(f"peak_vram_mb:     {MEMORY}")
+"""
+
+# The same, for as many seconds as the test says in `House.seconds`.
+SLOW = TRAIN + "import os, time\ntime.sleep(float(open(os.path.expanduser('~/seconds')).read()))\n"
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a command ended; printed whole when a test fails on it."""
+
+    status: int
+    out: str
+    err: str
+
+
+class House:
+    """A clone of this tree in `folder`, with a stranger's prepare.py and train.py."""
+
+    def __init__(self, folder: Path, train: str = TRAIN) -> None:
+        self.outside = folder
+        self.tree = folder / "tree"
+        shutil.copytree(ROOT, self.tree, ignore=IGNORED, symlinks=True)
+        (self.tree / "train.py").write_text(train)
+        (self.tree / "prepare.py").write_text("")
+        (folder / "home").mkdir()
+        self.seconds = folder / "home/seconds"
+        self.seconds.write_text("0")
+        (folder / "tmp").mkdir()
+        self.environment = {
+            "PATH": f"{Path(UV).parent}:/usr/local/bin:/usr/bin:/bin",
+            "HOME": str(folder / "home"),
+            "TMPDIR": str(folder / "tmp"),
+            "UV_PROJECT_ENVIRONMENT": str(ENVIRONMENT),
+            "PROPOSAL_WAIT": "0",
+        }
+        self.git("init", "--quiet", "--initial-branch=main")
+        self.commit("start")
+
+    @property
+    def run_folder(self) -> Path:
+        return self.tree / "runs/mar14"
+
+    def call(self, *command: str, timeout: float = 60, **settings: str) -> Result:
+        """Run a command in the tree to its end."""
+        done = subprocess.run(
+            command,
+            cwd=self.tree,
+            env={**self.environment, **settings},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=timeout,
+            check=False,
+        )
+        result = Result(done.returncode, done.stdout, done.stderr)
+        print(f"$ {' '.join(command)}\n{result.out}{result.err}[{result.status}]")
+        return result
+
+    def start(self, *command: str, **settings: str) -> subprocess.Popen[bytes]:
+        """Start a command in a process group of its own, and do not wait for it."""
+        log = (self.outside / "started.log").open("ab")
+        environment = {**self.environment, **settings}
+        return subprocess.Popen(
+            command,
+            cwd=self.tree,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+
+    def git(self, *arguments: str) -> str:
+        identity = ("-c", "user.name=person", "-c", "user.email=person@localhost")
+        result = self.call("git", *identity, *arguments)
+        assert result.status == 0, result
+        return result.out.strip()
+
+    def commit(self, message: str) -> str:
+        self.git("add", "--all")
+        self.git("commit", "--quiet", "--message", message)
+        return self.git("rev-parse", "HEAD")
+
+    def setup(self, **settings: str) -> None:
+        result = self.call("bin/setup", **{"TAG": "mar14", **settings})
+        assert result.status == 0, result
+
+    def loop(self, rows: int, agent: str | Path = "catalog", **settings: str) -> Result:
+        return self.call("bin/loop", MAX_EXPERIMENTS=str(rows), AGENT=str(agent), **settings)
+
+    def once(self, agent: str | Path = "catalog", **settings: str) -> Result:
+        return self.call("bin/experiment", AGENT=str(agent), **settings)
+
+    def proposer(self, script: str, name: str = "proposer") -> Path:
+        """An executable outside of the tree; `script` is bash."""
+        path = self.outside / name
+        path.write_text(f"#!/usr/bin/env bash\n{script}\n")
+        path.chmod(0o755)
+        return path
+
+    def setting(self, value: str, name: str = "proposer") -> Path:
+        """A proposer that sets VALUE."""
+        return self.proposer(f"sed -i 's/^VALUE = [^ ]*/VALUE = {value}/' train.py; echo 'VALUE {value}'", name)
+
+    def rows(self) -> list[list[str]]:
+        lines = (self.run_folder / "results.tsv").read_text().splitlines()
+        return [line.split("\t") for line in lines[1:]]
+
+    def statuses(self) -> list[str]:
+        return [row[3] for row in self.rows()]
+
+    def experiments(self) -> list[dict[str, object]]:
+        path = self.run_folder / "experiments.jsonl"
+        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+    def check_invariants(self) -> None:
+        """What holds after any verb has ended, however it ended before."""
+        assert self.call("bin/validate", str(self.run_folder / "results.tsv")).status == 0
+        experiments = self.experiments()
+        assert [row[0] for row in self.rows()] == [str(one["commit"])[:7] for one in experiments]
+        keeps = [str(one["commit"]) for one in experiments if one["status"] == "keep"]
+        start = (self.run_folder / "start").read_text().strip()
+        log = self.git("log", "--reverse", "--format=%H", f"{start}..autoresearch/mar14").split()
+        assert log == keeps, "the branch is the baseline and the keeps, and nothing else"
+        refs = self.git("for-each-ref", "--format=%(objectname)", "refs/experiments/mar14/").split()
+        assert set(refs) >= {str(one["commit"]) for one in experiments}
+        assert self.git("status", "--porcelain") == ""
+        assert not (self.run_folder / "flight").exists()
+        assert self.left_running() == []
+        assert self.scratch_copies() == []
+
+    def scratch_copies(self) -> list[Path]:
+        return list((self.outside / "tmp").glob("autoresearch-*"))
+
+    def left_running(self) -> list[str]:
+        """Processes that were started under a loop of this tree, and are alive."""
+        mark = f"LAB_TREE={self.tree}".encode()
+        found = []
+        for folder in Path("/proc").glob("[0-9]*"):
+            try:
+                if mark in (folder / "environ").read_bytes().split(b"\0"):
+                    found.append((folder / "cmdline").read_bytes().replace(b"\0", b" ").decode())
+            except OSError:
+                continue
+        return found
+
+    def wait_for(self, path: str, seconds: float = 20) -> None:
+        """Wait until a file of the tree is there."""
+        deadline = time.monotonic() + seconds
+        while not (self.tree / path).exists():
+            assert time.monotonic() < deadline, f"{path} does not come: {(self.outside / 'started.log').read_text()}"
+            time.sleep(0.02)
+
+    @contextmanager
+    def running(self, *command: str, **settings: str) -> Iterator[subprocess.Popen[bytes]]:
+        """A started command that is ended, with all that it started, whatever the test does."""
+        process = self.start(*command, **settings)
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
