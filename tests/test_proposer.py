@@ -1,0 +1,112 @@
+"""What a proposer may do, and what becomes of it: rejected proposals, descriptions, the scratch copy."""
+
+import pytest
+from house import TRAIN, House
+
+# What the proposer does -> what the row says of it.
+REJECTED = {
+    "echo '# mine' >>prepare.py; echo 'X = 1' >>train.py": "(rejected: changed prepare.py)",
+    "echo '# mine' >>prepare.py": "(rejected: changed prepare.py)",
+    "rm lib/common.sh Makefile": "(rejected: changed Makefile, lib/common.sh)",
+    "rm train.py": "(rejected: deleted train.py)",
+    "rm train.py; ln -s prepare.py train.py": "(rejected: train.py is not a plain file)",
+    "rm train.py; mkdir train.py": "(rejected: deleted train.py)",
+    "printf '\\xff\\xfe' >>train.py": "(rejected: train.py is not UTF-8)",
+    "head -c 1100000 /dev/zero | tr '\\0' '#' >>train.py": "(rejected: train.py is over 1 MB)",
+    "git rm -q --cached prepare.py; git commit -qm gone; rm prepare.py; echo 'X = 1' >>train.py": "changed prepare.py)",
+    "echo '# mine' >>prepare.py; git -c user.name=a -c user.email=b commit -qam hidden": "(rejected: changed prepare.py)",
+}
+
+
+@pytest.mark.parametrize("does", REJECTED)
+def test_a_rejected_proposal_is_a_crash_row_without_training(run: House, does: str) -> None:
+    result = run.once(run.proposer(f"{does}\necho 'my idea'"))
+    assert result.status == 0
+    row, last = run.rows()[-1], run.experiments()[-1]
+    assert row[1:4] == ["0.000000", "0.0", "crash"]
+    assert row[4].startswith("my idea ")
+    assert row[4].endswith(REJECTED[does])
+    assert (last["failure"], last["runs"], last["wall_seconds"]) == ("rejected", [], None)
+    assert len(list((run.run_folder / "logs").iterdir())) == 1, "the baseline's log alone: nothing was trained"
+    changed = run.git("diff", "--name-only", f"{last['parent']}", f"{last['commit']}").split()
+    assert set(changed) <= {"train.py"}, "the commit holds its train.py alone"
+    assert (run.tree / "train.py").read_text() == TRAIN
+    run.check_invariants()
+
+
+DESCRIPTIONS = {
+    "printf 'a\\ttab\\n'": "a tab",
+    "printf 'first\\n\\nlast\\n\\n  \\n'": "last",
+    "printf 'no newline at the end'": "no newline at the end",
+    "printf 'bell\\a and \\e[31mcolour\\e[0m and \\x00 nul\\n'": "bell and [31mcolour [0m and nul",
+    "printf -- '-rf / --force\\n'": "-rf / --force",
+    "printf '%s\\n' '$(touch pwned); `touch pwned` \"quoted\" '\"'single'\"": "$(touch pwned); `touch pwned` \"quoted\" 'single'",
+    "printf 'relu² → GELU, größer\\n'": "relu² → GELU, größer",
+    "printf '\\xff\\xfe broken\\n'": "�� broken",
+    "printf 'category: activation\\nuse GELU\\n'": "use GELU",
+    ":": "VALUE 1.0 -> 1.5",
+}
+
+
+@pytest.mark.parametrize("says", DESCRIPTIONS)
+def test_any_description_is_taken_and_made_harmless(run: House, says: str) -> None:
+    assert run.once(run.proposer(f"sed -i 's/^VALUE = 1.0/VALUE = 1.5/' train.py\n{says}")).status == 0
+    assert run.rows()[-1][4] == DESCRIPTIONS[says]
+    commit = str(run.experiments()[-1]["commit"])
+    assert run.git("log", "-1", "--format=%B", commit) == f"experiment: {DESCRIPTIONS[says]}"
+    run.check_invariants()
+
+
+def test_a_description_of_5_kb_is_cut(run: House) -> None:
+    assert run.once(run.proposer("echo 'VALUE = 1.5' >>train.py; head -c 5000 /dev/zero | tr '\\0' x")).status == 0
+    description = run.rows()[-1][4]
+    assert len(description) == 200
+    assert description.endswith("xxx...")
+    run.check_invariants()
+
+
+def test_the_category_that_a_proposer_names_is_recorded(run: House) -> None:
+    assert run.once(run.proposer("echo 'X = 1' >>train.py; echo 'category: optimizer'; echo 'an idea'")).status == 0
+    assert run.experiments()[-1]["category"] == "optimizer"
+
+
+def test_the_proposer_works_in_a_repository_of_its_own_with_the_brief(run: House) -> None:
+    seen = run.outside / "seen"
+    agent = run.proposer(
+        f"{{ pwd; cmp - $LAB_BRIEF && echo same; echo $LAB_TAG $LAB_MODE; git remote; git log -1 --format=%s;\n"
+        f"git status --porcelain; [[ -d $TMPDIR ]] && echo $TMPDIR; env | grep -E '^(RUN|FLIGHT)='; }} >{seen}\n"
+        "echo x >new-file; mkdir d; echo x >d/y; git add --all; echo 'X = 1' >>train.py\n"
+        "git -c user.name=a -c user.email=b commit -qam 'my own commit'"
+    )
+    assert run.once(agent).status == 0
+    scratch, same, called, subject, folder = seen.read_text().splitlines()
+    assert not scratch.startswith(str(run.tree)), "outside of the tree, whose instructions it would read"
+    assert (same, called, subject) == ("same", "mar14 propose", "experiment: baseline")
+    assert folder.startswith(scratch.removesuffix("/tree"))
+    last = run.experiments()[-1]
+    assert last["status"] == "discard", "new files are dropped in silence, own commits ignored"
+    assert run.git("diff", "--name-only", str(last["parent"]), str(last["commit"])) == "train.py"
+    run.check_invariants()
+
+
+def test_a_proposer_that_leaves_processes_behind_leaves_none(run: House) -> None:
+    agent = run.proposer("setsid sleep 300 & (trap '' TERM; sleep 300) & echo 'X = 1' >>train.py; echo fork")
+    assert run.once(agent).status == 0
+    run.check_invariants()
+
+
+def test_a_path_to_an_agent_may_be_relative(run: House) -> None:
+    run.setting("0.9", "near")
+    assert run.once("../near").status == 0
+    assert run.experiments()[-1]["agent"] == "near"
+
+
+def test_files_with_nasty_names_do_not_matter(house: House) -> None:
+    for name in ("with space", "größe", 'quote"d', "new\nline", "-dash"):
+        (house.tree / name).write_text("x")
+    house.commit("nasty names")
+    house.setup()
+    assert house.once(house.setting("0.9")).status == 0
+    assert house.once(house.proposer("echo y >>'with space'; echo y >>größe")).status == 0
+    assert house.rows()[-1][4].startswith("change train.py (rejected: changed größe, with space")
+    house.check_invariants()

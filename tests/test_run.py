@@ -1,0 +1,107 @@
+"""What a training run may do, and what becomes of it: rows and failures, told apart; time limits; floods of output."""
+
+import time
+
+import pytest
+from house import House
+
+# Appended to train.py -> (status, failure).
+ENDS = {
+    "VALUE = 2.0": ("discard", None),
+    "print('val_bpb: 0.5')": ("keep", None),
+    "print('progress\\rval_bpb: 0.5\\rmore', end='')": ("keep", None),
+    "print(' val_bpb: 0.5'); print('x val_bpb: 0.5')": ("discard", None),
+    "print('val_bpb: nan')": ("crash", "nan"),
+    "print('val_bpb: inf')": ("crash", "nan"),
+    "print('val_bpb: -1')": ("crash", "no-metric"),
+    "print('val_bpb: 1e9')": ("crash", "no-metric"),
+    "print('val_bpb: 0.0')": ("crash", "no-metric"),
+    "print('val_bpb: low')": ("crash", "no-metric"),
+    "print('val_bpb: 0.5'); raise SystemExit(1)": ("crash", "error"),
+    "print('val_bpb: 0.5'); 1 / 0": ("crash", "error"),
+    "import os; os.kill(os.getpid(), 9)": ("crash", "killed"),
+    "print('peak_vram_mb: nan')": ("discard", None),
+}
+
+
+@pytest.mark.parametrize("code", ENDS)
+def test_how_a_run_ends_is_what_the_row_says(run: House, code: str) -> None:
+    result = run.once(run.proposer(f"cat >>train.py <<'END'\n{code}\nEND\necho idea"))
+    assert result.status == 0
+    last, row = run.experiments()[-1], run.rows()[-1]
+    assert (last["status"], last["failure"]) == ENDS[code]
+    if last["status"] == "crash":
+        assert row[1:4] == ["0.000000", "0.0", "crash"]
+        assert last["val_bpb"] is None
+    run.check_invariants()
+
+
+def test_a_train_that_prints_no_metric_is_a_crash(run: House) -> None:
+    assert run.once(run.proposer("echo 'print(1)' >train.py; echo idea")).status == 0
+    assert run.experiments()[-1]["failure"] == "no-metric"
+    run.check_invariants()
+
+
+def test_a_syntax_error_is_a_crash(run: House) -> None:
+    assert run.once(run.proposer("echo 'def (' >>train.py; echo idea")).status == 0
+    assert run.experiments()[-1]["failure"] == "error"
+    run.check_invariants()
+
+
+def test_a_run_over_its_time_is_ended_with_all_its_children(house: House) -> None:
+    house.setup(RUN_TIMEOUT="2")
+    stubborn = (
+        "import os, signal, subprocess, time\n"
+        "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+        "subprocess.Popen(['setsid', 'bash', '-c', \"trap '' TERM; while :; do sleep 1; done\"])\n"
+        "time.sleep(100)\n"
+    )
+    began = time.monotonic()
+    assert house.once(house.proposer(f"cat >>train.py <<'END'\n{stubborn}END\necho idea")).status == 0
+    assert time.monotonic() - began < 2 + 10 + 5
+    assert house.experiments()[-1]["failure"] == "timeout"
+    house.check_invariants()
+
+
+def test_50_mb_of_output_go_to_the_log_alone(run: House) -> None:
+    flood = "import sys\nfor i in range(50):\n    sys.stdout.write(f'\\rstep {i} ' + 'x' * 1_000_000)\nprint('\\nval_bpb: 0.5')"
+    result = run.once(run.proposer(f"cat >>train.py <<'END'\n{flood}\nEND\necho flood"))
+    assert result.status == 0
+    assert len(result.err) < 1000
+    assert run.statuses()[-1] == "keep"
+    assert (run.run_folder / "run.log").stat().st_size > 50_000_000
+    assert sum(path.stat().st_size for path in (run.run_folder / "logs").iterdir()) < 1_000_000
+    run.check_invariants()
+
+
+def test_a_full_disk_while_the_row_is_written_costs_nothing(house: House) -> None:
+    """The limit on the size of a file stands for the disk: the write fails half-way, as it does there."""
+    step = house.tree / "lib/steps/60-record"
+    text = step.read_text()
+    step.write_text(text.replace('"$LAB" record', '[[ ! -e $ROOT/runs/full ]] || ulimit -f 1\n"$LAB" record'))
+    house.commit("a disk that may be full")
+    house.setup()
+    for _ in range(2):
+        assert house.once(house.proposer("echo \"X = $RANDOM  # $(head -c 900 /dev/zero | tr '\\0' x)\" >>train.py; echo idea")).status == 0
+    rows = (house.run_folder / "results.tsv").read_text(), (house.run_folder / "experiments.jsonl").read_text()
+    assert len(rows[1]) > 1024, "beyond the limit"
+    (house.tree / "runs/full").write_text("")
+    assert house.once(house.setting("0.9")).status == 2
+    assert (house.run_folder / "experiments.jsonl").read_text() == rows[1]
+    assert (house.run_folder / "results.tsv").read_text().startswith(rows[0])
+    (house.tree / "runs/full").unlink()
+    assert house.once("/bin/false").status == 0, "the experiment that could not be written is written now"
+    assert house.statuses() == ["keep", "discard", "discard", "keep"]
+    house.check_invariants()
+
+
+def test_the_run_gets_the_runs_settings(house: House) -> None:
+    house.setup(TIME_BUDGET="7", SEED="5")
+    probe = "import os; print('\\n'.join(f'{k}={v}' for k, v in os.environ.items()))"
+    assert house.once(house.proposer(f'echo "{probe}" >>train.py; echo probe')).status == 0
+    log = (house.tree / "run.log").read_text().splitlines()
+    assert {"TIME_BUDGET=7", "SEED=5"} <= set(log)
+    assert not [line for line in log if line.startswith(("FLIGHT=", "RUN="))], "where the ledger is, is not its business"
+    assert house.experiments()[-1]["runs"] == [
+        {"seed": 5, "val_bpb": 1.0, "num_steps": None, "training_seconds": None, "degraded": None}
+    ]
