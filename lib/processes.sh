@@ -74,9 +74,11 @@ end_tagged() {
 }
 
 # start_ticks PID: when the kernel started it, in clock ticks since boot; with the pid, a name that is never used again.
+# Fails when it is not there, or a zombie: one that has ended, and that nobody has asked for its status.
 start_ticks() {
   local stat
   stat=$(<"/proc/$1/stat") || return 1
   read -r -a stat <<<"${stat##*) }" # the program's name, in brackets, may hold anything
+  [[ ${stat[0]} != Z ]] || return 1
   printf '%s\n' "${stat[19]}"
 } 2>/dev/null

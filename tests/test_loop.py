@@ -440,6 +440,35 @@ def test_an_orphaned_trainer_is_ended_before_a_new_loop_starts(slow: House) -> N
     slow.check_invariants()
 
 
+def test_a_power_cut_costs_a_training_run_but_no_proposal(slow: House) -> None:
+    """What was not synced is gone, or torn: here all facts but those of the commit; and the machine has another boot id."""
+    with slow.running("bin/loop", AGENT=str(slow.setting("0.9"))) as process:
+        slow.wait_for("runs/mar14/flight/run.1/pid")
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    flight = slow.run_folder / "flight"
+    committed = (flight / "commit").read_text().strip()
+    (flight / "boot").write_text("another\n")
+    (flight / "done").write_text("attempt 1\n10-propose\n20-commit\n30-run\n40-measure\n")
+    (flight / "run.1/rc").write_text("")
+    (flight / "measure.json").write_text("")
+    slow.seconds.write_text("0")
+    assert slow.once("/bin/false").status == 0
+    assert [one["commit"] for one in slow.experiments()][1:] == [committed]
+    slow.check_invariants()
+
+
+def test_a_power_cut_before_the_commit_leaves_no_experiment(run: House) -> None:
+    assert run.once(run.setting("0.9")).status == 0
+    flight = run.run_folder / "flight"
+    flight.mkdir()
+    for name in ("done", "boot", "parent", "commit"):
+        (flight / name).write_text("")
+    assert run.once(run.setting("0.8")).status == 0
+    assert run.statuses() == ["keep"] * 3
+    run.check_invariants()
+
+
 def test_a_torn_row_is_set_aside_and_the_loop_goes_on(run: House) -> None:
     assert run.once(run.setting("0.9")).status == 0
     for name in ("results.tsv", "experiments.jsonl"):

@@ -25,15 +25,21 @@ def brief(run: Path) -> str:
     """The brief for the next proposal of the run whose folder is `run`."""
     past = experiments.read(run)
     chosen = manifest.read(run)["settings"]
-    lines = [RULES, f"Run {run.name}: profile {chosen['PROFILE']}, {chosen['TIME_BUDGET']} s of training."]
+    head = [RULES, f"Run {run.name}: profile {chosen['PROFILE']}, {chosen['TIME_BUDGET']} s of training."]
     for name, experiment in (("Incumbent", experiments.incumbent(past)), ("Best", experiments.best(past))):
         if experiment:
             value, title = experiment["val_bpb"], f"#{experiment['n']}, {experiment['description']}"
-            lines.append(f"{name}: val_bpb {value:.6f} ({title})")
-    shown = min(ROWS, len(past))
-    lines.append(f"\nThe last {shown} of {len(past)} experiments, oldest first; do not repeat what did not help:")
-    lines += [row(experiment) for experiment in past[-ROWS:]]
-    return cut("\n".join(lines) + "\n")
+            head.append(f"{name}: val_bpb {value:.6f} ({title})")
+    rows = [row(experiment) for experiment in past[-ROWS:]]
+    while len((text := page(head, rows, len(past))).encode()) > LONGEST:
+        del rows[0]  # the oldest
+    return text
+
+
+def page(head: list[str], rows: list[str], total: int) -> str:
+    """What stays the same, and the rows with their title."""
+    title = f"\nThe last {len(rows)} of {total} experiments, oldest first; do not repeat what did not help:"
+    return "\n".join([*head, title, *rows]) + "\n"
 
 
 def row(experiment: Experiment) -> str:
@@ -45,11 +51,3 @@ def row(experiment: Experiment) -> str:
     else:
         result = f"gain {experiment['gain']:+.6f} lines +{experiment['lines_added']} -{experiment['lines_removed']}"
     return f"#{experiment['n']} {experiment['status']} {result}  {experiment['description']}"
-
-
-def cut(text: str) -> str:
-    """At most 16 KB, whole lines: the rules at the beginning and the newest rows at the end stay."""
-    head, rows = text[: len(RULES)], text[len(RULES) :].splitlines(keepends=True)
-    while len(head.encode()) + sum(len(row.encode()) for row in rows) > LONGEST:
-        del rows[4]  # the oldest experiment: run, incumbent, best and a blank line stand before it
-    return head + "".join(rows)

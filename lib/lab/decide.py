@@ -21,7 +21,7 @@ UPPER_BOUND = 20  # bits per byte; an untrained model has 8
 
 @dataclass(frozen=True)
 class Noise:
-    """The measured noise of val_bpb: its standard deviation, with `df` degrees of freedom, and the runs of each mean."""
+    """The measured noise of val_bpb: its standard deviation with `df` degrees of freedom, and the runs of each mean."""
 
     sd: Decimal
     df: int
@@ -109,7 +109,7 @@ def band_of(noise: Noise | None) -> Decimal:
         return BAND
     t = Decimal(repr(t_quantile(0.975, noise.df)))
     width = t * noise.sd * (Decimal(1) / noise.runs + Decimal(1) / noise.incumbent_runs).sqrt()
-    return max(LEAST_BAND, width.quantize(Decimal("0.000001")))
+    return max(LEAST_BAND, width)
 
 
 def t_quantile(p: float, df: int) -> float:

@@ -52,7 +52,7 @@ def rejection(flight: Flight) -> str:
 
     `changed` has git's lines, `M<tab>path`: M changed, D deleted, T not a plain file any more.
     """
-    changed = [line.split("\t", 1) for line in flight.need("changed").splitlines()]
+    changed = [line.split("\t", 1) for line in flight.need("changed").split("\n") if line]
     others = [path for _, path in changed if path != "train.py"]
     if others:
         return clean(f"changed {', '.join(others)}", 80)
@@ -61,13 +61,13 @@ def rejection(flight: Flight) -> str:
         return "deleted train.py"
     if kind == "T":
         return "train.py is not a plain file"
-    path = flight.folder / "train.py"
-    if not path.exists():
-        return "train.py is over 1 MB"
+    path, aside = flight.folder / "train.py", flight.folder / "train.py.rejected"
+    if not path.exists():  # an interrupted call may have put it aside
+        return "train.py is not UTF-8" if aside.exists() else "train.py is over 1 MB"
     try:
         path.read_bytes().decode()
     except UnicodeDecodeError:
-        path.rename(path.with_name("train.py.rejected"))
+        path.rename(aside)
         return "train.py is not UTF-8"
     return ""
 

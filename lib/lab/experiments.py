@@ -21,15 +21,20 @@ def read(run: Path) -> list[Experiment]:
     return [json.loads(line, parse_float=Decimal) for line in lines[:-1] if line]
 
 
-def append(run: Path, experiment: Experiment) -> None:
-    """Add an experiment, unless one with its commit is there. Raises ValueError when it does not fit the schema."""
-    if any(other["commit"] == experiment["commit"] for other in read(run)):
-        return
+def append(run: Path, experiment: Experiment) -> Experiment:
+    """Add an experiment, unless one with its commit is there: return the one that is there then.
+
+    Raises ValueError when it does not fit the schema.
+    """
+    for other in read(run):
+        if other["commit"] == experiment["commit"]:
+            return other
     text = json.dumps(experiment, default=float, ensure_ascii=False)
     problems = schemas.problems("experiment", json.loads(text))
     if problems:
         raise ValueError("; ".join(f"{where}: {problem}" for where, problem in problems))
     files.append_line(run / FILE, text)
+    return experiment
 
 
 def incumbent(experiments: Iterable[Experiment]) -> Experiment | None:

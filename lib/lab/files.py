@@ -3,19 +3,22 @@
 Errors: `OSError` from the file system passes through, with the file as it was before.
 """
 
+import fcntl
 import os
 from pathlib import Path
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Replace `path` by `text`: after a power cut it is either the old file or the new one."""
+def write_atomically(path: Path, text: str, *, durable: bool = True) -> None:
+    """Replace `path` by `text`: after a crash it is either the old file or the new one; if durable, after a power cut."""
     new = path.with_name(path.name + ".new")
     with new.open("w", encoding="utf-8", newline="\n") as file:
         file.write(text)
         file.flush()
-        os.fsync(file.fileno())
+        if durable:
+            os.fsync(file.fileno())
     new.replace(path)
-    sync_folder(path.parent)
+    if durable:
+        sync_folder(path.parent)
 
 
 def sync_folder(folder: Path) -> None:
@@ -32,20 +35,19 @@ def append_line(path: Path, line: str) -> None:
 
     A torn last line, left by a crash, is set aside first: a row glued to it would be lost with it.
     """
-    from filelock import FileLock  # 50 ms, which only the step that appends should pay
-
-    with FileLock(path.with_name(f".{path.name}.lock")):
+    with path.open("ab", buffering=0) as file:  # a buffer would be written again when the file is closed
+        fcntl.flock(file, fcntl.LOCK_EX)
         set_torn_line_aside(path)
-        with path.open("ab") as file:
-            size = file.tell()
-            try:
-                file.write(line.encode() + b"\n")
-                file.flush()
-                os.fsync(file.fileno())
-            except OSError:  # the disk is full, most likely: half a row is worse than none
-                os.ftruncate(file.fileno(), size)
-                raise
-        sync_folder(path.parent)
+        size = file.seek(0, os.SEEK_END)
+        rest = line.encode() + b"\n"
+        try:
+            while rest:
+                rest = rest[file.write(rest) :]
+            os.fsync(file.fileno())
+        except OSError:  # the disk is full, most likely: half a row is worse than none
+            os.ftruncate(file.fileno(), size)
+            raise
+    sync_folder(path.parent)
 
 
 def set_torn_line_aside(path: Path) -> str | None:

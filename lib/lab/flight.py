@@ -34,7 +34,7 @@ class Flight:
 
     def write(self, name: str, text: str) -> None:
         """Write one line, or none."""
-        files.write_atomically(self.folder / name, text + "\n")
+        files.write_atomically(self.folder / name, text + "\n", durable=False)  # lib/dispatch knows of power cuts
 
     def write_json(self, name: str, value: dict[str, Any]) -> None:
         """Write an object; a Decimal becomes a number."""

@@ -9,6 +9,7 @@ from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from pathlib import Path
 
 from lab import schemas
+from lab.errors import Fault
 
 COLUMNS: tuple[str, ...] = tuple(schemas.load("row")["properties"])
 HEADER = "\t".join(COLUMNS)
@@ -31,9 +32,12 @@ class Row:
 
 
 def read(path: Path) -> list[Row]:
-    """The rows of a ledger that is known to be valid."""
-    lines = path.read_text(encoding="utf-8").split("\n")[1:]
-    return [Row(*line.split("\t")) for line in lines if line]
+    """The rows. A torn last line is left out; a ledger whose rows are not rows is a Fault."""
+    lines = path.read_text(encoding="utf-8").split("\n")[1:-1]
+    rows = [line.split("\t") for line in lines]
+    if any(len(row) != len(COLUMNS) for row in rows):
+        raise Fault(f"the ledger is damaged: '{path}'", "make validate names the lines to mend")
+    return [Row(*row) for row in rows]
 
 
 def problems(path: Path) -> list[str]:
@@ -94,4 +98,4 @@ def to_gb(peak_vram_mb: str) -> str:
         raise ValueError(f"'{peak_vram_mb}' is not a number") from None
     if not value.is_finite() or not 0 <= value < Decimal(2) ** 60:
         raise ValueError(f"'{peak_vram_mb}' is not an amount of memory")
-    return str((value / 1024).quantize(Decimal("0.1"), ROUND_HALF_UP))
+    return str((abs(value) / 1024).quantize(Decimal("0.1"), ROUND_HALF_UP))  # abs: -0 is 0

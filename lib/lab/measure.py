@@ -21,7 +21,7 @@ TAIL = 65536  # bytes of the log's end in which the cause of a failure is looked
 # The first that fits says what a run died of that ended with an error. Of several kinds of text, the plainest wins.
 CAUSES: tuple[tuple[str, re.Pattern[bytes]], ...] = (
     ("oom", re.compile(rb"out ?of ?memory|cannot allocate memory|MemoryError|bad_alloc", re.IGNORECASE)),
-    ("nan", re.compile(rb"(?:loss|val_bpb)\b.{0,40}\b(?:nan|inf|not finite)\b", re.IGNORECASE)),
+    ("nan", re.compile(rb"(?:loss|logits|val_bpb)\b.{0,40}\b(?:nan|inf|not finite)\b", re.IGNORECASE)),
 )
 TIMED_OUT = 124
 SIGNALLED = 128  # and n: died of signal n
@@ -80,7 +80,7 @@ def failure_of(status: int, val_bpb: str | None, log: Path) -> str | None:
         return "no-metric"
     if not value.is_finite():
         return "nan"
-    return None if decide.is_valid(value) and _bpb(str(value)) > 0 else "no-metric"
+    return None if decide.is_valid(value) and decide.is_valid(_bpb(str(value))) else "no-metric"
 
 
 def _cause(status: int, log: Path) -> str:
@@ -90,7 +90,7 @@ def _cause(status: int, log: Path) -> str:
     for failure, pattern in CAUSES:
         if pattern.search(tail):
             return failure
-    return "killed" if status > SIGNALLED else "error"
+    return "killed" if SIGNALLED < status <= SIGNALLED + 64 else "error"
 
 
 def _bpb(text: str) -> Decimal:
@@ -108,7 +108,7 @@ def _decimal(text: str | None) -> Decimal | None:
 def _number(text: str | None) -> float | None:
     """A number that is only noted, or None when it is none."""
     value = _decimal(text)
-    return float(value) if value is not None and math.isfinite(float(value)) else None
+    return float(value) if value is not None and value.is_finite() and math.isfinite(float(value)) else None
 
 
 def _memory_gb(text: str | None) -> str | None:
@@ -121,7 +121,7 @@ def _memory_gb(text: str | None) -> str | None:
 
 def _wall_seconds(folder: Path) -> float:
     times = [datetime.fromisoformat((folder / name).read_text().strip().rstrip("Z")) for name in ("started", "ended")]
-    return round((times[1] - times[0]).total_seconds(), 3)
+    return max(0.0, round((times[1] - times[0]).total_seconds(), 3))  # a clock may be set back
 
 
 def _seed(folder: Path) -> int | None:

@@ -1,6 +1,7 @@
-"""The flight -> one row of `results.tsv`, one line of `experiments.jsonl`, and `summary`, a line for a person.
+"""The flight -> one line of `experiments.jsonl`, one row of `results.tsv`, and `summary`, a line for a person.
 
-Each is written unless it is there, so that an interrupted step is simply done again.
+Each is written unless it is there, so that an interrupted step is simply done again. The line comes first, and the row
+is made of it: what was recorded once is not recorded differently, even if a power cut had it measured again.
 """
 
 from datetime import datetime, timezone
@@ -17,31 +18,29 @@ def record(run: Path) -> None:
     """Record the flight of the run whose folder is `run`. Raises OSError with nothing half-written."""
     flight = Flight(run / "flight")
     table = run / "results.tsv"
-    files.set_torn_line_aside(table)
-    rows = ledger.read(table)
-    row = row_of(flight)
-    known = [number for number, other in enumerate(rows, start=1) if other.commit == row.commit]
-    experiment = experiment_of(flight, row, known[0] if known else len(rows) + 1)
-    if not known:
-        files.append_line(table, row.line())
-    experiments.append(run, experiment)
+    commits = [row.commit for row in ledger.read(table)]
+    commit = flight.need("commit")
+    n = commits.index(commit[:7]) + 1 if commit[:7] in commits else len(commits) + 1
+    experiment = experiments.append(run, experiment_of(flight, n))
+    if commit[:7] not in commits:
+        files.append_line(table, row_of(experiment).line())
+    flight.write("verdict", experiment["status"])
     flight.write("summary", summary(experiment))
 
 
-def row_of(flight: Flight) -> Row:
+def row_of(experiment: experiments.Experiment) -> Row:
     """The row, with the hash of the experiment's own commit."""
-    measured = flight.json("measure.json")
-    crashed = flight.need("verdict") == "crash"
+    crashed, memory = experiment["status"] == "crash", experiment["memory_gb"]
     return Row(
-        commit=flight.need("commit")[:7],
-        val_bpb=ledger.NO_VALUE if crashed else measured["val_bpb"],
-        memory_gb=ledger.NO_MEMORY if crashed else measured["memory_gb"] or ledger.NO_MEMORY,
-        status=flight.need("verdict"),
-        description=flight.need("description"),
+        commit=experiment["commit"][:7],
+        val_bpb=ledger.NO_VALUE if crashed else f"{experiment['val_bpb']:.6f}",
+        memory_gb=ledger.NO_MEMORY if crashed or memory is None else f"{memory:.1f}",
+        status=experiment["status"],
+        description=experiment["description"],
     )
 
 
-def experiment_of(flight: Flight, row: Row, n: int) -> experiments.Experiment:
+def experiment_of(flight: Flight, n: int) -> experiments.Experiment:
     """All that is known, null for what is not."""
     measured = flight.json("measure.json")
     return {
@@ -61,7 +60,7 @@ def experiment_of(flight: Flight, row: Row, n: int) -> experiments.Experiment:
         "cost_usd": None,
         "started": flight.text("started"),
         "ended": datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        "description": row.description,
+        "description": flight.need("description"),
     }
 
 

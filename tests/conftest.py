@@ -1,0 +1,36 @@
+"""Fixtures that the tests share."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+from house import House
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> House:
+    """A clone with a fake trainer, nothing set up yet."""
+    return House(tmp_path)
+
+
+@pytest.fixture
+def run(house: House) -> House:
+    """A clone with run mar14 set up."""
+    house.setup()
+    return house
+
+
+@pytest.fixture(scope="session")
+def small_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache with the small data, prepared once, also when xdist runs several workers. Read only."""
+    root = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        root = root.parent
+    cache = root / "small-cache"
+    with FileLock(root / "small-cache.lock"):
+        env = {**os.environ, "AUTORESEARCH_CACHE": str(cache), "PROFILE": "small"}
+        subprocess.run([sys.executable, Path(__file__).parent.parent / "prepare.py"], env=env, check=True)
+    return cache

@@ -1,0 +1,68 @@
+"""The documents say what is there: targets, settings, verbs, help texts."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from house import ROOT, House
+
+README = (ROOT / "README.md").read_text()
+VERBS = sorted(path.name for path in (ROOT / "bin").iterdir())
+TARGETS = re.findall(r"^([a-z-]+):.*##", (ROOT / "Makefile").read_text(), re.MULTILINE)
+GOLDEN = ROOT / "tests/golden"
+
+
+def test_every_target_is_in_the_readme_and_calls_its_verb() -> None:
+    table = README.split("## Commands")[1].split("## Settings")[0]
+    for target in set(TARGETS) - {"help"}:
+        assert f"`{target}`" in table
+    makefile = (ROOT / "Makefile").read_text()
+    for verb in VERBS:
+        assert re.search(rf"^\t@bin/{verb}$", makefile, re.MULTILINE), f"no target calls bin/{verb}"
+
+
+def test_every_setting_is_in_the_readme_and_the_other_way_round() -> None:
+    table = README.split("## Settings")[1].split("## Where")[0]
+    schema = json.loads((ROOT / "schemas/settings.schema.json").read_text())["properties"]
+    documented = set(re.findall(r"^\| `([A-Z_]+)`", table, re.MULTILINE))
+    assert documented == {*schema, "TAG", "FROM", "AGENT", "ENGINE"}
+    for name, one in schema.items():
+        default = one.get("default")
+        if default is not None:
+            row = next(line for line in table.splitlines() if line.startswith(f"| `{name}`"))
+            assert default in row
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_help_is_the_golden_text(verb: str, house: House) -> None:
+    result = house.call(f"bin/{verb}", "--help")
+    assert result.status == 0
+    assert result.out == (GOLDEN / f"{verb}.help").read_text()
+
+
+def test_make_without_a_target_lists_all(house: House) -> None:
+    listed = [line.split()[0] for line in house.call("make").out.splitlines()]
+    assert listed == TARGETS
+
+
+def test_every_link_and_path_in_the_documents_is_there() -> None:
+    for document in ("README.md", "CONTRIBUTING.md", "docs/decisions.md", "program.md"):
+        text = (ROOT / document).read_text()
+        for target in re.findall(r"\]\(([^)#:]+)\)", text):
+            assert (ROOT / document).parent.joinpath(target).exists(), f"{document}: {target}"
+        for path in re.findall(r"`((?:bin|lib|schemas|tests|docs)/[A-Za-z0-9_./-]+)`", text):
+            assert (ROOT / path).exists(), f"{document}: {path}"
+
+
+def test_the_changelog_knows_the_version() -> None:
+    version = re.search(r'^version = "(.+)"', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
+    assert version is not None
+    assert f"## {version[1]}" in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_a_platform_that_is_not_linux_is_told_so(house: House, tmp_path: Path) -> None:
+    for verb in VERBS:
+        result = house.call("bash", "-c", f"OSTYPE=darwin23; source bin/{verb}")
+        assert result.status == 2, verb
+        assert "this platform is not supported: 'darwin23'" in result.err
