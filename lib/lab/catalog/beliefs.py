@@ -1,0 +1,85 @@
+"""Beliefs: the name of a hyperparameter -> what is held of moving it before the first experiment has been made.
+
+The figures rest on the published night of 126 experiments on an H100 (docs/decisions.md) and on runs of 20 CPU seconds.
+They only order the first tries: what the run's own experiments say soon weighs more (`past.py`).
+"""
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from lab.catalog.scales import words
+
+Category = Literal[
+    "learning rate and schedule",
+    "depth against width",
+    "attention patterns",
+    "optimizer",
+    "normalization",
+    "activation functions",
+    "batch size and accumulation",
+    "simplification",
+    "combining two near misses",
+    "radical changes",
+]
+CATEGORIES: tuple[Category, ...] = get_args(Category)
+
+
+@dataclass(frozen=True)
+class Belief:
+    """`chance` that a move is kept; `first`: up (1) or down (-1); `stride`: the first move, in steps of the scale."""
+
+    category: Category
+    chance: float = 0.1
+    first: int = 1
+    stride: int = 1
+
+
+BELIEFS = {
+    "DEPTH": Belief("depth against width", 0.2),
+    "WIDTH": Belief("depth against width", 0.2),
+    "HEAD_DIM": Belief("depth against width", 0.1, first=-1),
+    "MLP_RATIO": Belief("depth against width", 0.1, first=-1),
+    "WINDOW_PATTERN": Belief("attention patterns", 0.15),
+    "SHORT_WINDOW": Belief("attention patterns", 0.2, first=-1),
+    "ROPE_BASE": Belief("attention patterns", 0.25, stride=4),
+    "SOFTCAP": Belief("normalization", 0.1),
+    "X0_LAMBDA": Belief("normalization", 0.2, first=-1),
+    "EMBEDDING_INIT": Belief("normalization", 0.05),
+    "VALUE_INIT": Belief("normalization", 0.1),
+    "UNEMBEDDING_INIT": Belief("normalization", 0.05),
+    "MATRIX_INIT": Belief("normalization", 0.25, first=-1),
+    "TOTAL_BATCH_SIZE": Belief("batch size and accumulation", 0.2, first=-1),
+    "DEVICE_BATCH_SIZE": Belief("batch size and accumulation", 0.01),  # the same training, in other portions
+    "EMBEDDING_LR": Belief("learning rate and schedule", 0.3),
+    "UNEMBEDDING_LR": Belief("learning rate and schedule", 0.25),
+    "SCALAR_LR": Belief("learning rate and schedule", 0.05),
+    "MATRIX_LR": Belief("learning rate and schedule", 0.25),
+    "WARMUP_RATIO": Belief("learning rate and schedule", 0.05),
+    "WARMDOWN_RATIO": Belief("learning rate and schedule", 0.3),
+    "FINAL_LR_FRAC": Belief("learning rate and schedule", 0.15),
+    "ADAM_BETAS[0]": Belief("optimizer", 0.1),
+    "ADAM_BETAS[1]": Belief("optimizer", 0.1),
+    "MOMENTUM": Belief("optimizer", 0.15, first=-1),
+    "NEWTON_SCHULZ_STEPS": Belief("optimizer", 0.1, first=-1),
+    "WEIGHT_DECAY": Belief("optimizer", 0.2),
+    "ADAM_WEIGHT_DECAY": Belief("optimizer", 0.2),
+    "BIGRAM_ROWS": Belief("radical changes", 0.3),  # of ours, see ideas.py
+}
+
+# For names that nobody has told us about: the first category one of whose words is in the name.
+WORDS: tuple[tuple[set[str], Category], ...] = (
+    ({"LR", "RATE", "WARMUP", "WARMDOWN", "COOLDOWN", "SCHEDULE"}, "learning rate and schedule"),
+    ({"BATCH", "ACCUMULATION"}, "batch size and accumulation"),
+    ({"WINDOW", "ROPE", "ROTARY", "ATTENTION", "ATTN"}, "attention patterns"),
+    ({"NORM", "INIT", "SOFTCAP", "EPS"}, "normalization"),
+    (
+        {"DEPTH", "WIDTH", "LAYER", "LAYERS", "HEAD", "HEADS", "DIM", "EMBD", "MLP", "RATIO", "EXPANSION"},
+        "depth against width",
+    ),
+)
+
+
+def belief(name: str) -> Belief:
+    """What is believed of the hyperparameter; a number that nobody knows is the optimizer's, most likely."""
+    known = BELIEFS.get(name)
+    return known or Belief(next((category for some, category in WORDS if some & words(name)), "optimizer"))

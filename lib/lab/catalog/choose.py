@@ -1,0 +1,92 @@
+"""The choice: the text of a train.py and the run's past -> proposals, the most promising first.
+
+What is new (ideas that nobody has tried, then two near misses at once) takes turns with what can be tried again and
+again (moves of the hyperparameters, ideas that failed on other code); but a move that has just won is gone on with.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain, combinations, islice, zip_longest
+
+from lab.catalog import hyperparameters, moves
+from lab.catalog.beliefs import Category, belief
+from lab.catalog.hyperparameters import Hyperparameter
+from lab.catalog.ideas import IDEAS
+from lab.catalog.past import Outcome, chance
+from lab.catalog.structure import Idea
+
+MOST_NEAR_MISSES = 12  # that are combined with each other: 66 pairs
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A whole new text for train.py; the description says exactly what is changed, in one line."""
+
+    source: str
+    category: Category
+    description: str
+
+
+@dataclass(frozen=True)
+class Topic:
+    """A hyperparameter or an idea: its proposals, the best first, and the chance that the first of them is kept."""
+
+    chance: float
+    proposals: Iterable[Proposal]
+
+
+def proposals(source: str, small: bool, past: Sequence[Outcome]) -> Iterator[Proposal]:
+    """All proposals for the source, the most promising first; endless where it has a number with a fraction."""
+    tried = {outcome.subject for outcome in past}
+    untried = [_idea(idea, source, past) for idea in IDEAS if idea.description not in tried]
+    failed = [_idea(idea, source, past) for idea in IDEAS if idea.description in tried]
+    numbers = [_number(found, source, past) for found in hyperparameters.find(source, small)]
+    new = chain(_ranked(untried), _combined(source, small, past))
+    again = _ranked(numbers + failed)
+    if past and (past[-1].won or not past[-1].is_move):
+        return chain(again, new)
+    return chain(new, again)
+
+
+def _ranked(topics: Iterable[Topic]) -> Iterator[Proposal]:
+    """The first proposal of each topic, the one with the best chance first; then the second of each, and so on."""
+    ranked = sorted(topics, key=lambda topic: topic.chance, reverse=True)
+    rounds = zip_longest(*(topic.proposals for topic in ranked))
+    return (proposal for proposal in chain.from_iterable(rounds) if proposal)
+
+
+def _idea(idea: Idea, source: str, past: Sequence[Outcome]) -> Topic:
+    edited = idea.applied(source)
+    proposal = [Proposal(edited, idea.category, idea.description)] if edited else []
+    return Topic(chance(idea.chance, idea.category, idea.description, past), proposal)
+
+
+def _number(found: Hyperparameter, source: str, past: Sequence[Outcome]) -> Topic:
+    held = belief(found.name)
+    proposals = (
+        Proposal(hyperparameters.replaced(source, found, value), held.category, moves.description(found, value))
+        for value in moves.values(found, held, past)
+    )
+    return Topic(chance(held.chance, held.category, found.name, past), proposals)
+
+
+def _combined(source: str, small: bool, past: Sequence[Outcome]) -> Iterator[Proposal]:
+    """Two near misses at once, the pairs of the nearest first."""
+    tried = {outcome.description for outcome in past}
+    misses = {outcome.description: outcome for outcome in past if outcome.is_near_miss}
+    nearest = sorted(misses.values(), key=lambda outcome: outcome.gain or 0, reverse=True)
+    applicable = (outcome for outcome in nearest if _repeated(outcome, source, small))
+    for one, other in combinations(islice(applicable, MOST_NEAR_MISSES), 2):
+        edited = _repeated(other, _repeated(one, source, small) or "", small)
+        description = f"{one.description} and {other.description}"
+        if edited and description not in tried:
+            yield Proposal(edited, "combining two near misses", description)
+
+
+def _repeated(outcome: Outcome, source: str, small: bool) -> str | None:
+    """The source with what was tried before, or None where that does not apply any more."""
+    for found in hyperparameters.find(source, small):
+        is_same = (found.name, found.text) == (outcome.subject, outcome.old)
+        if is_same and found.scale.direction(outcome.old, outcome.new):
+            return hyperparameters.replaced(source, found, outcome.new)
+    return next((idea.applied(source) for idea in IDEAS if idea.description == outcome.description), None)

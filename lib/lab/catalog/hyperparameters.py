@@ -1,0 +1,118 @@
+"""Hyperparameters: the text of a train.py -> the values in it that an experiment may move, and the text with one moved.
+
+They are what stands at module level as `NAME = value`, NAME in capitals: a number, a power `2**11`, the entries of a
+tuple, a pattern "SSL"; in `a if SMALL else b` the one of the profile in force. Any other condition is left alone: which
+value is in force could not be told. Errors: SyntaxError for a text that is no Python.
+"""
+
+import ast
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import cache
+from itertools import accumulate
+from typing import Any
+
+from lab.catalog.scales import PATTERN, Scale, multiple_of, scale_of, words
+
+# Words of names that are no experiment's to change: the seed, the budget, the evaluation, and what is only told.
+FIXED = {"SEED", "BUDGET", "TIMEOUT", "EVAL", "VAL", "VALIDATION", "TEST", "VOCAB", "LOG", "FLOPS", "VERSION"}
+
+# What must hold between values that are there, or the code does not run.
+RULES: tuple[tuple[tuple[str, ...], Callable[..., bool]], ...] = (
+    (("WIDTH", "HEAD_DIM"), lambda width, head_dim: width % head_dim == 0),
+    (("HEAD_DIM",), lambda head_dim: head_dim % 2 == 0),  # rotary embedding turns pairs
+)
+
+
+@dataclass(frozen=True)
+class Hyperparameter:
+    """`name` is ADAM_BETAS[1] for the second entry of a tuple; `text` stands in the code from `start` to `end`."""
+
+    name: str
+    text: str
+    value: Any
+    start: int  # in bytes, as ast counts
+    end: int
+    scale: Scale
+
+
+@cache
+def find(source: str, small: bool) -> tuple[Hyperparameter, ...]:
+    """All hyperparameters in the order of the code; `small`: whether the profile in force is the first of two."""
+    data = source.encode()
+    line_starts = [0, *accumulate(len(line) for line in data.splitlines(keepends=True))]
+    nodes = dict(_literals(ast.parse(data), small))
+    values = {name: _value(node) for name, node in nodes.items()}
+    found = []
+    for name, node in nodes.items():
+        start, end = (line_starts[line - 1] + column for line, column in _span(node))
+        text = data[start:end].decode()
+        scale = _scale(name, text, values)
+        if scale:
+            found.append(Hyperparameter(name, text, values[name], start, end, scale))
+    return tuple(found)
+
+
+def fits(after: str, before: str, small: bool) -> bool:
+    """Whether the text after a change is Python, and breaks no rule that the one before keeps."""
+    try:
+        return _broken(after, small) <= _broken(before, small)
+    except SyntaxError:
+        return False
+
+
+def _broken(source: str, small: bool) -> set[tuple[str, ...]]:
+    values = {found.name: found.value for found in find(source, small)}
+    return {names for names, rule in RULES if values.keys() >= set(names) and not rule(*map(values.get, names))}
+
+
+def replaced(source: str, hyperparameter: Hyperparameter, text: str) -> str:
+    """The source with another value for the hyperparameter; all else stays byte for byte."""
+    data = source.encode()
+    return (data[: hyperparameter.start] + text.encode() + data[hyperparameter.end :]).decode()
+
+
+def _scale(name: str, text: str, values: dict[str, Any]) -> Scale | None:
+    scale = scale_of(name, text)
+    head_dim, depth = values.get("HEAD_DIM"), values.get("DEPTH")
+    if name == "WIDTH" and text.isdigit() and isinstance(head_dim, int) and head_dim:
+        return multiple_of(head_dim)
+    if scale is PATTERN and isinstance(depth, int):
+        return replace(PATTERN, high=depth - 1)  # the blocks do not see more of it
+    return scale
+
+
+def _span(node: ast.expr) -> tuple[tuple[int, int], tuple[int, int]]:
+    return (node.lineno, node.col_offset), (node.end_lineno or node.lineno, node.end_col_offset or node.col_offset)
+
+
+def _literals(module: ast.Module, small: bool) -> Iterator[tuple[str, ast.expr]]:
+    for statement in module.body:
+        match statement:
+            case (
+                ast.Assign(targets=[ast.Name(id=name)], value=ast.expr() as value)
+                | ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value)
+            ) if name.isupper() and not words(name) & FIXED:
+                yield from _values(name, value, small)
+
+
+def _values(name: str, node: ast.expr, small: bool) -> Iterator[tuple[str, ast.expr]]:
+    match node:
+        case ast.IfExp(test=ast.Name(id="SMALL")):
+            yield from _values(name, node.body if small else node.orelse, small)
+        case ast.Tuple(elts=entries):
+            for index, entry in enumerate(entries):
+                yield from _values(f"{name}[{index}]", entry, small)
+        case ast.BinOp(left=ast.Constant(value=int()), op=ast.Pow(), right=ast.Constant(value=int())):
+            yield name, node
+        case ast.Constant(value=int() | float() | str()) if not isinstance(node.value, bool):
+            yield name, node
+
+
+def _value(node: ast.expr) -> Any:
+    """What the literal is worth."""
+    match node:
+        case ast.BinOp(left=ast.Constant(value=int() as base), right=ast.Constant(value=int() as exponent)):
+            return base ** min(exponent, 99)  # more is no batch size but a trap
+        case ast.Constant(value=value):
+            return value

@@ -1,0 +1,73 @@
+"""Moves: one hyperparameter and what its moves have yielded so far -> the values to try next, the best first, endless.
+
+A direction that won is gone on with; one that lost turns around; when both have lost, the move gets smaller: a half and
+a quarter, then larger again, then anything in between. A win makes it larger again.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import chain, count, islice
+
+from lab.catalog.beliefs import Belief
+from lab.catalog.hyperparameters import Hyperparameter
+from lab.catalog.past import Outcome
+
+LADDER = (Fraction(1), Fraction(1, 2), Fraction(1, 4), Fraction(2), Fraction(4))  # sizes of moves, in first moves
+FINE = 3  # rungs of the ladder on which the moves get smaller
+MOST_WHOLE = 32  # steps of a whole number: twice the depth is a radical change, this is an end
+
+
+@dataclass(frozen=True)
+class State:
+    """The next move: its direction (1 or -1), its rung on the ladder, and whether the other direction is out there."""
+
+    direction: int
+    rung: int = 0
+    turned: bool = False
+
+    def after(self, direction: int, won: bool) -> "State":
+        """The state when a move in this direction has won or lost."""
+        if won:
+            larger = self.rung - 1 if 0 < self.rung < FINE else 0
+            return State(direction, larger, turned=True)  # the other direction is where it comes from
+        return State(-direction, self.rung + self.turned, turned=not self.turned)
+
+    def moves(self, whole: bool) -> Iterator[Fraction]:
+        """All moves from here on, in first moves; those down are below 0."""
+        for rung, size in enumerate(islice(sizes(whole), self.rung, None)):
+            yield self.direction * size
+            if rung or not self.turned:
+                yield -self.direction * size
+
+
+def values(hyperparameter: Hyperparameter, belief: Belief, past: Sequence[Outcome]) -> Iterator[str]:
+    """The values that the hyperparameter may take next."""
+    scale, text = hyperparameter.scale, hyperparameter.text
+    state = State(belief.first)
+    for outcome in past:
+        if outcome.subject == hyperparameter.name and (to := scale.direction(outcome.old, outcome.new)):
+            state = state.after(to, outcome.won)
+    moved = (scale.moved(text, move * belief.stride) for move in state.moves(scale.whole))
+    return (value for value in moved if value and value != text)
+
+
+def sizes(whole: bool) -> Iterator[Fraction]:
+    """The sizes of moves, in the order in which they are tried."""
+    if whole:
+        return (Fraction(size) for size in range(1, MOST_WHOLE + 1))
+    return chain(LADDER, _between())
+
+
+def _between() -> Iterator[Fraction]:
+    """All that the ladder leaves out, in finer and finer steps, farther and farther: 1/2, 3/2, ..., 1/4, 3/4, ..."""
+    for halvings in count(1):
+        yield from (Fraction(odd, 2**halvings) for odd in range(1, (halvings + 3) * 2**halvings, 2))
+
+
+def description(hyperparameter: Hyperparameter, value: str) -> str:
+    """`raise MATRIX_LR 0.04 -> 0.06`"""
+    verb = "raise" if hyperparameter.scale.direction(hyperparameter.text, value) > 0 else "lower"
+    if isinstance(hyperparameter.value, str):
+        verb = "change"
+    return f"{verb} {hyperparameter.name} {hyperparameter.text} -> {value}"

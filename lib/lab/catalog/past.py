@@ -1,0 +1,72 @@
+"""The past: experiments of the run -> what each idea has yielded, and so the chance that it is kept when tried now.
+
+An experiment is known by its description, which says exactly what was changed. So what another proposer tried counts,
+too, where it says it in the same words (`MATRIX_LR 0.04 -> 0.06`).
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+from lab.decide import LARGE
+from lab.experiments import Experiment
+
+MOVE = re.compile(r"(?:[a-z]+ )?([A-Z][A-Z0-9_]*(?:\[\d+\])?) (\S+) -> (\S+)")
+WEIGHT = 4  # experiments that a belief about a category is worth
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One experiment. `subject`: the hyperparameter that it moved from `old` to `new`; else its whole description."""
+
+    description: str
+    category: str | None
+    won: bool
+    gain: Decimal | None
+    subject: str
+    old: str = ""
+    new: str = ""
+
+    @property
+    def is_move(self) -> bool:
+        """Whether it moved one hyperparameter."""
+        return bool(self.new)
+
+    @property
+    def is_near_miss(self) -> bool:
+        """Whether it was discarded although it lost next to nothing, or even gained."""
+        return not self.won and self.gain is not None and self.gain > -LARGE
+
+
+def outcomes(experiments: Iterable[Experiment]) -> list[Outcome]:
+    """What the experiments have yielded, oldest first. The baseline changed nothing."""
+    return [_outcome(experiment) for experiment in experiments if experiment["rule"] != "baseline"]
+
+
+def _outcome(experiment: Experiment) -> Outcome:
+    text, gain = experiment["description"], experiment["gain"]
+    move = MOVE.fullmatch(text)
+    return Outcome(
+        text,
+        experiment["category"],
+        experiment["status"] == "keep",
+        None if gain is None else Decimal(gain),
+        *(move.groups() if move else (text,)),
+    )
+
+
+def chance(belief: float, category: str, subject: str, past: Sequence[Outcome]) -> float:
+    """The chance of a keep: the belief, corrected by what its category has yielded, and then by its own past.
+
+    Of its own past, what lies before the last win is forgotten: that is over, or a win long ago would count for ever.
+    """
+    of_category = _mean(belief, WEIGHT, [outcome.won for outcome in past if outcome.category == category])
+    own = [outcome.won for outcome in past if outcome.subject == subject]
+    losses = own[::-1].index(True) if True in own else len(own)
+    return _mean(of_category, 1, own[-losses - 1 :])
+
+
+def _mean(belief: float, weight: int, wins: Sequence[bool]) -> float:
+    """The mean of a Beta distribution: a belief, worth `weight` tries, and the tries."""
+    return (weight * belief + sum(wins)) / (weight + len(wins))

@@ -1,0 +1,131 @@
+"""Scales: the text of a value <-> its position on a line where a step of the same length means the same everywhere.
+
+A learning rate moves by factors, a share of the budget by addition, a beta by its distance from 1, a batch by doubling.
+Laid out on a line, all of them know the same words: one step up, half a step down. The texts that come back are written
+as a person would (0.06, 1e-4), in the style of the text before. Errors: ValueError for a text that is no such value.
+"""
+
+import math
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from fractions import Fraction
+
+# Words of names: of shares, in [0, 1]; of what is close to 1; of whole numbers that are powers of two even where small.
+SHARES = {"RATIO", "FRAC", "FRACTION", "SHARE", "DROPOUT", "PROB", "SMOOTHING"}
+BETAS = {"BETA", "BETAS", "MOMENTUM", "EMA"}
+DOUBLED = {"BATCH", "WINDOW"}
+
+SMALL_COUNT = 10  # below, a whole number moves by 1
+
+
+@dataclass(frozen=True)
+class Scale:
+    """`step`: the length of an ordinary move. `write` gets a position, the text before, and a number of digits."""
+
+    read: Callable[[str], float]
+    write: Callable[[float, str, int], str]
+    step: float = 1.0
+    low: float = -math.inf
+    high: float = math.inf
+    whole: bool = False  # only whole positions are values
+
+    def moved(self, text: str, steps: Fraction) -> str | None:
+        """The value so many steps up (or down, below 0), or None where there is none. Finer steps get more digits."""
+        position = self.read(text) + self.step * float(steps)
+        if self.whole:
+            position = round(position)
+        if not self.low <= position <= self.high:
+            return None
+        return self.write(position, text, len(str(steps.denominator)) + 1)
+
+    def direction(self, old: str, new: str) -> int:
+        """1 where the new value lies above the old one, -1 below; 0 nowhere: one of them is no such value."""
+        try:
+            before, after = self.read(old), self.read(new)
+        except (ValueError, IndexError):
+            return 0
+        return (after > before) - (after < before)
+
+
+def words(name: str) -> set[str]:
+    """ADAM, BETAS of ADAM_BETAS[1]."""
+    return set(re.findall(r"[A-Z]+", name))
+
+
+def scale_of(name: str, text: str) -> Scale | None:
+    """The scale for a hyperparameter of this name and text, by the kind of its value; None: nothing to move."""
+    if text[0] in "\"'":
+        return PATTERN if "PATTERN" in words(name) and re.fullmatch(r"S*L", text[1:-1]) else None
+    if "**" in text:
+        return EXPONENT
+    if re.fullmatch(r"[0-9_]+", text):
+        return _scale_of_whole(name, int(text))
+    if not re.fullmatch(r"[0-9_.]+(e[+-]?[0-9]+)?", text.lower()):
+        return None
+    return _scale_of_fraction(name, float(text))
+
+
+def _scale_of_whole(name: str, value: int) -> Scale:
+    power_of_two = value > 0 and value & (value - 1) == 0
+    if power_of_two and (value > SMALL_COUNT or words(name) & DOUBLED):
+        return POWER
+    return COUNT if value < SMALL_COUNT else WHOLE_FACTOR
+
+
+def _scale_of_fraction(name: str, value: float) -> Scale:
+    if words(name) & SHARES and value <= 1:
+        return SHARE
+    if words(name) & BETAS and 0.5 <= value < 1:
+        return BETA
+    return FACTOR if value else FROM_ZERO
+
+
+def as_written(value: float, like: str, digits: int) -> str:
+    """The value with so many significant digits: 0.06, 1e-4, 1.0; whole, or with underscores, where `like` is."""
+    if re.fullmatch(r"[0-9_]+", like):
+        whole = int(Decimal(f"{round(value):.{digits}g}"))
+        return f"{whole:_}" if "_" in like else str(whole)
+    number = Decimal(f"{value:.{digits}g}").normalize()
+    if number and ("e" in like.lower() or number < Decimal("0.0001")):
+        return f"{number:e}".replace("e+", "e")
+    return f"{number:f}" if "." in f"{number:f}" else f"{number:f}.0"
+
+
+def _exponent(text: str) -> float:
+    return float(text.split("**")[1])
+
+
+def _with_exponent(position: float, like: str, _: int) -> str:
+    return re.sub(r"[0-9_]+$", str(int(position)), like)
+
+
+def _beta(position: float, like: str, digits: int) -> str:
+    return str(1 - Decimal(as_written(math.exp(-position), like, digits)))
+
+
+def _pattern(position: float, like: str, _: int) -> str:
+    return like[0] + "S" * int(position) + "L" + like[0]
+
+
+def multiple_of(unit: int) -> Scale:
+    """Whole multiples of another hyperparameter's value."""
+    return Scale(lambda text: int(text) / unit, lambda n, *_: str(int(n) * unit), low=1, whole=True)
+
+
+FACTOR = Scale(
+    read=lambda text: math.log(float(text)),
+    write=lambda position, *how: as_written(math.exp(position), *how),
+    step=math.log(1.5),
+    low=math.log(1e-30),
+    high=math.log(1e30),
+)
+WHOLE_FACTOR = replace(FACTOR, low=0)
+FROM_ZERO = Scale(float, as_written, step=0.01, low=0)
+SHARE = Scale(float, as_written, step=0.1, low=0, high=1)
+BETA = Scale(lambda text: -math.log(1 - float(text)), _beta, step=math.log(2), low=0)
+COUNT = Scale(float, lambda n, *_: str(int(n)), low=1, whole=True)
+POWER = Scale(lambda text: math.log2(int(text)), lambda n, *_: str(2 ** int(n)), low=0, whole=True)
+EXPONENT = Scale(_exponent, _with_exponent, low=0, whole=True)
+PATTERN = Scale(lambda text: text.count("S"), _pattern, low=0, whole=True)  # short windows before each long one
