@@ -1,6 +1,6 @@
 """A repository of its own for each test, with a trainer that ends at once and proposers made of one line of shell.
 
-The environment is built from nothing: another HOME, no global git configuration, nothing of the person who runs the tests.
+The environment is built from nothing: another HOME, no global git configuration, nothing of whoever runs the tests.
 """
 
 import json
@@ -17,7 +17,9 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 ENVIRONMENT = Path(os.environ.get("UV_PROJECT_ENVIRONMENT", ROOT / ".venv"))
 UV = shutil.which("uv") or str(ROOT / ".uv/bin/uv")
-IGNORED = shutil.ignore_patterns(".git", ".venv", ".uv", "runs", "memory", "uv.lock", "__pycache__", ".*_cache", "*.log")
+IGNORED = shutil.ignore_patterns(
+    ".git", ".venv", ".uv", "runs", "memory", "uv.lock", "__pycache__", ".*_cache", "*.log"
+)
 
 # A stranger's training script: no torch, no data of ours. VALUE is the idea; what stands behind it is for the cheats.
 TRAIN = """\

@@ -24,7 +24,7 @@ from lab.catalog.choose import Proposal
 from lab.catalog.hyperparameters import Hyperparameter, find, fits, replaced
 from lab.catalog.ideas import IDEAS
 from lab.catalog.moves import values
-from lab.catalog.past import outcomes
+from lab.catalog.past import Outcome, chance, outcomes
 from lab.catalog.scales import scale_of
 
 ROOT = Path(__file__).parents[1]
@@ -190,6 +190,7 @@ def test_values_are_moved_by_their_kind_and_written_as_a_person_would(
         "FORM = 3j",
         "LIMIT = -1",
         "HALF = 1 / 2",
+        "FAST = False",
     ],
 )
 def test_what_is_no_hyperparameter_is_left_alone(line: str) -> None:
@@ -200,6 +201,7 @@ def test_the_width_stays_a_multiple_of_the_heads_and_the_heads_divide_it() -> No
     source = "WIDTH = 96\nHEAD_DIM = 32\n"
     width, head_dim = find(source, True)
     assert list(islice(values(width, belief("WIDTH"), []), 3)) == ["128", "64", "160"]
+    assert next(values(find("WIDTH = 100\nHEAD_DIM = 32\n", True)[0], belief("WIDTH"), [])) == "128"
     assert not fits(replaced(source, head_dim, "64"), source, True)
     assert fits(replaced(source, head_dim, "16"), source, True)
     assert not fits("WIDTH = 1\nHEAD_DIM = 1\n", "WIDTH = 2\nHEAD_DIM = 2\n", True), "rotary embedding needs pairs"
@@ -470,7 +472,36 @@ def test_two_near_misses_are_combined_on_the_code_of_today(tmp_path: Path) -> No
     assert "        x = self.embedding(tokens)\n        x0 = x\n" in proposal.source
     night.judge(proposal, gain=-0.1)
     night.record("raise NOTHING 1 -> 2", "discard", -0.1)
+    night.train.write_text(replaced(night.incumbent, named("DEPTH"), "3"))  # on other code, it is no news any more
     assert night.propose().category != "combining two near misses", "there is only one pair"
+
+
+def test_an_idea_that_failed_is_tried_again_on_other_code(tmp_path: Path) -> None:
+    night = Night(tmp_path, TRAIN)
+    while not (proposal := night.propose()).description.startswith("replace"):
+        night.judge(proposal, gain=-0.1)
+    night.judge(proposal, gain=-0.1)
+    night.incumbent = replaced(TRAIN, named("SOFTCAP"), "16")
+    night.train.write_text(night.incumbent)
+    assert proposal.description in [night.step(gain=-0.1) for _ in range(150)]
+
+
+def test_what_does_not_go_together_is_not_proposed(tmp_path: Path) -> None:
+    night = Night(tmp_path, "WIDTH = 96\nHEAD_DIM = 32\n")
+    for _ in range(30):
+        proposal = night.propose()
+        width, head_dim = (found.value for found in find(proposal.source, True))
+        assert width % head_dim == head_dim % 2 == 0
+        night.judge(proposal, gain=-0.1)
+
+
+@pytest.mark.parametrize(
+    ("profile", "value"), [("small", "3 if SMALL else 8"), ("auto", "3 if SMALL else 8"), ("full", "2 if SMALL else 9")]
+)
+def test_the_profile_is_the_run_s_and_line_ends_stay(tmp_path: Path, profile: str, value: str) -> None:
+    night = Night(tmp_path, "DEPTH = 2 if SMALL else 8\r\n", profile)
+    night.propose()
+    assert night.train.read_bytes() == f"DEPTH = {value}\r\n".encode()
 
 
 def test_a_near_miss_whose_value_was_changed_since_is_not_combined(tmp_path: Path) -> None:
@@ -503,6 +534,25 @@ def test_an_idea_that_was_put_in_by_hand_is_passed_over(tmp_path: Path) -> None:
 def test_the_id_of_a_text_is_git_s() -> None:
     for text in ("", "LR = 0.04\n", TRAIN, "é\r\n"):
         assert blob_id(text) == git_id(text)
+
+
+def test_a_win_of_long_ago_is_forgotten() -> None:
+    def past(*wins: bool) -> list[Outcome]:
+        return [Outcome("", None, won, None, "LR") for won in wins]
+
+    lost_since = [chance(0.2, "", "LR", past(True, *[False] * losses)) for losses in range(6)]
+    assert lost_since == sorted(lost_since, reverse=True)
+    assert lost_since[0] > 0.5
+    assert chance(0.2, "", "LR", past(True, True, True, False)) == lost_since[1]
+    assert lost_since[4] == pytest.approx(0.2)
+
+
+def test_no_move_leads_nowhere_or_back_to_where_a_win_came_from() -> None:
+    (found,) = find("LR = 0.06\nDEPTH = 3\n", True)[:1]
+    won = Outcome("", None, True, None, "LR", "0.04", "0.06")
+    moved = list(islice(values(found, belief("LR"), [won]), 200))
+    assert "0.06" not in moved
+    assert moved[:3] == ["0.09", "0.073", "0.049"]
 
 
 def test_the_past_is_read_as_it_is_written() -> None:

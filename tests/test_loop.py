@@ -84,7 +84,7 @@ def test_at_a_terminal_there_is_a_progress_line(house: House) -> None:
     assert "no proposal" in seen.out
 
 
-# --- what is refused ---------------------------------------------------------------------------------------------------
+# --- what is refused -------------------------------------------------------------------------------------------------
 
 
 def refused(house: House, problem: str, verb: str = "bin/loop", status: int = 2, **settings: str) -> None:
@@ -207,13 +207,15 @@ def test_two_trees_run_side_by_side(house: House, tmp_path: Path) -> None:
     house.setup()
     other.setup()
     agents = house.proposer(IMPROVE), other.proposer(IMPROVE)
-    started = [h.start("bin/loop", MAX_EXPERIMENTS="2", AGENT=str(a)) for h, a in zip((house, other), agents, strict=True)]
+    started = [
+        h.start("bin/loop", MAX_EXPERIMENTS="2", AGENT=str(a)) for h, a in zip((house, other), agents, strict=True)
+    ]
     assert [process.wait(60) for process in started] == [0, 0]
     house.check_invariants()
     other.check_invariants()
 
 
-# --- stopping ----------------------------------------------------------------------------------------------------------
+# --- stopping --------------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -255,7 +257,9 @@ def test_ctrl_c_in_a_terminal_reaches_the_whole_group(slow: House) -> None:
 
 
 def test_a_stop_ends_the_proposer_too(run: House) -> None:
-    with run.running("bin/loop", AGENT=str(run.proposer("trap '' TERM; touch started; sleep 60 & wait; sleep 60"))) as process:
+    with run.running(
+        "bin/loop", AGENT=str(run.proposer("trap '' TERM; touch started; sleep 60 & wait; sleep 60"))
+    ) as process:
         run.wait_for("runs/mar14/flight/call/pid")
         time.sleep(0.3)
         process.terminate()
@@ -288,7 +292,7 @@ def test_make_stop_ends_the_loop_after_the_experiment_in_flight(slow: House) -> 
     assert slow.loop(1, slow.setting("0.8")).status == 0, "an old wish to stop is not heard by a new loop"
 
 
-# --- the proposer fails ------------------------------------------------------------------------------------------------
+# --- the proposer fails ----------------------------------------------------------------------------------------------
 
 FAILS = {"says and does nothing": "exit 0", "not now": "exit 75", "never ends": "sleep 60", "crashes": "kill -9 $$"}
 
@@ -325,7 +329,7 @@ def test_waits_double(run: House) -> None:
     assert waits == ["asking the proposer again in 1 s", "asking the proposer again in 2 s"]
 
 
-# --- a step sends the experiment back ----------------------------------------------------------------------------------
+# --- a step sends the experiment back --------------------------------------------------------------------------------
 
 
 def test_a_step_may_send_the_experiment_back_and_each_attempt_is_counted(house: House) -> None:
@@ -344,11 +348,11 @@ def test_a_step_may_send_the_experiment_back_and_each_attempt_is_counted(house: 
     house.check_invariants()
 
 
-# --- files that are not the experiment's -------------------------------------------------------------------------------
+# --- files that are not the experiment's -----------------------------------------------------------------------------
 
 
 def test_what_defines_the_measurement_is_put_back_when_a_training_changes_it(run: House) -> None:
-    agent = run.proposer("echo 'open(\"prepare.py\", \"w\").write(\"# cheat\")' >>train.py; echo cheat")
+    agent = run.proposer('echo \'open("prepare.py", "w").write("# cheat")\' >>train.py; echo cheat')
     assert run.once(agent).status == 0
     last = run.experiments()[-1]
     assert (last["status"], last["failure"]) == ("crash", "rejected")
@@ -388,7 +392,7 @@ def test_another_branch_that_a_person_checks_out_is_not_touched(slow: House) -> 
     slow.check_invariants()
 
 
-# --- killed ------------------------------------------------------------------------------------------------------------
+# --- killed ----------------------------------------------------------------------------------------------------------
 
 STEPS = sorted(path.name for path in (Path(__file__).parents[1] / "lib/steps").iterdir())
 
@@ -396,11 +400,14 @@ STEPS = sorted(path.name for path in (Path(__file__).parents[1] / "lib/steps").i
 @pytest.mark.parametrize("where", ["before", "after"])
 @pytest.mark.parametrize("step", STEPS)
 def test_kill_9_around_any_step_costs_nothing(house: House, step: str, where: str) -> None:
-    """All of the loop's processes are killed at once, right before or after the work of a step of the first experiment."""
+    """All of the loop's processes are killed at once, before or after the work of a step of the first experiment."""
     path = house.tree / "lib/steps" / step
     lines = path.read_text().splitlines()
-    trap = f'[[ ! -e $ROOT/runs/armed ]] || {{ rm "$ROOT/runs/armed"; kill -9 -- -$(cat "$ROOT/runs/group"); sleep 9; }}'
-    at = next(i for i, line in enumerate(lines) if line.startswith("source") and not lines[i + 1].startswith("source")) + 1
+    trap = '[[ ! -e $ROOT/runs/armed ]] || { rm "$ROOT/runs/armed"; kill -9 -- -$(cat "$ROOT/runs/group"); sleep 9; }'
+    at = (
+        next(i for i, line in enumerate(lines) if line.startswith("source") and not lines[i + 1].startswith("source"))
+        + 1
+    )
     armed = lines[:at] + ([trap] if where == "before" else [f"trap '{trap.replace(chr(39), '')}' EXIT"]) + lines[at:]
     path.write_text("\n".join(armed) + "\n")
     house.commit("armed")
@@ -441,7 +448,7 @@ def test_an_orphaned_trainer_is_ended_before_a_new_loop_starts(slow: House) -> N
 
 
 def test_a_power_cut_costs_a_training_run_but_no_proposal(slow: House) -> None:
-    """What was not synced is gone, or torn: here all facts but those of the commit; and the machine has another boot id."""
+    """What was not synced is gone, or torn; and the machine has another boot id."""
     with slow.running("bin/loop", AGENT=str(slow.setting("0.9"))) as process:
         slow.wait_for("runs/mar14/flight/run.1/pid")
         os.killpg(process.pid, signal.SIGKILL)

@@ -14,7 +14,7 @@ REJECTED = {
     "printf '\\xff\\xfe' >>train.py": "(rejected: train.py is not UTF-8)",
     "head -c 1100000 /dev/zero | tr '\\0' '#' >>train.py": "(rejected: train.py is over 1 MB)",
     "git rm -q --cached prepare.py; git commit -qm gone; rm prepare.py; echo 'X = 1' >>train.py": "changed prepare.py)",
-    "echo '# mine' >>prepare.py; git -c user.name=a -c user.email=b commit -qam hidden": "(rejected: changed prepare.py)",
+    "echo '# mine' >>prepare.py; git -c user.name=a -c user.email=b commit -qam hidden": "changed prepare.py)",
 }
 
 
@@ -40,7 +40,7 @@ DESCRIPTIONS = {
     "printf 'no newline at the end'": "no newline at the end",
     "printf 'bell\\a and \\e[31mcolour\\e[0m and \\x00 nul\\n'": "bell and [31mcolour [0m and nul",
     "printf -- '-rf / --force\\n'": "-rf / --force",
-    "printf '%s\\n' '$(touch pwned); `touch pwned` \"quoted\" '\"'single'\"": "$(touch pwned); `touch pwned` \"quoted\" 'single'",
+    "printf '%s\\n' '$(touch pwned) `touch pwned` \"two\" '\"'one'\"": "$(touch pwned) `touch pwned` \"two\" 'one'",
     "printf 'relu² → GELU, größer\\n'": "relu² → GELU, größer",
     "printf '\\xff\\xfe broken\\n'": "�� broken",
     "printf 'category: activation\\nuse GELU\\n'": "use GELU",

@@ -16,7 +16,7 @@ def test_a_night_in_small(house: House, small_cache: Path) -> None:
     settings = {"AUTORESEARCH_CACHE": str(small_cache), "TIME_BUDGET": "2", "RUN_TIMEOUT": "120"}
     house.setup(**settings)
     manifest = json.loads((house.run_folder / "manifest.json").read_text())
-    assert manifest["settings"] | {"SEED": ""} == {"PROFILE": "small", "TIME_BUDGET": "2", "RUN_TIMEOUT": "120", "SEED": ""}
+    assert manifest["settings"] == {"PROFILE": "small", "TIME_BUDGET": "2", "RUN_TIMEOUT": "120", "SEED": "42"}
     assert {"data", "tokenizer", "max_seq_len", "eval_tokens", "prepare.py"} <= set(manifest["comparable"])
 
     result = house.call("bin/loop", MAX_EXPERIMENTS="2", AUTORESEARCH_CACHE=str(small_cache), timeout=600)
@@ -47,6 +47,6 @@ def test_a_strangers_pair_needs_no_torch(house: House) -> None:
         file.write("import sys\nassert 'torch' not in sys.modules\nprint('torch is not imported')\n")
     house.commit("a stranger's pair")
     house.setup()
-    assert house.loop(2, house.proposer("echo \"X = $RANDOM$SECONDS\" >>train.py")).status == 0
+    assert house.loop(2, house.proposer('echo "X = $RANDOM$SECONDS" >>train.py')).status == 0
     assert "torch is not imported" in (house.tree / "run.log").read_text()
     house.check_invariants()

@@ -64,7 +64,7 @@ def test_a_run_over_its_time_is_ended_with_all_its_children(house: House) -> Non
 
 
 def test_50_mb_of_output_go_to_the_log_alone(run: House) -> None:
-    flood = "import sys\nfor i in range(50):\n    sys.stdout.write(f'\\rstep {i} ' + 'x' * 1_000_000)\nprint('\\nval_bpb: 0.5')"
+    flood = "for i in range(50):\n    print(f'\\rstep {i} ' + 'x' * 1_000_000, end='')\nprint('\\nval_bpb: 0.5')"
     result = run.once(run.proposer(f"cat >>train.py <<'END'\n{flood}\nEND\necho flood"))
     assert result.status == 0
     assert len(result.err) < 1000
@@ -81,8 +81,9 @@ def test_a_full_disk_while_the_row_is_written_costs_nothing(house: House) -> Non
     step.write_text(text.replace('"$LAB" record', '[[ ! -e $ROOT/runs/full ]] || ulimit -f 1\n"$LAB" record'))
     house.commit("a disk that may be full")
     house.setup()
+    discarded = house.proposer('echo "X = $RANDOM" >>train.py; head -c 900 /dev/zero | tr "\\0" x', "discarded")
     for _ in range(2):
-        assert house.once(house.proposer("echo \"X = $RANDOM  # $(head -c 900 /dev/zero | tr '\\0' x)\" >>train.py; echo idea")).status == 0
+        assert house.once(discarded).status == 0
     rows = (house.run_folder / "results.tsv").read_text(), (house.run_folder / "experiments.jsonl").read_text()
     assert len(rows[1]) > 1024, "beyond the limit"
     (house.tree / "runs/full").write_text("")
@@ -101,7 +102,7 @@ def test_the_run_gets_the_runs_settings(house: House) -> None:
     assert house.once(house.proposer(f'echo "{probe}" >>train.py; echo probe')).status == 0
     log = (house.tree / "run.log").read_text().splitlines()
     assert {"TIME_BUDGET=7", "SEED=5"} <= set(log)
-    assert not [line for line in log if line.startswith(("FLIGHT=", "RUN="))], "where the ledger is, is not its business"
+    assert not [line for line in log if line.startswith(("FLIGHT=", "RUN="))], "it is not told where the ledger is"
     assert house.experiments()[-1]["runs"] == [
         {"seed": 5, "val_bpb": 1.0, "num_steps": None, "training_seconds": None, "degraded": None}
     ]

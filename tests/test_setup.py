@@ -43,14 +43,27 @@ def test_a_run_begins_with_branch_ledger_and_manifest(house: House) -> None:
 def test_the_tag_is_today_where_none_is_given(house: House) -> None:
     assert house.call("bin/setup").status == 0
     today = date.today()
-    month = "jan feb mar apr may jun jul aug sep oct nov dec".split()[today.month - 1]
+    month = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")[today.month - 1]
     assert house.git("symbolic-ref", "--short", "HEAD") == f"autoresearch/{month}{today.day}"
 
 
 @pytest.mark.parametrize(
     "tag",
-    ["", "a/b", "a b", "-rf", "..", "a..b", "a.lock", "a;touch pwned", "$(touch pwned)", "`touch pwned`", "a\nb", "é"]
-    + ["x" * 65, ".hidden", "a~1", "a:b", "a."],
+    [
+        "",
+        "a/b",
+        "a b",
+        "-rf",
+        "..",
+        "a..b",
+        "a.lock",
+        "a;touch pwned",
+        "$(touch pwned)",
+        "`touch pwned`",
+        "a\nb",
+        "é",
+        ".a",
+    ],
 )
 def test_a_bad_tag_is_refused(house: House, tag: str) -> None:
     refused(house, f"TAG '{tag}' is not a name".replace("\n", "?"), TAG=tag)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def write_atomically(path: Path, text: str, *, durable: bool = True) -> None:
-    """Replace `path` by `text`: after a crash it is either the old file or the new one; if durable, after a power cut."""
+    """Replace `path` by `text`: it is the old file or the new one after a crash, and if durable, after a power cut."""
     new = path.with_name(path.name + ".new")
     with new.open("w", encoding="utf-8", newline="\n") as file:
         file.write(text)
