@@ -11,11 +11,10 @@ fi
 set -euo pipefail
 shopt -s inherit_errexit
 
-CALLED_FROM=$PWD
 ROOT=$(cd "${BASH_SOURCE[0]%/*}/.." && pwd -P)
 VENV=${UV_PROJECT_ENVIRONMENT:-$ROOT/.venv}
 LAB=$VENV/bin/lab # the Python core
-readonly CALLED_FROM ROOT VENV LAB
+readonly ROOT VENV LAB
 export LAB
 
 # Somebody else's repository, named in the environment (a git hook, `git rebase --exec`), must never be the one we commit to.

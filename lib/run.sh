@@ -2,6 +2,8 @@
 # Sourced.
 # shellcheck shell=bash
 
+readonly CALLED_FROM=$PWD # what a relative path of a person's is relative to
+
 # What defines the measurement, and is never an experiment's to change.
 readonly MEASUREMENT=(prepare.py pyproject.toml bin lib schemas)
 
