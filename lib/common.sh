@@ -8,8 +8,9 @@ if [[ ${OSTYPE:-} != linux* ]] || ((BASH_VERSINFO[0] * 100 + BASH_VERSINFO[1] < 
   exit 2
 fi
 
-set -euo pipefail
+set -Eeuo pipefail
 shopt -s inherit_errexit
+trap 'exit 2' ERR # whatever nobody has foreseen is a fault of the toolkit or the machine
 
 ROOT=$(cd "${BASH_SOURCE[0]%/*}/.." && pwd -P)
 VENV=${UV_PROJECT_ENVIRONMENT:-$ROOT/.venv}

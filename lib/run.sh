@@ -114,7 +114,7 @@ ask_prepare() {
 # ready: all that must hold before an experiment may start.
 ready() {
   local incumbent facts
-  need_env
+  bring_env
   open_run
   AGENT_PATH=$(executable_in agents "${AGENT:-catalog}")
   ENGINE_PATH=$(executable_in engines "${ENGINE:-local}")

@@ -23,20 +23,18 @@ bring_uv() {
   mv "$ROOT/.uv.new" "$ROOT/.uv" # whole or not there: a broken download leaves nothing that looks like uv
 }
 
-# bring_env: the environment of pyproject.toml, synced once for each version of that file. Never during a run.
+# bring_env: the environment of pyproject.toml, synced once for each version of that file, and never during a run. What
+# a person has synced by hand is taken as it is.
 bring_env() {
+  local synced=$VENV/synced-pyproject.toml
   bring_uv
-  if cmp -s "$ROOT/pyproject.toml" "$VENV/synced-pyproject.toml"; then
+  if [[ -x $LAB && ! -e $synced && ! $ROOT/pyproject.toml -nt $LAB ]]; then
+    cp "$ROOT/pyproject.toml" "$synced"
+  fi
+  if [[ -x $LAB ]] && cmp -s "$ROOT/pyproject.toml" "$synced"; then
     return
   fi
   say "bringing the environment: uv sync (PyTorch is large: the first time takes a while)"
   (cd "$ROOT" && uv sync --quiet >&2) || die "'uv sync' failed" 'the lines above say why; it needs the network and Python 3.10 or later'
-  cp "$ROOT/pyproject.toml" "$VENV/synced-pyproject.toml"
-}
-
-# need_env: what a verb of the night asks for. It installs nothing: that is for a person's set-up.
-need_env() {
-  [[ -x $LAB ]] || die "the environment '$VENV' is not there" 'bring it: make setup'
-  command -v uv >/dev/null || export PATH=$ROOT/.uv/bin:$PATH
-  command -v uv >/dev/null || die "'uv' is not on PATH" 'bring it: make setup'
+  cp "$ROOT/pyproject.toml" "$synced"
 }

@@ -208,6 +208,11 @@ def test_the_width_stays_a_multiple_of_the_heads_and_the_heads_divide_it() -> No
     assert fits("A = 2\nHEAD_DIM = 3\n", "A = 1\nHEAD_DIM = 3\n", True), "a rule that was broken before"
 
 
+def test_the_window_pattern_is_no_longer_than_the_model_is_deep() -> None:
+    pattern = find('WINDOW_PATTERN = "SL"\nDEPTH = 3\n', True)[0]
+    assert list(values(pattern, belief("WINDOW_PATTERN"), [])) == ['"SSL"', '"L"']
+
+
 def test_all_else_stays_byte_for_byte() -> None:
     source = "# ü\r\nLR = 0.04\t# ä → ö\r\nNAME = 'é'; BIAS: float = 1.0\r\nx = 1"
     learning_rate, bias = find(source, True)

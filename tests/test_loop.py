@@ -348,6 +348,21 @@ def test_a_step_may_send_the_experiment_back_and_each_attempt_is_counted(house: 
     house.check_invariants()
 
 
+def test_a_step_that_breaks_ends_the_loop_with_2_and_is_done_again(house: House) -> None:
+    step = house.tree / "lib/steps/45-broken"
+    step.write_text("#!/usr/bin/env bash\n# Reads runs/broken; writes nothing.\n[[ ! -e ${0%/*}/../../runs/broken ]]\n")
+    step.chmod(0o755)
+    house.commit("a step that breaks")
+    house.setup()
+    (house.tree / "runs/broken").write_text("")
+    assert house.loop(1, house.setting("0.9")).status == 2
+    assert house.rows() == []
+    (house.tree / "runs/broken").unlink()
+    assert house.loop(1, house.setting("0.9")).status == 0
+    assert house.statuses() == ["keep", "keep"]
+    house.check_invariants()
+
+
 # --- files that are not the experiment's -----------------------------------------------------------------------------
 
 

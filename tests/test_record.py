@@ -259,6 +259,22 @@ def test_what_is_missing_is_added(run: Path, lost: str, torn: bool) -> None:
     assert (run / f"{lost}.torn").exists() == torn
 
 
+@pytest.mark.parametrize("lost", ["results.tsv", None])
+def test_what_was_recorded_once_is_not_recorded_differently(run: Path, lost: str | None) -> None:
+    """A power cut had it measured again: the first verdict stays, and it is the one that is settled."""
+    baseline(run)
+    fly(run, FIRST, MEASURED | {"val_bpb": "0.993200"})
+    record(run)
+    before = (rows(run), objects(run), fact(run, "summary"))
+    if lost:
+        (run / lost).write_text(ledger.HEADER + "\n" + before[0][0] + "\n")
+    fly(run, FIRST, CRASHED)
+    assert fact(run, "verdict") == "crash"
+    record(run)
+    assert (rows(run), objects(run), fact(run, "summary")) == before
+    assert fact(run, "verdict") == "keep"
+
+
 def test_judging_again_changes_nothing(run: Path) -> None:
     baseline(run)
     fly(run, FIRST, MEASURED | {"val_bpb": "0.993200"})
@@ -294,7 +310,7 @@ def test_an_object_that_does_not_fit_the_schema_is_a_fault(run: Path) -> None:
     assert len(objects(run)) == 1
 
 
-@pytest.mark.parametrize("name", ["measure.json", "decision.json", "commit", "description", "verdict"])
+@pytest.mark.parametrize("name", ["measure.json", "decision.json", "commit", "description", "done"])
 def test_a_missing_fact_is_a_fault(run: Path, name: str) -> None:
     fly(run, BASELINE, MEASURED, description="baseline")
     (run / "flight" / name).unlink()

@@ -105,7 +105,7 @@ def _values(name: str, node: ast.expr, small: bool) -> Iterator[tuple[str, ast.e
                 yield from _values(f"{name}[{index}]", entry, small)
         case ast.BinOp(left=ast.Constant(value=int()), op=ast.Pow(), right=ast.Constant(value=int())):
             yield name, node
-        case ast.Constant(value=int() | float() | str()) if not isinstance(node.value, bool):
+        case ast.Constant(value=int() | float() | str()):
             yield name, node
 
 

@@ -29,13 +29,11 @@ class Scale:
     step: float = 1.0
     low: float = -math.inf
     high: float = math.inf
-    whole: bool = False  # only whole positions are values
+    whole: bool = False  # only whole steps lead to a value
 
     def moved(self, text: str, steps: Fraction) -> str | None:
         """The value so many steps up (or down, below 0), or None where there is none. Finer steps get more digits."""
         position = self.read(text) + self.step * float(steps)
-        if self.whole:
-            position = round(position)
         if not self.low <= position <= self.high:
             return None
         return self.write(position, text, len(str(steps.denominator)) + 1)
