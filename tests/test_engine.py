@@ -309,8 +309,10 @@ def test_rc_is_the_last_that_is_written(engine: Engine) -> None:
 def test_cancel(engine: Engine) -> None:
     run = engine.run_dir("echo begun; : >ready; sleep 100")
     process = engine.at_work(run)
+    began = time.monotonic()
     done = engine.call("--cancel", run)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert time.monotonic() - began < 5, "it does not wait for a zombie"
     stopped(run)
     assert process.wait(timeout=5) == 125
     assert log(run) == "begun\n"
