@@ -23,7 +23,7 @@ from lab.catalog.beliefs import BELIEFS, CATEGORIES, belief
 from lab.catalog.choose import Proposal
 from lab.catalog.hyperparameters import Hyperparameter, find, fits, replaced
 from lab.catalog.ideas import IDEAS
-from lab.catalog.moves import values
+from lab.catalog.moves import description, values
 from lab.catalog.past import Outcome, chance, outcomes
 from lab.catalog.scales import scale_of
 
@@ -211,6 +211,7 @@ def test_the_width_stays_a_multiple_of_the_heads_and_the_heads_divide_it() -> No
 def test_the_window_pattern_is_no_longer_than_the_model_is_deep() -> None:
     pattern = find('WINDOW_PATTERN = "SL"\nDEPTH = 3\n', True)[0]
     assert list(values(pattern, belief("WINDOW_PATTERN"), [])) == ['"SSL"', '"L"']
+    assert description(pattern, '"L"') == 'change WINDOW_PATTERN "SL" -> "L"'
 
 
 def test_all_else_stays_byte_for_byte() -> None:
@@ -553,11 +554,11 @@ def test_a_win_of_long_ago_is_forgotten() -> None:
 
 
 def test_no_move_leads_nowhere_or_back_to_where_a_win_came_from() -> None:
-    (found,) = find("LR = 0.06\nDEPTH = 3\n", True)[:1]
+    (found,) = find("LR = 0.06\n", True)
     won = Outcome("", None, True, None, "LR", "0.04", "0.06")
-    moved = list(islice(values(found, belief("LR"), [won]), 200))
-    assert "0.06" not in moved
-    assert moved[:3] == ["0.09", "0.073", "0.049"]
+    assert list(islice(values(found, belief("LR"), [won]), 3)) == ["0.09", "0.073", "0.049"]
+    (whole,) = find("SOFTCAP = 15\n", True)
+    assert "15" not in islice(values(whole, belief("SOFTCAP"), []), 100), "a small move of a whole number is none"
 
 
 def test_the_past_is_read_as_it_is_written() -> None:

@@ -409,10 +409,10 @@ def test_a_signal_to_the_engine_ends_all(engine: Engine, number: signal.Signals,
 def test_a_signal_at_any_time_ends_all(engine: Engine) -> None:
     """In the very beginning, too, when it has not started its command yet, or waits for nothing."""
     runs = []
-    for number in range(16):
+    for number in range(40):
         run = engine.run_dir("sleep 20", name=str(number))
         process = engine.start(run)
-        time.sleep(number * 0.01)
+        time.sleep(number * 0.003)
         process.terminate()
         runs.append((run, process, time.monotonic()))
     for run, process, signalled in runs:
