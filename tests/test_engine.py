@@ -9,6 +9,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -67,8 +68,8 @@ class Engine:
         for process in self.started:
             process.kill()
             process.wait()
-        for run in self.folder.glob("*/handle"):
-            for pid in left_of(run.parent):
+        for pid in marked(f"HOME={self.folder}"):
+            with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
 
 
@@ -88,11 +89,15 @@ def wait_until(condition: Callable[[], object], seconds: float = 20) -> None:
 
 def left_of(run: Path) -> list[int]:
     """The processes that were started for this RUN_DIR and are alive."""
-    mark = f"LAB_RUN_DIR={run.resolve()}".encode()
+    return marked(f"LAB_RUN_DIR={run.resolve()}")
+
+
+def marked(variable: str) -> list[int]:
+    """The processes that have this in their environment."""
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
-            if mark in (folder / "environ").read_bytes().split(b"\0"):
+            if variable.encode() in (folder / "environ").read_bytes().split(b"\0"):
                 found.append(int(folder.name))
         except OSError:
             continue
