@@ -24,6 +24,7 @@ export GIT_OPTIONAL_LOCKS=0         # looking never takes the index lock away fr
 export UV_PROJECT_ENVIRONMENT=$VENV # in a fresh worktree `uv run --no-sync` would silently make an empty one
 export UV_SYSTEM_CERTS=1            # uv ignores the system's certificates otherwise
 export UV_PYTHON_DOWNLOADS=never
+export PYTHONUTF8=1 # cron has no locale
 
 # say WORD...: one line for the person, on stderr. A terminal that has gone away (a closed ssh) is no error.
 say() { printf '%s\n' "$*" >&2 || :; }

@@ -75,8 +75,8 @@ on_branch() {
   [[ $(git symbolic-ref --quiet HEAD) == "refs/heads/$BRANCH" ]] || die "branch '$BRANCH' is not checked out any more" "git checkout '$BRANCH'"
 }
 
-# has_baseline: whether the ledger has a row yet.
-has_baseline() { [[ $(wc -l <"$RUN/results.tsv") -gt 1 ]]; }
+# has_baseline: whether there is an experiment on record; rows written by hand are none.
+has_baseline() { [[ -s $RUN/experiments.jsonl ]]; }
 
 # name_committer: a machine where git knows no name still makes commits.
 name_committer() {

@@ -171,6 +171,13 @@ def test_a_foreign_row_is_never_deleted(run: House) -> None:
     assert "by hand  (foreign" in run.call("bin/status").out
 
 
+def test_a_foreign_row_is_no_baseline(run: House) -> None:
+    with (run.run_folder / "results.tsv").open("a") as file:
+        file.write("a1b2c3d\t0.850000\t0.0\tdiscard\tby hand\n")
+    assert run.once(run.setting("0.9")).status == 0
+    assert [row[4] for row in run.rows()] == ["by hand", "baseline", "VALUE 0.9"]
+
+
 @pytest.mark.parametrize("train", ["raise SystemExit(1)", "print('hello')", "print('val_bpb: nan')"])
 def test_a_baseline_that_crashes_ends_the_verb_without_a_row(house: House, train: str) -> None:
     (house.tree / "train.py").write_text(train + "\n")

@@ -163,6 +163,14 @@ def test_a_strangers_prepare_may_end_as_it_likes(house: House, status: int) -> N
     house.setup()
 
 
+@pytest.mark.parametrize("facts", ["{'profile': 'huge', 'time_budget': 'soon'}", "[1]", "7"])
+def test_what_a_strangers_prepare_says_is_not_believed_blindly(house: House, facts: str) -> None:
+    (house.tree / "prepare.py").write_text(f"import json; print(json.dumps({facts}))")
+    house.commit("a stranger's prepare.py")
+    house.setup()
+    assert house.once(house.setting("0.9")).status == 0
+
+
 def test_bad_settings_are_refused(house: House) -> None:
     before = snapshot(house)
     for name, value in (("PROFILE", "huge"), ("TIME_BUDGET", "0"), ("TIME_BUDGET", "soon"), ("SEED", "-1")):

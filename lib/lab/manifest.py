@@ -17,8 +17,9 @@ def begin(run: Path, tag: str, start: str, facts: str, environment: Mapping[str,
     """Write the ledger's header and then, last, the manifest. `facts` is what prepare.py said of the data."""
     chosen = settings.read(environment)
     comparable = comparable_facts(run, facts)
-    chosen["PROFILE"] = comparable.get("profile", chosen["PROFILE"])
-    chosen.setdefault("TIME_BUDGET", settings.plain(comparable.get("time_budget", settings.PUBLISHED_BUDGET)))
+    said = settings.said(comparable)
+    chosen["PROFILE"] = said.get("PROFILE", chosen["PROFILE"])
+    chosen.setdefault("TIME_BUDGET", settings.plain(said.get("TIME_BUDGET", settings.PUBLISHED_BUDGET)))
     kept = ("PROFILE", "TIME_BUDGET", "RUN_TIMEOUT", "SEED")
     manifest: Manifest = {
         "tag": tag,

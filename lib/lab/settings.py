@@ -35,6 +35,12 @@ def plain(seconds: object) -> str:
     return f"{Decimal(str(seconds)).normalize():f}"
 
 
+def said(facts: Mapping[str, object]) -> dict[str, str]:
+    """The profile and the budget that prepare.py says, where they can be settings: a stranger's may say anything."""
+    values = {"PROFILE": str(facts.get("profile")), "TIME_BUDGET": str(facts.get("time_budget"))}
+    return {name: value for name, value in values.items() if not schemas.problems("settings", {name: value})}
+
+
 def fixed() -> list[str]:
     """The names of those that a run decides at its set-up."""
     return [name for name, schema in schemas.load("settings")["properties"].items() if schema.get("fixed")]
