@@ -3,6 +3,7 @@
 The environment is built from nothing: another HOME, no global git configuration, nothing of whoever runs the tests.
 """
 
+import io
 import json
 import os
 import shutil
@@ -10,9 +11,11 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
+
+from lab import schemas, steps
 
 ROOT = Path(__file__).parents[1]
 ENVIRONMENT = Path(os.environ.get("UV_PROJECT_ENVIRONMENT", ROOT / ".venv"))
@@ -41,6 +44,35 @@ class Result:
     status: int
     out: str
     err: str
+
+
+@dataclass(frozen=True)
+class Stepped:
+    """How a step of the Python core ended."""
+
+    exit_code: int
+    stdout: str
+    stderr: str
+
+    @property
+    def output(self) -> str:
+        return self.stdout + self.stderr
+
+    @property
+    def stdout_bytes(self) -> bytes:
+        return self.stdout.encode()
+
+
+def lab_step(name: str, run: Path) -> Stepped:
+    """`lab-step NAME RUN`, in this process."""
+    with redirect_stdout(io.StringIO()) as out, redirect_stderr(io.StringIO()) as err:
+        status = steps.main([name, str(run)])
+    return Stepped(status, out.getvalue(), err.getvalue())
+
+
+def hear_interrupts() -> None:
+    """For a child: tests that run in the background have SIGINT ignored, and a shell cannot undo that."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 class House:
@@ -99,6 +131,7 @@ class House:
             stdout=log,
             stderr=log,
             start_new_session=True,
+            preexec_fn=hear_interrupts,
         )
 
     def git(self, *arguments: str) -> str:
@@ -148,6 +181,7 @@ class House:
         """What holds after any verb has ended, however it ended before."""
         assert self.call("bin/validate", str(self.run_folder / "results.tsv")).status == 0
         experiments = self.experiments()
+        assert [schemas.problems("experiment", one) for one in experiments] == [[]] * len(experiments)
         assert [row[0] for row in self.rows()] == [str(one["commit"])[:7] for one in experiments]
         keeps = [str(one["commit"]) for one in experiments if one["status"] == "keep"]
         start = (self.run_folder / "start").read_text().strip()

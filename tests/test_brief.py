@@ -5,9 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner
+from house import lab_step
 from lab import schemas
-from lab.cli import main
 
 GOLDEN = Path(__file__).parent / "golden" / "brief.txt"
 LONGEST = 16 * 1024
@@ -62,7 +61,7 @@ def brief(folder: Path, past: list[dict[str, Any]]) -> str:
     run.mkdir()
     (run / "manifest.json").write_text(json.dumps({"settings": {"PROFILE": "small", "TIME_BUDGET": "60"}}))
     (run / "experiments.jsonl").write_text("".join(json.dumps(one, ensure_ascii=False) + "\n" for one in past))
-    result = CliRunner().invoke(main, ["brief", str(run)])
+    result = lab_step("brief", run)
     assert result.exit_code == 0, result.output
     assert len(result.stdout_bytes) <= LONGEST
     return result.stdout_bytes.decode()
@@ -125,5 +124,5 @@ def test_a_torn_last_line_is_no_experiment(tmp_path: Path) -> None:
     brief(tmp_path, NIGHT)
     with (tmp_path / "mar14" / "experiments.jsonl").open("a") as file:
         file.write('{"n": 7, "comm')
-    result = CliRunner().invoke(main, ["brief", str(tmp_path / "mar14")])
+    result = lab_step("brief", tmp_path / "mar14")
     assert result.stdout == GOLDEN.read_text()

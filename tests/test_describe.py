@@ -3,8 +3,7 @@
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
-from lab.cli import main
+from house import lab_step
 
 BEFORE = """\
 import torch
@@ -34,7 +33,7 @@ def describe(
 
 
 def call(folder: Path) -> tuple[str, str, str | None]:
-    result = CliRunner().invoke(main, ["describe", str(folder)])
+    result = lab_step("describe", folder)
     assert result.exit_code == 0, result.output
     texts = []
     for name in ("description", "category", "rejected"):
@@ -199,7 +198,7 @@ def test_the_baseline(tmp_path: Path) -> None:
 
 def test_a_missing_fact_is_a_fault_of_the_toolkit(tmp_path: Path) -> None:
     (tmp_path / "flight").mkdir()
-    result = CliRunner().invoke(main, ["describe", str(tmp_path)])
+    result = lab_step("describe", tmp_path)
     assert result.exit_code == 2
     assert result.stderr.startswith("lab: ")
     assert "changed" in result.stderr

@@ -14,6 +14,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 import pytest
+from house import hear_interrupts
 
 ENGINE = Path(__file__).parents[1] / "lib" / "engines" / "local"
 IGNORES_TERM = "trap '' TERM; "
@@ -53,7 +54,13 @@ class Engine:
         """Start it, and do not wait: it is waited for, and killed, when the test ends."""
         with (self.folder / "engine.log").open("ab") as log:
             process = subprocess.Popen(
-                [ENGINE, run], env=self.environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, text=True
+                [ENGINE, run],
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                text=True,
+                preexec_fn=hear_interrupts,
             )
         self.started.append(process)
         return process

@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner
-from lab.cli import main
+from house import lab_step
 
 GOOD = """\
 ---
@@ -36,7 +35,7 @@ def measure(
 
 
 def call(folder: Path) -> dict[str, Any]:
-    result = CliRunner().invoke(main, ["measure", str(folder)])
+    result = lab_step("measure", folder)
     assert result.exit_code == 0, result.output
     assert result.output == ""
     measured: dict[str, Any] = json.loads((folder / "flight" / "measure.json").read_text())
@@ -246,7 +245,7 @@ def test_measuring_twice_is_measuring_once(tmp_path: Path) -> None:
 def test_a_run_that_left_no_status_is_a_fault_of_the_toolkit(tmp_path: Path) -> None:
     (tmp_path / "flight" / "run.1").mkdir(parents=True)
     (tmp_path / "flight" / "done").write_text("attempt 1\n")
-    result = CliRunner().invoke(main, ["measure", str(tmp_path)])
+    result = lab_step("measure", tmp_path)
     assert result.exit_code == 2
     assert "rc" in result.stderr
     assert not (tmp_path / "flight" / "measure.json").exists()

@@ -5,9 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner
+from house import lab_step
 from lab import ledger, schemas
-from lab.cli import main
 
 BASELINE, FIRST, SECOND = "a1" * 20, "b2" * 20, "c3" * 20
 BEFORE = "LR = 0.04\nDEPTH = 8\n"
@@ -57,7 +56,7 @@ def fly(
 
 
 def lab(command: str, run: Path) -> None:
-    result = CliRunner().invoke(main, [command, str(run)])
+    result = lab_step(command, run)
     assert (result.exit_code, result.output) == (0, ""), result.output
 
 
@@ -304,7 +303,7 @@ def test_any_description_of_the_ledger(run: Path, description: str) -> None:
 def test_an_object_that_does_not_fit_the_schema_is_a_fault(run: Path) -> None:
     baseline(run)
     fly(run, "no hash", MEASURED)
-    result = CliRunner().invoke(main, ["record", str(run)])
+    result = lab_step("record", run)
     assert result.exit_code == 2
     assert "commit" in result.stderr
     assert len(objects(run)) == 1
@@ -314,7 +313,7 @@ def test_an_object_that_does_not_fit_the_schema_is_a_fault(run: Path) -> None:
 def test_a_missing_fact_is_a_fault(run: Path, name: str) -> None:
     fly(run, BASELINE, MEASURED, description="baseline")
     (run / "flight" / name).unlink()
-    result = CliRunner().invoke(main, ["record", str(run)])
+    result = lab_step("record", run)
     assert result.exit_code == 2
     assert name in result.stderr
     assert rows(run) == []

@@ -1,4 +1,4 @@
-"""`lab validate`: each file of examples/ledger is a test; what an invalid one is told stands beside it."""
+"""`lab validate`: each file of examples/ledger is a test; what the invalid ones are told stands in `expected`."""
 
 import os
 import subprocess
@@ -12,6 +12,7 @@ from lab.cli import main
 EXAMPLES = Path(__file__).parent / "examples" / "ledger"
 VALID = sorted((EXAMPLES / "valid").glob("*.tsv"))
 INVALID = sorted((EXAMPLES / "invalid").glob("*.tsv"))
+EXPECTED = (EXAMPLES / "invalid" / "expected").read_text().splitlines()
 PUBLISHED = """\
 commit	val_bpb	memory_gb	status	description
 a1b2c3d	0.997900	44.0	keep	baseline
@@ -28,7 +29,7 @@ def validate(path: Path) -> Result:
 def test_examples_are_found() -> None:
     assert len(VALID) >= 5
     assert len(INVALID) >= 30
-    assert {path.stem for path in INVALID} == {path.stem for path in (EXAMPLES / "invalid").glob("*.expected")}
+    assert {path.stem for path in INVALID} == {line.split(":")[0] for line in EXPECTED}
 
 
 def test_the_published_example_is_among_them_as_published() -> None:
@@ -43,10 +44,10 @@ def test_valid(path: Path) -> None:
 
 @pytest.mark.parametrize("path", INVALID, ids=lambda path: path.stem)
 def test_invalid(path: Path) -> None:
-    """`LINE: column: part`: one problem a line of the output, in this order, as `FILE:LINE: column: ...part...`."""
+    """`NAME:LINE: column: part`: a line of the output, in this order, is `FILE:LINE: column: ...part...`."""
     result = validate(path)
     said = result.output.rstrip("\n").split("\n")
-    expected = path.with_suffix(".expected").read_text().splitlines()
+    expected = [line.removeprefix(f"{path.stem}:") for line in EXPECTED if line.startswith(f"{path.stem}:")]
     assert result.exit_code == 1, result.output
     assert len(said) == len(expected), result.output
     for line, wanted in zip(said, expected, strict=True):

@@ -6,13 +6,12 @@ Data goes to stdout, errors to stderr as `lab: problem` and exit status 2.
 import os
 import sys
 from decimal import Decimal, InvalidOperation
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import click
 
-from lab.errors import Fault
+from lab.errors import KINDS, Fault, told
 
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 
@@ -44,10 +43,8 @@ class Commands(click.Group):
         """Run the command."""
         try:
             return super().invoke(ctx)
-        except (ValueError, OSError, ArithmeticError) as error:
-            print(f"lab: {error}", file=sys.stderr)
-            if isinstance(error, Fault):
-                print(f"hint: {error.hint}", file=sys.stderr)
+        except KINDS as error:
+            print(told(error), file=sys.stderr)
             ctx.exit(2)
 
 
@@ -170,21 +167,6 @@ def catalog(ctx: click.Context, run: Path) -> None:
         print("catalog: no idea for 'train.py': it has no UPPERCASE number", file=sys.stderr)
         ctx.exit(1)
     print(f"category: {proposal.category}\n{proposal.description}")
-
-
-def add_step(name: str, what: str) -> None:
-    """A command that runs the function of the module, both called `name`, on the experiment in flight of a RUN."""
-
-    @main.command(name, help=what)
-    @click.argument("run", type=FOLDER)
-    def command(run: Path) -> None:
-        getattr(import_module(f"lab.{name}"), name)(run)
-
-
-add_step("describe", "Step 20: what the proposer did.")
-add_step("measure", "Step 40: the metric of the run, or its kind of failure.")
-add_step("judge", "Step 50: the verdict.")
-add_step("record", "Step 60: the row.")
 
 
 @main.command()

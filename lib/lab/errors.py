@@ -8,3 +8,11 @@ class Fault(ValueError):  # noqa: N818, it is a fault of usage or of the machine
         """Both are lower case, without a full stop."""
         super().__init__(problem)
         self.hint = hint
+
+
+KINDS = (ValueError, OSError, ArithmeticError)  # what is told in a line; anything else is a fault of the code
+
+
+def told(error: Exception) -> str:
+    """What a person reads of an error."""
+    return f"lab: {error}\nhint: {error.hint}" if isinstance(error, Fault) else f"lab: {error}"
