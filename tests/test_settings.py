@@ -229,11 +229,10 @@ def test_the_last_line_of_prepare_counts(run: Path) -> None:
 @pytest.mark.parametrize(
     "facts", [{"time_budget": "soon"}, {"time_budget": None}, {"time_budget": [1]}, {"profile": 7}]
 )
-def test_facts_that_cannot_be_are_refused_in_a_line(run: Path, facts: dict[str, object]) -> None:
-    result = lab("begin", run, "--tag", "mar14", "--start", START, said=json.dumps(facts))
-    refused(result)
-    assert len(result.stderr.splitlines()) <= 2, "a problem, and a hint"
-    assert not (run / "manifest.json").exists()
+def test_facts_that_cannot_be_settings_are_a_strangers_and_set_none(run: Path, facts: dict[str, object]) -> None:
+    chosen = begin(run, json.dumps(facts))["settings"]
+    assert (chosen["PROFILE"], chosen["TIME_BUDGET"]) == ("auto", "300")
+    assert settings(run)["RUN_TIMEOUT"] == "600"
 
 
 # --- A loop on a run ------------------------------------------------------------------------------------------------
