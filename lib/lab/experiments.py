@@ -39,11 +39,14 @@ def append(run: Path, experiment: Experiment) -> Experiment:
 
 def incumbent(experiments: Iterable[Experiment]) -> Experiment | None:
     """The last keep, or None before the baseline."""
-    keeps = [experiment for experiment in experiments if experiment["status"] == "keep"]
+    keeps = _keeps(experiments)
     return keeps[-1] if keeps else None
 
 
 def best(experiments: Iterable[Experiment]) -> Experiment | None:
     """The keep with the lowest val_bpb. A crash has none, and so never wins."""
-    keeps = [experiment for experiment in experiments if experiment["status"] == "keep"]
-    return min(keeps, key=lambda experiment: experiment["val_bpb"], default=None)
+    return min(_keeps(experiments), key=lambda experiment: experiment["val_bpb"], default=None)
+
+
+def _keeps(experiments: Iterable[Experiment]) -> list[Experiment]:
+    return [experiment for experiment in experiments if experiment["status"] == "keep"]

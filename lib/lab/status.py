@@ -13,15 +13,16 @@ def status(run: Path) -> str:
     """The run whose folder is `run`: what it is, the experiment in flight, baseline and best, the last rows."""
     facts = manifest.read(run)
     rows = ledger.read(run / "results.tsv")
-    past = {experiment["commit"][:7] for experiment in experiments.read(run)}
+    past = experiments.read(run)
+    ours = {experiment["commit"][:7] for experiment in past}
     lines = [
         f"run       {facts['tag']}, from {facts['start'][:7]}, set up {facts['created']}",
         f"profile   {facts['settings']['PROFILE']}, {facts['settings']['TIME_BUDGET']} s a run",
         f"in flight {in_flight(Flight(run / 'flight'))}",
         f"rows      {counts(rows)}",
-        *progress(run),
+        *progress(past),
     ]
-    lines += ["", *(_line(row, foreign=row.commit not in past) for row in rows[-LAST:])] if rows else []
+    lines += ["", *(_line(row, foreign=row.commit not in ours) for row in rows[-LAST:])] if rows else []
     return "\n".join(lines)
 
 
@@ -40,9 +41,8 @@ def counts(rows: list[Row]) -> str:
     return f"{len(rows)}: {', '.join(words)}"
 
 
-def progress(run: Path) -> list[str]:
+def progress(past: list[experiments.Experiment]) -> list[str]:
     """Baseline and best, once there is a baseline."""
-    past = experiments.read(run)
     best = experiments.best(past)
     if best is None:
         return ["best      no baseline yet: make loop"]
