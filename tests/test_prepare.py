@@ -1,7 +1,6 @@
 """prepare.py: the data, the tokenizer, the rows, the metric and the clock."""
 
 import hashlib
-import importlib.util
 import json
 import math
 import os
@@ -19,6 +18,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn as nn
+from pair import import_prepare
 
 ROOT = Path(__file__).resolve().parent.parent
 HELP_TO_PREPARE = "hint: run 'uv run prepare.py' (or: make data)"
@@ -32,20 +32,6 @@ def prepare_py(*args: object, cache: Path, check: bool = False, **env: str) -> s
     print(done.stdout, done.stderr)
     assert not check or done.returncode == 0
     return done
-
-
-def import_prepare(cache: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """A fresh import of prepare.py, over a cache."""
-    monkeypatch.setenv("AUTORESEARCH_CACHE", str(cache))
-    monkeypatch.delenv("PROFILE", raising=False)
-    monkeypatch.delenv("TIME_BUDGET", raising=False)
-    spec = importlib.util.spec_from_file_location("prepare", ROOT / "prepare.py")
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, "prepare", module)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture
@@ -248,7 +234,7 @@ def test_a_time_budget(small_cache: Path) -> None:
 def test_an_unknown_profile(small_cache: Path) -> None:
     done = prepare_py("--check", cache=small_cache, PROFILE="huge")
     assert done.returncode == 2
-    assert done.stderr == "prepare: unknown profile 'huge'\nhint: PROFILE is auto or small\n"
+    assert done.stderr == "prepare: unknown profile 'huge'\nhint: PROFILE is one of auto, small, full\n"
 
 
 # --- Tokenizer and rows ---
