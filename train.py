@@ -6,11 +6,14 @@ hyperparameters, anything, as long as it runs.
 """
 
 import ctypes
+import gc
 import math
 import os
 import resource
 import sys
 import time
+
+os.environ.setdefault("PYTORCH_ALLOC_CONF", "expandable_segments:True")  # a GPU's memory is not lost to fragments
 
 import torch
 import torch.nn as nn
@@ -21,41 +24,52 @@ from prepare import MAX_SEQ_LEN, PROFILE, TIME_BUDGET, Clock, Tokenizer, best_de
 STARTED = time.time()
 DEVICE = best_device()
 SMALL = PROFILE == "small"
+COMPILED = DEVICE == "cuda"  # on a CPU torch.compile takes longer than a short budget; MPS, which is untested, has none
+if COMPILED:  # two seconds
+    from torch.nn.attention.flex_attention import create_block_mask, flex_attention
+# What activations are in; weights are kept in float32. GPUs before Ampere have no bfloat16.
+DTYPE = torch.bfloat16 if DEVICE == "cuda" and torch.cuda.is_bf16_supported(False) else torch.float32
 
 # ---------------------------------------------------------------------------
-# Hyperparameters. Where the profiles differ, the first value is that of `small`, the second that of `full`.
+# Hyperparameters. Where the profiles differ, the first value is that of `small`, the second that of `full`, which is
+# what 126 published experiments on an H100 arrived at (docs/decisions.md).
 # ---------------------------------------------------------------------------
 
 # Model
-DEPTH = 2 if SMALL else 8  # transformer blocks
-WIDTH = 64 if SMALL else 512  # channels of the residual stream, a multiple of HEAD_DIM
+DEPTH = 2 if SMALL else 9  # transformer blocks
+WIDTH = 64 if SMALL else 640  # channels of the residual stream, a multiple of HEAD_DIM
 HEAD_DIM = 32 if SMALL else 128  # channels of an attention head
 MLP_RATIO = 4  # hidden channels of the MLP / WIDTH
-WINDOW_PATTERN = "SL" if SMALL else "SSSL"  # attention by block, repeated: S sees SHORT_WINDOW, L everything
-SHORT_WINDOW = 128 if SMALL else 1024  # tokens
-ROPE_BASE = 10000  # the slowest rotary channel turns by one radian in so many tokens
+WINDOW_PATTERN = "SL" if SMALL else "SSSSL"  # attention by block, repeated: S sees SHORT_WINDOW, L everything
+SHORT_WINDOW = 128 if SMALL else 256  # tokens
+ROPE_BASE = 10000 if SMALL else 200000  # the slowest rotary channel turns by one radian in so many tokens
 SOFTCAP = 15  # logits differ by less than twice this
-X0_LAMBDA = 0.1  # initial weight of the embedding that each block gets added to its input
+X0_LAMBDA = 0.1 if SMALL else 0.05  # initial weight of the embedding that each block gets added to its input
 EMBEDDING_INIT = 1.0  # standard deviation
-VALUE_INIT = 0.1  # standard deviation, value embeddings
+VALUE_INIT = 0.1 if SMALL else 0.027  # standard deviation, value embeddings
 UNEMBEDDING_INIT = 0.001  # standard deviation
-MATRIX_INIT = 1.0  # standard deviation x sqrt(WIDTH); the matrices that write to the residual stream start at zero
+MATRIX_INIT = 1.0 if SMALL else 0.68  # standard deviation x sqrt(WIDTH); what writes to the residual stream starts at 0
 
 # Optimization
-TOTAL_BATCH_SIZE = 2**11 if SMALL else 2**19  # tokens a step
+TOTAL_BATCH_SIZE = 2**11 if SMALL else 2**18  # tokens a step
 DEVICE_BATCH_SIZE = 8 if SMALL else 128  # rows a forward pass, at most; gradients are accumulated over the passes
-EMBEDDING_LR = 0.6  # AdamW, token and value embeddings
-UNEMBEDDING_LR = 0.015 if SMALL else 0.004  # AdamW
-SCALAR_LR = 0.01  # AdamW, x0 lambdas
+EMBEDDING_LR = 0.6 if SMALL else 0.99  # AdamW, token and value embeddings
+UNEMBEDDING_LR = 0.015 if SMALL else 0.0055  # AdamW
+SCALAR_LR = 0.01 if SMALL else 0.5  # AdamW, x0 lambdas
 MATRIX_LR = 0.04  # Muon
 ADAM_BETAS = (0.8, 0.95)  # decay of the mean and of the mean square of a gradient, a step
 MOMENTUM = 0.95  # Muon, Nesterov
+MOMENTUM_START = 0.85  # what it is at the first step,
+MOMENTUM_WARMUP = 100 if SMALL else 200  # and steps until it is reached
+NEURON_MOMENTUM = 0.95  # Muon, decay of the mean square by which the updates of each neuron are divided
 NEWTON_SCHULZ_STEPS = 5  # Muon, iterations of the orthogonalization
-WEIGHT_DECAY = 0.1  # Muon, times the learning rate
-ADAM_WEIGHT_DECAY = 0.001  # AdamW, times the learning rate
+WEIGHT_DECAY = 0.2  # Muon, times the learning rate; falls to 0, and acts where the update shrinks the weight, too
+EMBEDDING_WEIGHT_DECAY = 0.001  # AdamW, times the learning rate
+VALUE_WEIGHT_DECAY = 0.001 if SMALL else 0.003  # AdamW, times the learning rate
+UNEMBEDDING_WEIGHT_DECAY = 0.001 if SMALL else 0.01  # AdamW, times the learning rate
 WARMUP_RATIO = 0.0  # share of the budget
-WARMDOWN_RATIO = 0.5  # share of the budget
-FINAL_LR_FRAC = 0.0  # of the learning rate, at the end of the warm-down
+WARMDOWN_RATIO = 0.5 if SMALL else 0.75  # share of the budget
+FINAL_LR_FRAC = 0.0 if SMALL else 0.05  # of the learning rate, at the end of the warm-down
 
 # ---------------------------------------------------------------------------
 # Model
@@ -80,8 +94,27 @@ def rotary_angles():
 
 
 def window_mask(window):
-    """(T, T), true where a query (row) sees a key (column): itself and the window - 1 tokens before it."""
-    return torch.ones(MAX_SEQ_LEN, MAX_SEQ_LEN, dtype=torch.bool).tril().triu(1 - window)
+    """Which keys a query sees: its own and those of the window - 1 tokens before it.
+
+    Compiled, a mask of blocks: what lies outside of the window is not computed. Else (T, T) booleans, query by key.
+    """
+
+    def sees(batch, head, query, key):
+        return (key <= query) & (query - key < window)
+
+    if COMPILED:
+        return create_block_mask(sees, None, None, MAX_SEQ_LEN, MAX_SEQ_LEN, device=DEVICE)
+    positions = torch.arange(MAX_SEQ_LEN, device=DEVICE)
+    return sees(None, None, positions[:, None], positions)
+
+
+def attend(q, k, v, mask):
+    """Causal attention of q, k and v (B, heads, T, HEAD_DIM), within a window where there is a mask."""
+    if mask is None:
+        return F.scaled_dot_product_attention(q, k, v, is_causal=True)  # on a GPU, flash attention
+    if COMPILED:
+        return flex_attention(q, k, v, block_mask=mask)
+    return F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
 
 
 def is_short(layer):
@@ -92,31 +125,41 @@ def has_value_embedding(layer):
     return layer % 2 == (DEPTH - 1) % 2  # every other block, the last one among them
 
 
+class Linear(nn.Linear):
+    """Without a bias; the weight is used in the type of the input."""
+
+    def __init__(self, inputs, outputs):
+        super().__init__(inputs, outputs, bias=False)
+
+    def forward(self, x):
+        return F.linear(x, self.weight.to(x.dtype))
+
+
 class Attention(nn.Module):
     def __init__(self):
         super().__init__()
-        self.query = nn.Linear(WIDTH, WIDTH, bias=False)
-        self.key = nn.Linear(WIDTH, WIDTH, bias=False)
-        self.value = nn.Linear(WIDTH, WIDTH, bias=False)
-        self.out = nn.Linear(WIDTH, WIDTH, bias=False)
+        self.query = Linear(WIDTH, WIDTH)
+        self.key = Linear(WIDTH, WIDTH)
+        self.value = Linear(WIDTH, WIDTH)
+        self.out = Linear(WIDTH, WIDTH)
 
     def forward(self, x, value_embedding, cos, sin, mask):
         B, T, C = x.shape
         q, k, v = self.query(x), self.key(x), self.value(x)
         if value_embedding is not None:
-            v = v + value_embedding
+            v = v + value_embedding.to(v.dtype)
         q, k, v = (z.view(B, T, C // HEAD_DIM, HEAD_DIM).transpose(1, 2) for z in (q, k, v))
         q, k = rotate(q, cos, sin), rotate(k, cos, sin)
         q, k = norm(q), norm(k)
-        y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=mask is None)
+        y = attend(q, k, v, mask)
         return self.out(y.transpose(1, 2).reshape(B, T, C))
 
 
 class MLP(nn.Module):
     def __init__(self):
         super().__init__()
-        self.up = nn.Linear(WIDTH, MLP_RATIO * WIDTH, bias=False)
-        self.down = nn.Linear(MLP_RATIO * WIDTH, WIDTH, bias=False)
+        self.up = Linear(WIDTH, MLP_RATIO * WIDTH)
+        self.down = Linear(MLP_RATIO * WIDTH, WIDTH)
 
     def forward(self, x):
         x = self.up(x)
@@ -145,9 +188,9 @@ class GPT(nn.Module):
         )
         self.x0_lambdas = nn.Parameter(torch.empty(DEPTH))
         self.blocks = nn.ModuleList(Block() for _ in range(DEPTH))
-        self.unembedding = nn.Linear(WIDTH, vocab_size, bias=False)
-        self.cos, self.sin = (angles.to(DEVICE) for angles in rotary_angles())
-        self.short_mask = window_mask(SHORT_WINDOW).to(DEVICE)
+        self.unembedding = Linear(WIDTH, vocab_size)
+        self.cos, self.sin = (angles.to(DEVICE, DTYPE) for angles in rotary_angles())
+        self.short_mask = window_mask(SHORT_WINDOW)
         self.init_weights()
 
     @torch.no_grad()
@@ -165,7 +208,7 @@ class GPT(nn.Module):
 
     def forward(self, tokens):
         """Logits (B, T, vocabulary) of the token that follows each of tokens (B, T)."""
-        x = self.embedding(tokens)
+        x = self.embedding(tokens).to(DTYPE)
         x = norm(x)
         x0 = x
         for layer, block in enumerate(self.blocks):
@@ -173,7 +216,7 @@ class GPT(nn.Module):
             value_embedding = self.value_embeddings[str(layer)](tokens) if has_value_embedding(layer) else None
             x = block(x, value_embedding, self.cos, self.sin, self.short_mask if is_short(layer) else None)
         x = norm(x)
-        logits = self.unembedding(x)
+        logits = self.unembedding(x).float()
         # The same as SOFTCAP * tanh(logits / SOFTCAP), but for a constant, which softmax ignores: on a CPU torch's tanh
         # takes nine times as long as its sigmoid, 7 % of a step.
         logits = 2 * SOFTCAP * torch.sigmoid(logits * (2 / SOFTCAP))
@@ -193,15 +236,16 @@ class GPT(nn.Module):
 
 
 class AdamW:
-    def __init__(self, parameters, lr):
+    def __init__(self, parameters, lr, weight_decay):
         self.parameters = list(parameters)
         self.lr = lr
+        self.weight_decay = weight_decay
         self.steps = 0
         self.means = [torch.zeros_like(parameter) for parameter in self.parameters]
         self.squares = [torch.zeros_like(parameter) for parameter in self.parameters]
 
     @torch.no_grad()
-    def step(self, multiplier):
+    def step(self, multiplier, progress):
         lr = self.lr * multiplier
         self.steps += 1
         beta1, beta2 = ADAM_BETAS
@@ -209,37 +253,50 @@ class AdamW:
             mean.lerp_(parameter.grad, 1 - beta1)
             square.lerp_(parameter.grad.square(), 1 - beta2)
             scale = (square / (1 - beta2**self.steps)).sqrt_().add_(1e-10)
-            parameter.mul_(1 - lr * ADAM_WEIGHT_DECAY)
+            parameter.mul_(1 - lr * self.weight_decay)
             parameter.addcdiv_(mean, scale, value=-lr / (1 - beta1**self.steps))
 
 
 class Muon:
-    """Nesterov momentum, orthogonalized. The matrices are of one shape: they are stacked and done in one go."""
+    """Nesterov momentum, orthogonalized, and then brought to the same size for each neuron (NorMuon).
+
+    The matrices are of one shape: they are stacked and done in one go.
+    """
 
     def __init__(self, matrices, lr):
         self.matrices = list(matrices)
         self.lr = lr
+        self.steps = 0
         self.mean = torch.zeros_like(torch.stack(self.matrices))
+        self.across = 2 if self.mean.size(1) >= self.mean.size(2) else 1  # the dimension that is not the neurons'
+        self.squares = self.mean.mean(dim=self.across, keepdim=True)
 
     @torch.no_grad()
-    def step(self, multiplier):
+    def step(self, multiplier, progress):
         lr = self.lr * multiplier
+        momentum = MOMENTUM - (MOMENTUM - MOMENTUM_START) * max(0, 1 - self.steps / MOMENTUM_WARMUP)
+        self.steps += 1
         gradient = torch.stack([matrix.grad for matrix in self.matrices])
-        self.mean.lerp_(gradient, 1 - MOMENTUM)
-        update = orthogonalize(gradient.lerp(self.mean, MOMENTUM))
+        self.mean.lerp_(gradient, 1 - momentum)
+        update = orthogonalize(gradient.lerp(self.mean, momentum))
+        length = update.norm(dim=(1, 2), keepdim=True)
+        self.squares.lerp_(update.square().mean(dim=self.across, keepdim=True), 1 - NEURON_MOMENTUM)
+        update /= self.squares.sqrt() + 1e-7
+        update *= length / (update.norm(dim=(1, 2), keepdim=True) + 1e-7)
         update *= max(1, update.size(1) / update.size(2)) ** 0.5
         for matrix, change in zip(self.matrices, update):
-            matrix.mul_(1 - lr * WEIGHT_DECAY)
+            matrix.mul_(1 - lr * WEIGHT_DECAY * (1 - progress) * (change * matrix > 0))
             matrix.sub_(change, alpha=lr)
 
 
 def orthogonalize(matrices):
     """Matrices (n, rows, columns) with all singular values brought to about 1 by a quintic Newton-Schulz iteration."""
     x = matrices if matrices.size(1) <= matrices.size(2) else matrices.mT
-    x = x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)
+    x = (x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)).to(DTYPE)
     for _ in range(NEWTON_SCHULZ_STEPS):
         a = x @ x.mT
         x = 3.4445 * x + (2.0315 * a @ a - 4.7750 * a) @ x
+    x = x.float()
     return x if matrices.size(1) <= matrices.size(2) else x.mT
 
 
@@ -247,9 +304,10 @@ def make_optimizers(model):
     matrices = list(model.blocks.parameters())
     shapes = sorted({matrix.shape for matrix in matrices})
     return [
-        AdamW([model.embedding.weight, *model.value_embeddings.parameters()], EMBEDDING_LR),
-        AdamW([model.unembedding.weight], UNEMBEDDING_LR),
-        AdamW([model.x0_lambdas], SCALAR_LR),
+        AdamW([model.embedding.weight], EMBEDDING_LR, EMBEDDING_WEIGHT_DECAY),
+        AdamW(model.value_embeddings.parameters(), EMBEDDING_LR, VALUE_WEIGHT_DECAY),
+        AdamW([model.unembedding.weight], UNEMBEDDING_LR, UNEMBEDDING_WEIGHT_DECAY),
+        AdamW([model.x0_lambdas], SCALAR_LR, 0),
         *(Muon([matrix for matrix in matrices if matrix.shape == shape], MATRIX_LR) for shape in shapes),
     ]
 
@@ -276,24 +334,58 @@ if sys.platform == "linux":
     ctypes.CDLL(None).mallopt(-3, 2**25)  # M_MMAP_THRESHOLD
     ctypes.CDLL(None).mallopt(-1, 2**30)  # M_TRIM_THRESHOLD
 
+torch.set_float32_matmul_precision("high")  # where a GPU has no bfloat16, or an experiment uses none
+
 tokenizer = Tokenizer.from_directory()
 model = GPT(tokenizer.get_vocab_size()).to(DEVICE)
 optimizers = make_optimizers(model)
 
-rows = min(DEVICE_BATCH_SIZE, TOTAL_BATCH_SIZE // MAX_SEQ_LEN)  # of a forward pass
-passes = TOTAL_BATCH_SIZE // (rows * MAX_SEQ_LEN)
-tokens_per_step = passes * rows * MAX_SEQ_LEN
-batches = make_dataloader(tokenizer, rows, MAX_SEQ_LEN, "train")
+
+def compiled(function):
+    return torch.compile(function, dynamic=False) if COMPILED else function
 
 
+@compiled
 def training_loss(x, y):
     return F.cross_entropy(model(x).flatten(0, 1), y.flatten())
 
 
-# Whatever is done once (memory, compiled code) is done on a dummy batch, before the clock starts.
-dummy = torch.zeros(rows, MAX_SEQ_LEN, dtype=torch.long, device=DEVICE)
-training_loss(dummy, dummy).backward()
-model.zero_grad()
+def rows_that_should_fit():
+    """Rows of a forward pass: DEVICE_BATCH_SIZE, or halved until they should fit into the free memory of the GPU."""
+    rows = min(DEVICE_BATCH_SIZE, TOTAL_BATCH_SIZE // MAX_SEQ_LEN)
+    if DEVICE == "cuda":
+        # Two published models took 180 and 246 KB a token. This says 229 and 309: what does not fit costs a minute.
+        row_bytes = MAX_SEQ_LEN * (48 * DEPTH * WIDTH + 4 * tokenizer.get_vocab_size())
+        while rows > 1 and rows * row_bytes > torch.cuda.mem_get_info()[0]:
+            rows //= 2
+    return rows
+
+
+def warm_up(rows):
+    """Whatever is done once (memory, compiled code) is done here, before the clock starts. Whether the rows did fit."""
+    x, y = (torch.zeros(rows, MAX_SEQ_LEN, dtype=torch.long, device=DEVICE) for _ in range(2))
+    try:
+        training_loss(x, y).backward()  # two tensors: of one, compiled code would expect that x is y ever after
+    except torch.OutOfMemoryError:
+        if rows == 1:
+            raise
+        return False
+    finally:
+        model.zero_grad()
+    return True
+
+
+rows = rows_that_should_fit()
+while not warm_up(rows):
+    rows //= 2
+    torch.cuda.empty_cache()
+passes = TOTAL_BATCH_SIZE // (rows * MAX_SEQ_LEN)
+tokens_per_step = passes * rows * MAX_SEQ_LEN
+print(f"{DEVICE}: {passes} x {rows} rows of {MAX_SEQ_LEN} tokens a step")
+batches = make_dataloader(tokenizer, rows, MAX_SEQ_LEN, "train")
+x, y, epoch = next(batches)
+gc.collect()
+gc.disable()  # it would look through millions of objects, for half a second at a time
 
 # ---------------------------------------------------------------------------
 # Training
@@ -304,18 +396,19 @@ step = 0
 while (progress := clock.progress()) < 1:
     loss = 0.0
     for _ in range(passes):
-        x, y, epoch = next(batches)
         pass_loss = training_loss(x, y) / passes
         pass_loss.backward()
-        loss += pass_loss.item()
+        loss += pass_loss.detach()
+        x, y, epoch = next(batches)  # read while the GPU works
+    multiplier = lr_multiplier(progress)
+    for optimizer in optimizers:
+        optimizer.step(multiplier, progress)
+    model.zero_grad()
     step += 1
+    loss = loss.item()
     if not math.isfinite(loss):
         print(f"\nFAIL: training loss is {loss} at step {step}", flush=True)
         sys.exit(1)
-    multiplier = lr_multiplier(progress)
-    for optimizer in optimizers:
-        optimizer.step(multiplier)
-    model.zero_grad()
     print(
         f"\rstep {step:05d} ({100 * progress:.1f}%) | loss: {loss:.6f} | lrm: {multiplier:.2f}"
         f" | tok/sec: {(step - 1) * tokens_per_step / max(clock.seconds, 1e-9):,.0f} | epoch: {epoch}"
@@ -325,7 +418,7 @@ while (progress := clock.progress()) < 1:
     )
 print()
 
-val_bpb = evaluate_bpb(model, tokenizer, DEVICE_BATCH_SIZE)
+val_bpb = evaluate_bpb(compiled(model), tokenizer, rows)
 
 # ---------------------------------------------------------------------------
 # Summary
@@ -333,9 +426,9 @@ val_bpb = evaluate_bpb(model, tokenizer, DEVICE_BATCH_SIZE)
 
 
 def matmul_rate():
-    """FLOP a second of a large matrix product on this device: the 100 % of mfu_percent."""
+    """FLOP a second of a large matrix product on this device, as measured: the 100 % of mfu_percent."""
     n, times = (512, 10) if DEVICE == "cpu" else (8192, 10)
-    a = torch.randn(n, n, device=DEVICE)
+    a = torch.randn(n, n, device=DEVICE, dtype=DTYPE)
     a @ a
     clock = Clock()
     clock.progress()
