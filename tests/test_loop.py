@@ -193,6 +193,18 @@ def test_a_baseline_that_crashes_ends_the_verb_without_a_row(house: House, train
     assert (house.tree / "run.log").exists()
 
 
+def test_a_baseline_that_takes_too_long_is_told_how_to_get_more_time(house: House) -> None:
+    (house.tree / "train.py").write_text("import time; time.sleep(30)\n")
+    house.commit("slow")
+    house.setup(RUN_TIMEOUT="1")
+    result = house.call("bin/loop")
+    assert result.status == 2
+    assert "the baseline crashed: 'timeout'\nhint: give it longer than 1 s" in result.err
+    assert result.err.endswith(": RUN_TIMEOUT=2 make loop\n")
+    assert house.rows() == []
+    house.check_invariants()
+
+
 def test_a_second_loop_is_told_who_holds_the_tree(house: House) -> None:
     (house.tree / "train.py").write_text("import time; time.sleep(30)\n")
     house.commit("slow")
