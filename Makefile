@@ -11,7 +11,7 @@ help: ## what there is
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
 demo: ## from a fresh clone to kept improvements in a few minutes
 	@bin/demo
-data: ## prepare the data, once [PROFILE=small]
+data: ## prepare the data, once [PROFILE=full]
 	@bin/data
 setup: ## begin a run: branch, ledger, manifest [TAG=mar14 FROM=<commit> TIME_BUDGET=60]
 	@bin/setup

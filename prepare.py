@@ -34,6 +34,7 @@ import numpy as np
 import rustbpe
 import tiktoken
 from filelock import FileLock
+from tqdm import tqdm
 
 if TYPE_CHECKING:  # what takes long to import is imported by those who need it: --check does not
     import torch
@@ -159,8 +160,6 @@ def hub_corpus(_: Path, num_shards: int) -> Corpus:
 
 def fetch(names: Sequence[str], folder: Path) -> list[Path]:
     """Files of DATASET, each whole and with the hash that the hub has for it; else the end, with status 2."""
-    os.environ.setdefault("HF_HUB_DISABLE_XET", "1")  # plain HTTP is what is tested, and what mirrors and proxies know
-    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     from huggingface_hub import HfApi
     from huggingface_hub.hf_api import RepoFile
 
@@ -194,7 +193,8 @@ def fetch_one(path: Path, wanted: "BlobLfsInfo | None") -> str | None:
         time.sleep(wait)
         try:
             with open(part, "ab") as file:
-                http_get(url, file, resume_size=file.tell(), expected_size=wanted.size)
+                there = file.tell()
+                http_get(url, file, resume_size=there, expected_size=wanted.size, displayed_filename=path.name)
         except Exception as error:  # as above
             problem = one_line(error)
             continue
@@ -348,6 +348,7 @@ def sha256(path: Path) -> str:
 
 def write_data(corpus: Corpus, directory: Path) -> None:
     """The four files of DATA, from a corpus, into a directory. In the streams of tokens, BOS follows each document."""
+    print("training the tokenizer", flush=True)
     tokenizer = Tokenizer.train(corpus.train)
     tokenizer.save(directory)
     for name, documents in ("train.bin", corpus.train), ("val.bin", corpus.val):
@@ -363,12 +364,13 @@ def write_tokens(tokenizer: Tokenizer, documents: Iterable[str], path: Path) -> 
     """Documents, bytes and tokens that were written."""
     number = size = tokens = 0
     source = iter(documents)
-    with open(path, "wb") as file:
+    with open(path, "wb") as file, tqdm(desc=path.name, unit=" documents", leave=False, disable=None) as bar:
         while some := list(islice(source, 1024)):
             for ids in tokenizer.enc.encode_ordinary_batch(some, num_threads=os.cpu_count() or 1):
                 np.array([*ids, tokenizer.get_bos_token_id()], dtype=np.uint16).tofile(file)
                 tokens += len(ids) + 1
             number += len(some)
+            bar.update(len(some))
             size += sum(len(document.encode()) for document in some)
     return number, size, tokens
 

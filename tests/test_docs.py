@@ -26,7 +26,7 @@ def test_every_setting_is_in_the_readme_and_the_other_way_round() -> None:
     table = README.split("## Settings")[1].split("## Where")[0]
     schema = json.loads((ROOT / "schemas/settings.schema.json").read_text())["properties"]
     documented = set(re.findall(r"^\| `([A-Z_]+)`", table, re.MULTILINE))
-    assert documented == {*schema, "TAG", "FROM", "AGENT", "ENGINE"}
+    assert documented == {*schema, "TAG", "FROM", "AGENT", "ENGINE", "HF_ENDPOINT"}
     for name, one in schema.items():
         default = one.get("default")
         if default is not None:
