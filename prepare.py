@@ -36,9 +36,8 @@ import tiktoken
 from filelock import FileLock
 from tqdm import tqdm
 
-if TYPE_CHECKING:  # what takes long to import is imported by those who need it: --check does not
+if TYPE_CHECKING:  # torch takes more than a second to import: those who need it do, --check does not
     import torch
-    from huggingface_hub.hf_api import BlobLfsInfo
 
 
 def fail(problem: str, subject: object, hint: str, status: int = 2) -> NoReturn:
@@ -138,7 +137,7 @@ DATASET = "karpathy/climbmix-400b-shuffle"
 NUM_SHARDS = 10  # training shards, unless --num-shards says otherwise; 5 minutes of an H100 read about as much once
 VAL_SHARD = 6542  # the last one, pinned for validation
 CONNECTIONS = 8
-WAITS = (0, 1, 4, 16, 64)  # seconds before each attempt at a shard
+WAITS = (0, 1, 4, 16)  # seconds before each attempt at a shard; what gets on is attempted for longer by the library
 
 
 @dataclass(frozen=True)
@@ -159,51 +158,77 @@ def hub_corpus(_: Path, num_shards: int) -> Corpus:
 
 
 def fetch(names: Sequence[str], folder: Path) -> list[Path]:
-    """Files of DATASET, each whole and with the hash that the hub has for it; else the end, with status 2."""
-    from huggingface_hub import HfApi
-    from huggingface_hub.hf_api import RepoFile
-
+    """Files of DATASET, all of them whole; else the end, with status 2."""
     hub = os.environ.get("HF_ENDPOINT") or "https://huggingface.co"
-    try:
-        found = HfApi().get_paths_info(DATASET, list(names), repo_type="dataset")
-    except Exception as error:  # the library lets those of its HTTP client through
-        fail(f"cannot ask for {DATASET} ({one_line(error)}) at", hub, "see to the network; HF_ENDPOINT names a mirror")
-    wanted = {file.path: file.lfs for file in found if isinstance(file, RepoFile)}
+    paths = [folder / name for name in names]
     folder.mkdir(parents=True, exist_ok=True)
     with ThreadPoolExecutor(CONNECTIONS) as pool:
-        problems = list(pool.map(lambda name: fetch_one(folder / name, wanted.get(name)), names))
-    lost = [f"{name}: {problem}" for name, problem in zip(names, problems, strict=True) if problem]
+        problems = list(pool.map(fetch_one, paths))
+    lost = [f"{path.name}: {problem}" for path, problem in zip(paths, problems, strict=True) if problem]
     if lost:
-        fail(f"{len(lost)} of {len(names)} shards missing, such as {lost[0]}; from", hub, "try again: the rest is kept")
-    return [folder / name for name in names]
+        way_out = "try again, the rest is kept; or name a mirror: HF_ENDPOINT"
+        fail(f"{len(lost)} of {len(names)} shards missing, such as {lost[0]}; from", hub, way_out)
+    return paths
 
 
-def fetch_one(path: Path, wanted: "BlobLfsInfo | None") -> str | None:
+def fetch_one(path: Path) -> str | None:
     """What is wrong, or None once the file is there. It goes on where an attempt, or an earlier call, broke off."""
     from huggingface_hub import hf_hub_url
-    from huggingface_hub.file_download import http_get  # hf_hub_download begins anew after a kill
+    from huggingface_hub.file_download import http_get  # hf_hub_download would begin anew after a kill
 
-    if wanted is None:
-        return "the hub does not have it"
-    if path.exists() and sha256(path) == wanted.sha256:
-        return None
-    url, part = hf_hub_url(DATASET, path.name, repo_type="dataset"), path.with_suffix(f".{wanted.sha256[:8]}.part")
+    url = hf_hub_url(DATASET, path.name, repo_type="dataset")
     problem = None
     for wait in WAITS:
+        if problem:
+            tqdm.write(f"{path.name}: {problem}; again in {wait} s", file=sys.stderr)
         time.sleep(wait)
         try:
+            size, etag = size_and_etag(url)
+            if is_whole(path, etag):
+                return None
+            part = path.with_suffix(f".{(etag or '')[:8]}.part")
             with open(part, "ab") as file:
                 there = file.tell()
-                http_get(url, file, resume_size=there, expected_size=wanted.size, displayed_filename=path.name)
-        except Exception as error:  # as above
+                http_get(url, file, resume_size=there, expected_size=size, displayed_filename=path.name)
+        except FileNotFoundError:
+            return "the hub does not have it"
+        except Exception as error:  # the library lets those of its HTTP client through
             problem = one_line(error)
             continue
-        if sha256(part) == wanted.sha256:
+        if is_whole(part, etag):
             part.replace(path)
             return None
-        problem = "its bytes are not those that the hub has the hash of"
+        problem = "its bytes are not those of the shard"
         part.unlink()
     return problem
+
+
+def size_and_etag(url: str) -> tuple[int | None, str | None]:
+    """As far as the hub tells them; the etag is the hash of the content. FileNotFoundError when it has no such file."""
+    from huggingface_hub import get_hf_file_metadata
+    from huggingface_hub.errors import HfHubHTTPError
+
+    try:
+        told = get_hf_file_metadata(url)
+    except HfHubHTTPError as error:
+        if error.response.status_code == 404:
+            raise FileNotFoundError(url) from error
+        if error.response.status_code in (405, 501):  # a plain mirror that knows no HEAD
+            return None, None
+        raise
+    return told.size, told.etag
+
+
+def is_whole(path: Path, etag: str | None) -> bool:
+    """Whether the file is there and has the hash that the hub tells, or, from a mirror that tells none, can be read."""
+    if not path.exists():
+        return False
+    if etag and re.fullmatch("[0-9a-f]{64}", etag):
+        return sha256(path) == etag
+    try:
+        return sum(1 for _ in parquet_texts(path)) > 0
+    except (OSError, ValueError):  # what pyarrow raises
+        return False
 
 
 def one_line(error: Exception) -> str:

@@ -1,21 +1,19 @@
 """A Hugging Face hub on loopback: one data set of parquet shards, served with the faults that a test asks for.
 
-It answers what the real one answers: the size and the hash of each file; where its bytes are, which is on another host;
-and there the bytes, also from somewhere in the middle.
+It answers what the real one answers: the size and the hash of a file, and that its bytes are on another host; there, the
+bytes, also from somewhere in the middle.
 """
 
 import hashlib
-import json
 import threading
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import parse_qs
 
 DATASET = "karpathy/climbmix-400b-shuffle"
-COMMIT = "c" * 40
+RESOLVE = f"/datasets/{DATASET}/resolve/main"
 
 
 class Hub(ThreadingHTTPServer):
@@ -23,7 +21,7 @@ class Hub(ThreadingHTTPServer):
 
     a status such as 503; `cut`: half of what was asked for, and then the connection is closed; `stall`: half, and then
     nothing more; `truncated`: a short file, said to be short; `garbage`: other bytes, as many. `hidden` files are not
-    in the data set.
+    in the data set. `kind`: `hub`; or a `plain` mirror, a server of files, without hashes; or one that knows `no HEAD`.
     """
 
     daemon_threads = True
@@ -33,6 +31,7 @@ class Hub(ThreadingHTTPServer):
         self.files = files
         self.faults: dict[str, list[Any]] = defaultdict(list)
         self.hidden: set[str] = set()
+        self.kind = "hub"
         self.over = threading.Event()
         self.asked: list[tuple[str, str | None]] = []  # downloads: name and range
 
@@ -61,45 +60,34 @@ class Handler(BaseHTTPRequestHandler):
         if self.command != "HEAD":
             self.wfile.write(body)
 
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["content-length"])).decode()
-        asked = json.loads(body)["paths"] if body.startswith("{") else parse_qs(body)["paths"]
-        if self.path != f"/api/datasets/{DATASET}/paths-info/main":
-            return self.answer(404)
-        found = [self.info(name) for name in asked if name in self.server.files and name not in self.server.hidden]
-        return self.answer(200, json.dumps(found).encode(), content_type="application/json")
-
-    def info(self, name: str) -> dict[str, Any]:
-        content = self.server.files[name]
-        lfs = {"oid": hashlib.sha256(content).hexdigest(), "size": len(content), "pointerSize": 134}
-        return {"type": "file", "path": name, "size": len(content), "oid": "0" * 40, "lfs": lfs}
-
     def do_HEAD(self) -> None:
-        self.do_GET()
+        if self.server.kind == "no HEAD":
+            return self.answer(501)
+        return self.do_GET()
 
     def do_GET(self) -> None:
         folder, _, name = self.path.rpartition("/")
         if name not in self.server.files or name in self.server.hidden:
-            self.answer(404, x_error_code="EntryNotFound")
-        elif folder in (f"/datasets/{DATASET}/resolve/{revision}" for revision in ("main", COMMIT)):
-            info = self.info(name)["lfs"]
-            about = {"x_repo_commit": COMMIT, "x_linked_etag": f'"{info["oid"]}"', "x_linked_size": str(info["size"])}
-            self.answer(302, location=f"{self.server.elsewhere}/bytes/{name}", **about)
-        elif folder == "/bytes":
+            self.answer(404, **({"x_error_code": "EntryNotFound"} if self.server.kind == "hub" else {}))
+        elif folder == "/bytes" or (folder == RESOLVE and self.server.kind != "hub"):
             self.send_bytes(name)
+        elif folder == RESOLVE:
+            content = self.server.files[name]
+            etag = f'"{hashlib.sha256(content).hexdigest()}"'
+            about = {"x_repo_commit": "c" * 40, "x_linked_etag": etag, "x_linked_size": str(len(content))}
+            self.answer(302, location=f"{self.server.elsewhere}/bytes/{name}", **about)
         else:
             self.answer(404)
 
     def send_bytes(self, name: str) -> None:
         content, asked = self.server.files[name], self.headers["range"]
-        etag = f'"{hashlib.sha256(content).hexdigest()}"'
         if self.command == "HEAD":
-            return self.answer(200, content, etag=etag)
+            return self.answer(200, content)
         self.server.asked.append((name, asked))
         start = int(asked.removeprefix("bytes=").split("-")[0]) if asked else 0
         rest = content[start:]
         fault = self.server.faults[name].pop(0) if self.server.faults[name] else None
-        headers = {"etag": etag, "accept_ranges": "bytes"}
+        headers = {"accept_ranges": "bytes"}
         if asked:
             headers["content_range"] = f"bytes {start}-{len(content) - 1}/{len(content)}"
         if isinstance(fault, int):
