@@ -1,7 +1,7 @@
 """A Hugging Face hub on loopback: one data set of parquet shards, served with the faults that a test asks for.
 
-It answers what the real one answers: the size and the hash of a file, and that its bytes are on another host; there, the
-bytes, also from somewhere in the middle.
+It answers what the real one answers: the size and the hash of a file, and that its bytes are on another host; there,
+the bytes, also from somewhere in the middle.
 """
 
 import hashlib
