@@ -98,7 +98,7 @@ def decide(sd: Decimal | None, df: int | None, runs: int, incumbent_runs: int, *
     noise = None if sd is None or df is None else Noise(sd, df, runs, incumbent_runs)
     decision = verdict_on(Case(noise=noise, **case))
     print(decision.verdict)
-    print(f"{decision.rule}: {decision.reason}")
+    print(decision.reason)
 
 
 @main.command()

@@ -1,26 +1,75 @@
-"""Complexity: two texts of train.py -> code lines added and removed. A blank line or a comment is no code line."""
+"""Complexity: two texts of train.py -> the lines that one has more, and how many code lines are added and removed.
 
-from collections.abc import Iterable
+What is counted is the code, not how it is laid out: each text is parsed and written anew in one form (`ast.unparse`).
+So comments, blank lines, docstrings, quotes and wrapping are out of the count, and statements joined by `;` are more
+than one. A line longer than WIDTH counts as the lines that it would fill: one long line is no simplification. A text
+that is no Python is counted as it stands.
+"""
+
+import ast
+from collections.abc import Callable, Iterable
 from difflib import SequenceMatcher
+
+WIDTH = 80  # columns of a counted line, its indentation aside
 
 
 def code_lines(text: str) -> list[str]:
-    """The lines that count, without what stands around them."""
+    """The lines as they are written, without what stands around them; a blank one or a comment is no code line."""
     stripped = (line.strip() for line in text.splitlines())
     return [line for line in stripped if line and not line.startswith("#")]
 
 
+def counted_lines(text: str) -> list[str]:
+    """The lines that count, in the one form; those of a text that is no Python as they are written."""
+    try:
+        tree = Plain().visit(ast.parse(text))
+        lines = ast.unparse(tree).splitlines()
+    except (SyntaxError, ValueError, RecursionError):
+        return code_lines(text)
+    return [line.strip() for line in lines if line.strip()]
+
+
+class Plain(ast.NodeTransformer):
+    """Takes away what does nothing, and takes apart what is several statements in the form of one."""
+
+    def visit_Expr(self, node: ast.Expr) -> ast.stmt:
+        """A docstring, or any other constant that stands for itself, is a comment."""
+        return ast.Pass() if isinstance(node.value, ast.Constant) else node
+
+    def visit_Assign(self, node: ast.Assign) -> ast.stmt | list[ast.stmt]:
+        """`a, b = 1, 2` is two assignments; it is only counted, so that the order of evaluation does not matter."""
+        match node:
+            case ast.Assign(targets=[ast.Tuple(elts=names)], value=ast.Tuple(elts=values)) if _are_pairs(names, values):
+                pairs = zip(names, values, strict=True)
+                return [ast.copy_location(ast.Assign([name], value), node) for name, value in pairs]
+        return node
+
+
+def _are_pairs(names: list[ast.expr], values: list[ast.expr]) -> bool:
+    return len(names) == len(values) and not any(isinstance(one, ast.Starred) for one in [*names, *values])
+
+
 def changes(before: str, after: str) -> tuple[list[str], list[str]]:
-    """The code lines that `after` has more and those that it has less."""
-    old, new = code_lines(before), code_lines(after)
+    """The code lines that `after` has more and those that it has less, as they are written: for a person."""
+    return _changed(before, after, code_lines)
+
+
+def counts(before: str, after: str) -> tuple[int, int]:
+    """The number of code lines added, and removed: for the verdict."""
+    added, removed = _changed(before, after, counted_lines)
+    return _size(added), _size(removed)
+
+
+def _size(lines: Iterable[str]) -> int:
+    return sum(-(-len(line) // WIDTH) for line in lines if line != "pass")
+
+
+def _changed(before: str, after: str, lines_of: Callable[[str], list[str]]) -> tuple[list[str], list[str]]:
+    old, new = lines_of(before), lines_of(after)
     added: list[str] = []
     removed: list[str] = []
-    for tag, i1, i2, j1, j2 in _blocks(old, new):
+    for tag, i1, i2, j1, j2 in SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
         if tag != "equal":
             removed += old[i1:i2]
             added += new[j1:j2]
     return added, removed
-
-
-def _blocks(old: list[str], new: list[str]) -> Iterable[tuple[str, int, int, int, int]]:
-    return SequenceMatcher(None, old, new, autojunk=False).get_opcodes()

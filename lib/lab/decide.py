@@ -45,7 +45,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Decision:
-    """`verdict` is keep, discard or crash; `rule` the name of the table's row; `reason` one sentence for a person."""
+    """`verdict` is keep, discard or crash; `rule` the name of the table's row; `reason` one sentence that names it."""
 
     verdict: str
     rule: str
@@ -60,47 +60,49 @@ def is_valid(value: Decimal | None) -> bool:
 def decide(case: Case) -> Decision:
     """The table of the simplicity criterion, and then the memory rule."""
     if case.candidate is None or not is_valid(case.candidate):
-        return Decision("crash", "crash", f"val_bpb is {case.candidate}: nothing that can be compared")
+        return Decision("crash", "crash", f"crash: val_bpb is {case.candidate}, nothing that can be compared")
     gain = case.incumbent - case.candidate
     net = case.added - case.removed
     band = band_of(case.noise)
-    large = max(LARGE, band)
-    decision = _by_gain(gain, net, band, large, case)
-    if decision.verdict == "keep":
-        decision = _by_memory(gain, case) or decision
-    return decision
+    verdict, rule, why = _by_gain(gain, net, band, max(LARGE, band), case)
+    if verdict == "keep" and _is_too_much_memory(gain, case):
+        verdict, rule, why = "discard", "memory", "too small a gain for that much more memory"
+    facts = f"gain {gain:+.6f}, band {band:.6f}, net lines {net:+d}, {_memory(case)}"
+    return Decision(verdict, rule, f"{rule}: {facts}: {why}")
 
 
-def _by_gain(gain: Decimal, net: int, band: Decimal, large: Decimal, case: Case) -> Decision:
-    facts = f"gain {gain:+.6f}, band {band:.6f}, net lines {net:+d}"
+def _by_gain(gain: Decimal, net: int, band: Decimal, large: Decimal, case: Case) -> tuple[str, str, str]:
+    """Verdict, rule, and why."""
     if gain > large:
         if net <= LINES_PER_MILLI_GAIN * gain * 1000:
-            return Decision("keep", "large-gain", f"{facts}: a large gain at a reasonable cost of lines")
-        return Decision(
-            "discard", "complexity", f"{facts}: more than {LINES_PER_MILLI_GAIN} lines for each 0.001 of gain"
-        )
+            return "keep", "large-gain", "a large gain at a reasonable cost of lines"
+        return "discard", "complexity", f"more than {LINES_PER_MILLI_GAIN} lines for each 0.001 of gain"
     if gain >= band:
         if net < MAJOR_LINES:
-            return Decision("keep", "gain", f"{facts}: a gain at a minimal cost of lines")
-        return Decision("discard", "complexity", f"{facts}: {MAJOR_LINES} lines or more for a small gain")
+            return "keep", "gain", "a gain at a minimal cost of lines"
+        return "discard", "complexity", f"{MAJOR_LINES} lines or more for a small gain"
     if gain > -band:
         if net >= 0:
-            return Decision("discard", "no-gain", f"{facts}: about 0, and not simpler")
+            return "discard", "no-gain", "about 0, and not simpler"
         if case.best is not None and case.candidate is not None and case.candidate - case.best >= band:
-            return Decision("discard", "no-gain", f"{facts}: simpler, but a band worse than the best, {case.best:.6f}")
-        return Decision("keep", "simplification", f"{facts}: about 0, with less code")
-    return Decision("discard", "worse", f"{facts}: worse")
+            return "discard", "no-gain", f"simpler, but a band worse than the best, {case.best:.6f}"
+        return "keep", "simplification", "about 0, with less code"
+    return "discard", "worse", "worse"
 
 
-def _by_memory(gain: Decimal, case: Case) -> Decision | None:
-    """A discard, where a keep would cost more memory than its gain is worth: 0.001 for each 10 % more."""
+def _is_too_much_memory(gain: Decimal, case: Case) -> bool:
+    """Whether the gain is below 0.001 for each 10 % more of memory."""
     if not case.incumbent_memory or not case.memory:
-        return None
+        return False
     extra = case.memory - case.incumbent_memory
     share = extra / case.incumbent_memory
-    if share <= MEMORY_SHARE or extra <= MEMORY_GB or gain >= BAND * share / MEMORY_SHARE:
-        return None
-    return Decision("discard", "memory", f"gain {gain:+.6f} is too small for {share:.0%} more memory (+{extra:.1f} GB)")
+    return share > MEMORY_SHARE and extra > MEMORY_GB and gain < BAND * share / MEMORY_SHARE
+
+
+def _memory(case: Case) -> str:
+    if case.incumbent_memory is None or case.memory is None:
+        return "memory not known"
+    return f"memory {case.incumbent_memory:.1f} -> {case.memory:.1f} GB"
 
 
 def band_of(noise: Noise | None) -> Decimal:

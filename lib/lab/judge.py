@@ -26,11 +26,11 @@ def judge(run: Path) -> None:
     past = experiments.read(run)
     incumbent, best = experiments.incumbent(past), experiments.best(past)
     before, after = flight.need("before.py"), flight.text("train.py")
-    lines = None if after is None else tuple(len(lines) for lines in complexity.changes(before, after))
+    lines = None if after is None else complexity.counts(before, after)
     if measured["failure"]:
-        decision = Decision("crash", "crash", WHY[measured["failure"]])
+        decision = Decision("crash", "crash", f"crash: {WHY[measured['failure']]}")
     elif incumbent is None or best is None:
-        decision = Decision("keep", "baseline", "the unmodified start of the run")
+        decision = Decision("keep", "baseline", "baseline: the unmodified start of the run")
     else:
         decision = decide(_case(measured, incumbent, best, lines or (0, 0)))
     flight.write_json("decision.json", _facts(decision, measured, incumbent, lines))
