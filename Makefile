@@ -1,6 +1,6 @@
 # The front door for people; agents and cron call bin/ themselves.
 .DEFAULT_GOAL := help
-.PHONY: help demo data setup loop once status stop doctor validate test check bench
+.PHONY: help demo data setup loop once status stop doctor validate replay test check bench
 
 # A variable of the command line reaches a script through the environment, as it was typed: a plain export would have
 # make expand a $(shell ...) in it.
@@ -27,6 +27,8 @@ doctor: ## whether this machine is fit for a night [AGENT=catalog]
 	@bin/doctor
 validate: ## check the ledger, row by row
 	@bin/validate
+replay: ## what our rule says to each row of any ledger [LEDGER=results.tsv SD=0.0007]
+	@bin/replay
 test: ## run the tests
 	@bin/test
 check: ## shellcheck, shfmt, ruff, mypy

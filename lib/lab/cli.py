@@ -55,14 +55,26 @@ def main() -> None:
 
 @main.command()
 @click.argument("file", type=click.Path(path_type=Path))
+@click.option("--import", "lenient", is_flag=True, help="mend a ledger found in the wild; exit 1: rows were left out")
+@click.option("--out", type=click.Path(path_type=Path), help="with --import: the new file for the mended ledger")
 @click.pass_context
-def validate(ctx: click.Context, file: Path) -> None:
-    """Check a ledger: exit 0, or 1 with `FILE:LINE: column: problem` for each bad row (2: unreadable)."""
-    from lab import ledger
+def validate(ctx: click.Context, file: Path, lenient: bool, out: Path | None) -> None:
+    """Check a ledger: exit 0, or 1 with `FILE:LINE: column: problem` for each bad row (2: unreadable).
 
-    problems = ledger.problems(file)
-    print(*problems, sep="\n", end="\n" if problems else "")
-    ctx.exit(1 if problems else 0)
+    With --import, such a line says what is mended; it ends in "left out" where a row cannot be.
+    """
+    from lab import ledger, wild
+
+    if out and not lenient:
+        raise Fault("--out without --import", "give both: only a mended ledger is written")
+    if lenient:
+        found = wild.convert(file, out)
+        said, failed = found.said, found.left_out > 0
+    else:
+        said = ledger.problems(file)
+        failed = bool(said)
+    print(*said, sep="\n", end="\n" if said else "")
+    ctx.exit(1 if failed else 0)
 
 
 @main.command("memory-gb", context_settings={"ignore_unknown_options": True})
@@ -99,6 +111,18 @@ def decide(sd: Decimal | None, df: int | None, runs: int, incumbent_runs: int, *
     decision = verdict_on(Case(noise=noise, **case))
     print(decision.verdict)
     print(decision.reason)
+
+
+@main.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--sd", type=Number(), help="standard deviation of val_bpb; not given: the fixed thresholds")
+@click.option("--df", type=click.IntRange(1, 10_000), help="its degrees of freedom; not given: the sd is known")
+@click.option("--own", is_flag=True, help="compare with our own last keep, not with the recorded one")
+def replay(file: Path, sd: Decimal | None, df: int | None, own: bool) -> None:
+    """Print what our rule says to each row of any ledger, beside what was done, and a summary."""
+    from lab import replay as module
+
+    click.echo(module.text(file, sd, df, own=own))
 
 
 @main.command()
