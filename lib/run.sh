@@ -130,6 +130,9 @@ ready() {
   name_committer
 }
 
+# train_is_ours: whether train.py is one of the two that an experiment puts there, the candidate's and the incumbent's.
+train_is_ours() { cmp -s train.py "$FLIGHT/train.py" || cmp -s train.py "$FLIGHT/before.py"; }
+
 # put_back COMMIT PATH...: files that are not COMMIT's are first kept under refs/experiments/<tag>/aside/, then
 # restored, and their names printed, one a line.
 put_back() {

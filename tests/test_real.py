@@ -16,7 +16,13 @@ def test_a_night_in_small(house: House, small_cache: Path) -> None:
     settings = {"AUTORESEARCH_CACHE": str(small_cache), "TIME_BUDGET": "2", "RUN_TIMEOUT": "120"}
     house.setup(**settings)
     manifest = json.loads((house.run_folder / "manifest.json").read_text())
-    assert manifest["settings"] == {"PROFILE": "small", "TIME_BUDGET": "2", "RUN_TIMEOUT": "120", "SEED": "42"}
+    assert manifest["settings"] == {
+        "PROFILE": "small",
+        "TIME_BUDGET": "2",
+        "RUN_TIMEOUT": "120",
+        "SEED": "42",
+        "BASELINE_RUNS": "1",
+    }
     assert {"data", "tokenizer", "max_seq_len", "eval_tokens", "prepare.py"} <= set(manifest["comparable"])
 
     result = house.call("bin/loop", MAX_EXPERIMENTS="2", AUTORESEARCH_CACHE=str(small_cache), timeout=600)

@@ -12,8 +12,11 @@ BASELINE, FIRST, SECOND = "a1" * 20, "b2" * 20, "c3" * 20
 BEFORE = "LR = 0.04\nDEPTH = 8\n"
 RUN = {"seed": 42, "val_bpb": 0.9979, "num_steps": 953, "training_seconds": 300.1, "degraded": None}
 MEASURED = {"val_bpb": "0.997900", "memory_gb": "44.0", "failure": None, "wall_seconds": 325.9, "runs": [RUN]}
+MEASURED |= {"incumbent_runs": []}
 CRASHED = {"val_bpb": None, "memory_gb": None, "failure": "oom", "wall_seconds": 4.2, "runs": [RUN | {"val_bpb": None}]}
+CRASHED |= {"incumbent_runs": []}
 REJECTED = {"val_bpb": None, "memory_gb": None, "failure": "rejected", "wall_seconds": None, "runs": []}
+REJECTED |= {"incumbent_runs": []}
 
 
 @pytest.fixture
@@ -33,7 +36,9 @@ def fly(
     description: str = "raise LR 0.04 -> 0.06",
     attempt: int = 1,
 ) -> None:
-    """A flight that has been measured and judged, and awaits its row."""
+    """A flight that has been measured, by one run, and judged, and awaits its row."""
+    if measured["val_bpb"]:
+        measured = measured | {"runs": [RUN | {"val_bpb": float(measured["val_bpb"])}]}
     flight = run / "flight"
     flight.mkdir(exist_ok=True)
     facts = {

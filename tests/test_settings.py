@@ -71,6 +71,7 @@ def test_defaults(tmp_path: Path) -> None:
     assert settings() == {
         "PROFILE": "auto",
         "SEED": "42",
+        "BASELINE_RUNS": "3",
         "MAX_EXPERIMENTS": "0",
         "AGENT_TIMEOUT": "900",
         "PROPOSAL_WAIT": "10",
@@ -88,6 +89,8 @@ def test_defaults(tmp_path: Path) -> None:
         ("TIME_BUDGET", "100000"),
         ("RUN_TIMEOUT", "1"),
         ("SEED", "0"),
+        ("BASELINE_RUNS", "1"),
+        ("BASELINE_RUNS", "99"),
         ("SEED", "999999999"),
         ("MAX_EXPERIMENTS", "3"),
         ("AGENT_TIMEOUT", "1"),
@@ -118,6 +121,7 @@ BAD = {
     "TIME_BUDGET": ["", "0", "0.0", "0.000", "-5", "nan", "inf", "1e3", "20s", "20\n", ".5", "5.", "1.2345", "9" * 7],
     "RUN_TIMEOUT": ["0", *COUNTS],
     "SEED": COUNTS,
+    "BASELINE_RUNS": ["0", "100", *COUNTS],
     "MAX_EXPERIMENTS": COUNTS,
     "AGENT_TIMEOUT": ["0", *COUNTS],
     "PROPOSAL_WAIT": ["1000", *COUNTS],
@@ -153,7 +157,7 @@ def test_begin(run: Path) -> None:
     assert schemas.problems("manifest", manifest) == []
     assert manifest["tag"] == "mar14"
     assert manifest["start"] == START
-    assert manifest["settings"] == {"PROFILE": "small", "TIME_BUDGET": "60", "SEED": "42"}
+    assert manifest["settings"] == {"PROFILE": "small", "TIME_BUDGET": "60", "SEED": "42", "BASELINE_RUNS": "3"}
     hashed = hashlib.sha256(b"# what measures\n").hexdigest()
     assert manifest["comparable"] == {**FACTS, "prepare.py": hashed}
     assert (run / "results.tsv").read_text() == ledger.HEADER + "\n"
@@ -161,7 +165,7 @@ def test_begin(run: Path) -> None:
 
 def test_begin_takes_the_settings_of_its_environment(run: Path) -> None:
     chosen = begin(run, TIME_BUDGET="20.0", RUN_TIMEOUT="77", SEED="7", MAX_EXPERIMENTS="3")["settings"]
-    assert chosen == {"PROFILE": "small", "TIME_BUDGET": "20", "RUN_TIMEOUT": "77", "SEED": "7"}
+    assert chosen == {"PROFILE": "small", "TIME_BUDGET": "20", "RUN_TIMEOUT": "77", "SEED": "7", "BASELINE_RUNS": "3"}
 
 
 def test_begin_refuses_a_bad_setting_and_leaves_nothing(run: Path) -> None:
@@ -215,7 +219,7 @@ def test_a_strangers_prepare_may_print_what_it_likes(run: Path, said: str | byte
     """No profile, the published budget, and nothing but prepare.py itself to compare."""
     manifest = begin(run, said)
     assert set(manifest["comparable"]) == {"prepare.py"}
-    assert manifest["settings"] == {"PROFILE": "auto", "TIME_BUDGET": "300", "SEED": "42"}
+    assert manifest["settings"] == {"PROFILE": "auto", "TIME_BUDGET": "300", "SEED": "42", "BASELINE_RUNS": "3"}
     assert settings(run)["RUN_TIMEOUT"] == "600"
     assert check(run, said).exit_code == 0
     assert check(run, "something else\n").exit_code == 0

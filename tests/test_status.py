@@ -33,6 +33,7 @@ def make_run(folder: Path, rows: list[tuple[str, ...]], *, foreign: tuple[str, .
         for n, (commit, val_bpb, _, verdict, description) in enumerate(rows, start=1):
             value = None if verdict == "crash" else float(val_bpb)
             facts: dict[str, Any] = {"n": n, "commit": commit.ljust(40, "0"), "status": verdict, "val_bpb": value}
+            facts |= {"rule": "baseline" if n == 1 else "gain", "runs": [{"val_bpb": value}]}
             if commit not in foreign:
                 file.write(json.dumps(facts | {"description": description}) + "\n")
     return run
@@ -157,3 +158,11 @@ def test_no_run(tmp_path: Path) -> None:
         result = CliRunner().invoke(main, ["status", str(path)])
         assert result.exit_code == 2
         assert result.stdout == ""
+
+
+def test_the_noise_is_told_once_it_is_known(tmp_path: Path) -> None:
+    run = make_run(tmp_path, ROWS)
+    assert not [line for line in status(run) if line.startswith("noise")]
+    reruns = [{"commit": "b2c3d4e".ljust(40, "0"), "seed": seed, "val_bpb": 0.9932 + seed / 1000} for seed in (1, 2)]
+    (run / "reruns.jsonl").write_text("".join(json.dumps(one) + "\n" for one in reruns))
+    assert "noise     0.001000 is one standard deviation (2 degrees of freedom)" in status(run)

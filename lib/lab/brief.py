@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from lab import experiments, manifest
+from lab import experiments, manifest, noise
 from lab.experiments import Experiment
 
 LONGEST = 16 * 1024  # bytes
@@ -30,6 +30,8 @@ def brief(run: Path) -> str:
         if experiment:
             value, title = experiment["val_bpb"], f"#{experiment['n']}, {experiment['description']}"
             head.append(f"{name}: val_bpb {value:.6f} ({title})")
+    if spread := noise.of(run):
+        head.append(f"Noise: another seed moves val_bpb by {spread.sd:.6f} (one standard deviation)")
     rows = [row(experiment) for experiment in past[-ROWS:]]
     while len((text := page(head, rows, len(past))).encode()) > LONGEST:
         del rows[0]  # the oldest

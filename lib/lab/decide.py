@@ -8,6 +8,7 @@ threshold one time in four. val_bpb in bits per byte (lower is better), memory i
 import math
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cache
 
 BAND = Decimal("0.001")  # a gain below this is about 0, where the noise is not known
 LARGE = Decimal("0.005")  # a gain above this may cost complexity
@@ -114,6 +115,7 @@ def band_of(noise: Noise | None) -> Decimal:
     return max(LEAST_BAND, width)
 
 
+@cache
 def t_quantile(p: float, df: int) -> float:
     """The quantile of Student's t distribution for p > 0.5 and df >= 1, by bisection of its integral.
 

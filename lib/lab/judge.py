@@ -4,8 +4,9 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from lab import complexity, experiments
-from lab.decide import Case, Decision, decide
+from lab import complexity, experiments, noise
+from lab.decide import Case, Decision, Noise, decide
+from lab.evidence import Evidence, gather
 from lab.flight import Flight
 
 WHY = {
@@ -24,44 +25,55 @@ def judge(run: Path) -> None:
     flight = Flight(run / "flight")
     measured = flight.json("measure.json")
     past = experiments.read(run)
-    incumbent, best = experiments.incumbent(past), experiments.best(past)
+    incumbent = experiments.incumbent(past)
     before, after = flight.need("before.py"), flight.text("train.py")
     lines = None if after is None else complexity.counts(before, after)
+    evidence = None if measured["failure"] else gather(run, measured)
     if measured["failure"]:
         decision = Decision("crash", "crash", f"crash: {WHY[measured['failure']]}")
-    elif incumbent is None or best is None:
+    elif evidence is None or incumbent is None:
         decision = Decision("keep", "baseline", "baseline: the unmodified start of the run")
     else:
-        decision = decide(_case(measured, incumbent, best, lines or (0, 0)))
-    flight.write_json("decision.json", _facts(decision, measured, incumbent, lines))
+        decision = decide(_case(measured, evidence, past, lines or (0, 0)))
+    level = None if incumbent is None else _level(evidence) or incumbent["val_bpb"]
+    flight.write_json("decision.json", _facts(decision, measured, level, lines))
     flight.write("failure", measured["failure"] or "none")
     flight.write("verdict", decision.verdict)
 
 
-def _case(measured: dict[str, Any], incumbent: dict[str, Any], best: dict[str, Any], lines: tuple[int, ...]) -> Case:
-    memories = measured["memory_gb"], incumbent["memory_gb"]
+def _level(evidence: Evidence | None) -> Decimal | None:
+    """The incumbent's value: the mean of its own runs."""
+    return noise.average(evidence.incumbent).quantize(Decimal("0.000001")) if evidence else None
+
+
+def _case(
+    measured: dict[str, Any], evidence: Evidence, past: list[experiments.Experiment], lines: tuple[int, ...]
+) -> Case:
+    incumbent, best = experiments.incumbent(past), experiments.best(past)
+    memories = measured["memory_gb"], incumbent["memory_gb"] if incumbent else None
+    known = evidence.spread
     return Case(
-        incumbent=Decimal(incumbent["val_bpb"]),
+        incumbent=_level(evidence) or Decimal(0),
         candidate=Decimal(measured["val_bpb"]),
         added=lines[0],
         removed=lines[1],
-        best=Decimal(best["val_bpb"]),
+        best=Decimal(best["val_bpb"]) if best else None,
         memory=None if memories[0] is None else Decimal(memories[0]),
         incumbent_memory=None if memories[1] is None else Decimal(memories[1]),
+        noise=Noise(known.sd, known.df, len(evidence.deciding), len(evidence.incumbent)) if known else None,
     )
 
 
 def _facts(
-    decision: Decision, measured: dict[str, Any], incumbent: dict[str, Any] | None, lines: tuple[int, ...] | None
+    decision: Decision, measured: dict[str, Any], level: Decimal | None, lines: tuple[int, ...] | None
 ) -> dict[str, Any]:
     value = None if measured["val_bpb"] is None else Decimal(measured["val_bpb"])
-    base = None if incumbent is None else Decimal(incumbent["val_bpb"])
     return {
         "status": decision.verdict,
         "rule": decision.rule,
         "reason": decision.reason,
-        "incumbent_bpb": base,
-        "gain": None if value is None or base is None else base - value,
+        "incumbent_bpb": level,
+        "gain": None if value is None or level is None else level - value,
         "lines_added": None if lines is None else lines[0],
         "lines_removed": None if lines is None else lines[1],
     }

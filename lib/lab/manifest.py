@@ -20,7 +20,7 @@ def begin(run: Path, tag: str, start: str, facts: str, environment: Mapping[str,
     said = settings.said(comparable)
     chosen["PROFILE"] = said.get("PROFILE", chosen["PROFILE"])
     chosen.setdefault("TIME_BUDGET", settings.plain(said.get("TIME_BUDGET", settings.PUBLISHED_BUDGET)))
-    kept = ("PROFILE", "TIME_BUDGET", "RUN_TIMEOUT", "SEED")
+    kept = ("PROFILE", "TIME_BUDGET", "RUN_TIMEOUT", "SEED", "BASELINE_RUNS")
     manifest: Manifest = {
         "tag": tag,
         "start": start,

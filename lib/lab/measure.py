@@ -1,4 +1,4 @@
-"""The training run -> `measure.json`: the metric, or the kind of failure.
+"""The training runs of the code in flight -> `measure.json`: the metric, or the kind of failure.
 
 What counts is printed at the start of a line, which ends at \\n or \\r; the last match counts. The log may be one line
 of 100 MB, or hold any bytes.
@@ -7,12 +7,13 @@ of 100 MB, or hold any bytes.
 import math
 import mmap
 import re
+from collections.abc import Iterable
 from datetime import datetime
 from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 
-from lab import decide, ledger
+from lab import decide, ledger, noise
 from lab.flight import Flight
 
 METRIC = re.compile(rb"(?:\A|[\r\n])(val_bpb|peak_vram_mb|training_seconds|num_steps):[ \t]*([^\s]{0,64})")
@@ -28,37 +29,63 @@ SIGNALLED = 128  # and n: died of signal n
 
 
 def measure(run: Path) -> None:
-    """Write `measure.json` for the last attempt of the flight."""
+    """Write `measure.json` for the runs of the code in flight: its own, and those of the incumbent beside them."""
     flight = Flight(run / "flight")
-    folder = flight.folder / f"run.{flight.attempt}"
-    if flight.text("rejected") is not None or not folder.is_dir():
-        result: dict[str, Any] = dict.fromkeys(("val_bpb", "memory_gb", "wall_seconds"))
-        result |= {"failure": "rejected", "runs": []}
-    else:
-        status = int((folder / "rc").read_text())
-        printed = read_metrics(folder / "run.log")
-        failure = failure_of(status, printed.get("val_bpb"), folder / "run.log")
-        result = _result(failure, printed, folder)
-    flight.write_json("measure.json", result)
+    folders = [] if flight.text("rejected") is not None else _folders(flight)
+    results = [(code_of(folder), _result(folder)) for folder in folders]
+    own = [result for code, result in results if code == "candidate"]
+    failure = next((result["failure"] for result in own if result["failure"]), None if own else "rejected")
+    runs = [result["run"] for result in own]
+    deciding = noise.values(noise.deciding(runs, is_baseline=flight.is_baseline))
+    measured = {
+        "val_bpb": None if failure else str(_six_decimals(noise.average(deciding))),
+        "memory_gb": None if failure else _most(result["memory_gb"] for result in own),
+        "failure": failure,
+        "wall_seconds": round(sum(result["wall_seconds"] for _, result in results), 3) if results else None,
+        "runs": runs,
+        "incumbent_runs": [result["run"] for code, result in results if code == "incumbent"],
+    }
+    flight.write_json("measure.json", measured)
 
 
-def _result(failure: str | None, printed: dict[str, str], folder: Path) -> dict[str, Any]:
-    val_bpb = None if failure else _bpb(printed["val_bpb"])
+def _folders(flight: Flight) -> list[Path]:
+    """The runs since the code was last changed, oldest first: a rerun has the `next` that asked for it."""
+    found: list[Path] = []
+    for attempt in range(flight.attempt, 0, -1):
+        folder = flight.folder / f"run.{attempt}"
+        if folder.is_dir():
+            found.insert(0, folder)
+        if not (folder / "next").exists():
+            break
+    return found
+
+
+def code_of(folder: Path) -> str:
+    """What was run there: `candidate` or `incumbent`."""
+    path = folder / "next"
+    return path.read_text().split()[0] if path.exists() else "candidate"
+
+
+def _result(folder: Path) -> dict[str, Any]:
+    """One training run: as experiments.jsonl lists it, and what it died of, if it did."""
+    status = int((folder / "rc").read_text())
+    printed = read_metrics(folder / "run.log")
+    failure = failure_of(status, printed.get("val_bpb"), folder / "run.log")
     steps = _number(printed.get("num_steps"))
     run = {
         "seed": _seed(folder),
-        "val_bpb": val_bpb,
+        "val_bpb": None if failure else _six_decimals(Decimal(printed["val_bpb"])),
         "num_steps": None if steps is None else int(steps),
         "training_seconds": _number(printed.get("training_seconds")),
         "degraded": None,
     }
-    return {
-        "val_bpb": None if val_bpb is None else str(val_bpb),
-        "memory_gb": None if failure else _memory_gb(printed.get("peak_vram_mb")),
-        "failure": failure,
-        "wall_seconds": _wall_seconds(folder),
-        "runs": [run],
-    }
+    memory = None if failure else _memory_gb(printed.get("peak_vram_mb"))
+    return {"failure": failure, "memory_gb": memory, "wall_seconds": _wall_seconds(folder), "run": run}
+
+
+def _most(memories: Iterable[str | None]) -> str | None:
+    known = [Decimal(memory) for memory in memories if memory is not None]
+    return str(max(known)) if known else None
 
 
 def read_metrics(log: Path) -> dict[str, str]:
@@ -80,7 +107,7 @@ def failure_of(status: int, val_bpb: str | None, log: Path) -> str | None:
         return "no-metric"
     if not value.is_finite():
         return "nan"
-    return None if decide.is_valid(value) and decide.is_valid(_bpb(str(value))) else "no-metric"
+    return None if decide.is_valid(value) and decide.is_valid(_six_decimals(value)) else "no-metric"
 
 
 def _cause(status: int, log: Path) -> str:
@@ -93,9 +120,9 @@ def _cause(status: int, log: Path) -> str:
     return "killed" if SIGNALLED < status <= SIGNALLED + 64 else "error"
 
 
-def _bpb(text: str) -> Decimal:
-    """As the ledger has it: 6 decimals."""
-    return Decimal(text).quantize(Decimal("0.000001"), ROUND_HALF_EVEN)
+def _six_decimals(value: Decimal) -> Decimal:
+    """As the ledger has it."""
+    return value.quantize(Decimal("0.000001"), ROUND_HALF_EVEN)
 
 
 def _decimal(text: str | None) -> Decimal | None:

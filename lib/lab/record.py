@@ -9,7 +9,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from lab import experiments, files, ledger
+from lab import experiments, files, ledger, noise
 from lab.flight import Flight
 from lab.ledger import Row
 
@@ -21,6 +21,9 @@ def record(run: Path) -> None:
     commits = [row.commit for row in ledger.read(table)]
     commit = flight.need("commit")
     n = commits.index(commit[:7]) + 1 if commit[:7] in commits else len(commits) + 1
+    others = [other for other in experiments.read(run) if other["commit"] != commit]
+    if incumbent := experiments.incumbent(others):
+        noise.append(run, incumbent["commit"], flight.json("measure.json")["incumbent_runs"])
     experiment = experiments.append(run, experiment_of(flight, n))
     if commit[:7] not in commits:
         files.append_line(table, row_of(experiment).line())

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from lab import experiments, ledger, manifest
+from lab import experiments, ledger, manifest, noise
 from lab.flight import Flight
 from lab.ledger import Row
 
@@ -22,6 +22,8 @@ def status(run: Path) -> str:
         f"rows      {counts(rows)}",
         *progress(past),
     ]
+    if spread := noise.of(run):
+        lines.append(f"noise     {spread.sd:.6f} is one standard deviation ({spread.df} degrees of freedom)")
     lines += ["", *(_line(row, foreign=row.commit not in ours) for row in rows[-LAST:])] if rows else []
     return "\n".join(lines)
 

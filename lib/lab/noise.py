@@ -1,0 +1,84 @@
+"""The noise: runs of the same code with other seeds -> their mean, and the standard deviation of val_bpb.
+
+What is a value of a commit: the runs that decided on its own experiment, and its reruns as an incumbent, which
+`reruns.jsonl` has (schemas/rerun.schema.json). The run that made a candidate look good is no evidence, and never among
+them. All in bits per byte, Decimal.
+"""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from lab import experiments, files
+from lab.experiments import Experiment
+
+FILE = "reruns.jsonl"
+Run = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Spread:
+    """The standard deviation of one run, and its degrees of freedom."""
+
+    sd: Decimal
+    df: int
+
+
+def deciding(runs: Sequence[Run], *, is_baseline: bool) -> list[Run]:
+    """The runs that decide on an experiment: the fresh ones where there are any; all of a baseline."""
+    return list(runs if is_baseline or len(runs) < 2 else runs[1:])
+
+
+def values(runs: Iterable[Run]) -> list[Decimal]:
+    """Their val_bpb; a run that failed has none."""
+    return [Decimal(run["val_bpb"]) for run in runs if run["val_bpb"] is not None]
+
+
+def by_commit(past: Iterable[Experiment], reruns: Iterable[Run]) -> dict[str, list[Run]]:
+    """All runs that are evidence, by the commit of the code that they ran."""
+    found: dict[str, list[Run]] = defaultdict(list)
+    for one in past:
+        found[one["commit"]] += deciding(one["runs"], is_baseline=one["rule"] == "baseline")
+    for run in reruns:
+        found[run["commit"]].append(run)
+    return found
+
+
+def spread(groups: Iterable[Sequence[Decimal]]) -> Spread | None:
+    """Pooled over groups of runs of the same code; None where no group has two."""
+    squares, df = Decimal(0), 0
+    for group in groups:
+        if len(group) > 1:
+            mean = average(group)
+            squares += sum(((value - mean) ** 2 for value in group), Decimal(0))
+            df += len(group) - 1
+    return Spread((squares / df).sqrt(), df) if df else None
+
+
+def of(run: Path) -> Spread | None:
+    """The spread over all that the run whose folder is `run` has measured; None where nothing was run twice."""
+    return spread(map(values, by_commit(experiments.read(run), read(run)).values()))
+
+
+def average(group: Sequence[Decimal]) -> Decimal:
+    """The mean of one value or more."""
+    return sum(group, Decimal(0)) / len(group)
+
+
+def read(run: Path) -> list[Run]:
+    """The reruns of incumbents; a torn last line is left out."""
+    path = run / FILE
+    lines = path.read_text(encoding="utf-8").split("\n") if path.exists() else [""]
+    return [json.loads(line, parse_float=Decimal) for line in lines[:-1] if line]
+
+
+def append(run: Path, commit: str, reruns: Iterable[Run]) -> None:
+    """Add reruns of a commit, each unless one of its seed is there."""
+    there = {(one["commit"], one["seed"]) for one in read(run)}
+    for one in reruns:
+        if (commit, one["seed"]) not in there:
+            files.append_line(run / FILE, json.dumps({"commit": commit, **one}, default=float))

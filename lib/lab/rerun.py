@@ -1,0 +1,81 @@
+"""The measured flight -> whether one more run is needed before the verdict: of which code, and with which seed.
+
+The rule is sequential. A first run that does not beat the incumbent by SCREEN standard errors is no win, and one that
+beats it beyond all doubt is: neither costs another run. In between, the candidate is run again with fresh seeds, at
+most MOST times; and so is the incumbent, as long as it is known from fewer than KNOWN runs: many candidates are
+compared with it. It stops as soon as the answer is clear. docs/noise.md says why it is so, and what it reaches.
+"""
+
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from lab import complexity, experiments, manifest, noise
+from lab.decide import t_quantile
+from lab.evidence import Evidence, gather
+from lab.flight import Flight
+from lab.noise import Spread
+
+SCREEN = Decimal("0.6")  # standard errors, above: a first run looks like a win
+FAR = 0.99999  # above this quantile of Student's t, it is one
+MOST = 4  # fresh runs of a candidate
+GIVE_UP = (Decimal("0.5"), Decimal("1.0"), Decimal("1.4"))  # standard errors, below: no win, after 1, 2, 3 fresh runs
+SURE = (0.99997, 0.99977, 0.99865)  # above this quantile: a win, after 1, 2, 3 fresh runs
+SIMPLER = 2  # fresh runs of what has less code, and is no win
+KNOWN = 12  # runs, from here on the incumbent is known well enough
+OF_INCUMBENT = 2  # runs of it for each fresh run, until it is
+
+
+def rerun(run: Path) -> str | None:
+    """Write `next` (code and seed) and say `again 30` where one more run is needed."""
+    flight = Flight(run / "flight")
+    measured = flight.json("measure.json")
+    if measured["failure"]:
+        return None
+    code = _of_baseline(run, measured) if flight.is_baseline else _of_candidate(run, flight, measured)
+    if code is None:
+        return None
+    flight.write("next", f"{code} {_fresh_seed(run, measured, code)}")
+    return "again 30\n"
+
+
+def _of_baseline(run: Path, measured: dict[str, Any]) -> str | None:
+    wanted = int(manifest.read(run)["settings"].get("BASELINE_RUNS", "1"))
+    return "candidate" if len(measured["runs"]) < wanted else None
+
+
+def _of_candidate(run: Path, flight: Flight, measured: dict[str, Any]) -> str | None:
+    evidence = gather(run, measured)
+    added, removed = complexity.counts(flight.need("before.py"), flight.need("train.py"))
+    if evidence is None or not is_open(evidence, is_simpler=added < removed):
+        return None
+    reruns = len(measured["incumbent_runs"])
+    more = len(evidence.incumbent) < KNOWN and reruns < OF_INCUMBENT * (len(evidence.fresh) + 1)
+    return "incumbent" if more else "candidate"
+
+
+def is_open(evidence: Evidence, *, is_simpler: bool) -> bool:
+    """Whether one more run of the candidate could still change the verdict."""
+    gain, error, fresh = evidence.gain, evidence.error, len(evidence.fresh)
+    if not evidence.spread or not error:
+        return False  # a trainer without noise, or one of which none is known: the fixed thresholds
+    if not fresh:
+        least = -error * _quantile(0.975, evidence.spread) if is_simpler else SCREEN * error
+        return least < gain <= error * _quantile(FAR, evidence.spread)
+    if fresh >= MOST or gain > error * _quantile(SURE[fresh - 1], evidence.spread):
+        return False
+    return gain >= GIVE_UP[fresh - 1] * error or (is_simpler and fresh < SIMPLER)
+
+
+def _quantile(p: float, spread: Spread) -> Decimal:
+    return Decimal(repr(t_quantile(p, spread.df)))
+
+
+def _fresh_seed(run: Path, measured: dict[str, Any], code: str) -> int:
+    """One that this code has not been run with: the next after the largest."""
+    used = measured["runs"]
+    if code == "incumbent":
+        incumbent = experiments.incumbent(experiments.read(run)) or {"commit": None, "runs": []}
+        reruns = [one for one in noise.read(run) if one["commit"] == incumbent["commit"]]
+        used = [*incumbent["runs"], *reruns, *measured["incumbent_runs"]]
+    return 1 + max(int(one["seed"]) for one in used)
