@@ -9,7 +9,7 @@ from statistics import mean, stdev
 
 import pytest
 from house import House
-from lab import noise
+from lab import noise, schemas
 from lab.evidence import Evidence
 from lab.noise import Spread
 from lab.rerun import MOST, is_open
@@ -104,6 +104,7 @@ def test_the_incumbent_is_run_again_beside_it(run: House) -> None:
     again = reruns(run)
     assert [one["seed"] for one in again] == list(range(45, 45 + len(again))), "seeds that it was not run with"
     assert 2 <= len(again) <= 2 * MOST
+    assert [schemas.problems("rerun", one) for one in again] == [[]] * len(again)
     assert {one["commit"] for one in again} == {run.experiments()[0]["commit"]}
     assert [one["val_bpb"] for one in again] == pytest.approx(BASELINE[3 : 3 + len(again)], abs=1e-6)
     assert last["incumbent_bpb"] == pytest.approx(mean(BASELINE[: 3 + len(again)]), abs=1e-6)
