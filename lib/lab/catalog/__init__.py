@@ -5,7 +5,7 @@ hyperparameters  where the values stand in train.py
 beliefs          what is held of moving them, before the first experiment
 moves            which value of one of them comes next
 structure        how an edit of several places is applied, whole or not at all
-ideas            those edits, as data
+ideas            those edits, as data, in a module for each category
 past             what the experiments of the run have yielded
 choose           which of all of these comes first
 """

@@ -2,6 +2,10 @@
 
 What is new (ideas that nobody has tried, then two near misses at once) takes turns with what can be tried again and
 again (moves of the hyperparameters, ideas that failed on other code); but a move that has just won is gone on with.
+
+When nothing has been kept for WIDER_AFTER experiments, the chances have been wrong: the categories take turns, the one
+that was tried the longest ago first. After RADICAL_AFTER, radical changes come before all else, and then two untried
+ideas of different categories at once; each idea is in one such pair at most, so they come to an end, too.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -16,6 +20,8 @@ from lab.catalog.past import Outcome, chance
 from lab.catalog.structure import Idea
 
 MOST_NEAR_MISSES = 12  # that are combined with each other: 66 pairs
+WIDER_AFTER = 8  # experiments in a row that were not kept
+RADICAL_AFTER = 16
 
 
 @dataclass(frozen=True)
@@ -31,43 +37,61 @@ class Proposal:
 class Topic:
     """A hyperparameter or an idea: its proposals, the best first, and the chance that the first of them is kept."""
 
+    category: Category
     chance: float
     proposals: Iterable[Proposal]
 
 
 def proposals(source: str, small: bool, past: Sequence[Outcome]) -> Iterator[Proposal]:
     """All proposals for the source, the most promising first; endless where it has a number with a fraction."""
-    tried = {outcome.subject for outcome in past}
-    untried = [_idea(idea, source, past) for idea in IDEAS if idea.description not in tried]
-    failed = [_idea(idea, source, past) for idea in IDEAS if idea.description in tried]
-    numbers = [_number(found, source, past) for found in hyperparameters.find(source, small)]
-    new = chain(_ranked(untried), _combined(source, small, past))
-    again = _ranked(numbers + failed)
-    if past and (past[-1].won or not past[-1].is_move):
-        return chain(again, new)
-    return chain(new, again)
+    dry = next((count for count, outcome in enumerate(reversed(past)) if outcome.won), len(past))
+    latest = {outcome.category: index for index, outcome in enumerate(past)} if dry >= WIDER_AFTER else {}
+
+    def ranked(topics: Iterable[Topic]) -> Iterator[Proposal]:
+        return _in_turn(sorted(topics, key=lambda topic: (latest.get(topic.category, -1), -topic.chance)))
+
+    told = "\n".join(outcome.description for outcome in past)
+    untried = [idea for idea in IDEAS if idea.description not in told]
+    failed = [_idea(idea, source, small, past) for idea in IDEAS if idea.description in told]
+    numbers = [_number(found, source, small, past) for found in hyperparameters.find(source, small)]
+    new = chain(ranked(_idea(idea, source, small, past) for idea in untried), _combined(source, small, past))
+    again = ranked(numbers + failed)
+    is_new_next = bool(past) and past[-1].is_move and not past[-1].won
+    in_turn = chain(new, again) if is_new_next or not past else chain(again, new)
+    return chain(_radical(untried, source, small, past), in_turn) if dry >= RADICAL_AFTER else in_turn
 
 
-def _ranked(topics: Iterable[Topic]) -> Iterator[Proposal]:
-    """The first proposal of each topic, the one with the best chance first; then the second of each, and so on."""
-    ranked = sorted(topics, key=lambda topic: topic.chance, reverse=True)
-    rounds = zip_longest(*(topic.proposals for topic in ranked))
+def _in_turn(topics: Iterable[Topic]) -> Iterator[Proposal]:
+    """The first proposal of each topic; then the second of each, and so on."""
+    rounds = zip_longest(*(topic.proposals for topic in topics))
     return (proposal for proposal in chain.from_iterable(rounds) if proposal)
 
 
-def _idea(idea: Idea, source: str, past: Sequence[Outcome]) -> Topic:
+def _radical(untried: Iterable[Idea], source: str, small: bool, past: Sequence[Outcome]) -> Iterator[Proposal]:
+    """Radical changes, and two ideas of different categories at once."""
+    ranked = sorted(untried, key=lambda idea: _idea(idea, source, small, past).chance, reverse=True)
+    for idea in ranked:
+        if idea.category == "radical changes":
+            yield from _idea(idea, source, small, past).proposals
+    for one, other in combinations(ranked, 2):
+        edited = other.applied(one.applied(source) or "")
+        if edited and one.category != other.category:
+            yield Proposal(edited, "radical changes", f"{one.description} and {other.description}")
+
+
+def _idea(idea: Idea, source: str, small: bool, past: Sequence[Outcome]) -> Topic:
     edited = idea.applied(source)
     proposal = [Proposal(edited, idea.category, idea.description)] if edited else []
-    return Topic(chance(idea.chance, idea.category, idea.description, past), proposal)
+    return Topic(idea.category, chance(idea.chance_in(small), idea.category, idea.description, past), proposal)
 
 
-def _number(found: Hyperparameter, source: str, past: Sequence[Outcome]) -> Topic:
+def _number(found: Hyperparameter, source: str, small: bool, past: Sequence[Outcome]) -> Topic:
     held = belief(found.name)
     proposals = (
         Proposal(hyperparameters.replaced(source, found, value), held.category, moves.description(found, value))
         for value in moves.values(found, held, past)
     )
-    return Topic(chance(held.chance, held.category, found.name, past), proposals)
+    return Topic(held.category, chance(held.chance_in(small), held.category, found.name, past), proposals)
 
 
 def _combined(source: str, small: bool, past: Sequence[Outcome]) -> Iterator[Proposal]:
