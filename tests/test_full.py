@@ -398,8 +398,10 @@ def test_a_night_on_the_full_profile(house: House, hub: Hub) -> None:
     result = house.call("make", "setup", "TAG=mar14", **settings)
     assert result.status == 2
     assert "setup: the data of profile 'full' is not there\nhint: run 'uv run prepare.py' (or: make data)" in result.err
-    assert house.call("make", "data", "PROFILE=full", HF_ENDPOINT=hub.endpoint, **settings, timeout=300).status == 2
-    assert house.call("bin/data", "--num-shards", "2", HF_ENDPOINT=hub.endpoint, **settings, timeout=300).status == 0
+    make_data = ("make", "data", "PROFILE=full", f"HF_ENDPOINT={hub.endpoint}")
+    assert house.call(*make_data, **settings, timeout=300).status == 2
+    hub.files |= {f"shard_{index:05d}.parquet": SHARDS["shard_00000.parquet"] for index in range(2, 10)}
+    assert house.call(*make_data, **settings, timeout=300).status == 0
     house.setup(**settings)
     manifest = json.loads((house.run_folder / "manifest.json").read_text())
     assert manifest["settings"]["PROFILE"] == manifest["comparable"]["profile"] == "full"

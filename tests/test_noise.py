@@ -78,6 +78,11 @@ def test_the_baseline_is_the_mean_of_three_runs(run: House) -> None:
     run.check_invariants()
 
 
+def test_a_person_is_told_of_each_run(run: House) -> None:
+    told = run.once("/bin/false").err
+    assert "one more run of the candidate, with seed 43\none more run of the candidate, with seed 44\n#1 keep" in told
+
+
 def test_a_lucky_run_is_no_win(run: House) -> None:
     """Better than all of the baseline's runs, but only once."""
     last = propose(run, an_idea(first=(-3.5, -2.5), fresh=(0.3, 1)), 1.0)
