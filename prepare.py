@@ -17,7 +17,9 @@ import hashlib
 import json
 import math
 import os
+import random
 import re
+import resource
 import shutil
 import subprocess
 import sys
@@ -290,6 +292,7 @@ MAX_SEQ_LEN = PROFILES[PROFILE].max_seq_len
 VOCAB_SIZE = PROFILES[PROFILE].vocab_size
 EVAL_TOKENS = PROFILES[PROFILE].eval_tokens
 TIME_BUDGET = chosen_budget(PROFILES[PROFILE].time_budget)
+DATA_FILES = ("train.bin", "val.bin", "tokenizer.json")
 DATA = CACHE / PROFILE  # train.bin, val.bin: tokens, uint16; tokenizer.json; data.json: source and hashes of the others
 
 
@@ -381,7 +384,7 @@ def write_data(corpus: Corpus, directory: Path) -> None:
         if tokens < MAX_SEQ_LEN:
             fail("too little text", corpus.source, "100 KB are enough to try, 10 MB to train on")
         print(f"{name}: {number:,} documents, {size:,} bytes, {tokens:,} tokens", flush=True)
-    hashes = {name: sha256(directory / name) for name in ("train.bin", "val.bin", "tokenizer.json")}
+    hashes = {name: sha256(directory / name) for name in DATA_FILES}
     (directory / "data.json").write_text(json.dumps({"source": corpus.source, "sha256": hashes}, indent=2) + "\n")
 
 
@@ -445,6 +448,12 @@ def no_data(state: str) -> NoReturn:
     fail(f"{state} data", DATA, "run 'uv run prepare.py' (or: make data)", status=3)
 
 
+def data_facts(hashes: dict[str, str]) -> dict[str, str]:
+    """From the hashes of DATA_FILES."""
+    data = hashlib.sha256((hashes["train.bin"] + hashes["val.bin"]).encode()).hexdigest()
+    return {"data": data, "tokenizer": hashes["tokenizer.json"]}
+
+
 def comparable_facts() -> dict[str, Any]:
     """Two val_bpb can be compared when all of these are equal."""
     hashes = read_record()["sha256"]
@@ -454,8 +463,8 @@ def comparable_facts() -> dict[str, Any]:
         "max_seq_len": MAX_SEQ_LEN,
         "vocab_size": Tokenizer.from_directory().get_vocab_size(),
         "eval_tokens": eval_tokens(),
-        "data": hashlib.sha256((hashes["train.bin"] + hashes["val.bin"]).encode()).hexdigest(),
-        "tokenizer": hashes["tokenizer.json"],
+        **data_facts(hashes),
+        "evaluation_record": True,  # a run of a loop leaves one
     }
 
 
@@ -572,48 +581,164 @@ def evaluate_bpb(model: "torch.nn.Module", tokenizer: Tokenizer, batch_size: int
     """Bits per byte of the pinned rows, whatever the batch size, in rows.
 
     model(x) gives logits (B, T, vocabulary) for token ids x (B, T). The cross-entropy is taken here, in float32, so a
-    model cannot grade itself. Bytes are the real ones of the text, so tokenizers compare; BOS has none and is left out.
+    model cannot grade itself; that it sees nothing but the tokens before is tried on batches that nobody can foresee.
+    Bytes are the real ones of the text, so tokenizers compare; BOS has none and is left out. Raises ValueError.
     """
     import torch
-    import torch.nn.functional as F
 
-    rows = eval_rows(tokenizer)
+    begin_record()
+    rows = list(eval_rows(tokenizer))
+    batches = [rows[i : i + batch_size] for i in range(0, len(rows), batch_size)]
+    tried = set(SECRET.sample(range(len(batches)), min(TRIED_BATCHES, len(batches))))
     token_bytes = torch.tensor(tokenizer.token_bytes, device=best_device())
     sums: list[tuple[float, float]] = []  # nats and bytes of each row
+    again: list[Callable[[], None]] = []
     was_training = model.training
     model.eval()
     with torch.no_grad():
-        while batch := list(islice(rows, batch_size)):
+        for number, batch in enumerate(batches):
             x, y = read_rows(batch)
-            logits = model(x)
-            if logits.shape != (*y.shape, tokenizer.get_vocab_size()):
-                raise ValueError(f"logits are {tuple(logits.shape)}, not {(*y.shape, tokenizer.get_vocab_size())}")
-            if not sums:
-                check_causal(model, x)
+            logits = logits_of(model, x, tokenizer.get_vocab_size())
+            if number in tried:
+                again.append(try_row(model, x, logits))
             for row_logits, targets in zip(logits, y, strict=True):  # float32 of a batch could be 9 GB
-                row_logits = row_logits.float()
-                if not row_logits.isfinite().all():
-                    raise ValueError("logits are not finite")
-                counted = token_bytes[targets]
-                losses = F.cross_entropy(row_logits, targets, reduction="none") * (counted > 0)
-                sums.append((losses.sum().item(), counted.sum().item()))
+                sums.append(nats_and_bytes(row_logits.float(), targets, token_bytes))
+        for try_again in again:
+            try_again()
     model.train(was_training)
     nats, text_bytes = map(math.fsum, zip(*sums, strict=True))
-    return nats / math.log(2) / text_bytes
+    value = nats / math.log(2) / text_bytes
+    end_record(value, len(rows) * MAX_SEQ_LEN, text_bytes)
+    return value
 
 
-def check_causal(model: "torch.nn.Module", x: "torch.Tensor") -> None:
-    """Raises ValueError when other tokens in the second half of a row move the logits of the first half.
+def logits_of(model: "torch.nn.Module", x: "torch.Tensor", vocab_size: int) -> "torch.Tensor":
+    import torch
 
-    The whole batch, so that a compiled model is not compiled again for another shape; the first row is compared.
+    logits = model(x)
+    if type(logits) is not torch.Tensor:  # a subclass could compute a cross-entropy of its own
+        raise ValueError(f"logits are {type(logits).__name__}, not a plain tensor")
+    if logits.shape != (*x.shape, vocab_size):
+        raise ValueError(f"logits are {tuple(logits.shape)}, not {(*x.shape, vocab_size)}")
+    return logits
+
+
+def nats_and_bytes(logits: "torch.Tensor", targets: "torch.Tensor", token_bytes: "torch.Tensor") -> tuple[float, float]:
+    """Of a row: logits (T, vocabulary) in float32, targets (T,)."""
+    import torch.nn.functional as F
+
+    if not logits.isfinite().all():
+        raise ValueError("logits are not finite")
+    counted = token_bytes[targets]
+    losses = F.cross_entropy(logits, targets, reduction="none") * (counted > 0)
+    return losses.sum().item(), counted.sum().item()
+
+
+SECRET = random.SystemRandom()  # nothing that train.py seeds, so nothing that a model can be made for
+TRIED_BATCHES = 3  # of an evaluation; each costs two more
+
+
+def try_row(model: "torch.nn.Module", x: "torch.Tensor", logits: "torch.Tensor") -> Callable[[], None]:
+    """Raises ValueError when the logits of a row depend on tokens that come after, or on the other rows of the batch.
+
+    The function that is returned does so when they depend on what the model was shown before: it asks once more.
+    A batch keeps its shape, so a compiled model is not compiled again; one row at an unforeseen place is compared.
     """
     import torch
 
-    half = x.size(1) // 2
-    changed = torch.cat([x[:, :half], x[:, half:].flip(1)], dim=1)
-    logits, others = (model(tokens)[0, :half].float() for tokens in (x, changed))
-    if not logits.allclose(others, rtol=0, atol=0.01 if x.device.type == "cpu" else 0.1):  # bfloat16 has 8 bits
-        raise ValueError("the model sees the future: logits change with tokens that come after")
+    row, cut = SECRET.randrange(x.size(0)), SECRET.randrange(1, x.size(1))
+    changed = x.flip(1)
+    changed[row] = torch.cat([x[row, :cut], x[row, cut:].flip(0)])
+    expected = logits[row].clone()
+    tolerance = 0.01 if x.device.type == "cpu" else 0.1  # bfloat16 has 8 bits
+
+    def compare(tokens: "torch.Tensor", until: int, problem: str) -> None:
+        if not model(tokens)[row, :until].float().allclose(expected[:until].float(), rtol=0, atol=tolerance):
+            raise ValueError(problem)
+
+    compare(changed, cut, "the model sees the future: logits change with tokens that come after, or in other rows")
+    return lambda: compare(x, x.size(1), "the model learns while it is evaluated: the same tokens have other logits")
+
+
+# ---------------------------------------------------------------------------
+# The evaluation record: what a loop holds the printed val_bpb against. Without a loop there is none.
+# ---------------------------------------------------------------------------
+
+RECORD = os.environ.pop("LAB_RECORD", None)  # the file to write
+NONCE = os.environ.pop("LAB_NONCE", None)  # that of this run
+
+
+def device_seconds() -> float:
+    """CPU seconds of this process, all threads added up; on an accelerator, which is one's own, of the wall."""
+    device = best_device()
+    if device == "cpu":
+        return time.process_time()
+    import torch
+
+    (torch.cuda if device == "cuda" else torch.mps).synchronize()
+    return time.perf_counter()
+
+
+def begin_record() -> None:
+    """Raises ValueError at the second evaluation of a run: a model may have kept the text of the first."""
+    if RECORD is None:
+        return
+    if Clock.evaluation_began is not None:
+        raise ValueError("evaluate_bpb was called before: the validation text is shown once a run")
+    Clock.evaluation_began = device_seconds()
+
+
+def end_record(val_bpb: float, tokens: int, text_bytes: float) -> None:
+    if RECORD is None or Clock.evaluation_began is None:
+        return
+    clock = Clock.of_training or Clock()
+    record = {
+        "nonce": NONCE,
+        "val_bpb": val_bpb,
+        "tokens": tokens,
+        "bytes": text_bytes,
+        "device": best_device(),
+        "evaluation_seconds": device_seconds() - Clock.evaluation_began,
+        "training_seconds": clock.seconds,
+        "training_wall_seconds": clock.wall_seconds,
+        "longest_wait": clock.longest_wait,
+        "looks": clock.looks,
+        "probes": [*clock.probes, probe()],
+        "peak_memory_mb": peak_memory_mb(),
+        "prepare.py": sha256(Path(__file__)),
+        **data_facts({name: sha256(DATA / name) for name in DATA_FILES}),
+    }
+    Path(RECORD).write_text(json.dumps(record) + "\n")
+
+
+def peak_memory_mb() -> float:
+    """MiB: of the GPU what was allocated, else what was resident."""
+    import torch
+
+    if best_device() == "cuda":
+        return torch.cuda.max_memory_allocated() / 2**20
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
+
+
+PROBE_TURNS = 50
+
+
+def probe() -> float:
+    """Seconds, by the clock, of a fixed piece of work like that of a step: how fast the machine is right now.
+
+    50 ms on a quiet core. With two other processes on two cores it took four times that, though these are CPU seconds:
+    memory is shared. What stays in the cache of a core (a product of 256 x 256) took a tenth more.
+    """
+    import torch
+
+    device = best_device()
+    rows, channels, hidden = (2048, 64, 256) if device == "cpu" else (8192, 1024, 4096)
+    x, weight = torch.ones(rows, channels, device=device), torch.ones(channels, hidden, device=device)
+    begin = 0.0
+    for turn in range(PROBE_TURNS + 5):  # the first five warm up
+        begin = device_seconds() if turn == 5 else begin
+        (x @ weight).relu().square().sum()
+    return device_seconds() - begin
 
 
 # ---------------------------------------------------------------------------
@@ -629,26 +754,36 @@ class Clock:
     one would make the clock slower than it makes the training faster. An accelerator is one's own: wall clock.
     """
 
+    of_training: "Clock | None" = None  # the first that was looked at
+    evaluation_began: float | None = None  # by device_seconds()
+
     def __init__(self) -> None:
         self.start: float | None = None
         self.seconds = 0.0  # of training so far
+        self.wall_start = 0.0
+        self.wall_seconds = 0.0  # of training so far, those of a machine asleep too
+        self.longest_wait = 0.0  # wall seconds between two looks
+        self.looks = 0
+        self.probes: list[float] = []
 
     def progress(self) -> float:
         """The share of the budget that is used, 0 to 1."""
-        now = self._now()
+        if self.start is None and RECORD is not None and Clock.of_training is None:
+            Clock.of_training = self
+            self.probes.append(probe())
+        now, wall = device_seconds(), elapsed()
         if self.start is None:
-            self.start = now
+            self.start, self.wall_start = now, wall
         self.seconds = now - self.start
+        self.longest_wait = max(self.longest_wait, wall - self.wall_start - self.wall_seconds)
+        self.wall_seconds = wall - self.wall_start
+        self.looks += 1
         return min(self.seconds / TIME_BUDGET, 1.0)
 
-    def _now(self) -> float:
-        import torch
 
-        device = best_device()
-        if device == "cpu":
-            return time.process_time()
-        (torch.cuda if device == "cuda" else torch.mps).synchronize()
-        return time.perf_counter()
+def elapsed() -> float:
+    """Wall seconds since some time or other; where the system says so, those of a machine asleep too."""
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
 def main() -> None:

@@ -2,10 +2,9 @@
 # Sourced.
 # shellcheck shell=bash
 
-readonly CALLED_FROM=$PWD # what a relative path of a person's is relative to
+source "$ROOT/lib/guard.sh"
 
-# What defines the measurement, and is never an experiment's to change.
-readonly MEASUREMENT=(prepare.py pyproject.toml bin lib schemas)
+readonly CALLED_FROM=$PWD # what a relative path of a person's is relative to
 
 # open_run: exports TAG, BRANCH, RUN and FLIGHT, the words that the steps work with; mends the links in the root.
 open_run() {
@@ -111,6 +110,20 @@ ask_prepare() {
   ((status != 3)) || die "the data of profile '$PROFILE' is not there" "run 'uv run prepare.py' (or: make data)"
 }
 
+# choose_confinement FACTS: exports whether training runs are confined. A stranger's script may write where it likes, as
+# it does without us: so by itself only a pair that keeps to our protocol is.
+choose_confinement() {
+  export LAB_CONFINED=no
+  [[ $CONFINE == yes || ($CONFINE == auto && $1 == *'"evaluation_record": true'*) ]] || return 0
+  if "$ROOT/lib/confine" --check >/dev/null 2>&1; then
+    LAB_CONFINED=yes
+  elif [[ $CONFINE == yes ]]; then
+    die "CONFINE is 'yes', but bubblewrap does not work here" 'make doctor says why'
+  else
+    say 'training is not confined: bubblewrap does not work here (make doctor says why)'
+  fi
+}
+
 # ready: all that must hold before an experiment may start.
 ready() {
   local incumbent facts
@@ -124,34 +137,11 @@ ready() {
   take_settings "$RUN"
   facts=$(ask_prepare)
   incumbent=$("$LAB" check "$RUN" <<<"$facts") || exit 2
+  choose_confinement "$facts"
   [[ -e $FLIGHT/done || -z $incumbent ]] || git diff --quiet "$incumbent" HEAD -- train.py "${MEASUREMENT[@]}" ||
     die "HEAD is not the incumbent of run '$TAG', '${incumbent:0:7}': nothing has measured it" \
       'begin a run of its own from here: make setup TAG=... FROM=HEAD'
   name_committer
-}
-
-# train_is_ours: whether train.py is one of the two that an experiment puts there, the candidate's and the incumbent's.
-train_is_ours() { cmp -s train.py "$FLIGHT/train.py" || cmp -s train.py "$FLIGHT/before.py"; }
-
-# put_back COMMIT PATH...: files that are not COMMIT's are first kept under refs/experiments/<tag>/aside/, then
-# restored, and their names printed, one a line.
-put_back() {
-  local commit=$1 tree aside names
-  shift
-  on_branch # the files of another branch are none of our business
-  mapfile -d '' -t names < <(git diff --name-only --diff-filter=MDT -z "$commit" -- "$@")
-  ((${#names[@]})) || return 0
-  tree=$(
-    export GIT_INDEX_FILE=$FLIGHT/aside.index
-    git read-tree "$commit"
-    git add --all -- "${names[@]}"
-    git write-tree
-  )
-  aside=$(git commit-tree "$tree" -p "$commit" -m "aside: ${names[*]}, changed while a loop was running")
-  git update-ref "refs/experiments/$TAG/aside/$aside" "$aside"
-  git checkout --quiet "$commit" -- "${names[@]}"
-  tell "put back what is not an experiment's to change: '${names[*]}'; the changed version is commit ${aside:0:7}"
-  printf '%s\n' "${names[@]}"
 }
 
 # drop_flight: the experiment in flight is over. By rename first, so that no half of it is ever taken for one.

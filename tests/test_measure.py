@@ -48,7 +48,8 @@ def call(folder: Path) -> dict[str, Any]:
 def test_a_good_run(tmp_path: Path) -> None:
     run = {"seed": 43, "val_bpb": 0.9979, "num_steps": 953, "training_seconds": 300.1, "degraded": None}
     expected = {"val_bpb": "0.997900", "memory_gb": "44.0", "failure": None, "wall_seconds": 254.25, "runs": [run]}
-    assert measure(tmp_path, GOOD) == expected | {"incumbent_runs": []}
+    last = {"incumbent_runs": [], "last": "candidate", "last_seed": 43, "why": None, "disturbance": None}
+    assert measure(tmp_path, GOOD) == expected | last
 
 
 def test_the_last_attempt_is_measured(tmp_path: Path) -> None:
@@ -227,7 +228,8 @@ def test_rejected(tmp_path: Path) -> None:
     (tmp_path / "flight" / "done").write_text("attempt 1\n10-propose\n20-commit\n30-run\n")
     (tmp_path / "flight" / "rejected").write_text("changed prepare.py\n")
     expected = {"val_bpb": None, "memory_gb": None, "wall_seconds": None, "failure": "rejected", "runs": []}
-    assert call(tmp_path) == expected | {"incumbent_runs": []}
+    last = {"incumbent_runs": [], "last": "candidate", "last_seed": None, "disturbance": None}
+    assert call(tmp_path) == expected | last | {"why": "rejected: changed prepare.py"}
 
 
 def test_rejected_after_the_run(tmp_path: Path) -> None:

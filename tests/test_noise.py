@@ -126,9 +126,15 @@ def test_a_clear_loss_costs_no_rerun(run: House) -> None:
 def test_a_win_beyond_all_doubt_costs_no_rerun(run: House) -> None:
     """Once the noise is known from a few more runs than those of the baseline."""
     propose(run, an_idea(first=(-3.5, -2.5), fresh=(0.3, 1)), 1.0)
-    last = propose(run, an_idea(first=(-1, 1), fresh=(-9, 9)), 0.2)
+    last = propose(run, an_idea(first=(-1, 1), fresh=(-9, 9)), 0.6)
     assert last["status"] == "keep"
     assert len(runs_of(last)) == 1
+
+
+def test_less_than_half_of_the_incumbent_is_believed_of_no_single_process(run: House) -> None:
+    propose(run, an_idea(first=(-3.5, -2.5), fresh=(0.3, 1)), 1.0)
+    last = propose(run, an_idea(first=(-1, 1), fresh=(-9, 9)), 0.2)
+    assert (last["status"], len(runs_of(last))) == ("keep", 2)
 
 
 def test_the_next_incumbent_is_known_by_its_own_fresh_runs(run: House) -> None:
@@ -215,8 +221,15 @@ def test_the_spread_is_pooled_over_the_runs_of_the_same_code() -> None:
 
 
 def test_only_the_first_of_several_runs_is_no_evidence() -> None:
-    runs = [{"val_bpb": Decimal(value)} for value in (1, 2, 3)]
+    runs = [{"seed": value, "val_bpb": Decimal(value)} for value in (1, 2, 3)]
     assert noise.values(noise.deciding(runs, is_baseline=False)) == [2, 3]
     assert noise.values(noise.deciding(runs, is_baseline=True)) == [1, 2, 3]
     assert noise.values(noise.deciding(runs[:1], is_baseline=False)) == [1]
     assert noise.values([{"val_bpb": None}]) == []
+
+
+def test_a_run_that_was_made_again_with_its_seed_is_no_evidence() -> None:
+    runs = [{"seed": seed, "val_bpb": Decimal(value)} for seed, value in ((1, 1), (2, 9), (2, 8), (2, 2), (3, 3))]
+    assert noise.values(noise.deciding(runs, is_baseline=True)) == [1, 2, 3]
+    assert noise.values(noise.deciding(runs[:4], is_baseline=False)) == [2]
+    assert noise.values(noise.deciding(runs[1:4], is_baseline=False)) == [2]

@@ -74,6 +74,7 @@ def test_the_small_data_is_the_same_on_every_machine(small_cache: Path) -> None:
         "eval_tokens": 32768,
         "data": "a603efd566bf345e81364ca65e9c2e06c1296530521ec22580b03de455074946",
         "tokenizer": "93a0ead9f0da6c99a9a8112da0386b3ff893ecac090588205132584f4d55b63b",
+        "evaluation_record": True,
     }
 
 

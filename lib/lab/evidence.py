@@ -6,7 +6,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from lab import experiments, noise
+from lab import conditions, experiments, noise
 from lab.noise import Spread
 
 
@@ -14,13 +14,15 @@ from lab.noise import Spread
 class Evidence:
     """val_bpb of the incumbent's runs, and of the candidate's: its first run, and those with fresh seeds.
 
-    `spread` is None where nothing has been run twice yet.
+    `spread` is None where nothing has been run twice yet. The incumbent's runs are those that the machine was as fast
+    for as for the candidate's last one; if there are none, `is_like` is off, and they are all of them.
     """
 
     incumbent: Sequence[Decimal]
     first: Decimal
     fresh: Sequence[Decimal]
     spread: Spread | None
+    is_like: bool = True
 
     @property
     def deciding(self) -> Sequence[Decimal]:
@@ -46,8 +48,10 @@ def gather(run: Path, measured: dict[str, Any]) -> Evidence | None:
     if incumbent is None:
         return None
     groups = noise.by_commit(past, noise.read(run))
-    groups[incumbent["commit"]] += measured["incumbent_runs"]
-    known = noise.values(groups[incumbent["commit"]])
-    first, *fresh = noise.values(measured["runs"])
-    spread = noise.spread([*map(noise.values, groups.values()), fresh])
-    return Evidence(known, first, fresh, spread)
+    groups[incumbent["commit"]] += noise.undisturbed(measured["incumbent_runs"])
+    own = noise.undisturbed(measured["runs"])
+    known = groups[incumbent["commit"]]
+    like = [one for one in known if conditions.are_like(one, own[-1])]
+    first, *fresh = noise.values(own)
+    spread = noise.spread_of([*groups.values(), own[1:]])
+    return Evidence(noise.values(like or known), first, fresh, spread, is_like=bool(like))

@@ -1,5 +1,6 @@
 """The experiment in flight against the incumbent -> `verdict` (one word), `failure` and `decision.json`."""
 
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,6 @@ WHY = {
     "error": "it ended with an error",
     "killed": "a signal ended it",
     "no-metric": "it printed no val_bpb between 0 and 20",
-    "rejected": "rejected before it was measured",
 }
 
 
@@ -30,11 +30,13 @@ def judge(run: Path) -> None:
     lines = None if after is None else complexity.counts(before, after)
     evidence = None if measured["failure"] else gather(run, measured)
     if measured["failure"]:
-        decision = Decision("crash", "crash", f"crash: {WHY[measured['failure']]}")
+        decision = Decision("crash", "crash", f"crash: {measured['why'] or WHY[measured['failure']]}")
     elif evidence is None or incumbent is None:
         decision = Decision("keep", "baseline", "baseline: the unmodified start of the run")
     else:
         decision = decide(_case(measured, evidence, past, lines or (0, 0)))
+    if measured["disturbance"]:  # still, after it was run again
+        decision = replace(decision, reason=f"{decision.reason}; not as usual: {measured['disturbance']}")
     level = None if incumbent is None else _level(evidence) or incumbent["val_bpb"]
     flight.write_json("decision.json", _facts(decision, measured, level, lines))
     flight.write("failure", measured["failure"] or "none")

@@ -8,12 +8,12 @@ import math
 import mmap
 import re
 from collections.abc import Iterable
-from datetime import datetime
+from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 
-from lab import decide, ledger, noise
+from lab import conditions, decide, evaluation, experiments, ledger, manifest, noise
 from lab.flight import Flight
 
 METRIC = re.compile(rb"(?:\A|[\r\n])(val_bpb|peak_vram_mb|training_seconds|num_steps):[ \t]*([^\s]{0,64})")
@@ -31,19 +31,27 @@ SIGNALLED = 128  # and n: died of signal n
 def measure(run: Path) -> None:
     """Write `measure.json` for the runs of the code in flight: its own, and those of the incumbent beside them."""
     flight = Flight(run / "flight")
-    folders = [] if flight.text("rejected") is not None else _folders(flight)
-    results = [(code_of(folder), _result(folder)) for folder in folders]
+    rejected = flight.text("rejected")
+    folders = [] if rejected is not None else _folders(flight)
+    past = Past.read(run)
+    results = [(code_of(folder), _result(folder, past)) for folder in folders]
     own = [result for code, result in results if code == "candidate"]
-    failure = next((result["failure"] for result in own if result["failure"]), None if own else "rejected")
+    failed = next((result for result in own if result["failure"]), None)
+    failure = failed["failure"] if failed else None if own else "rejected"
     runs = [result["run"] for result in own]
     deciding = noise.values(noise.deciding(runs, is_baseline=flight.is_baseline))
+    code, last = results[-1] if results else ("candidate", None)
     measured = {
         "val_bpb": None if failure else str(_six_decimals(noise.average(deciding))),
         "memory_gb": None if failure else _most(result["memory_gb"] for result in own),
         "failure": failure,
+        "why": failed["why"] if failed else rejected and f"rejected: {rejected}",
         "wall_seconds": round(sum(result["wall_seconds"] for _, result in results), 3) if results else None,
         "runs": runs,
         "incumbent_runs": [result["run"] for code, result in results if code == "incumbent"],
+        "last": code,
+        "last_seed": last["run"]["seed"] if last else None,
+        "disturbance": last["disturbance"] if last else None,
     }
     flight.write_json("measure.json", measured)
 
@@ -66,21 +74,95 @@ def code_of(folder: Path) -> str:
     return path.read_text().split()[0] if path.exists() else "candidate"
 
 
-def _result(folder: Path) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Past:
+    """What a run is held against: the manifest's facts, the baseline's runs, and what is usual on this machine."""
+
+    comparable: dict[str, Any]
+    baseline: list[dict[str, Any]]
+    usual: conditions.Usual | None
+
+    @classmethod
+    def read(cls, run: Path) -> "Past":
+        """Of the run whose folder is `run`."""
+        known = experiments.read(run)
+        last = [*(one for experiment in known for one in experiment["runs"]), *noise.read(run)]
+        comparable = manifest.read(run)["comparable"] if (run / "manifest.json").exists() else {}
+        return cls(comparable, known[0]["runs"] if known else [], conditions.usual(last))
+
+    @property
+    def wants_record(self) -> bool:
+        """A baseline without an evaluation record, a stranger's, is taken on trust, and so is all that follows."""
+        return any(run.get("evaluation_seconds") is not None for run in self.baseline)
+
+
+def _result(folder: Path, past: Past) -> dict[str, Any]:
     """One training run: as experiments.jsonl lists it, and what it died of, if it did."""
     status = int((folder / "rc").read_text())
     printed = read_metrics(folder / "run.log")
-    failure = failure_of(status, printed.get("val_bpb"), folder / "run.log")
+    failure, why = failure_of(status, printed.get("val_bpb"), folder / "run.log"), None
+    record = None if failure else evaluation.read(folder)
+    run = _run(folder, printed, record)
+    if not failure:
+        failure, why = _doubt(folder, Decimal(printed["val_bpb"]), record, run, past)
+    if failure:
+        return {
+            "failure": failure,
+            "why": why,
+            "memory_gb": None,
+            "wall_seconds": evaluation.wall_seconds(folder),
+            "run": run,
+            "disturbance": None,
+        }
+    value = evaluation.value(record) if record else Decimal(printed["val_bpb"])
+    disturbance = conditions.disturbance(record, past.usual) if record else None
+    run |= {"val_bpb": _six_decimals(value), "degraded": bool(disturbance) if record else None}
+    return {
+        "failure": None,
+        "why": None,
+        "memory_gb": _memory(printed, record),
+        "wall_seconds": evaluation.wall_seconds(folder),
+        "run": run,
+        "disturbance": disturbance,
+    }
+
+
+def _run(folder: Path, printed: dict[str, str], record: evaluation.Record | None) -> dict[str, Any]:
+    """What is listed of every run, with the value still to come."""
     steps = _number(printed.get("num_steps"))
-    run = {
+    listed = {
         "seed": _seed(folder),
-        "val_bpb": None if failure else _six_decimals(Decimal(printed["val_bpb"])),
+        "val_bpb": None,
         "num_steps": None if steps is None else int(steps),
         "training_seconds": _number(printed.get("training_seconds")),
         "degraded": None,
     }
-    memory = None if failure else _memory_gb(printed.get("peak_vram_mb"))
-    return {"failure": failure, "memory_gb": memory, "wall_seconds": _wall_seconds(folder), "run": run}
+    if record is None:
+        return listed
+    outside = evaluation.outside_seconds(folder, record, float(_setting(folder, "TIME_BUDGET") or 0))
+    seconds = round(record["evaluation_seconds"], 3)
+    return {**listed, "evaluation_seconds": seconds, "outside_seconds": outside, **conditions.of(record)}
+
+
+def _doubt(
+    folder: Path, printed: Decimal, record: evaluation.Record | None, run: dict[str, Any], past: Past
+) -> tuple[str | None, str | None]:
+    """The failure of a run that printed a metric which nothing vouches for, and why; or None twice."""
+    if record is None:
+        why = "it printed a val_bpb, but prepare.py has measured none"
+        return ("no-metric", f"record: {why}") if past.wants_record else (None, None)
+    problem = evaluation.problem(record, printed, _setting(folder, "LAB_NONCE") or "", past.comparable)
+    if problem:
+        return "no-metric", f"record: {problem}"
+    budget, on_gpu = float(_setting(folder, "TIME_BUDGET") or 0), record["device"] != "cpu"
+    problem = evaluation.hidden_work(run, past.baseline, budget, on_gpu=on_gpu)
+    return ("rejected", f"budget: {problem}") if problem else (None, None)
+
+
+def _memory(printed: dict[str, str], record: evaluation.Record | None) -> str | None:
+    """What was printed, or measured, whichever is more."""
+    known = [_memory_gb(printed.get("peak_vram_mb")), _memory_gb(str(record["peak_memory_mb"])) if record else None]
+    return _most(known)
 
 
 def _most(memories: Iterable[str | None]) -> str | None:
@@ -146,11 +228,12 @@ def _memory_gb(text: str | None) -> str | None:
         return None
 
 
-def _wall_seconds(folder: Path) -> float:
-    times = [datetime.fromisoformat((folder / name).read_text().strip().rstrip("Z")) for name in ("started", "ended")]
-    return max(0.0, round((times[1] - times[0]).total_seconds(), 3))  # a clock may be set back
-
-
 def _seed(folder: Path) -> int | None:
-    match = re.search(r"^SEED=(\d+)$", (folder / "env").read_text(), re.MULTILINE)
-    return int(match[1]) if match else None
+    text = _setting(folder, "SEED")
+    return int(text) if text and text.isdigit() else None
+
+
+def _setting(folder: Path, name: str) -> str | None:
+    """What the run was given in its environment."""
+    match = re.search(rf"^{name}=(.*)$", (folder / "env").read_text(), re.MULTILINE)
+    return match[1] if match else None

@@ -13,7 +13,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from lab import experiments, files
+from lab import conditions, experiments, files
 from lab.experiments import Experiment
 
 FILE = "reruns.jsonl"
@@ -28,9 +28,15 @@ class Spread:
     df: int
 
 
+def undisturbed(runs: Iterable[Run]) -> list[Run]:
+    """Without those that were run again with the same seed, since the conditions were not as usual."""
+    return list({run["seed"]: run for run in runs}.values())
+
+
 def deciding(runs: Sequence[Run], *, is_baseline: bool) -> list[Run]:
     """The runs that decide on an experiment: the fresh ones where there are any; all of a baseline."""
-    return list(runs if is_baseline or len(runs) < 2 else runs[1:])
+    valid = undisturbed(runs)
+    return valid if is_baseline or len(valid) < 2 else valid[1:]
 
 
 def values(runs: Iterable[Run]) -> list[Decimal]:
@@ -61,7 +67,12 @@ def spread(groups: Iterable[Sequence[Decimal]]) -> Spread | None:
 
 def of(run: Path) -> Spread | None:
     """The spread over all that the run whose folder is `run` has measured; None where nothing was run twice."""
-    return spread(map(values, by_commit(experiments.read(run), read(run)).values()))
+    return spread_of(by_commit(experiments.read(run), read(run)).values())
+
+
+def spread_of(groups: Iterable[Iterable[Run]]) -> Spread | None:
+    """The spread over groups of runs of the same code: only those of like conditions are held against each other."""
+    return spread(values(like) for group in groups for like in conditions.groups(group))
 
 
 def average(group: Sequence[Decimal]) -> Decimal:
@@ -79,6 +90,6 @@ def read(run: Path) -> list[Run]:
 def append(run: Path, commit: str, reruns: Iterable[Run]) -> None:
     """Add reruns of a commit, each unless one of its seed is there."""
     there = {(one["commit"], one["seed"]) for one in read(run)}
-    for one in reruns:
+    for one in undisturbed(reruns):
         if (commit, one["seed"]) not in there:
             files.append_line(run / FILE, json.dumps({"commit": commit, **one}, default=float))

@@ -4,6 +4,9 @@ The rule is sequential. A first run that does not beat the incumbent by SCREEN s
 beats it beyond all doubt is: neither costs another run. In between, the candidate is run again with fresh seeds, at
 most MOST times; and so is the incumbent, as long as it is known from fewer than KNOWN runs: many candidates are
 compared with it. It stops as soon as the answer is clear. docs/noise.md says why it is so, and what it reaches.
+
+Before that, a run that was disturbed is made again, and so is the incumbent's, where the machine has become another one
+since. A val_bpb of less than half of the incumbent's is nothing that one process is believed on.
 """
 
 from decimal import Decimal
@@ -23,6 +26,7 @@ GIVE_UP = (Decimal("0.5"), Decimal("1.0"), Decimal("1.4"))  # standard errors, b
 SURE = (0.99997, 0.99977, 0.99865)  # above this quantile: a win, after 1, 2, 3 fresh runs
 SIMPLER = 2  # fresh runs of what has less code, and is no win
 KNOWN = 12  # runs, from here on the incumbent is known well enough
+DISTURBED = 2  # times that a run is made again with its seed, since the machine was not as usual
 OF_INCUMBENT = 2  # runs of it for each fresh run, until it is
 
 
@@ -32,6 +36,9 @@ def rerun(run: Path) -> str | None:
     measured = flight.json("measure.json")
     if measured["failure"]:
         return None
+    if measured["disturbance"] and _times(measured) <= DISTURBED:
+        flight.write("next", f"{measured['last']} {measured['last_seed']} {measured['disturbance']}")
+        return "again 30\n"
     code = _of_baseline(run, measured) if flight.is_baseline else _of_candidate(run, flight, measured)
     if code is None:
         return None
@@ -39,17 +46,27 @@ def rerun(run: Path) -> str | None:
     return "again 30\n"
 
 
+def _times(measured: dict[str, Any]) -> int:
+    """How often the last code was run with its last seed."""
+    runs = measured["incumbent_runs" if measured["last"] == "incumbent" else "runs"]
+    return sum(run["seed"] == measured["last_seed"] for run in runs)
+
+
 def _of_baseline(run: Path, measured: dict[str, Any]) -> str | None:
     wanted = int(manifest.read(run)["settings"].get("BASELINE_RUNS", "1"))
-    return "candidate" if len(measured["runs"]) < wanted else None
+    return "candidate" if len(noise.undisturbed(measured["runs"])) < wanted else None
 
 
 def _of_candidate(run: Path, flight: Flight, measured: dict[str, Any]) -> str | None:
     evidence = gather(run, measured)
     added, removed = complexity.counts(flight.need("before.py"), flight.need("train.py"))
-    if evidence is None or not is_open(evidence, is_simpler=added < removed):
+    if evidence is None:
         return None
-    reruns = len(measured["incumbent_runs"])
+    reruns = len(noise.undisturbed(measured["incumbent_runs"]))
+    if evidence.spread and not evidence.is_like and reruns < OF_INCUMBENT:
+        return "incumbent"
+    if not is_open(evidence, is_simpler=added < removed):
+        return None
     more = len(evidence.incumbent) < KNOWN and reruns < OF_INCUMBENT * (len(evidence.fresh) + 1)
     return "incumbent" if more else "candidate"
 
@@ -57,6 +74,8 @@ def _of_candidate(run: Path, flight: Flight, measured: dict[str, Any]) -> str | 
 def is_open(evidence: Evidence, *, is_simpler: bool) -> bool:
     """Whether one more run of the candidate could still change the verdict."""
     gain, error, fresh = evidence.gain, evidence.error, len(evidence.fresh)
+    if not fresh and evidence.first < noise.average(evidence.incumbent) / 2:
+        return True  # nothing is that good, unless another process finds it, too
     if not evidence.spread or not error:
         return False  # a trainer without noise, or one of which none is known: the fixed thresholds
     if not fresh:

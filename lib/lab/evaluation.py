@@ -1,0 +1,111 @@
+"""The evaluation record that prepare.py leaves of a run -> whether what the run printed is what was measured.
+
+train.py, which an agent edits, prints val_bpb; prepare.py, which it does not, has computed it, and writes the record:
+value, tokens, bytes, hashes, seconds, and the nonce that the run was given. The CPU seconds of all that the run started
+come from outside of it (lib/account). Seconds, bits per byte.
+"""
+
+import json
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+Record = dict[str, Any]
+Run = Mapping[str, Any]
+
+AGREE = Decimal("0.00005")  # a script may print fewer decimals
+SLACK_SHARE, SLACK_SECONDS = 0.05, 1.5  # of the budget, or seconds: what may be spent beside it over the baseline's
+GPU_SLACK_SHARE = 0.10  # there it is wall seconds, and compiling takes longer or shorter
+MOST_SLOWER = 4  # times; beyond, nothing is allowed for
+EVALUATION_TIMES = 4  # a larger model is evaluated for longer than the baseline's
+
+NUMBERS = (
+    "val_bpb", "tokens", "evaluation_seconds", "training_seconds", "training_wall_seconds", "longest_wait", "looks",
+    "peak_memory_mb",
+)  # fmt: skip
+HASHES = {"prepare.py": "prepare.py", "data": "the data", "tokenizer": "the tokenizer"}
+
+
+def read(folder: Path) -> Record | None:
+    """The record in a RUN_DIR; None where there is none that can be read."""
+    try:
+        record = json.loads((folder / "record/evaluation.json").read_text())
+    except (OSError, ValueError, RecursionError):
+        return None
+    return record if isinstance(record, dict) and _is_whole(record) else None
+
+
+def _is_whole(record: Record) -> bool:
+    numbers = [*(record.get(name) for name in NUMBERS), *(record.get("probes") or [None])]
+    return all(isinstance(number, float | int) and 0 <= number < math.inf for number in numbers)
+
+
+def value(record: Record) -> Decimal:
+    """The val_bpb that was measured."""
+    return Decimal(repr(record["val_bpb"]))
+
+
+def problem(record: Record, printed: Decimal, nonce: str, comparable: Mapping[str, Any]) -> str | None:
+    """Why the record does not vouch for what was printed. `comparable` is the manifest's."""
+    if record.get("nonce") != nonce:
+        return "the evaluation record is not of this run"
+    measured = value(record)
+    if abs(measured - printed) > AGREE:
+        return f"it printed {printed:.6f}, but prepare.py measured {measured:.6f}"
+    if record.get("tokens") != comparable.get("eval_tokens"):
+        return f"{record.get('tokens')} tokens were evaluated, not {comparable.get('eval_tokens')}"
+    return next(
+        (f"{name} is another one" for key, name in HASHES.items() if record.get(key) != comparable.get(key)), None
+    )
+
+
+def outside_seconds(folder: Path, record: Record, time_budget: float) -> float | None:
+    """What the run spent beside the budget and the evaluation: CPU seconds, of all processes; wall seconds on a GPU."""
+    spent = cpu_seconds(folder) if record.get("device") == "cpu" else wall_seconds(folder)
+    return None if spent is None else round(spent - float(record["evaluation_seconds"]) - time_budget, 3)
+
+
+def cpu_seconds(folder: Path) -> float | None:
+    """Of all that the run started: user and system, from what bash's `times` says of children; None: not known."""
+    try:
+        children = (folder / "record/times").read_text().splitlines()[1]
+    except (OSError, IndexError):
+        return None
+    return sum(60 * int(minutes) + float(seconds) for minutes, seconds in re.findall(r"(\d+)m([\d.]+)s", children))
+
+
+def wall_seconds(folder: Path) -> float:
+    """From the start of the run to its end, as the engine says; a clock may be set back."""
+    times = [datetime.fromisoformat((folder / name).read_text().strip().rstrip("Z")) for name in ("started", "ended")]
+    return max(0.0, round((times[1] - times[0]).total_seconds(), 3))
+
+
+def hidden_work(run: Run, baseline: Sequence[Run], time_budget: float, *, on_gpu: bool) -> str | None:
+    """Why a run has spent more than its budget, if it has: start and evaluation against the baseline's.
+
+    Training can hide in them. What they take on a slower machine is as much more as the probe takes there.
+    """
+    slack = max(SLACK_SECONDS, (GPU_SLACK_SHARE if on_gpu else SLACK_SHARE) * time_budget)
+    usual = {name: most(name, baseline) for name in ("outside_seconds", "evaluation_seconds", "probe_seconds")}
+    if usual["outside_seconds"] is None or usual["evaluation_seconds"] is None:
+        return None
+    if run["outside_seconds"] is None:
+        return "nobody knows how many seconds it took"
+    slower = min(max(1.0, run["probe_seconds"] / (usual["probe_seconds"] or math.inf)), MOST_SLOWER)
+    outside, evaluation = (slower * usual[name] for name in ("outside_seconds", "evaluation_seconds"))
+    if run["outside_seconds"] > outside + slack:
+        return (
+            f"{run['outside_seconds']:.1f} s beside training and evaluation, where the baseline takes {outside:.1f} s"
+        )
+    if run["evaluation_seconds"] > EVALUATION_TIMES * evaluation + slack:
+        return f"{run['evaluation_seconds']:.1f} s of evaluation, where the baseline takes {evaluation:.1f} s"
+    return None
+
+
+def most(name: str, runs: Iterable[Run]) -> float | None:
+    """The largest value of that name, where one is known."""
+    return max((float(run[name]) for run in runs if run.get(name) is not None), default=None)
