@@ -154,8 +154,7 @@ def _doubt(
     problem = evaluation.problem(record, printed, _setting(folder, "LAB_NONCE") or "", past.comparable)
     if problem:
         return "no-metric", f"record: {problem}"
-    budget, on_gpu = float(_setting(folder, "TIME_BUDGET") or 0), record["device"] != "cpu"
-    problem = evaluation.hidden_work(run, past.baseline, budget, on_gpu=on_gpu)
+    problem = evaluation.hidden_work(run, past.baseline, float(_setting(folder, "TIME_BUDGET") or 0))
     return ("rejected", f"budget: {problem}") if problem else (None, None)
 
 
