@@ -1,6 +1,6 @@
 # The front door for people; agents and cron call bin/ themselves.
 .DEFAULT_GOAL := help
-.PHONY: help demo data setup loop once status stop doctor validate replay test check bench
+.PHONY: help demo data setup loop once status stop noise audit doctor validate replay test check bench
 
 # A variable of the command line reaches a script through the environment, as it was typed: a plain export would have
 # make expand a $(shell ...) in it.
@@ -23,6 +23,10 @@ status: ## where the run stands
 	@bin/status
 stop: ## end the loop after the experiment in flight
 	@bin/stop
+noise: ## run the incumbent again, and tell the noise [N=3]
+	@bin/noise
+audit: ## how much of the claimed gain is there in fresh runs [K=2]
+	@bin/audit
 doctor: ## whether this machine is fit for a night [AGENT=catalog]
 	@bin/doctor
 validate: ## check the ledger, row by row

@@ -124,6 +124,19 @@ choose_confinement() {
   fi
 }
 
+# drop_extra: the end of the runs beside the experiments (lib/extra.sh), also of those of a killed verb: train.py is HEAD's.
+drop_extra() {
+  local dir log
+  [[ -e $RUN/extra ]] || return 0
+  log=$(readlink "$RUN/run.log") || log=
+  [[ $log != extra/* || ! -e $RUN/$log ]] || mv -f "$RUN/$log" "$RUN/run.log"
+  for dir in "$RUN"/extra/run.*; do
+    [[ ! -e $dir/cmd || -e $dir/rc ]] || "$ENGINE_PATH" --cancel "$dir"
+    ! cmp -s train.py "$dir/train.py" || git checkout --quiet HEAD -- train.py
+  done
+  rm -rf "$RUN/extra"
+}
+
 # ready: all that must hold before an experiment may start.
 ready() {
   local incumbent facts
@@ -133,6 +146,7 @@ ready() {
   ENGINE_PATH=$(executable_in engines "${ENGINE:-local}")
   export AGENT_PATH ENGINE_PATH
   take_tree
+  drop_extra
   refuse_dirty
   take_settings "$RUN"
   facts=$(ask_prepare)

@@ -200,3 +200,51 @@ def status(run: Path) -> None:
     from lab.status import status as text_of
 
     click.echo(text_of(run))
+
+
+@main.command()
+@click.argument("run", type=FOLDER)
+def ends(run: Path) -> None:
+    """Print the commits of the baseline and of the incumbent."""
+    from lab import extra as module
+
+    print(*(one["commit"] for one in module.ends(run)))
+
+
+@main.command("fresh-seed")
+@click.argument("run", type=FOLDER)
+@click.argument("commits", nargs=-1, required=True)
+def fresh_seed(run: Path, commits: tuple[str, ...]) -> None:
+    """Print a seed that none of the COMMITS was run with."""
+    from lab import extra as module
+
+    print(module.fresh_seed(run, commits))
+
+
+@main.command()
+@click.argument("run", type=FOLDER)
+@click.argument("folder", type=FOLDER)
+def extra(run: Path, folder: Path) -> None:
+    """Record the run beside the experiments that has ended in FOLDER; print what became of it, and what is told."""
+    from lab import extra as module
+
+    print(module.extra(run, folder))
+
+
+@main.command()
+@click.argument("run", type=FOLDER)
+def noise(run: Path) -> None:
+    """Print what is known of the noise and of the incumbent."""
+    from lab import extra as module
+
+    print(module.known(run))
+
+
+@main.command()
+@click.argument("run", type=FOLDER)
+@click.argument("seeds", nargs=-1, type=int)
+def audit(run: Path, seeds: tuple[int, ...]) -> None:
+    """Write audit.json for the pairs of runs with these SEEDS, and print the same for a person."""
+    from lab import audit as module
+
+    click.echo(module.audit(run, seeds))

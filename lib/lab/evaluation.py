@@ -40,7 +40,8 @@ def read(folder: Path) -> Record | None:
 
 
 def _is_whole(record: Record) -> bool:
-    numbers = [*(record.get(name) for name in NUMBERS), *(record.get("probes") or [None])]
+    probes = record.get("probes")
+    numbers = [*(record.get(name) for name in NUMBERS), *(probes if isinstance(probes, list) and probes else [None])]
     return all(isinstance(number, float | int) and 0 <= number < math.inf for number in numbers)
 
 
@@ -58,9 +59,8 @@ def problem(record: Record, printed: Decimal, nonce: str, comparable: Mapping[st
         return f"it printed {printed:.6f}, but prepare.py measured {measured:.6f}"
     if record.get("tokens") != comparable.get("eval_tokens"):
         return f"{record.get('tokens')} tokens were evaluated, not {comparable.get('eval_tokens')}"
-    return next(
-        (f"{name} is another one" for key, name in HASHES.items() if record.get(key) != comparable.get(key)), None
-    )
+    others = (name for key, name in HASHES.items() if record.get(key) != comparable.get(key))
+    return next((f"{name} is another one than at set-up" for name in others), None)
 
 
 def outside_seconds(folder: Path, record: Record, time_budget: float) -> float | None:

@@ -236,3 +236,8 @@ def _setting(folder: Path, name: str) -> str | None:
     """What the run was given in its environment."""
     match = re.search(rf"^{name}=(.*)$", (folder / "env").read_text(), re.MULTILINE)
     return match[1] if match else None
+
+
+def one(run: Path, folder: Path) -> dict[str, Any]:
+    """A single training run in `folder`, beside the experiments of `run`."""
+    return _result(folder, Past.read(run))

@@ -1,0 +1,101 @@
+"""Runs beside the experiments (bin/noise, bin/audit): a RUN_DIR -> a line of `reruns.jsonl`, and what is known then.
+
+Each is a RUN_DIR of lib/train in `runs/<tag>/extra/run.N`, and has `commit`, the code that it ran. An experiment that an
+interrupted loop has left in `flight` is none of ours, but its seeds are not used a second time.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from decimal import Decimal
+from pathlib import Path
+
+from lab import decide, experiments, judge, measure, noise
+from lab.errors import Fault
+from lab.experiments import Experiment
+from lab.noise import Spread
+from lab.rerun import DISTURBED
+
+COUNTED, AGAIN, LOST = "counted", "again", "lost"
+SEED = re.compile(r"^SEED=(\d+)$", re.MULTILINE)
+
+
+def ends(run: Path) -> tuple[Experiment, Experiment]:
+    """The baseline and the incumbent."""
+    past = experiments.read(run)
+    incumbent = experiments.incumbent(past)
+    if incumbent is None:
+        raise Fault(f"there is no baseline yet in '{run}'", "measure it: make once")
+    return past[0], incumbent
+
+
+def fresh_seed(run: Path, commits: Sequence[str]) -> int:
+    """One that none of the commits was run with: the next after the largest."""
+    own = [one for one in experiments.read(run) if one["commit"] in commits]
+    used = [one["seed"] for experiment in own for one in experiment["runs"]]
+    used += [one["seed"] for one in noise.read(run) if one["commit"] in commits]
+    return 1 + max(map(int, [*used, *_unrecorded(run)]))
+
+
+def _unrecorded(run: Path) -> Iterator[int]:
+    """Seeds that no record has: of the experiment in flight, and of runs of ours that failed."""
+    for path in (*run.glob("flight/run.*/env"), *run.glob("extra/run.*/env")):
+        yield _seed(path)
+    wanted = run / "flight/next"
+    if wanted.exists():
+        yield int(wanted.read_text().split()[1])
+
+
+def _seed(env: Path) -> int:
+    found = SEED.search(env.read_text())
+    if found is None:
+        raise ValueError(f"'{env}' has no SEED")
+    return int(found[1])
+
+
+def extra(run: Path, folder: Path) -> str:
+    """Record the ended run in `folder`. Returns a word (`counted`, `again` with its seed, `lost`), and what is told."""
+    seed, changed = _seed(folder / "env"), (folder / "changed").read_text().split("\n")[:-1]
+    if changed:
+        return f"{LOST} the run with seed {seed} does not count: it changed '{', '.join(changed)}'"
+    result = measure.one(run, folder)
+    if result["failure"]:
+        return f"{LOST} the run with seed {seed} does not count: {result['why'] or judge.WHY[result['failure']]}"
+    if result["disturbance"] and _times(folder) <= DISTURBED:
+        return f"{AGAIN} {result['disturbance']}"
+    noise.append(run, _commit(folder), [result["run"]])
+    doubt = f" (not as usual: {result['disturbance']})" if result["disturbance"] else ""
+    return f"{COUNTED} {result['run']['val_bpb']:.6f} with seed {seed}{doubt}"
+
+
+def _commit(folder: Path) -> str:
+    return (folder / "commit").read_text().strip()
+
+
+def _times(folder: Path) -> int:
+    """How often this code was run with this seed here."""
+    own = _commit(folder), _seed(folder / "env")
+    return sum((_commit(one), _seed(one / "env")) == own for one in folder.parent.glob("run.*"))
+
+
+def known(run: Path) -> str:
+    """The noise, what the incumbent is known from, and what a single run must gain, for a person."""
+    incumbent, spread = ends(run)[1], noise.of(run)
+    runs = noise.values(noise.by_commit(experiments.read(run), noise.read(run))[incumbent["commit"]])
+    count = "1 run" if len(runs) == 1 else f"{len(runs)} runs"
+    lines = [
+        noise_line(spread),
+        f"incumbent {noise.average(runs):.6f}, the mean of {count}: #{incumbent['n']} {incumbent['description']}",
+    ]
+    if spread:
+        band = decide.band_of(decide.Noise(spread.sd, spread.df, 1, len(runs)))
+        lines.append(f"band      {band:.6f} is what a single run must gain on that, to be more than luck 95 % of the time")
+    return "\n".join(lines)
+
+
+def noise_line(spread: Spread | None) -> str:
+    """The standard deviation of one run, for a person."""
+    if spread is None:
+        return "noise     not known: no code was run twice"
+    doubt = "; does train.py read SEED?" if spread.sd == Decimal(0) else ""
+    degrees = "1 degree" if spread.df == 1 else f"{spread.df} degrees"
+    return f"noise     {spread.sd:.6f} is one standard deviation ({degrees} of freedom){doubt}"
