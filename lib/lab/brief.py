@@ -15,7 +15,9 @@ You propose one experiment. Edit train.py in this folder: one focused change tha
 - Do not run the training, do not commit, do not install anything, do not ask: nobody is there to answer.
 - One idea at a time, in the fewest lines: a gain of 0.001 to 0.005 must cost fewer than 20 lines, and removing
   code at no loss is a win.
-- Leave the evaluation, the clock, the seed and the printed lines as they are.
+- Leave the evaluation, the clock, the seed and the printed lines as they are. What you add is read before it runs,
+  and rejected for files, processes, threads, the network, the environment, the validation text, imports beyond torch,
+  numpy and what computes, and changes to what is imported (F.relu = ...). All training is on the clock.
 - End with one line, the last of your output, that says what you changed: for example
   raise MATRIX_LR 0.04 -> 0.06
 """

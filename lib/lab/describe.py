@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from lab import complexity
+from lab import complexity, reading
 from lab.flight import Flight
 
 LONGEST = 200  # characters of a description in the ledger
@@ -48,7 +48,7 @@ def clean(text: str, length: int) -> str:
 
 
 def rejection(flight: Flight) -> str:
-    """Why no training is spent on this: what was changed beside train.py, or what became of train.py; else empty.
+    """Why no training is spent on this: what was changed beside train.py, what became of it, or a rule; else empty.
 
     `changed` has git's lines, `M<tab>path`: M changed, D deleted, T not a plain file any more.
     """
@@ -69,7 +69,8 @@ def rejection(flight: Flight) -> str:
     except UnicodeDecodeError:
         path.rename(aside)
         return "train.py is not UTF-8"
-    return ""
+    broken = reading.violations(flight.need("before.py"), flight.need("train.py"))
+    return clean(broken[0].text(), 110) if broken else ""
 
 
 def derive(before: str, after: str) -> str:
