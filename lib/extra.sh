@@ -10,7 +10,7 @@ runs_wanted() {
   [[ $2 =~ ^[1-9][0-9]?$ ]] || die "$1 '$2' is not a whole number from 1 to 99" "it is how many runs: make ${0##*/} $1=3"
 }
 
-# finish: the last thing that happens, however it ends.
+# finish: the last thing that happens, however it ends; where a signal ended it, with the status of that.
 finish() {
   drop_extra
   exit_if_stopped
@@ -36,7 +36,7 @@ is_asked_to_stop() { [[ -e $RUN/stop ]]; }
 # extra_run NAME COMMIT SEED: one training run of the code of COMMIT; where it gave a value, reruns.jsonl has it then. One that
 # was disturbed is made again with its seed, as 47-rerun does it.
 extra_run() {
-  local name=$1 commit=$2 seed=$3 word=again said= dir status
+  local name=$1 commit=$2 seed=$3 word=again said='' dir
   while [[ $word == again ]]; do
     tell "one more run of the $name, with seed $seed${said:+: $said}"
     EXTRA=$((EXTRA + 1))
@@ -44,10 +44,7 @@ extra_run() {
     mkdir -p "$dir" "$RUN/logs"
     put "$dir/commit" "$commit"
     git cat-file --filters "$commit:train.py" >"$dir/train.py"
-    status=0
-    run_child "$ROOT/lib/train" "$dir" "$dir/train.py" "$commit" "$seed" || status=$?
-    exit_if_stopped
-    ((status == 0)) || exit 2
+    run_child "$ROOT/lib/train" "$dir" "$dir/train.py" "$commit" "$seed"
     gzip --stdout "$dir/run.log" >"$RUN/logs/${commit:0:7}-seed$seed.log.gz"
     read -r word said < <("$LAB" extra "$RUN" "$dir")
   done

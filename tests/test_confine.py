@@ -66,7 +66,8 @@ def test_confined_it_cannot_reach(run: House, deed: str) -> None:
 
 @needs_bubblewrap
 def test_confined_it_has_a_scratch_of_its_own(run: House) -> None:
-    last = after(run, "import tempfile\nwith tempfile.NamedTemporaryFile('w') as f: print(f.write('x'), f.name)", CONFINE="yes")
+    deed = "import tempfile\nwith tempfile.NamedTemporaryFile('w') as f: print(f.write('x'), f.name)"
+    last = after(run, deed, CONFINE="yes")
     assert last["status"] == "keep"
     assert "/run.1/scratch/" in log(run)
 
@@ -137,7 +138,7 @@ CHANGES = {
     "manifest.json": "os.remove('runs/mar14/manifest.json')",
     "flight/before.py": "open('runs/mar14/flight/before.py', 'a').write('# more\\n' * 99)",
     "flight/verdict": "open('runs/mar14/flight/verdict', 'w').write('keep')",
-    "flight/rejected": "os.symlink('/dev/null', 'runs/mar14/flight/measure.json'); open('runs/mar14/flight/rejected', 'w')",
+    "flight/rejected": "open('runs/mar14/flight/rejected', 'w')",
     "prepare.py": "open('prepare.py', 'a').write('x = 1')",
     "train.py": "open('train.py', 'a').write('x = 1')",
     "pyproject.toml": "os.remove('pyproject.toml')",
@@ -145,7 +146,7 @@ CHANGES = {
     "lib/steps/55-mine": "open('lib/steps/55-mine', 'w').write('#!/bin/sh\\n')",
     "torch.py": "open('torch.py', 'w').write('x = 1')",
     "numpy/__init__.py": "os.mkdir('numpy'); open('numpy/__init__.py', 'w')",
-    "schemas/row.schema.json": "os.remove('schemas/row.schema.json'); os.symlink('/etc/passwd', 'schemas/row.schema.json')",
+    "schemas/row.schema.json": "name = 'schemas/row.schema.json'; os.remove(name); os.symlink('/etc/hosts', name)",
 }
 
 

@@ -567,12 +567,12 @@ def test_a_coding_agent_that_does_not_start(machine: House, script: str) -> None
 
 
 def test_no_bubblewrap_is_a_warning(machine: House) -> None:
-    one(look(machine, "70-sandbox"), "warning", "sandbox", "no 'bwrap' on PATH", "does not use it yet")
+    one(look(machine, "70-sandbox"), "warning", "sandbox", "no 'bwrap' on PATH", "runs unconfined")
 
 
 def test_bubblewrap_that_works_is_not_used_yet(machine: House) -> None:
     fake(machine, "bwrap", "[[ $1 != --version ]] || echo bubblewrap 0.11.0")
-    one(look(machine, "70-sandbox"), "ok", "sandbox", "bubblewrap 0.11.0 works", "does not use it yet")
+    one(look(machine, "70-sandbox"), "ok", "sandbox", "training is confined by bubblewrap 0.11.0")
 
 
 def test_bubblewrap_that_fails_is_a_warning(machine: House) -> None:
@@ -582,7 +582,7 @@ def test_bubblewrap_that_fails_is_a_warning(machine: House) -> None:
 
 def test_bubblewrap_that_hangs_is_a_warning(machine: House) -> None:
     fake(machine, "bwrap", "sleep 50")
-    edit(machine, "lib/checks/70-sandbox", "LIMIT_S=10", "LIMIT_S=1")
+    edit(machine, "lib/confine", "--kill-after=2 10", "--kill-after=2 1")
     one(look(machine, "70-sandbox"), "warning", "sandbox", "exit status 124")
 
 

@@ -1,4 +1,4 @@
-"""The evaluation record: what a run printed is believed when prepare.py has measured it, in this run, within its budget."""
+"""The evaluation record: what a run printed is believed when prepare.py has measured it, in this run, in its budget."""
 
 import json
 from pathlib import Path
@@ -56,7 +56,8 @@ def measure(
     (folder / "manifest.json").write_text(json.dumps({"comparable": FACTS}))
     if baseline is not None:
         seeded = [{"seed": 42, "val_bpb": 2.0, **run, "wall_share": 1.0} for run in baseline]
-        (folder / "experiments.jsonl").write_text(json.dumps({"commit": "c", "rule": "baseline", "runs": seeded}) + "\n")
+        known = {"commit": "c", "rule": "baseline", "runs": seeded}
+        (folder / "experiments.jsonl").write_text(json.dumps(known) + "\n")
     assert lab_step("measure", folder).output == ""
     measured: dict[str, Any] = json.loads((folder / "flight/measure.json").read_text())
     return measured

@@ -1,7 +1,7 @@
 """Runs beside the experiments (bin/noise, bin/audit): a RUN_DIR -> a line of `reruns.jsonl`, and what is known then.
 
-Each is a RUN_DIR of lib/train in `runs/<tag>/extra/run.N`, and has `commit`, the code that it ran. An experiment that an
-interrupted loop has left in `flight` is none of ours, but its seeds are not used a second time.
+Each is a RUN_DIR of lib/train in `runs/<tag>/extra/run.N`, and has `commit`, the code that it ran. An experiment that
+an interrupted loop has left in `flight` is none of ours, but its seeds are not used a second time.
 """
 
 import re
@@ -33,6 +33,8 @@ def fresh_seed(run: Path, commits: Sequence[str]) -> int:
     own = [one for one in experiments.read(run) if one["commit"] in commits]
     used = [one["seed"] for experiment in own for one in experiment["runs"]]
     used += [one["seed"] for one in noise.read(run) if one["commit"] in commits]
+    if not used:
+        raise Fault(f"no run of '{' '.join(commits)}' is on record", "give the whole hash of a commit")
     return 1 + max(map(int, [*used, *_unrecorded(run)]))
 
 
@@ -88,7 +90,7 @@ def known(run: Path) -> str:
     ]
     if spread:
         band = decide.band_of(decide.Noise(spread.sd, spread.df, 1, len(runs)))
-        lines.append(f"band      {band:.6f} is what a single run must gain on that, to be more than luck 95 % of the time")
+        lines.append(f"band      {band:.6f}: a single run that gains less on that has gained about 0")
     return "\n".join(lines)
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from lab import conditions, decide, evaluation, experiments, ledger, manifest, noise
+from lab.describe import clean
 from lab.flight import Flight
 
 METRIC = re.compile(rb"(?:\A|[\r\n])(val_bpb|peak_vram_mb|training_seconds|num_steps):[ \t]*([^\s]{0,64})")
@@ -24,6 +25,7 @@ CAUSES: tuple[tuple[str, re.Pattern[bytes]], ...] = (
     ("oom", re.compile(rb"out ?of ?memory|cannot allocate memory|MemoryError|bad_alloc", re.IGNORECASE)),
     ("nan", re.compile(rb"(?:loss|logits|val_bpb)\b.{0,40}\b(?:nan|inf|not finite)\b", re.IGNORECASE)),
 )
+ERROR = re.compile(rb"(?:\A|[\r\n])((?:\w+\.)*\w*(?:Error|Exception|Interrupt)(?:: [^\r\n]{0,400})?)")
 TIMED_OUT = 124
 SIGNALLED = 128  # and n: died of signal n
 
@@ -100,7 +102,8 @@ def _result(folder: Path, past: Past) -> dict[str, Any]:
     """One training run: as experiments.jsonl lists it, and what it died of, if it did."""
     status = int((folder / "rc").read_text())
     printed = read_metrics(folder / "run.log")
-    failure, why = failure_of(status, printed.get("val_bpb"), folder / "run.log"), None
+    failure = failure_of(status, printed.get("val_bpb"), folder / "run.log")
+    why = _last_error(folder / "run.log") if failure == "error" else None
     record = None if failure else evaluation.read(folder)
     run = _run(folder, printed, record)
     if not failure:
@@ -191,10 +194,20 @@ def failure_of(status: int, val_bpb: str | None, log: Path) -> str | None:
     return None if decide.is_valid(value) and decide.is_valid(_six_decimals(value)) else "no-metric"
 
 
-def _cause(status: int, log: Path) -> str:
+def _tail(log: Path) -> bytes:
     with log.open("rb") as file:
         file.seek(max(0, log.stat().st_size - TAIL))
-        tail = file.read()
+        return file.read()
+
+
+def _last_error(log: Path) -> str | None:
+    """What the last exception says, for the reason of the row: one line of printable characters."""
+    found = ERROR.findall(_tail(log))
+    return f"it ended with an error: {clean(found[-1].decode(errors='replace'), 160)}" if found else None
+
+
+def _cause(status: int, log: Path) -> str:
+    tail = _tail(log)
     for failure, pattern in CAUSES:
         if pattern.search(tail):
             return failure

@@ -11,11 +11,12 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 
 from lab import rules
-from lab.rules import CLOCK, EVALUATION, LOADER, MEMBERS, MODULES, PUBLISHED, RULES, TOKENIZER, TRACKED
+from lab.rules import MEMBERS, MODULES, PUBLISHED, RULES, TRACKED
 
+UNREADABLE = "unreadable"  # the rule for a text that is Python, and cannot be read
 LONGEST = 100  # characters of a subject that are told
 ALLOWED = (*MODULES, *MEMBERS)
 REFUSED = {path: rule.name for rule in RULES for path in rule.paths}
@@ -28,7 +29,7 @@ EXCEPT_IN = {rule.name: rule.except_in for rule in RULES}
 KEPT = {rule.name for rule in RULES if rule.kept}
 
 # What names stand for without an import: those of prepare.py always, builtins unless they are imported from elsewhere.
-FIXED = {name: f"prepare.{name}" for name in PUBLISHED} | {rules.METRIC: EVALUATION}
+FIXED = {name: f"prepare.{name}" for name in PUBLISHED} | {rules.METRIC: rules.EVALUATION}
 BUILTINS = {name: name for path in (*REFUSED, *MEMBERS) if (name := path.split(".")[0]) in dir(builtins)}
 
 Offence = tuple[str, str]  # the name of a rule, and by what it is broken
@@ -56,11 +57,14 @@ def violations(before: str, after: str) -> list[Violation]:
     had, has = offences(before) or [], offences(after)
     if has is None:
         return []
-    line = _first_difference(before, after)
-    lost = [Violation(one.rule, line, f"no {one.subject}") for one in _surplus(had, has) if one.rule in KEPT]
-    return sorted(dict.fromkeys([*_surplus(has, had), *lost]), key=lambda violation: violation.line)
+    found = list(_surplus(has, had))
+    if UNREADABLE not in (one.rule for one in found):
+        line = _first_difference(before, after)
+        found += [Violation(one.rule, line, f"no {one.subject}") for one in _surplus(had, has) if one.rule in KEPT]
+    return sorted(dict.fromkeys(found), key=lambda violation: violation.line)
 
 
+@lru_cache(maxsize=2)  # a baseline is read once
 def offences(text: str) -> list[Violation] | None:
     """All that breaks a rule, by its line; None for a text that is no Python."""
     try:
@@ -68,7 +72,7 @@ def offences(text: str) -> list[Violation] | None:
     except SyntaxError:
         return None
     except (ValueError, RecursionError, MemoryError) as error:  # a null byte; what is nested too deep
-        return [Violation("unreadable", 1, str(error) or type(error).__name__)]
+        return [Violation(UNREADABLE, 1, str(error) or type(error).__name__)]
 
 
 def _surplus(more: Iterable[Violation], fewer: Iterable[Violation]) -> Iterator[Violation]:
@@ -249,7 +253,7 @@ class Reader:
         return None
 
     def _asks_the_clock(self, loop: ast.While) -> bool:
-        return any(self.path(node) == f"{CLOCK}.progress.()" for node in ast.walk(loop.test))
+        return any(self.path(node) == f"{rules.CLOCK}.progress.()" for node in ast.walk(loop.test))
 
     # --- Where a node stands ---
 
@@ -275,7 +279,7 @@ class Reader:
         match self.parents[node]:
             case ast.Call(func=ast.Name(id="isinstance" | "issubclass" | "hasattr" | "print")):
                 return True
-            case ast.Compare() | ast.FormattedValue() | ast.Expr() | ast.arg():
+            case ast.Compare() | ast.FormattedValue() | ast.Expr() | ast.Assert() | ast.arg():
                 return path not in MODULES
             case ast.FunctionDef(returns=kind) | ast.AsyncFunctionDef(returns=kind) | ast.AnnAssign(annotation=kind):
                 return path not in MODULES and kind is node
@@ -396,7 +400,7 @@ class Reader:
             case rules.EVALUATION:
                 yield "metric", f"evaluate_bpb(){self._in_a_loop(node)}"
                 assigned = isinstance(self.parents[node], ast.Assign | ast.AnnAssign)
-                if not assigned or self.path(argument(node, 1, "tokenizer")) != TOKENIZER:
+                if not assigned or self.path(argument(node, 1, "tokenizer")) != rules.TOKENIZER:
                     yield "metric", self._statement(node)
             case path if path in rules.BARE and (node.args or node.keywords):
                 yield rules.BARE[path], self._text(node)

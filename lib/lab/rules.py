@@ -1,15 +1,15 @@
 """The rules for what an experiment adds to train.py, as a table; `reading` holds them against a text.
 
 They are for an agent that wants the number more than the model, by edits that read like those of a training script; not
-for a hostile programmer. A path is what a name stands for after all imports, with `()` for a call and `[]` for an index,
-such as `prepare.Clock.().seconds`. It covers what is below it; with a `*` at its end, all that begins so. Of the paths
-that cover a name, allowed and refused ones, the longest decides; of the same one, refused.
+for a hostile programmer. A path is what a name stands for after all imports, with `()` for a call and `[]` for an
+index, such as `prepare.Clock.().seconds`. It covers what is below it; with a `*` at its end, all that begins so. Of the
+paths that cover a name, allowed and refused ones, the longest decides; of two that are the same, the refused one.
 """
 
 from dataclasses import dataclass
 
 
-def words(text: str) -> tuple[str, ...]:
+def listed(text: str) -> tuple[str, ...]:
     """A list, as text."""
     return tuple(text.split())
 
@@ -22,31 +22,26 @@ def below(root: str, names: str) -> tuple[str, ...]:
 # What may be imported. All that is in a module is allowed, unless a rule says otherwise.
 MODULES = frozenset(
     (
-        *words(
-            """
-        __future__ abc bisect cmath collections contextlib copy dataclasses decimal einops enum fractions functools gc
-        heapq itertools json math numbers numpy operator os random re statistics string sys time torch triton typing
-        warnings collections.abc numpy.fft numpy.linalg numpy.random triton.language
-        """
+        *listed(
+            "__future__ abc bisect cmath collections collections.abc contextlib copy dataclasses decimal einops enum"
         ),
+        *listed("fractions functools gc heapq itertools json math numbers operator os random re statistics string sys"),
+        *listed("time triton triton.language typing warnings numpy numpy.fft numpy.linalg numpy.random torch"),
+        *below("torch", "amp autograd autograd.function autograd.graph backends compiler cuda cuda.amp cuda.nvtx fft"),
+        *below("torch", "linalg mps nn ops optim optim.lr_scheduler optim.optimizer optim.swa_utils random special"),
+        *below("torch", "utils utils.checkpoint version _dynamo _dynamo.config _inductor _inductor.config"),
+        *below("torch.nn", "attention attention.bias attention.flex_attention functional init parameter utils"),
+        *below("torch.nn.utils", "parametrizations parametrize"),
         *below(
-            "torch",
-            """
-            amp autograd autograd.function autograd.graph backends backends.cpu backends.cuda backends.cudnn
-            backends.cusparselt backends.kleidiai backends.mha backends.miopen backends.mkl backends.mkldnn backends.mps
-            backends.nnpack backends.openmp backends.opt_einsum backends.python_native backends.quantized compiler cuda cuda.amp
-            cuda.nvtx fft linalg mps nn nn.attention nn.attention.bias nn.attention.flex_attention nn.functional nn.init
-            nn.parameter nn.utils nn.utils.parametrizations nn.utils.parametrize ops optim optim.lr_scheduler
-            optim.optimizer optim.swa_utils random special utils utils.checkpoint version
-            _dynamo _dynamo.config _inductor _inductor.config
-            """,
+            "torch.backends", "cpu cuda cudnn cusparselt kleidiai mha miopen mkl mkldnn mps nnpack openmp opt_einsum"
         ),
+        *below("torch.backends", "python_native quantized"),
     )
 )
 
 # What train.py gets from prepare.py: names to import, and paths for what has no other name.
 CONSTANTS = "MAX_SEQ_LEN TIME_BUDGET PROFILE VOCAB_SIZE EVAL_TOKENS"
-PUBLISHED = frozenset(words(f"{CONSTANTS} Tokenizer Clock best_device evaluate_bpb make_dataloader"))
+PUBLISHED = frozenset(listed(f"{CONSTANTS} Tokenizer Clock best_device evaluate_bpb make_dataloader"))
 CLOCK = "prepare.Clock.()"
 TOKENIZER = "prepare.Tokenizer.from_directory.()"
 TOKEN_BYTES = f"{TOKENIZER}.token_bytes"
@@ -70,23 +65,14 @@ MEMBERS = (
     *below("torch.func", "functional_call stack_module_state vmap"),
     *below("torch.library", "custom_op triton_op wrap_triton"),
     *below("torch", "_assert* _foreach_* _fused_* _grouped_mm _int_mm _scaled_mm* utils.checkpoint"),
-    *(
-        "bisect.bisect",
-        "copy.copy",
-        "random.random",
-        "torch.Tensor",
-        "torch.__version__",
-        "getattr.()",
-        "setattr.()",
-        "delattr.()",
-        "type",
-    ),
+    *listed("bisect.bisect copy.copy random.random torch.Tensor torch.__version__"),
+    *listed("delattr.() getattr.() setattr.() type"),
 )
 
 # Settings, to which a constant may be assigned.
 KNOBS = ("torch.backends", "torch._dynamo.config", "torch._inductor.config")
 
-# What is used where it is, but neither assigned nor passed on, since it could not be followed; and the rule that says so.
+# What is neither assigned nor passed on, since it could not be followed; and the rule that says so.
 HELD = {
     **dict.fromkeys((*MODULES, "torch.Tensor", "type.()"), "alias"),
     **{CLOCK: "clock", "prepare.Clock": "prepare", "prepare.Tokenizer": "prepare"},
@@ -104,27 +90,34 @@ MOST = 1000
 # What is called without arguments.
 BARE = {CLOCK: "clock", TOKENIZER: "prepare", "torch.inference_mode.()": "gradients"}
 
-# Modules that are among the names of other modules.
+# Modules, and torch.Tensor, that are among the names of other modules.
 DETOURS = frozenset(
-    words(
-        """
-    F Tensor abc bltns builtins codecs collections contextlib contextvars copy copyreg ctypes dataclasses enum functools
-    fx_traceback getpass glob hooks importlib inspect io itertools keyword logging m math np numbers operator os platform random re stdlib_re sys
-    sysconfig tempfile textwrap threading torch traceback types typing uuid warnings weakref
-    """
+    (
+        *listed(
+            "F Tensor abc bltns builtins codecs collections contextlib contextvars copy copyreg ctypes dataclasses"
+        ),
+        *listed(
+            "enum functools fx_traceback getpass glob hooks importlib inspect io itertools keyword logging m math np"
+        ),
+        *listed("numbers operator os platform random re stdlib_re sys sysconfig tempfile textwrap threading torch"),
+        *listed("traceback types typing uuid warnings weakref"),
     )
 )
 
 # Names between two underscores on each side that are innocent, whatever they are names of.
 DUNDERS = frozenset(
     f"__{name}__"
-    for name in words(
-        """
-    abs add all and bool call contains debug div doc enter eq exit float floordiv format future ge getattr
-    getitem gt hash iadd imul init init_subclass int invert isub iter itruediv le len lt main matmul missing
-    mod mul name ne neg new next or post_init pow qualname radd repr reversed rmatmul rmul round rpow rsub rtruediv setitem
-    slots str sub truediv version xor
-    """
+    for name in (
+        *listed(
+            "abs add all and bool call contains debug div doc enter eq exit float floordiv format future ge getattr"
+        ),
+        *listed(
+            "getitem gt hash iadd imul init init_subclass int invert isub iter itruediv le len lt main matmul missing"
+        ),
+        *listed(
+            "mod mul name ne neg new next or post_init pow qualname radd repr reversed rmatmul rmul round rpow rsub"
+        ),
+        *listed("rtruediv setitem slots str sub truediv version xor"),
     )
 )
 
@@ -156,21 +149,22 @@ RULES = (
         why="a training script needs what computes, no files, processes or networks; a person may allow a module",
         paths=(
             *below(
-                "torch",
-                """
-                ScriptModule accelerator ao classes cpp cpu distributed distributions export func functional futures fx hub
-                get_device_module jit library masked monitor mtia multiprocessing nested onnx overrides package profiler
-                quantization quasirandom return_types serialization signal sparse storage testing torch_version trace
-                types utils windows xpu _dynamo _inductor
-                amp.autocast_mode amp.grad_scaler autograd.anomaly_mode autograd.forward_ad autograd.profiler
-                autograd.profiler_legacy autograd.profiler_util cuda.amp.autocast_mode cuda.amp.common
-                cuda.amp.grad_scaler cuda.gds cuda.graphs cuda.green_contexts cuda.jiterator cuda.nccl cuda.profiler
-                cuda.sparse cuda.streams cuda.tunable mps.event mps.profiler nn.common_types nn.functional.grad nn.grad
-                nn.intrinsic nn.parallel nn.qat nn.quantizable nn.quantized nn.utils.clip_grad
-                nn.utils.convert_parameters nn.utils.fusion nn.utils.init nn.utils.memory_format nn.utils.rnn
-                nn.utils.parametrizations.parametrize nn.utils.stateless compiler.config
-                """,
+                "torch", "ScriptModule accelerator ao classes cpp cpu distributed distributions export func functional"
             ),
+            *below(
+                "torch", "futures fx get_device_module hub jit library masked monitor mtia multiprocessing nested onnx"
+            ),
+            *below("torch", "overrides package profiler quantization quasirandom return_types serialization signal"),
+            *below("torch", "sparse storage testing torch_version trace types utils windows xpu _dynamo _inductor"),
+            *below("torch", "amp.autocast_mode amp.grad_scaler compiler.config mps.event mps.profiler"),
+            *below("torch.autograd", "anomaly_mode forward_ad profiler profiler_legacy profiler_util"),
+            *below(
+                "torch.cuda", "amp.autocast_mode amp.common amp.grad_scaler gds graphs green_contexts jiterator nccl"
+            ),
+            *below("torch.cuda", "profiler sparse streams tunable"),
+            *below("torch.nn", "common_types functional.grad grad intrinsic parallel qat quantizable quantized"),
+            *below("torch.nn.utils", "clip_grad convert_parameters fusion init memory_format rnn stateless"),
+            *below("torch.nn.utils", "parametrizations.parametrize"),
             *below("numpy", "char core ctypeslib dtypes emath exceptions f2py lib ma polynomial rec strings testing"),
             *below("numpy", "typing random.bit_generator random.mtrand"),
             *below("triton", "backends compiler knobs runtime testing tools"),
@@ -208,9 +202,9 @@ RULES = (
             "from time import perf_counter\nfrom os import getenv\nrate = float(getenv('RATE', '0.1'))",
             "from torch.optim.lr_scheduler import LambdaLR\nadam = torch.optim.AdamW(model.parameters(), fused=True)",
             "from torch.func import functional_call\ntorch._foreach_mul_([x], 2)\nx = torch._scaled_mm(x, x)",
-            "import einops\nfrom einops import rearrange\nimport torch._dynamo\nimport torch._inductor.config as config",
-            "import triton\nimport triton.language as tl\n\n@triton.jit\ndef add(p, n: tl.constexpr):\n    tl.store(p, n)",
-            "@torch.library.custom_op('my::mm', mutates_args=())\ndef mm(x: torch.Tensor) -> torch.Tensor:\n    return x @ x",
+            "import einops\nfrom einops import rearrange\nimport torch._dynamo\nimport torch._inductor.config as c",
+            "import triton\nimport triton.language as tl\n@triton.jit\ndef f(p, n: tl.constexpr): tl.store(p, n)",
+            "@torch.library.custom_op('my::mm', mutates_args=())\ndef mm(x: torch.Tensor) -> torch.Tensor: return x",
         ),
     ),
     Rule(
@@ -250,6 +244,8 @@ RULES = (
             "def patch(module):\n    module.cross_entropy = None\n\npatch(F)",
             "def patch(kind):\n    kind.float = None\n\npatch(torch.Tensor)",
             "T = torch.Tensor",
+            "kind: object = torch.Tensor",
+            "module: F = None",
             "from torch import Tensor\nbase = (Tensor, int)",
             "class Logits(torch.Tensor): pass",
             "kind = type(x)",
@@ -258,7 +254,7 @@ RULES = (
         innocents=(
             "layers = [nn.Linear, nn.Embedding]\nactivations = {'relu': F.relu, 'silu': F.silu}\nact = F.gelu",
             "def f(x: torch.Tensor, y: 'torch.Tensor') -> tuple[torch.Tensor, torch.Tensor | None]:\n    return x, y",
-            "fine = isinstance(x, torch.Tensor) and isinstance(y, (torch.Tensor, nn.Parameter)) and hasattr(F, 'rms_norm')",
+            "fine = isinstance(x, torch.Tensor) or isinstance(y, (torch.Tensor, nn.Parameter)) or hasattr(F, 'gelu')",
             "x: torch.Tensor = torch.Tensor([1.0])\ny = torch.Tensor.float(x)",
             "print(type(x), type(x).__name__, type(x) is nn.Parameter, f'{type(x)}')\nz = type(model)(8)",
         ),
@@ -343,10 +339,11 @@ RULES = (
         innocents=(
             "from prepare import EVAL_TOKENS, MAX_SEQ_LEN as LENGTH\nhalf = LENGTH // 2",
             "def f(tokenizer: Tokenizer, tokens):\n    return tokenizer.encode(tokens), tokenizer.get_bos_token_id()",
-            "sizes = torch.tensor(tokenizer.token_bytes)\nlast = tokenizer.token_bytes[-1]\nlong = max(tokenizer.tokens)",
+            "sizes = torch.tensor(tokenizer.token_bytes)\nlast = tokenizer.token_bytes[-1]\nx = max(tokenizer.tokens)",
             "half = make_dataloader(tokenizer, rows // 2, MAX_SEQ_LEN // 2, 'train')\nhalf = iter(half)",
             "device = best_device()\ndevice = 'cpu'\nspare = Tokenizer.from_directory()",
             "budget = TIME_BUDGET * 0.5\nSTEPS = budget / 0.1",
+            "class Sizes:\n    def __init__(self):\n        self.token_bytes = torch.tensor([1])",
         ),
     ),
     Rule(
@@ -395,7 +392,7 @@ RULES = (
     ),
     Rule(
         name="metric",
-        why="val_bpb is what evaluate_bpb says of the model, once, at the end, and is printed, with the memory, as it was",
+        why="val_bpb is what evaluate_bpb says of the model, once; it is printed, and the memory, as it was",
         stores=("prepare.evaluate_bpb",),
         paths=("contextlib.redirect_stdout",),
         texts=("val_bpb", "peak_vram_mb"),
@@ -451,7 +448,7 @@ RULES = (
     ),
     Rule(
         name="seed",
-        why="another seed is other luck, and a seed of one's own makes each rerun the same: draw from torch, as it is seeded",
+        why="another seed is other luck, and one of your own makes reruns the same: draw from torch, as it is seeded",
         kept=True,
         paths=(
             *below("torch", "Generator default_generator initial_seed manual_seed seed thread_safe_generator"),
@@ -467,6 +464,7 @@ RULES = (
             "torch.manual_seed(137)",
             "torch.cuda.manual_seed_all(1)",
             "from torch import manual_seed",
+            "from torch.cuda import manual_seed_all",
             "torch.seed()",
             "torch.random.fork_rng()",
             "g = torch.Generator(device=DEVICE)",
@@ -487,7 +485,7 @@ RULES = (
     ),
     Rule(
         name="gradients",
-        why="a model that is evaluated does not learn: gradients are on in training anyway, and off where no_grad says so",
+        why="a model that is evaluated does not learn; in training, gradients are on anyway",
         paths=(
             *below("torch", "enable_grad set_grad_enabled autograd.enable_grad autograd.set_grad_enabled"),
             *below("torch.autograd", "functional grad_mode inference_mode set_grad_enabled"),
@@ -506,7 +504,7 @@ RULES = (
             "with torch.no_grad(), torch.inference_mode(): x = 1",
             "@torch.no_grad()\ndef step(self, closure=None):\n    with torch.enable_grad():\n        return closure()",
             "x = F.dropout(x, 0.1, model.training and torch.is_grad_enabled())",
-            "class Clip(torch.autograd.Function):\n    @staticmethod\n    def backward(ctx, grad):\n        return grad",
+            "class Clip(torch.autograd.Function):\n    @staticmethod\n    def backward(ctx, grad): return grad",
         ),
     ),
     Rule(
@@ -558,7 +556,7 @@ RULES = (
     Rule(
         name="records",
         why="the loop's records, the prepared data and the settings of the toolkit are none of train.py's business",
-        texts=words(
+        texts=listed(
             """
             results.tsv experiments.jsonl reruns.jsonl manifest.json data.json evaluation.json val.bin train.bin
             tokenizer.json run.log LAB_ AUTORESEARCH_CACHE /proc/ /dev/shm .git prepare.py train.py
@@ -609,12 +607,12 @@ RULES = (
     ),
     Rule(
         name="builtins",
-        why="no files, no code out of strings, no names out of strings but of one's own objects; builtins stay what they are",
+        why="no files, and no code or names out of strings but for your own objects; builtins stay what they are",
         paths=(
-            *words("open exec eval compile globals locals vars breakpoint getattr setattr delattr"),
+            *listed("open exec eval compile globals locals vars breakpoint getattr setattr delattr"),
             *below("typing", "get_type_hints ForwardRef"),
         ),
-        names=words("print int float round isinstance issubclass hasattr getattr setattr delattr"),
+        names=listed("print int float round isinstance issubclass hasattr getattr setattr delattr"),
         cheats=(
             "text = open('x').read()",
             "exec('x = 1')",
@@ -637,7 +635,7 @@ RULES = (
         innocents=(
             "model.eval()\nfast = torch.compile(model)\nmodel.compile()",
             "import re\npattern = re.compile('x')",
-            "def forward(self, input, sum=0):\n    setattr(self, f'block{sum}', input)\n    return getattr(self, 'block0')",
+            "def f(self, input, sum=0):\n    setattr(self, f'block{sum}', input)\n    return getattr(self, 'block0')",
             "blocks = [getattr(model, name) for name in ('blocks',)]\nmax = id = 3",
         ),
     ),
@@ -645,7 +643,7 @@ RULES = (
         name="internals",
         why="what Python keeps between two underscores, frames among it, leads around every rule",
         paths=("__import__",),
-        attributes=words(
+        attributes=listed(
             "ag_frame as_subclass cr_frame f_back f_builtins f_globals f_locals gi_frame mro tb_frame tb_next"
         ),
         cheats=(
@@ -669,8 +667,8 @@ RULES = (
             "frame = (i for i in x).gi_frame.f_back",
         ),
         innocents=(
-            "class A(nn.Module):\n    def __init__(self):\n        super().__init__()\n        nn.Module.__init__(self)",
-            "class A:\n    def __call__(self, x): return x\n    def __len__(self): return 1\n    def __getitem__(self, i): return i",
+            "class A(nn.Module):\n    def __init__(self):\n        super().__init__()\nnn.Module.__init__(model)",
+            "class A:\n    def __call__(self): pass\n    def __len__(self): pass\n    def __getitem__(self, i): pass",
             "if __name__ == '__main__':\n    print(model.__class__.__name__, norm.__name__, 'a__b__c')",
         ),
     ),
