@@ -586,7 +586,9 @@ def evaluate_bpb(model: "torch.nn.Module", tokenizer: Tokenizer, batch_size: int
     """
     import torch
 
-    begin_record()
+    if RECORD is not None:
+        begin_record()
+        tokenizer = Tokenizer.from_directory()  # not the one that train.py had in its hands
     rows = list(eval_rows(tokenizer))
     batches = [rows[i : i + batch_size] for i in range(0, len(rows), batch_size)]
     tried = set(SECRET.sample(range(len(batches)), min(TRIED_BATCHES, len(batches))))
@@ -679,8 +681,6 @@ def device_seconds() -> float:
 
 def begin_record() -> None:
     """Raises ValueError at the second evaluation of a run: a model may have kept the text of the first."""
-    if RECORD is None:
-        return
     if Clock.evaluation_began is not None:
         raise ValueError("evaluate_bpb was called before: the validation text is shown once a run")
     Clock.evaluation_began = device_seconds()

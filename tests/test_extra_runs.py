@@ -174,33 +174,38 @@ def test_runs_that_fail_are_told_and_do_not_count(tmp_path: Path) -> None:
     check_left(house)
 
 
-def a_run(folder: Path, waited: float) -> Path:
-    """A RUN_DIR whose record says that it stood still for so long; the stranger's run has no record otherwise."""
-    folder.mkdir(parents=True)
-    record = {
-        "val_bpb": 1.0, "tokens": 1, "evaluation_seconds": 1.0, "training_seconds": 60.0, "training_wall_seconds": 60.0,
-        "longest_wait": waited, "looks": 600, "peak_memory_mb": 1.0, "probes": [0.05], "nonce": "n", "device": "cuda",
-    }  # fmt: skip
-    texts = {
-        "commit": "c" * 40, "env": "SEED=45\nTIME_BUDGET=60\nLAB_NONCE=n", "rc": "0", "changed": "",
-        "run.log": "val_bpb: 1.0\n", "started": "2026-03-14T00:00:00.0", "ended": "2026-03-14T00:01:01.0",
-    }  # fmt: skip
-    for name, text in texts.items():
-        (folder / name).write_text(text + ("\n" if text else ""))
-    (folder / "record").mkdir()
-    (folder / "record/evaluation.json").write_text(json.dumps(record))
-    return folder
+# It leaves an evaluation record, as our prepare.py does; with seed 43 the machine stood still.
+RECORDED = """\
+import hashlib, json, os
+seed = int(os.environ["SEED"])
+record = {"val_bpb": 1 + seed / 1000, "tokens": 1, "evaluation_seconds": 0.0, "training_seconds": 1.0, "looks": 100}
+record |= {"training_wall_seconds": 1.0, "longest_wait": 60.0 if seed == 43 else 0.0, "peak_memory_mb": 1.0}
+record |= {"probes": [0.05, 0.05], "nonce": os.environ["LAB_NONCE"], "device": "cuda"}
+record["prepare.py"] = hashlib.sha256(open("prepare.py", "rb").read()).hexdigest()
+json.dump(record, open(os.environ["LAB_RECORD"], "w"))
+print(f"val_bpb: {record['val_bpb']:.6f}")
+"""
 
 
 def test_a_disturbed_run_is_made_again_twice_and_then_taken_as_it_is(tmp_path: Path) -> None:
-    comparable = {"eval_tokens": 1, "prepare.py": None, "data": None, "tokenizer": None}
-    (tmp_path / "manifest.json").write_text(json.dumps({"comparable": comparable}))
-    words = [extra.extra(tmp_path, a_run(tmp_path / f"extra/run.{n}", 60.0)) for n in (1, 2, 3)]
-    assert words[:2] == ["again it stood still for 60 s"] * 2
-    assert words[2] == "counted 1.000000 with seed 45 (not as usual: it stood still for 60 s)"
-    (one,) = [json.loads(line) for line in (tmp_path / "reruns.jsonl").read_text().splitlines()]
-    assert (one["seed"], one["degraded"]) == (45, True)
-    assert extra.extra(tmp_path, a_run(tmp_path / "extra/run.4", 0.0)) == "counted 1.000000 with seed 45"
+    house = House(tmp_path, RECORDED)
+    (house.tree / "prepare.py").write_text("""print('{"eval_tokens": 1}')\n""")
+    house.commit("a record")
+    house.setup(TIME_BUDGET="1")
+    assert house.once("/bin/false").status == 1
+    result = house.call("bin/noise", N="2")
+    assert result.status == 0
+    again = "one more run of the incumbent, with seed 43: it stood still for 60 s"
+    assert result.err.splitlines() == [
+        "one more run of the incumbent, with seed 43",
+        again,
+        again,
+        "1.043000 with seed 43 (not as usual: it stood still for 60 s)",
+        "one more run of the incumbent, with seed 44",
+        "1.044000 with seed 44",
+    ]
+    assert [(one["seed"], one["degraded"]) for one in reruns(house)] == [(43, True), (44, False)]
+    check_left(house)
 
 
 # --- stopping --------------------------------------------------------------------------------------------------------

@@ -349,7 +349,22 @@ class Broken(Bigram):
             logits[0, 3, 7] = math.inf
         if self.how == "future":
             logits = logits.roll(-1, dims=1)
+        if self.how == "within blocks":  # a place in the middle of the row would never see it
+            logits = logits.unflatten(1, (-1, 32)).roll(-1, dims=2).flatten(1, 2)
+        if self.how == "a word to come":
+            logits = logits + 0.1 * logits.mean((0, 1), keepdim=True)
+        if self.how == "other rows":
+            logits = logits + 0.1 * logits[:, :1].roll(1, dims=0)
+        if self.how == "memory":
+            self.seen = getattr(self, "seen", 0) + 0.001
+            logits = logits * (1 + self.seen)
+        if self.how == "subclass":
+            logits = logits.as_subclass(Scored)
         return logits[:, 1:] if self.how == "length" else logits
+
+
+class Scored(torch.Tensor):
+    """Logits that compute a cross-entropy of their own."""
 
 
 @pytest.mark.parametrize(
@@ -360,11 +375,67 @@ class Broken(Bigram):
         ("vocabulary", r"logits are \(16, 256, 1023\), not \(16, 256, 1024\)"),
         ("length", r"logits are \(16, 255, 1024\), not \(16, 256, 1024\)"),
         ("future", "sees the future"),
+        ("within blocks", "sees the future"),
+        ("a word to come", "sees the future, or other rows"),
+        ("other rows", "sees the future, or other rows"),
+        ("memory", "the model (sees the future|learns while it is evaluated)"),
+        ("subclass", "logits are Scored, not a plain tensor"),
     ],
 )
 def test_what_cannot_be_measured_is_refused(how: str, message: str, prepare: ModuleType) -> None:
     with pytest.raises(ValueError, match=message):
         prepare.evaluate_bpb(Broken(how), prepare.Tokenizer.from_directory(), 16)
+
+
+# --- The evaluation record ---
+
+
+@pytest.fixture
+def measured(small_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """prepare.py as a loop has it imported."""
+    monkeypatch.setenv("LAB_RECORD", str(tmp_path / "evaluation.json"))
+    monkeypatch.setenv("LAB_NONCE", "c0ffee")
+    return import_prepare(small_cache, monkeypatch)
+
+
+def test_the_record_says_what_was_measured(measured: ModuleType, tmp_path: Path) -> None:
+    clock = measured.Clock()
+    clock.progress()
+    time.sleep(0.2)
+    clock.progress()
+    value = measured.evaluate_bpb(Bigram(), measured.Tokenizer.from_directory(), 16)
+    record = json.loads((tmp_path / "evaluation.json").read_text())
+    facts = json.loads(prepare_py("--check", cache=measured.CACHE, check=True).stdout)
+    assert (record["val_bpb"], record["nonce"], record["device"]) == (value, "c0ffee", "cpu")
+    assert record["tokens"] == facts["eval_tokens"]
+    assert (record["data"], record["tokenizer"]) == (facts["data"], facts["tokenizer"])
+    assert record["prepare.py"] == hashlib.sha256((ROOT / "prepare.py").read_bytes()).hexdigest()
+    assert record["training_wall_seconds"] == pytest.approx(record["longest_wait"])
+    assert record["longest_wait"] >= 0.2 > record["training_seconds"]
+    assert len(record["probes"]) == 2
+    assert min(record["probes"]) > 0
+    assert record["evaluation_seconds"] > 0
+    assert {"LAB_RECORD", "LAB_NONCE"} & set(os.environ) == set(), "train.py does not find them"
+
+
+def test_the_validation_text_is_shown_once_a_run(measured: ModuleType) -> None:
+    tokenizer = measured.Tokenizer.from_directory()
+    measured.evaluate_bpb(Bigram(), tokenizer, 16)
+    with pytest.raises(ValueError, match="evaluate_bpb was called before"):
+        measured.evaluate_bpb(Bigram(), tokenizer, 16)
+
+
+def test_the_table_of_bytes_is_not_train_pys(measured: ModuleType, tmp_path: Path) -> None:
+    tokenizer = measured.Tokenizer.from_directory()
+    tokenizer.token_bytes[:] = [9] * 1024
+    measured.evaluate_bpb(Bigram(), tokenizer, 16)
+    assert json.loads((tmp_path / "evaluation.json").read_text())["bytes"] == 86479
+
+
+def test_a_model_that_cannot_be_measured_leaves_no_record(measured: ModuleType, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="future"):
+        measured.evaluate_bpb(Broken("future"), measured.Tokenizer.from_directory(), 16)
+    assert not (tmp_path / "evaluation.json").exists()
 
 
 # --- The clock ---

@@ -88,7 +88,7 @@ class Past:
     def read(cls, run: Path) -> "Past":
         """Of the run whose folder is `run`."""
         known = experiments.read(run)
-        last = [*(one for experiment in known for one in experiment["runs"]), *noise.read(run)]
+        last = [*noise.read(run), *(one for experiment in known for one in experiment["runs"])]
         comparable = manifest.read(run)["comparable"] if (run / "manifest.json").exists() else {}
         return cls(comparable, known[0]["runs"] if known else [], conditions.usual(last))
 
