@@ -701,7 +701,7 @@ def end_record(val_bpb: float, tokens: int, text_bytes: float) -> None:
         "training_wall_seconds": clock.wall_seconds,
         "longest_wait": clock.longest_wait,
         "looks": clock.looks,
-        "probes": [*clock.probes, probe()],
+        "probes": clock.probes or [probe()],
         "peak_memory_mb": peak_memory_mb(),
         "prepare.py": sha256(Path(__file__)),
         **data_facts({name: sha256(DATA / name) for name in DATA_FILES}),
@@ -718,13 +718,13 @@ def peak_memory_mb() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
 
 
-PROBE_TURNS = 50
+PROBE_EVERY = 1  # second of training, beside the clock
 
 
 def probe() -> float:
-    """Seconds, by the clock, of a fixed piece of work like that of a step: how fast the machine is right now.
+    """Seconds of a small, fixed piece of work like that of a step, on the device: how fast the machine is right now.
 
-    50 ms on a quiet core. With two other processes on two cores it took four times that, though these are CPU seconds:
+    5 ms on a quiet core. With two other processes on two cores it took four times that, though these are CPU seconds:
     memory is shared. What stays in the cache of a core (a product of 256 x 256) took a tenth more.
     """
     import torch
@@ -733,8 +733,8 @@ def probe() -> float:
     rows, channels, hidden = (2048, 64, 256) if device == "cpu" else (8192, 1024, 4096)
     x, weight = torch.ones(rows, channels, device=device), torch.ones(channels, hidden, device=device)
     begin = 0.0
-    for turn in range(PROBE_TURNS + 5):  # the first five warm up
-        begin = device_seconds() if turn == 5 else begin
+    for turn in range(6):
+        begin = device_seconds() if turn == 1 else begin  # the first one warms up
         (x @ weight).relu().square().sum()
     return device_seconds() - begin
 
@@ -766,9 +766,9 @@ class Clock:
 
     def progress(self) -> float:
         """The share of the budget that is used, 0 to 1."""
-        if self.start is None and RECORD is not None and Clock.of_training is None:
+        if self.start is None and Clock.of_training is None:
             Clock.of_training = self
-            self.probes.append(probe())
+        self._probe_if_due()
         now, wall = device_seconds(), elapsed()
         if self.start is None:
             self.start, self.wall_start = now, wall
@@ -777,6 +777,16 @@ class Clock:
         self.wall_seconds = wall - self.wall_start
         self.looks += 1
         return min(self.seconds / TIME_BUDGET, 1.0)
+
+    def _probe_if_due(self) -> None:
+        """In a run of a loop, how fast the machine is: the clock stands still meanwhile."""
+        if RECORD is None or Clock.of_training is not self or len(self.probes) > self.seconds / PROBE_EVERY:
+            return
+        now, wall = device_seconds(), elapsed()
+        self.probes.append(probe())
+        if self.start is not None:
+            self.start += device_seconds() - now
+            self.wall_start += elapsed() - wall
 
 
 def elapsed() -> float:

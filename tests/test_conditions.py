@@ -16,9 +16,10 @@ USUAL = Usual(probe=0.05, share=1.0)
     ("change", "what"),
     [
         ({}, None),
-        ({"probes": [0.03, 0.064]}, None),
-        ({"probes": [0.05, 0.1]}, "the machine was 2.0 times slower than usual"),
-        ({"probes": [0.07, 0.05]}, "the machine was 1.4 times slower than usual"),
+        ({"probes": [0.05] * 9 + [0.2]}, None),
+        ({"probes": [0.1, 0.1]}, "the machine was 2.0 times slower than usual"),
+        ({"probes": [0.05, 0.05, 0.05, 0.13]}, "the machine was 1.4 times slower than usual"),
+        ({"probes": [0.01]}, None),
         ({"training_wall_seconds": 89.0}, None),
         ({"training_wall_seconds": 95.0}, "other processes had the cores"),
         ({"longest_wait": 2.5}, None),

@@ -190,3 +190,10 @@ def test_minutes_of_cpu_seconds(tmp_path: Path) -> None:
     (tmp_path / "record").mkdir()
     (tmp_path / "record/times").write_text("0m1.000s 0m1.000s\n12m3.250s 1m0.500s\n")
     assert evaluation.cpu_seconds(tmp_path) == 783.75
+
+
+def test_a_script_that_ends_early_may_take_its_budget() -> None:
+    early = [{"outside_seconds": -50.0, "evaluation_seconds": 1.0, "probe_seconds": 0.05}]
+    run = {"outside_seconds": -50.0, "evaluation_seconds": 1.0, "probe_seconds": 0.05}
+    assert evaluation.hidden_work(run, early, 60) is None
+    assert evaluation.hidden_work(run | {"outside_seconds": 3.1}, early, 60)

@@ -1,6 +1,6 @@
 """The conditions of a run: what its evaluation record says of the machine -> whether it was disturbed, and by what.
 
-A slowed machine is not a bad idea. prepare.py does a fixed piece of work before and after the training (`probes`), and
+A slowed machine is not a bad idea. prepare.py does a fixed piece of work every second of the training (`probes`), and
 looks at the wall clock, that of a machine asleep too, at each step. What is usual is the median of the last runs, so a
 change that lasts is the new usual after one experiment. Seconds.
 """
@@ -12,7 +12,8 @@ from typing import Any
 
 Run = dict[str, Any]
 
-LIKE = 1.3  # probes that differ by less than this factor are of like conditions; by themselves they differ by 1.1
+LIKE = 1.15  # runs whose probes differ by less than this factor are of like conditions
+SLOWER = 1.3  # times the usual probe: a run is made again
 STARVED = 1.5  # times the usual wall seconds for a second of the clock: somebody else has the cores
 STILL_SECONDS, STILL_STEPS = 2, 5  # a step that took this long, and this many mean steps more, stood still
 USUAL = 5  # runs
@@ -47,12 +48,18 @@ def disturbance(record: Mapping[str, Any], normal: Usual | None) -> str | None:
         return f"it stood still for {record['longest_wait']:.0f} s"
     if normal is None:
         return None
-    slower = max(record["probes"]) / normal.probe
-    if slower > LIKE:
+    slower = of(record)["probe_seconds"] / normal.probe
+    if slower > SLOWER:
         return f"the machine was {slower:.1f} times slower than usual"
     if of(record)["wall_share"] > STARVED * normal.share:
         return "other processes had the cores"
     return None
+
+
+def mean_of(runs: Sequence[Run]) -> Run:
+    """What is kept of a run, for several of them."""
+    known = [float(run["probe_seconds"]) for run in runs if run.get("probe_seconds")]
+    return {"probe_seconds": mean(known) if known else None}
 
 
 def are_like(one: Run, other: Run) -> bool:

@@ -90,13 +90,13 @@ def hidden_work(run: Run, baseline: Sequence[Run], time_budget: float) -> str | 
     Training can hide in them. What they take on a slower machine is as much more as the probe takes there.
     """
     slack = max(SLACK_SECONDS, SLACK_SHARE * time_budget)
-    usual = {name: most(name, baseline) for name in ("outside_seconds", "evaluation_seconds", "probe_seconds")}
-    if usual["outside_seconds"] is None or usual["evaluation_seconds"] is None:
+    outside, evaluation = most("outside_seconds", baseline), most("evaluation_seconds", baseline)
+    if outside is None or evaluation is None:
         return None
     if run["outside_seconds"] is None:
         return "nobody knows how many seconds it took"
-    slower = min(max(1.0, run["probe_seconds"] / (usual["probe_seconds"] or math.inf)), MOST_SLOWER)
-    outside, evaluation = (slower * usual[name] for name in ("outside_seconds", "evaluation_seconds"))
+    slower = min(max(1.0, run["probe_seconds"] / (most("probe_seconds", baseline) or math.inf)), MOST_SLOWER)
+    outside, evaluation = slower * max(outside, 0), slower * evaluation
     if run["outside_seconds"] > OUTSIDE_TIMES * outside + slack:
         return (
             f"{run['outside_seconds']:.1f} s beside training and evaluation, where the baseline takes {outside:.1f} s"

@@ -15,7 +15,7 @@ class Evidence:
     """val_bpb of the incumbent's runs, and of the candidate's: its first run, and those with fresh seeds.
 
     `spread` is None where nothing has been run twice yet. The incumbent's runs are those that the machine was as fast
-    for as for the candidate's last one; if there are none, `is_like` is off, and they are all of them.
+    for as for the candidate's that decide; if there are none, `is_like` is off, and they are all of them.
     """
 
     incumbent: Sequence[Decimal]
@@ -51,7 +51,7 @@ def gather(run: Path, measured: dict[str, Any]) -> Evidence | None:
     groups[incumbent["commit"]] += noise.undisturbed(measured["incumbent_runs"])
     own = noise.undisturbed(measured["runs"])
     known = groups[incumbent["commit"]]
-    like = [one for one in known if conditions.are_like(one, own[-1])]
+    like = [one for one in known if conditions.are_like(one, conditions.mean_of(own[1:] or own))]
     first, *fresh = noise.values(own)
     spread = noise.spread_of([*groups.values(), own[1:]])
     return Evidence(noise.values(like or known), first, fresh, spread, is_like=bool(like))

@@ -399,8 +399,7 @@ class Reader:
                 yield "clock", f"Clock(){self._in_a_loop(node)}"
             case rules.EVALUATION:
                 yield "metric", f"evaluate_bpb(){self._in_a_loop(node)}"
-                assigned = isinstance(self.parents[node], ast.Assign | ast.AnnAssign)
-                if not assigned or self.path(argument(node, 1, "tokenizer")) != rules.TOKENIZER:
+                if self.path(argument(node, 1, "tokenizer")) != rules.TOKENIZER:
                     yield "metric", self._statement(node)
             case path if path in rules.BARE and (node.args or node.keywords):
                 yield rules.BARE[path], self._text(node)
