@@ -104,6 +104,20 @@ def test_confined_it_is_killed_at_its_limit(run: House) -> None:
     assert (last["status"], last["failure"]) == ("crash", "timeout")
 
 
+@needs_bubblewrap
+def test_it_is_said(run: House) -> None:
+    assert "s a run, confined; stop it: make stop" in run.loop(1, run.setting("1.1"), CONFINE="yes").err
+
+
+def test_what_is_taken_on_trust_is_said(run: House) -> None:
+    told = run.loop(1, run.setting("1.1")).err
+    assert (
+        told.count("the baseline leaves no evaluation record: its val_bpb, and all that follow, are taken on trust")
+        == 1
+    )
+    assert "s a run; stop it: make stop" in told
+
+
 def test_a_strangers_script_writes_where_it_likes(run: House) -> None:
     assert after(run, "open(os.path.expanduser('~/notes'), 'w').write('x')")["status"] == "keep"
     assert (run.outside / "home/notes").read_text() == "x"
