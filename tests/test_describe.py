@@ -131,7 +131,7 @@ RELU = "    return torch.relu(x).square()\n"
         (BEFORE.replace("# Muon", "# for Muon"), ""),
         (BEFORE + "\n# the end\n\n", "comments"),
         ("", "remove import torch (-5 lines)"),
-        (BEFORE + "x = '" + "y" * 5000 + "'\n", "x = 'yyyy"),
+        (BEFORE + "x = '" + "y" * 900 + "'\n", "x = 'yyyy"),
         (BEFORE + "x = '\t\u202e\x07'\n", "x = ' '"),
     ],
 )

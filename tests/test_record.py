@@ -12,11 +12,11 @@ BASELINE, FIRST, SECOND = "a1" * 20, "b2" * 20, "c3" * 20
 BEFORE = "LR = 0.04\nDEPTH = 8\n"
 RUN = {"seed": 42, "val_bpb": 0.9979, "num_steps": 953, "training_seconds": 300.1, "degraded": None}
 MEASURED = {"val_bpb": "0.997900", "memory_gb": "44.0", "failure": None, "wall_seconds": 325.9, "runs": [RUN]}
-MEASURED |= {"incumbent_runs": []}
+MEASURED |= (NOTHING_MORE := {"incumbent_runs": [], "why": None, "disturbance": None})
 CRASHED = {"val_bpb": None, "memory_gb": None, "failure": "oom", "wall_seconds": 4.2, "runs": [RUN | {"val_bpb": None}]}
-CRASHED |= {"incumbent_runs": []}
+CRASHED |= NOTHING_MORE
 REJECTED = {"val_bpb": None, "memory_gb": None, "failure": "rejected", "wall_seconds": None, "runs": []}
-REJECTED |= {"incumbent_runs": []}
+REJECTED |= NOTHING_MORE | {"why": "rejected: changed prepare.py"}
 
 
 @pytest.fixture
@@ -190,8 +190,20 @@ def test_crash(run: Path, measured: dict[str, Any]) -> None:
 @pytest.mark.parametrize("failure", ["timeout", "oom", "nan", "error", "killed", "no-metric", "rejected"])
 def test_every_failure_has_words(run: Path, failure: str) -> None:
     baseline(run)
-    fly(run, FIRST, CRASHED | {"failure": failure})
+    fly(run, FIRST, CRASHED | {"failure": failure, "why": "rejected: a rule" if failure == "rejected" else None})
     assert record(run)["reason"]
+
+
+def test_why_is_the_reason_where_it_is_known(run: Path) -> None:
+    baseline(run)
+    fly(run, FIRST, REJECTED)
+    assert record(run)["reason"] == "crash: rejected: changed prepare.py"
+
+
+def test_a_run_that_stayed_disturbed_has_a_note(run: Path) -> None:
+    baseline(run)
+    fly(run, FIRST, MEASURED | {"disturbance": "it stood still for 9 s"})
+    assert record(run)["reason"].endswith("; not as usual: it stood still for 9 s")
 
 
 def test_no_train_py_came_back(run: Path) -> None:

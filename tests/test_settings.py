@@ -75,6 +75,7 @@ def test_defaults(tmp_path: Path) -> None:
         "MAX_EXPERIMENTS": "0",
         "AGENT_TIMEOUT": "900",
         "PROPOSAL_WAIT": "10",
+        "CONFINE": "auto",
         "AUTORESEARCH_CACHE": str(tmp_path / "home/.cache/autoresearch"),
     }
 
@@ -95,6 +96,8 @@ def test_defaults(tmp_path: Path) -> None:
         ("MAX_EXPERIMENTS", "3"),
         ("AGENT_TIMEOUT", "1"),
         ("PROPOSAL_WAIT", "0"),
+        ("CONFINE", "yes"),
+        ("CONFINE", "no"),
         ("PROPOSAL_WAIT", "900"),
         ("AUTORESEARCH_CACHE", "/some where/größer"),
     ],
@@ -125,6 +128,7 @@ BAD = {
     "MAX_EXPERIMENTS": COUNTS,
     "AGENT_TIMEOUT": ["0", *COUNTS],
     "PROPOSAL_WAIT": ["1000", *COUNTS],
+    "CONFINE": ["", "Yes", "maybe", "yes\n"],
     "AUTORESEARCH_CACHE": ["", "/a\nb", "/a\n", "/a\tb", "/a\x1b"],
 }
 

@@ -33,7 +33,7 @@ def make_run(folder: Path, rows: list[tuple[str, ...]], *, foreign: tuple[str, .
         for n, (commit, val_bpb, _, verdict, description) in enumerate(rows, start=1):
             value = None if verdict == "crash" else float(val_bpb)
             facts: dict[str, Any] = {"n": n, "commit": commit.ljust(40, "0"), "status": verdict, "val_bpb": value}
-            facts |= {"rule": "baseline" if n == 1 else "gain", "runs": [{"val_bpb": value}]}
+            facts |= {"rule": "baseline" if n == 1 else "gain", "runs": [{"seed": 42, "val_bpb": value}]}
             if commit not in foreign:
                 file.write(json.dumps(facts | {"description": description}) + "\n")
     return run
