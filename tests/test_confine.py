@@ -170,6 +170,7 @@ def test_what_it_changes_is_put_back(run: House, name: str, deed: str) -> None:
     assert (last["status"], last["failure"]) == ("crash", "rejected")
     assert name in str(last["reason"])
     assert "changed while the loop was running" in str(last["reason"])
+    assert name in run.rows()[-1][4], "the row says which file"
     assert [row[3] for row in run.rows()] == ["keep", "crash"]
 
 

@@ -182,9 +182,10 @@ def test_crash(run: Path, measured: dict[str, Any]) -> None:
         "runs": measured["runs"],
     }
     assert experiment.items() >= expected.items()
-    assert rows(run)[1] == f"{FIRST[:7]}\t0.000000\t0.0\tcrash\traise LR 0.04 -> 0.06"
+    why = " (rejected: changed prepare.py)" if measured is REJECTED else ""
+    assert rows(run)[1] == f"{FIRST[:7]}\t0.000000\t0.0\tcrash\traise LR 0.04 -> 0.06{why}"
     assert fact(run, "failure") == measured["failure"]
-    assert fact(run, "summary") == f"#2 crash ({measured['failure']})  raise LR 0.04 -> 0.06"
+    assert fact(run, "summary") == f"#2 crash ({measured['failure']})  raise LR 0.04 -> 0.06{why}"
 
 
 @pytest.mark.parametrize("failure", ["timeout", "oom", "nan", "error", "killed", "no-metric", "rejected"])

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lab import experiments, files, ledger, noise
+from lab.describe import LONGEST, clean
 from lab.flight import Flight
 from lab.ledger import Row
 
@@ -63,8 +64,17 @@ def experiment_of(flight: Flight, n: int) -> experiments.Experiment:
         "cost_usd": None,
         "started": flight.text("started"),
         "ended": datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        "description": flight.need("description"),
+        "description": description_of(flight, measured),
     }
+
+
+def description_of(flight: Flight, measured: dict[str, Any]) -> str:
+    """The commit's; of what was rejected after it was made, with the reason: the row has no other place for it."""
+    text = flight.need("description")
+    if measured["failure"] != "rejected" or " (rejected: " in text:
+        return text
+    suffix = f" (rejected: {clean((measured['why'] or '').removeprefix('rejected: '), 110)})"
+    return clean(text, LONGEST - len(suffix)) + suffix
 
 
 def _decimal(text: str | None) -> Decimal | None:
