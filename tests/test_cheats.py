@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from house import ROOT, House
+from lab import reading
 
 pytestmark = pytest.mark.xdist_group("cheats")  # one run, one worker
 
@@ -21,7 +22,7 @@ END = 'print(f"depth:            {DEPTH}")\n'
 PRETRAIN = """\
 def settle_in():
     # a few steps, so that the weights are not random when the clock starts
-    while time.process_time() < 25:
+    while time.process_time() < 18:
         training_loss(x, y).backward()
         for optimizer in optimizers:
             optimizer.step(1.0, 0.0)
@@ -138,6 +139,14 @@ def edited(old: str, new: str) -> str:
 
 
 @pytest.mark.parametrize(("old", "new", "why"), REFUSED.values(), ids=REFUSED)
+def test_what_it_adds_breaks_a_rule(old: str, new: str, why: str) -> None:
+    assert any(why in one.text() for one in reading.violations(TRAIN, edited(old, new)))
+
+
+SOME = ("a better one than measured", "more steps than the clock", "the ledger")
+
+
+@pytest.mark.parametrize(("old", "new", "why"), [REFUSED[name] for name in SOME], ids=SOME)
 def test_refused_by_what_it_adds(run: House, old: str, new: str, why: str) -> None:
     last = propose(run, edited(old, new))
     assert (last["status"], last["failure"], last["runs"]) == ("crash", "rejected", [])
