@@ -386,17 +386,6 @@ def test_a_step_that_breaks_ends_the_loop_with_2_and_is_done_again(house: House)
 # --- files that are not the experiment's -----------------------------------------------------------------------------
 
 
-def test_what_defines_the_measurement_is_put_back_when_a_training_changes_it(run: House) -> None:
-    agent = run.proposer('echo \'open("prepare.py", "w").write("# cheat")\' >>train.py; echo cheat')
-    assert run.once(agent).status == 0
-    last = run.experiments()[-1]
-    assert (last["status"], last["failure"]) == ("crash", "rejected")
-    assert (run.tree / "prepare.py").read_text() == ""
-    aside = run.git("for-each-ref", "--format=%(objectname)", "refs/experiments/mar14/aside/").split()
-    assert [run.git("show", f"{commit}:prepare.py") for commit in aside] == ["# cheat"]
-    run.check_invariants()
-
-
 def test_what_a_person_edits_in_the_night_is_saved_or_left_alone(slow: House) -> None:
     (slow.tree / "notes.txt").write_text("one")
     slow.seconds.write_text("2")
