@@ -1,13 +1,35 @@
 """What a training run may do, and what becomes of it: rows and failures, told apart; time limits; floods of output."""
 
 import time
+from pathlib import Path
 
 import pytest
-from house import House
+from house import TRAIN, House
 
-# Appended to train.py -> (status, failure).
+# What an experiment adds may do little; so the baseline does it, what $HOME/deed says, once IDEA is set.
+DEED = TRAIN + "import os\nIDEA = 0\nif IDEA:\n    exec(open(os.path.expanduser('~/deed')).read())\n"
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> House:
+    return House(tmp_path, DEED)
+
+
+@pytest.fixture
+def run(house: House) -> House:
+    house.setup()
+    return house
+
+
+def doing(house: House, code: str) -> Path:
+    """A proposer whose experiment does this at the end of its training."""
+    (house.outside / "home/deed").write_text(code)
+    return house.proposer("sed -i 's/^IDEA = 0/IDEA = 1/' train.py; echo idea")
+
+
+# Done at the end of train.py -> (status, failure).
 ENDS = {
-    "VALUE = 2.0": ("discard", None),
+    "print('val_bpb: 2.0')": ("discard", None),
     "print('val_bpb: 0.5')": ("keep", None),
     "print('progress\\rval_bpb: 0.5\\rmore', end='')": ("keep", None),
     "print(' val_bpb: 0.5'); print('x val_bpb: 0.5')": ("discard", None),
@@ -26,7 +48,7 @@ ENDS = {
 
 @pytest.mark.parametrize("code", ENDS)
 def test_how_a_run_ends_is_what_the_row_says(run: House, code: str) -> None:
-    result = run.once(run.proposer(f"cat >>train.py <<'END'\n{code}\nEND\necho idea"))
+    result = run.once(doing(run, code))
     assert result.status == 0
     last, row = run.experiments()[-1], run.rows()[-1]
     assert (last["status"], last["failure"]) == ENDS[code]
@@ -57,7 +79,7 @@ def test_a_run_over_its_time_is_ended_with_all_its_children(house: House) -> Non
         "time.sleep(100)\n"
     )
     began = time.monotonic()
-    assert house.once(house.proposer(f"cat >>train.py <<'END'\n{stubborn}END\necho idea")).status == 0
+    assert house.once(doing(house, stubborn)).status == 0
     assert time.monotonic() - began < 2 + 10 + 5
     assert house.experiments()[-1]["failure"] == "timeout"
     house.check_invariants()
@@ -65,7 +87,7 @@ def test_a_run_over_its_time_is_ended_with_all_its_children(house: House) -> Non
 
 def test_50_mb_of_output_go_to_the_log_alone(run: House) -> None:
     flood = "for i in range(50):\n    print(f'\\rstep {i} ' + 'x' * 1_000_000, end='')\nprint('\\nval_bpb: 0.5')"
-    result = run.once(run.proposer(f"cat >>train.py <<'END'\n{flood}\nEND\necho flood"))
+    result = run.once(doing(run, flood))
     assert result.status == 0
     assert len(result.err) < 1000
     assert run.statuses()[-1] == "keep"
@@ -99,7 +121,7 @@ def test_a_full_disk_while_the_row_is_written_costs_nothing(house: House) -> Non
 def test_the_run_gets_the_runs_settings(house: House) -> None:
     house.setup(TIME_BUDGET="7", SEED="5")
     probe = "import os; print('\\n'.join(f'{k}={v}' for k, v in os.environ.items()))"
-    assert house.once(house.proposer(f'echo "{probe}" >>train.py; echo probe')).status == 0
+    assert house.once(doing(house, probe)).status == 0
     log = (house.tree / "run.log").read_text().splitlines()
     assert {"TIME_BUDGET=7", "SEED=5"} <= set(log)
     assert not [line for line in log if line.startswith(("FLIGHT=", "RUN="))], "it is not told where the ledger is"
