@@ -35,6 +35,7 @@ def measure(
 
 
 def call(folder: Path) -> dict[str, Any]:
+    (folder / "manifest.json").write_text('{"comparable": {}}')
     result = lab_step("measure", folder)
     assert result.exit_code == 0, result.output
     assert result.output == ""
@@ -247,6 +248,7 @@ def test_measuring_twice_is_measuring_once(tmp_path: Path) -> None:
 def test_a_run_that_left_no_status_is_a_fault_of_the_toolkit(tmp_path: Path) -> None:
     (tmp_path / "flight" / "run.1").mkdir(parents=True)
     (tmp_path / "flight" / "done").write_text("attempt 1\n")
+    (tmp_path / "manifest.json").write_text('{"comparable": {}}')
     result = lab_step("measure", tmp_path)
     assert result.exit_code == 2
     assert "rc" in result.stderr

@@ -68,7 +68,7 @@ def reruns(house: House) -> list[dict[str, object]]:
 
 
 def test_the_baseline_is_the_mean_of_three_runs(run: House) -> None:
-    assert run.call("bin/loop", MAX_EXPERIMENTS="1", AGENT=str(run.proposer("echo 'raise ValueError' >train.py")))
+    assert run.call("bin/loop", MAX_EXPERIMENTS="1", AGENT=str(run.proposer("sed -i '1i raise ValueError' train.py")))
     baseline = run.experiments()[0]
     assert runs_of(baseline) == pytest.approx(BASELINE[:3], abs=1e-6)
     assert [one["seed"] for one in baseline["runs"]] == [42, 43, 44]  # type: ignore[attr-defined]

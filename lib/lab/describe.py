@@ -5,8 +5,8 @@ from pathlib import Path
 
 from lab import complexity, reading
 from lab.flight import Flight
+from lab.wording import LONGEST, LONGEST_WHY, clean, description
 
-LONGEST = 200  # characters of a description in the ledger
 HEARD = 65536  # bytes of the end of stdout that are read
 CATEGORY = re.compile(r"category: *(\S.*)")
 ASSIGNMENT = re.compile(r"([A-Za-z_][A-Za-z_0-9.]*) *= *(.*?) *(?:#.*)?")
@@ -23,8 +23,7 @@ def describe(run: Path) -> None:
         text = said[-1]
     else:
         text = "change train.py" if rejected else derive(flight.need("before.py"), flight.need("train.py"))
-    suffix = f" (rejected: {rejected})" if rejected else ""
-    flight.write("description", clean(text, LONGEST - len(suffix)) + suffix)
+    flight.write("description", description(text, rejected))
     flight.write("category", clean(category, 40))
     if rejected:
         flight.write("rejected", rejected)
@@ -38,13 +37,6 @@ def _last_lines(path: Path) -> list[str]:
         file.seek(max(0, path.stat().st_size - HEARD))
         lines = re.split(r"[\r\n]", file.read().decode(errors="replace"))
     return [text for line in lines if (text := clean(line, LONGEST))]
-
-
-def clean(text: str, length: int) -> str:
-    """One line of printable characters, single spaces between them, at most `length` long."""
-    text = "".join(character if character.isprintable() else " " for character in text)
-    text = " ".join(text.split())
-    return text if len(text) <= length else text[: length - 3].rstrip() + "..."
 
 
 def rejection(flight: Flight) -> str:
@@ -70,7 +62,7 @@ def rejection(flight: Flight) -> str:
         path.rename(aside)
         return "train.py is not UTF-8"
     broken = reading.violations(flight.need("before.py"), flight.need("train.py"))
-    return clean(broken[0].text(), 110) if broken else ""
+    return clean(broken[0].text(), LONGEST_WHY) if broken else ""
 
 
 def derive(before: str, after: str) -> str:

@@ -4,7 +4,6 @@ Each is a RUN_DIR of lib/train in `runs/<tag>/extra/run.N`, and has `commit`, th
 an interrupted loop has left in `flight` is none of ours, but its seeds are not used a second time.
 """
 
-import re
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from pathlib import Path
@@ -16,7 +15,6 @@ from lab.noise import Spread
 from lab.rerun import DISTURBED
 
 COUNTED, AGAIN, LOST = "counted", "again", "lost"
-SEED = re.compile(r"^SEED=(\d+)$", re.MULTILINE)
 
 
 def ends(run: Path) -> tuple[Experiment, Experiment]:
@@ -30,9 +28,7 @@ def ends(run: Path) -> tuple[Experiment, Experiment]:
 
 def fresh_seed(run: Path, commits: Sequence[str]) -> int:
     """One that none of the commits was run with: the next after the largest."""
-    own = [one for one in experiments.read(run) if one["commit"] in commits]
-    used = [one["seed"] for experiment in own for one in experiment["runs"]]
-    used += [one["seed"] for one in noise.read(run) if one["commit"] in commits]
+    used = noise.seeds(experiments.read(run), noise.read(run), commits)
     if not used:
         raise Fault(f"no run of '{' '.join(commits)}' is on record", "give the whole hash of a commit")
     return 1 + max(map(int, [*used, *_unrecorded(run)]))
@@ -41,22 +37,22 @@ def fresh_seed(run: Path, commits: Sequence[str]) -> int:
 def _unrecorded(run: Path) -> Iterator[int]:
     """Seeds that no record has: of the experiment in flight, and of runs of ours that failed."""
     for path in (*run.glob("flight/run.*/env"), *run.glob("extra/run.*/env")):
-        yield _seed(path)
+        yield _seed(path.parent)
     wanted = run / "flight/next"
     if wanted.exists():
         yield int(wanted.read_text().split()[1])
 
 
-def _seed(env: Path) -> int:
-    found = SEED.search(env.read_text())
-    if found is None:
-        raise ValueError(f"'{env}' has no SEED")
-    return int(found[1])
+def _seed(folder: Path) -> int:
+    seed = measure.seed_of(folder)
+    if seed is None:
+        raise ValueError(f"'{folder / 'env'}' has no SEED")
+    return seed
 
 
 def extra(run: Path, folder: Path) -> str:
     """Record the ended run in `folder`. Returns a word (`counted`, `again` with its seed, `lost`), and what is told."""
-    seed, changed = _seed(folder / "env"), (folder / "changed").read_text().split("\n")[:-1]
+    seed, changed = _seed(folder), (folder / "changed").read_text().split("\n")[:-1]
     if changed:
         return f"{LOST} the run with seed {seed} does not count: it changed '{', '.join(changed)}'"
     result = measure.one(run, folder)
@@ -75,8 +71,8 @@ def _commit(folder: Path) -> str:
 
 def _times(folder: Path) -> int:
     """How often this code was run with this seed here."""
-    own = _commit(folder), _seed(folder / "env")
-    return sum((_commit(one), _seed(one / "env")) == own for one in folder.parent.glob("run.*"))
+    own = _commit(folder), _seed(folder)
+    return sum((_commit(one), _seed(one)) == own for one in folder.parent.glob("run.*"))
 
 
 def known(run: Path) -> str:

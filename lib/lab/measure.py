@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from lab import conditions, decide, evaluation, experiments, ledger, manifest, noise
-from lab.describe import clean
 from lab.flight import Flight
+from lab.wording import clean
 
 METRIC = re.compile(rb"(?:\A|[\r\n])(val_bpb|peak_vram_mb|training_seconds|num_steps):[ \t]*([^\s]{0,64})")
 TAIL = 65536  # bytes of the log's end in which the cause of a failure is looked for
@@ -89,8 +89,7 @@ class Past:
         """Of the run whose folder is `run`."""
         known = experiments.read(run)
         last = [*noise.read(run), *(one for experiment in known for one in experiment["runs"])]
-        comparable = manifest.read(run)["comparable"] if (run / "manifest.json").exists() else {}
-        return cls(comparable, known[0]["runs"] if known else [], conditions.usual(last))
+        return cls(manifest.read(run)["comparable"], known[0]["runs"] if known else [], conditions.usual(last))
 
     @property
     def wants_record(self) -> bool:
@@ -108,22 +107,14 @@ def _result(folder: Path, past: Past) -> dict[str, Any]:
     run = _run(folder, printed, record)
     if not failure:
         failure, why = _doubt(folder, Decimal(printed["val_bpb"]), record, run, past)
-    if failure:
-        return {
-            "failure": failure,
-            "why": why,
-            "memory_gb": None,
-            "wall_seconds": evaluation.wall_seconds(folder),
-            "run": run,
-            "disturbance": None,
-        }
-    value = evaluation.value(record) if record else Decimal(printed["val_bpb"])
-    disturbance = conditions.disturbance(record, past.usual) if record else None
-    run |= {"val_bpb": _six_decimals(value), "degraded": bool(disturbance) if record else None}
+    disturbance = conditions.disturbance(record, past.usual) if record and not failure else None
+    if not failure:
+        value = evaluation.value(record) if record else Decimal(printed["val_bpb"])
+        run |= {"val_bpb": _six_decimals(value), "degraded": bool(disturbance) if record else None}
     return {
-        "failure": None,
-        "why": None,
-        "memory_gb": _memory(printed, record),
+        "failure": failure,
+        "why": why,
+        "memory_gb": None if failure else _memory(printed, record),
         "wall_seconds": evaluation.wall_seconds(folder),
         "run": run,
         "disturbance": disturbance,
@@ -134,7 +125,7 @@ def _run(folder: Path, printed: dict[str, str], record: evaluation.Record | None
     """What is listed of every run, with the value still to come."""
     steps = _number(printed.get("num_steps"))
     listed = {
-        "seed": _seed(folder),
+        "seed": seed_of(folder),
         "val_bpb": None,
         "num_steps": None if steps is None else int(steps),
         "training_seconds": _number(printed.get("training_seconds")),
@@ -240,7 +231,8 @@ def _memory_gb(text: str | None) -> str | None:
         return None
 
 
-def _seed(folder: Path) -> int | None:
+def seed_of(folder: Path) -> int | None:
+    """The seed that was run with there."""
     text = _setting(folder, "SEED")
     return int(text) if text and text.isdigit() else None
 

@@ -7,7 +7,7 @@ them. All in bits per byte, Decimal.
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -52,6 +52,12 @@ def by_commit(past: Iterable[Experiment], reruns: Iterable[Run]) -> dict[str, li
     for run in reruns:
         found[run["commit"]].append(run)
     return found
+
+
+def seeds(past: Iterable[Experiment], reruns: Iterable[Run], commits: Container[str]) -> list[int]:
+    """All that the code of these commits was run with, whatever came of it."""
+    runs = [run for one in past if one["commit"] in commits for run in one["runs"]]
+    return [int(run["seed"]) for run in (*runs, *(run for run in reruns if run["commit"] in commits))]
 
 
 def spread(groups: Iterable[Sequence[Decimal]]) -> Spread | None:

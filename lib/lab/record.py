@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from lab import experiments, files, ledger, noise
-from lab.describe import LONGEST, clean
 from lab.flight import Flight
 from lab.ledger import Row
+from lab.wording import description
 
 
 def record(run: Path) -> None:
@@ -73,8 +73,7 @@ def description_of(flight: Flight, measured: dict[str, Any]) -> str:
     text = flight.need("description")
     if measured["failure"] != "rejected" or " (rejected: " in text:
         return text
-    suffix = f" (rejected: {clean((measured['why'] or '').removeprefix('rejected: '), 110)})"
-    return clean(text, LONGEST - len(suffix)) + suffix
+    return description(text, (measured["why"] or "").removeprefix("rejected: "))
 
 
 def _decimal(text: str | None) -> Decimal | None:

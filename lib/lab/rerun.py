@@ -92,9 +92,9 @@ def _quantile(p: float, spread: Spread) -> Decimal:
 
 def _fresh_seed(run: Path, measured: dict[str, Any], code: str) -> int:
     """One that this code has not been run with: the next after the largest."""
-    used = measured["runs"]
-    if code == "incumbent":
-        incumbent = experiments.incumbent(experiments.read(run)) or {"commit": None, "runs": []}
-        reruns = [one for one in noise.read(run) if one["commit"] == incumbent["commit"]]
-        used = [*incumbent["runs"], *reruns, *measured["incumbent_runs"]]
-    return 1 + max(int(one["seed"]) for one in used)
+    if code == "candidate":
+        return 1 + max(int(one["seed"]) for one in measured["runs"])
+    past = experiments.read(run)
+    incumbent = experiments.incumbent(past)
+    used = noise.seeds(past, noise.read(run), {incumbent["commit"]} if incumbent else ())
+    return 1 + max([*used, *(int(one["seed"]) for one in measured["incumbent_runs"])])
