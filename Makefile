@@ -1,6 +1,6 @@
 # The front door for people; agents and cron call bin/ themselves.
 .DEFAULT_GOAL := help
-.PHONY: help demo data setup loop once status stop noise audit doctor validate replay test check bench
+.PHONY: help demo data setup loop once status stop cron uncron service noise audit doctor validate replay rehearse test test-long check bench
 
 # A variable of the command line reaches a script through the environment, as it was typed: a plain export would have
 # make expand a $(shell ...) in it.
@@ -23,6 +23,12 @@ status: ## where the run stands
 	@bin/status
 stop: ## end the loop after the experiment in flight
 	@bin/stop
+cron: ## have cron start the loop again when it dies
+	@bin/cron
+uncron: ## no longer
+	@bin/uncron
+service: ## the same as make cron, by systemd [REMOVE=1]
+	@bin/service
 noise: ## run the incumbent again, and tell the noise [N=3]
 	@bin/noise
 audit: ## how much of the claimed gain is there in fresh runs [K=2]
@@ -33,8 +39,12 @@ validate: ## check the ledger, row by row
 	@bin/validate
 replay: ## what our rule says to each row of any ledger [LEDGER=results.tsv SD=0.0007]
 	@bin/replay
+rehearse: ## play a night with a fake trainer and random faults [FAULTS=30 SEED=]
+	@bin/rehearse
 test: ## run the tests
 	@bin/test
+test-long: ## the tests that take an hour
+	@LONG=1 bin/test
 check: ## shellcheck, shfmt, ruff, mypy
 	@bin/check
 bench: ## measure the toolkit's own time, and the training's speed

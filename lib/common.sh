@@ -32,7 +32,7 @@ say() { printf '%s\n' "$*" >&2 || :; }
 # tell WORD...: say it, and keep it in the run's own log of the night.
 tell() {
   say "$*"
-  printf '%(%Y-%m-%dT%H:%M:%S%z)T %s\n' -1 "$*" >>"$RUN/loop.log"
+  printf '%(%Y-%m-%dT%H:%M:%S%z)T %s\n' -1 "$*" >>"$RUN/loop.log" || : # a full disk ends no loop
 }
 
 # die PROBLEM [HINT]: the end, for a fault of usage, of the machine or of the toolkit. The subject may hold anything:

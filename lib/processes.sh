@@ -53,24 +53,42 @@ tagged() {
   grep -o '[0-9]\+' <<<"$files" || :
 }
 
-# end_tagged NAME=VALUE [GROUP]: TERM, then KILL, then verify that none is left. Fails when one is. The process group,
-# where one is given, catches those that have emptied their environment.
+# descendants: the pids of all that this script has started, or adopted (lib/adopt), but for zombies, and for those that look.
+descendants() {
+  local looking=$BASHPID
+  grep -sE '^(State|PPid):' /proc/[0-9]*/status | awk -v top=$$ -v looking="$looking" '
+    { split($1, path, "/") }
+    $1 ~ /:State:$/ { is_zombie[path[3]] = $2 == "Z" }
+    $1 ~ /:PPid:$/ { parent[path[3]] = $2 }
+    END {
+      for (pid in parent) {
+        for (above = pid; above in parent && above != top && above != looking;) above = parent[above]
+        if (above == top && pid != top && !is_zombie[pid]) print pid
+      }
+    }'
+}
+
+# now_cs NAME: sets it to the hundredths of a second since the machine was started.
+now_cs() {
+  local uptime
+  read -r uptime _ </proc/uptime
+  printf -v "$1" '%s' "${uptime/./}"
+}
+
+# end_tagged NAME=VALUE [GROUP]: ends what has the tag, and what descends from this script: TERM, then KILL, then verify
+# that none is left. Fails when one is. The process group, where one is given, is the last resort where nobody adopts.
 end_tagged() {
-  local pids tries group=${2:+-$2}
-  for ((tries = 0; tries < (GRACE_S + 5) * 10; tries++)); do
-    mapfile -t pids < <(tagged "$1")
-    if ((${#pids[@]} == 0)); then
-      kill -KILL -- ${group:+"$group"} 2>/dev/null || :
-      return 0
-    fi
-    if ((tries == 0)); then
-      kill -TERM -- ${group:+"$group"} "${pids[@]}" 2>/dev/null || :
-    elif ((tries >= GRACE_S * 10)); then
-      kill -KILL -- ${group:+"$group"} "${pids[@]}" 2>/dev/null || :
-    fi
+  local pids group=${2:+-$2} signal=TERM began now
+  now_cs began
+  while mapfile -t pids < <(tagged "$1" && descendants) && ((${#pids[@]})); do
+    [[ -z $signal ]] || kill "-$signal" -- ${group:+"$group"} "${pids[@]}" 2>/dev/null || :
     sleep 0.1
+    now_cs now
+    signal=
+    ((now - began < 100 * GRACE_S)) || signal=KILL
+    ((now - began < 100 * (GRACE_S + 5))) || return 1
   done
-  return 1
+  kill -KILL -- ${group:+"$group"} 2>/dev/null || :
 }
 
 # start_ticks PID: when the kernel started it, in clock ticks since boot; with the pid, a name that is never used again.

@@ -3,6 +3,11 @@
 # shellcheck shell=bash
 
 source "$ROOT/lib/guard.sh"
+source "$ROOT/lib/keys.sh"
+
+# What git writes outlives a power cut; by itself it syncs no object and no ref.
+# shellcheck disable=SC2034 # used where this is sourced
+readonly DURABLY=(-c 'core.fsync=loose-object,reference')
 
 readonly CALLED_FROM=$PWD # what a relative path of a person's is relative to
 
@@ -49,6 +54,49 @@ take_tree() {
   printf 'pid %s since %(%Y-%m-%d %H:%M:%S)T\n' $$ -1 >runs/.lock
   end_tagged "LAB_TREE=$ROOT" || die 'processes of an earlier loop do not end' 'see them with ps, and end them yourself'
   export LAB_TREE=$ROOT
+  break_locks
+  [[ ! -d $RUN ]] || beat
+}
+
+# git_locks: the files that git leaves behind when it is killed, and that keep every other git from working.
+git_locks() {
+  local own common
+  own=$(git rev-parse --git-dir)
+  common=$(git rev-parse --git-common-dir)
+  find "$own"/{index,HEAD}.lock "$common"/{packed-refs.lock,"refs/heads/$BRANCH.lock"} \
+    "$common/refs/experiments/$TAG" -name '*.lock' -printf '%p %i %T@\n' 2>/dev/null || :
+}
+
+# is_git_at_work: whether any git has this tree as its folder: a person's, with an editor open.
+is_git_at_work() {
+  local name names
+  names=$(grep -slx 'git.*' /proc/[0-9]*/comm) || return 1
+  while IFS= read -r name; do
+    [[ $(readlink "${name%/comm}/cwd")/ != "$ROOT"/* ]] || return 0
+  done <<<"$names"
+  return 1
+}
+
+# break_locks: those of a git that is dead: nobody is at work, and a second later they are the same.
+break_locks() {
+  local locks lock
+  locks=$(git_locks)
+  [[ -n $locks ]] && ! is_git_at_work || return 0
+  sleep 1
+  [[ $(git_locks) == "$locks" ]] && ! is_git_at_work || return 0
+  while read -r lock _; do
+    rm -f "$lock"
+    say "a git was killed here: removed its '$lock'"
+  done <<<"$locks"
+}
+
+# beat: this tree is at work; bin/keepalive ends a loop that has not said so for longer than any step may take.
+beat() { : >"$RUN/alive"; } 2>/dev/null || :
+
+# trouble WORD...: what keeps the loop from working. `make status` says it until the next row.
+trouble() {
+  tell "$*"
+  put "$RUN/trouble" "$(date '+%F %T')  $*" 2>/dev/null || :
 }
 
 # dirty_files: tracked files that differ from HEAD, in the index or in the tree. A train.py that an interrupted
@@ -94,12 +142,14 @@ executable_in() {
   realpath -- "$path"
 }
 
-# take_settings [RUN]: exports the checked settings, those that the run has fixed among them; schemas/settings.schema.json lists them.
+# take_settings [RUN]: exports the checked settings, those that the run has fixed among them; schemas/settings.schema.json
+# lists them. SETTINGS has their names then.
 take_settings() {
   local line lines
   lines=$("$LAB" settings "$@") || exit 2
   while IFS= read -r line; do
     export "${line?}"
+    SETTINGS+=("${line%%=*}")
   done <<<"$lines"
 }
 
@@ -140,12 +190,13 @@ drop_extra() {
 # ready: all that must hold before an experiment may start.
 ready() {
   local incumbent facts
-  bring_env
   open_run
   AGENT_PATH=$(executable_in agents "${AGENT:-catalog}")
   ENGINE_PATH=$(executable_in engines "${ENGINE:-local}")
   export AGENT_PATH ENGINE_PATH
+  (take_keys)
   take_tree
+  bring_env
   drop_extra
   refuse_dirty
   take_settings "$RUN"
@@ -165,6 +216,15 @@ drop_flight() {
   rm -rf "$FLIGHT.old"
 }
 
+# drop_logs: the oldest, where all take more than LOGS_MB.
+drop_logs() {
+  local size path total=0
+  while read -r size path; do
+    total=$((total + size))
+    ((total <= LOGS_MB * 1000000)) || rm -f "$path"
+  done < <(find "$RUN/logs" -type f -printf '%T@ %s %p\n' | sort -rn | cut -d ' ' -f 2-)
+}
+
 # keep_log: the last log stays readable as run.log; each one stays, compressed, under its commit and attempt.
 keep_log() {
   local log name
@@ -176,4 +236,5 @@ keep_log() {
     gzip --stdout "$log" >"$RUN/logs/${name%/run.log}.log.gz"
     mv -f "$log" "$RUN/run.log"
   done
+  drop_logs
 }

@@ -50,7 +50,9 @@ def test_a_good_run(tmp_path: Path) -> None:
     run = {"seed": 43, "val_bpb": 0.9979, "num_steps": 953, "training_seconds": 300.1, "degraded": None}
     expected = {"val_bpb": "0.997900", "memory_gb": "44.0", "failure": None, "wall_seconds": 254.25, "runs": [run]}
     last = {"incumbent_runs": [], "last": "candidate", "last_seed": 43, "why": None, "disturbance": None}
-    assert measure(tmp_path, GOOD) == expected | last
+    assert measure(tmp_path, GOOD) == expected | last | {"machine": None, "mendable": False}
+    assert (tmp_path / "flight/mendable").read_text() == "no\n"
+    assert not (tmp_path / "flight/suspect").exists()
 
 
 def test_the_last_attempt_is_measured(tmp_path: Path) -> None:
@@ -200,7 +202,8 @@ NAN = "FAIL: training loss is nan at step 12"
         (f"{OOM}\n" + "frame\n" * 1000, 1, "oom"),
         ("step 1\n", 137, "killed"),
         ("step 1\n", 143, "killed"),
-        ("", 139, "killed"),
+        ("step 1\n", 138, "killed"),
+        ("", 139, "error"),  # a process brings it on itself
         (f"step 12 | loss nan\n{NAN}\n", 1, "nan"),
         (f"step 11\rstep 12\r{NAN}\r", 1, "nan"),
         ("FAIL: training loss is inf at step 12\n", 1, "nan"),
@@ -223,6 +226,70 @@ def test_failure(tmp_path: Path, log: str | bytes, rc: int, failure: str) -> Non
     assert measured["wall_seconds"] == 254.25
 
 
+@pytest.mark.parametrize(
+    ("log", "rc", "why"),
+    [
+        (f"step 1\n{OOM}\n", 1, f"it ran out of memory: {OOM}"),
+        (f"{NAN}\n", 1, f"the loss, or val_bpb, is not a finite number: {NAN}"),
+        ("KeyError: 1\nKeyError: 2\n", 1, "it ended with an error: KeyError: 2"),
+        ("step 1\n", 3, "it ended with an error: exit status 3"),
+        (f"ValueError: {'x' * 999}\n", 1, f"it ended with an error: ValueError: {'x' * 145}..."),
+        ("step 1\n", 124, "killed: it ran longer than RUN_TIMEOUT"),
+        ("step 1\n", 143, "a signal ended it"),
+        ("step 1\n", 0, "it printed no val_bpb between 0 and 20"),
+    ],
+)
+def test_why(tmp_path: Path, log: str, rc: int, why: str) -> None:
+    assert measure(tmp_path, log, rc)["why"] == why
+
+
+@pytest.mark.parametrize(("kills", "failure"), [("1\n", "oom"), ("0\n", "killed"), ("", "killed"), ("-1\n", "killed")])
+def test_the_engine_says_whether_the_oom_killer_was_at_work(tmp_path: Path, kills: str, failure: str) -> None:
+    measure(tmp_path, "step 1\n", 137)
+    (tmp_path / "flight/run.1/oom_kills").write_text(kills)
+    assert call(tmp_path)["failure"] == failure
+
+
+@pytest.mark.parametrize(
+    ("log", "rc", "mendable"),
+    [
+        ("KeyError: 1\n", 1, True),
+        ("FAIL: training loss is nan at step 3\n", 1, True),
+        ("val_bpb: nan\n", 0, True),
+        ("step 1\n", 0, True),
+        ("val_bpb: 25\n", 0, True),
+        (GOOD, 3, True),
+        (OOM, 1, False),
+        ("step 1\n", 124, False),
+        ("step 1\n", 137, False),
+    ],
+)
+def test_mendable(tmp_path: Path, log: str, rc: int, mendable: bool) -> None:
+    assert measure(tmp_path, log, rc)["mendable"] is mendable
+    assert (tmp_path / "flight/mendable").read_text() == ("yes\n" if mendable else "no\n")
+
+
+def test_a_fault_of_the_machine_is_suspected(tmp_path: Path) -> None:
+    log = tmp_path / "flight/run.1/run.log"
+    measured = measure(tmp_path, "step 1\rOSError: [Errno 28] No space left on device\n", 1)
+    assert (measured["failure"], measured["machine"]) == ("error", "the disk is full")
+    assert (tmp_path / "flight/suspect").read_text() == "disk the disk is full\n"
+    log.write_text(GOOD + log.read_text())
+    assert call(tmp_path)["machine"] == "the disk is full", "a metric, but no good end"
+    (log.parent / "rc").write_text("0\n")
+    assert call(tmp_path)["machine"] is None
+    assert not (tmp_path / "flight/suspect").exists()
+
+
+def test_it_is_suspected_of_a_run_of_the_incumbent_too(tmp_path: Path) -> None:
+    measure(tmp_path, GOOD)
+    measure(tmp_path, "RuntimeError: No CUDA GPUs are available\n", 1, attempt=2)
+    (tmp_path / "flight/run.2/next").write_text("incumbent 42\n")
+    measured = call(tmp_path)
+    assert (measured["failure"], measured["val_bpb"], measured["mendable"]) == (None, "0.997900", False)
+    assert (tmp_path / "flight/suspect").read_text() == "gpu CUDA finds no GPU\n"
+
+
 def test_rejected(tmp_path: Path) -> None:
     """No training was spent, so there is nothing to read."""
     (tmp_path / "flight").mkdir()
@@ -230,6 +297,7 @@ def test_rejected(tmp_path: Path) -> None:
     (tmp_path / "flight" / "rejected").write_text("changed prepare.py\n")
     expected = {"val_bpb": None, "memory_gb": None, "wall_seconds": None, "failure": "rejected", "runs": []}
     last = {"incumbent_runs": [], "last": "candidate", "last_seed": None, "disturbance": None}
+    last |= {"machine": None, "mendable": False}
     assert call(tmp_path) == expected | last | {"why": "rejected: changed prepare.py"}
 
 

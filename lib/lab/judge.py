@@ -8,16 +8,8 @@ from typing import Any
 from lab import complexity, experiments, noise
 from lab.decide import Case, Decision, Noise, decide
 from lab.evidence import Evidence, gather
+from lab.failures import WHY as WHY  # lab.extra reads it from here
 from lab.flight import Flight
-
-WHY = {
-    "timeout": "killed: it ran longer than RUN_TIMEOUT",
-    "oom": "it ran out of memory",
-    "nan": "the loss, or val_bpb, is not a finite number",
-    "error": "it ended with an error",
-    "killed": "a signal ended it",
-    "no-metric": "it printed no val_bpb between 0 and 20",
-}
 
 
 def judge(run: Path) -> None:

@@ -1,4 +1,4 @@
-"""The training runs of the code in flight -> `measure.json`: the metric, or the kind of failure.
+"""The training runs of the code in flight -> `measure.json`, `mendable`, `suspect`: the metric, or the kind of failure.
 
 What counts is printed at the start of a line, which ends at \\n or \\r; the last match counts. The log may be one line
 of 100 MB, or hold any bytes.
@@ -13,21 +13,10 @@ from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 
-from lab import conditions, decide, evaluation, experiments, ledger, manifest, noise
+from lab import conditions, decide, evaluation, experiments, failures, ledger, manifest, noise
 from lab.flight import Flight
-from lab.wording import clean
 
 METRIC = re.compile(rb"(?:\A|[\r\n])(val_bpb|peak_vram_mb|training_seconds|num_steps):[ \t]*([^\s]{0,64})")
-TAIL = 65536  # bytes of the log's end in which the cause of a failure is looked for
-
-# The first that fits says what a run died of that ended with an error. Of several kinds of text, the plainest wins.
-CAUSES: tuple[tuple[str, re.Pattern[bytes]], ...] = (
-    ("oom", re.compile(rb"out ?of ?memory|cannot allocate memory|MemoryError|bad_alloc", re.IGNORECASE)),
-    ("nan", re.compile(rb"(?:loss|logits|val_bpb)\b.{0,40}\b(?:nan|inf|not finite)\b", re.IGNORECASE)),
-)
-ERROR = re.compile(rb"(?:\A|[\r\n])((?:\w+\.)*\w*(?:Error|Exception|Interrupt)(?:: [^\r\n]{0,400})?)")
-TIMED_OUT = 124
-SIGNALLED = 128  # and n: died of signal n
 
 
 def measure(run: Path) -> None:
@@ -48,6 +37,8 @@ def measure(run: Path) -> None:
         "memory_gb": None if failure else _most(result["memory_gb"] for result in own),
         "failure": failure,
         "why": failed["why"] if failed else rejected and f"rejected: {rejected}",
+        "machine": last["machine"] if last else None,
+        "mendable": bool(failed and failed["mendable"]),
         "wall_seconds": round(sum(result["wall_seconds"] for _, result in results), 3) if results else None,
         "runs": runs,
         "incumbent_runs": [result["run"] for code, result in results if code == "incumbent"],
@@ -56,6 +47,16 @@ def measure(run: Path) -> None:
         "disturbance": last["disturbance"] if last else None,
     }
     flight.write_json("measure.json", measured)
+    flight.write("mendable", "yes" if measured["mendable"] else "no")
+    _suspect(flight, last)
+
+
+def _suspect(flight: Flight, last: dict[str, Any] | None) -> None:
+    """Write `suspect` where the last run seems to have died of the machine: of which part of it, and what that has."""
+    if last and last["machine"]:
+        flight.write("suspect", f"{last['part']} {last['machine']}")
+    else:
+        (flight.folder / "suspect").unlink(missing_ok=True)
 
 
 def _folders(flight: Flight) -> list[Path]:
@@ -101,8 +102,8 @@ def _result(folder: Path, past: Past) -> dict[str, Any]:
     """One training run: as experiments.jsonl lists it, and what it died of, if it did."""
     status = int((folder / "rc").read_text())
     printed = read_metrics(folder / "run.log")
-    failure = failure_of(status, printed.get("val_bpb"), folder / "run.log")
-    why = _last_error(folder / "run.log") if failure == "error" else None
+    found = failures.of(status, lacks(printed.get("val_bpb")), failures.tail(folder / "run.log"), _oom_kills(folder))
+    failure, why = (found.word, found.why) if found else (None, None)
     record = None if failure else evaluation.read(folder)
     run = _run(folder, printed, record)
     if not failure:
@@ -114,6 +115,9 @@ def _result(folder: Path, past: Past) -> dict[str, Any]:
     return {
         "failure": failure,
         "why": why,
+        "part": found.part if found else None,
+        "machine": found.fault if found else None,
+        "mendable": bool(found and found.is_mendable),
         "memory_gb": None if failure else _memory(printed, record),
         "wall_seconds": evaluation.wall_seconds(folder),
         "run": run,
@@ -171,38 +175,14 @@ def read_metrics(log: Path) -> dict[str, str]:
         return {match[1].decode(): match[2].decode(errors="replace") for match in METRIC.finditer(data)}
 
 
-def failure_of(status: int, val_bpb: str | None, log: Path) -> str | None:
-    """What the run died of, or None when it gave a metric. `status` is the exit status of the whole command."""
+def lacks(val_bpb: str | None) -> str | None:
+    """What keeps what was printed from being a metric: `nan`, `no-metric`, or nothing."""
     value = _decimal(val_bpb)
-    if status == TIMED_OUT:
-        return "timeout"
-    if status != 0:
-        return "error" if decide.is_valid(value) else _cause(status, log)
     if value is None:
         return "no-metric"
     if not value.is_finite():
         return "nan"
     return None if decide.is_valid(value) and decide.is_valid(_six_decimals(value)) else "no-metric"
-
-
-def _tail(log: Path) -> bytes:
-    with log.open("rb") as file:
-        file.seek(max(0, log.stat().st_size - TAIL))
-        return file.read()
-
-
-def _last_error(log: Path) -> str | None:
-    """What the last exception says, for the reason of the row: one line of printable characters."""
-    found = ERROR.findall(_tail(log))
-    return f"it ended with an error: {clean(found[-1].decode(errors='replace'), 160)}" if found else None
-
-
-def _cause(status: int, log: Path) -> str:
-    tail = _tail(log)
-    for failure, pattern in CAUSES:
-        if pattern.search(tail):
-            return failure
-    return "killed" if SIGNALLED < status <= SIGNALLED + 64 else "error"
 
 
 def _six_decimals(value: Decimal) -> Decimal:
@@ -229,6 +209,13 @@ def _memory_gb(text: str | None) -> str | None:
         return None if text is None else ledger.to_gb(text)
     except ValueError:
         return None
+
+
+def _oom_kills(folder: Path) -> int:
+    """How many processes the kernel's OOM killer ended while the run lasted; an engine need not say it."""
+    path = folder / "oom_kills"
+    text = path.read_text().strip() if path.exists() else ""
+    return int(text) if text.isdecimal() else 0
 
 
 def seed_of(folder: Path) -> int | None:

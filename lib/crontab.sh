@@ -1,0 +1,26 @@
+# The line of this tree in the person's crontab. Sourced.
+# shellcheck shell=bash
+
+# entry: the line. cron takes a % for the end of it, unless it is escaped; the shell that reads it is sh.
+entry() {
+  local path=$ROOT/bin/keepalive
+  [[ ! $path =~ [[:cntrl:]] ]] || die "cron cannot hold the name of this folder: '$ROOT'" 'give it another name'
+  [[ $path =~ ^[A-Za-z0-9_./-]+$ ]] || path="'${path//\'/\'\\\'\'}'"
+  printf '* * * * * %s # autoresearch\n' "${path//%/\\%}"
+}
+
+# entries: prints the crontab that there is. A user who has none is no error; whatever else fails must not look like one.
+entries() {
+  local complaint
+  command -v crontab >/dev/null || die "no 'crontab' on PATH" 'install the package cron, or: make service'
+  exec 3>&1
+  complaint=$(LC_ALL=C crontab -l 2>&1 >&3) || [[ $complaint == *'no crontab for'* ]] ||
+    die "the crontab cannot be read: '${complaint%%$'\n'*}'" 'see: crontab -l'
+  exec 3>&-
+}
+
+# others: the lines of stdin but that of this tree.
+others() { grep -avxF -e "$(entry)" || :; }
+
+# install_entries: stdin becomes the crontab.
+install_entries() { crontab - || die 'the crontab could not be written' 'the line above says why; it is as it was'; }

@@ -1,0 +1,155 @@
+"""bin/cron, bin/uncron and bin/service: what they write, with a crontab that is a file; and a real cron daemon.
+
+The daemon runs in a mount namespace of its own, so that nobody's crontab is touched.
+"""
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from house import SLOW, House
+
+# Keeps the crontab in a file, and says what the real one says.
+CRONTAB = """\
+case $1 in
+  -l) cat ~/crontab 2>/dev/null || { echo "no crontab for me" >&2; exit 1; } ;;
+  -r) rm ~/crontab ;;
+  -) cat >~/crontab.new && mv ~/crontab.new ~/crontab ;;
+esac
+"""
+OTHERS = "# mine\nMAILTO=me\n\n5 4 * * * true # autoresearch\n* * * * * /elsewhere/bin/keepalive # autoresearch\n\n"
+
+
+@pytest.fixture
+def crontab(house: House) -> Path:
+    """The file that `crontab` keeps; House's PATH has it first."""
+    folder = house.outside / "fakes"
+    folder.mkdir()
+    house.proposer(CRONTAB, "fakes/crontab")
+    house.environment["PATH"] = f"{folder}:{house.environment['PATH']}"
+    return house.outside / "home/crontab"
+
+
+def line(house: House) -> str:
+    return f"* * * * * {house.tree}/bin/keepalive # autoresearch\n"
+
+
+@pytest.mark.parametrize("others", ["", OTHERS])
+def test_cron_adds_one_line_and_uncron_takes_it_away(house: House, crontab: Path, others: str) -> None:
+    if others:
+        crontab.write_text(others)
+    for _ in range(2):
+        assert house.call("make", "cron").status == 0
+        assert crontab.read_text() == others + line(house)
+    assert house.call("make", "uncron").status == 0
+    assert (crontab.read_text() if crontab.exists() else "") == others
+    assert "does not look after" in house.call("bin/uncron").err
+
+
+@pytest.mark.parametrize("name", ["two words", "it's", "100 %", "größer", "$HOME"])
+def test_any_folder_can_be_looked_after(house: House, crontab: Path, name: str) -> None:
+    """cron makes a newline of each % that is not escaped, and gives the rest to sh."""
+    tree = house.outside / name
+    house.tree.rename(tree)
+    (tree / "bin/keepalive").write_text("#!/bin/sh\necho called\n")
+    subprocess.run([tree / "bin/cron"], env=house.environment, check=True)
+    command = crontab.read_text().removeprefix("* * * * * ").replace("\\%", "%")
+    assert subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=True).stdout == "called\n"
+    subprocess.run([tree / "bin/uncron"], env=house.environment, check=True)
+    assert not crontab.exists()
+
+
+def test_a_crontab_that_cannot_be_read_is_not_taken_for_an_empty_one(house: House, crontab: Path) -> None:
+    crontab.write_text(OTHERS)
+    house.proposer('[ "$1" != -l ] || { echo "you are not allowed" >&2; exit 1; }\n' + CRONTAB, "fakes/crontab")
+    for verb in ("bin/cron", "bin/uncron"):
+        result = house.call(verb)
+        assert result.status == 2
+        assert "the crontab cannot be read: 'you are not allowed'\nhint: " in result.err
+        assert crontab.read_text() == OTHERS
+
+
+def test_a_machine_without_cron_is_told(house: House) -> None:
+    folder = house.outside / "few"
+    folder.mkdir()
+    for name in ("bash", "env", "mktemp", "rm", "sed", "git"):
+        (folder / name).symlink_to(str(shutil.which(name)))
+    result = house.call("bin/cron", PATH=str(folder))
+    assert result.status == 2
+    assert "no 'crontab' on PATH\nhint: install the package cron, or: make service" in result.err
+
+
+# --- systemd ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_service_is_a_timer_of_the_same(house: House) -> None:
+    """systemctl is a fake that notes how it is called; systemd's own checker reads the units, where there is one."""
+    calls = house.outside / "calls"
+    (house.outside / "fakes").mkdir()
+    house.proposer(f'echo "$*" >>{calls}', "fakes/systemctl")
+    path = f"{house.outside}/fakes:{house.environment['PATH']}"
+    assert house.call("make", "service", PATH=path).status == 0
+    units = sorted((house.outside / "home/.config/systemd/user").iterdir())
+    assert [unit.suffix for unit in units] == [".service", ".timer"]
+    assert f'ExecStart="{house.tree}/bin/keepalive"' in units[0].read_text()
+    assert "KillMode=process" in units[0].read_text(), "else the loop ends with the look that has started it"
+    assert f"--user enable --now {units[1].name}" in calls.read_text()
+    if checker := shutil.which("systemd-analyze"):
+        checked = subprocess.run([checker, "verify", "--man=no", *units], capture_output=True, text=True, check=False)
+        assert "autoresearch" not in checked.stderr, checked.stderr
+    assert house.call("make", "service", REMOVE="1", PATH=path).status == 0
+    assert not list(units[0].parent.iterdir())
+
+
+def test_a_user_without_systemd_is_told(house: House) -> None:
+    (house.outside / "fakes").mkdir()
+    house.proposer("exit 1", "fakes/systemctl")
+    result = house.call("bin/service", PATH=f"{house.outside}/fakes:{house.environment['PATH']}")
+    assert result.status == 2
+    assert "there is no systemd for user" in result.err
+
+
+# --- the real one ----------------------------------------------------------------------------------------------------
+
+# A crontab and a cron daemon that nobody else sees.
+PRIVATE = """\
+mount -t tmpfs none /var/spool/cron && mount -t tmpfs none /run && mkdir -m 1730 /var/spool/cron/crontabs || exit 99
+chgrp crontab /var/spool/cron/crontabs 2>/dev/null
+printf '# mine\\n5 4 * * * true\\n' | crontab - && bin/cron && crontab -l >"$HOME/installed" && exec "$CRON" -f
+"""
+CRON = shutil.which("cron", path=f"{os.environ['PATH']}:/usr/sbin")
+
+
+def can_be_private() -> bool:
+    return os.geteuid() == 0 and subprocess.run(["unshare", "--mount", "true"], check=False).returncode == 0
+
+
+@pytest.mark.skipif(not CRON, reason="there is no cron daemon on this machine")
+@pytest.mark.skipif(not can_be_private(), reason="only root can give cron a crontab of its own")
+def test_a_real_cron_starts_a_killed_loop_again(house: House) -> None:
+    (house.tree / "train.py").write_text(SLOW)
+    house.commit("slow")
+    house.setup()
+    assert house.once("/bin/false").status == 1
+    house.seconds.write_text("20")
+    agent = house.setting("0.9")
+    with house.running("unshare", "--mount", "--fork", "--kill-child", "bash", "-c", PRIVATE, CRON=str(CRON)):
+        with house.running("bin/loop", AGENT=str(agent), MAX_EXPERIMENTS="1") as process:
+            house.wait_for("runs/mar14/flight/run.1/pid")
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        house.seconds.write_text("0")
+        deadline = time.monotonic() + 90
+        while (house.run_folder / "wanted").exists():
+            assert time.monotonic() < deadline, "cron calls it each minute"
+            time.sleep(0.5)
+    assert (house.outside / "home/installed").read_text() == f"# mine\n5 4 * * * true\n{line(house)}"
+    assert house.statuses() == ["keep", "keep"]
+    deadline = time.monotonic() + 5
+    while house.left_running():
+        assert time.monotonic() < deadline
+    house.check_invariants()

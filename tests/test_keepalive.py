@@ -1,0 +1,234 @@
+"""bin/keepalive starts a loop again that died: only one that is wanted, with what it had."""
+
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from house import SLOW, House
+
+IMPROVE = "old=$(sed -n 's/^VALUE = \\([0-9.]*\\).*/\\1/p' train.py); new=$(awk \"BEGIN{print $old - 0.01}\"); "
+IMPROVE += 'sed -i "s/^VALUE = [0-9.]*/VALUE = $new/" train.py; echo "VALUE $old -> $new"'
+
+
+@pytest.fixture
+def slow(house: House) -> House:
+    """A run with its baseline, whose trainer takes 20 seconds from now on."""
+    (house.tree / "train.py").write_text(SLOW)
+    house.commit("slow")
+    house.setup()
+    assert house.once("/bin/false").status == 1
+    house.seconds.write_text("20")
+    return house
+
+
+def is_wanted(house: House) -> bool:
+    return (house.run_folder / "wanted").exists()
+
+
+def in_flight(house: House) -> None:
+    house.wait_for("runs/mar14/flight/run.1/pid")
+
+
+def killed(house: House, agent: Path, **settings: str) -> None:
+    """A loop of which nothing is left, in the middle of a training run."""
+    with house.running("bin/loop", AGENT=str(agent), **settings) as process:
+        in_flight(house)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def look(house: House, **settings: str) -> str:
+    """One call of keepalive, in the environment that cron has; what it says."""
+    bare = {"HOME": house.environment["HOME"], "LOGNAME": "me", "PATH": "/usr/bin:/bin", "SHELL": "/bin/sh", **settings}
+    done = subprocess.run(
+        [house.tree / "bin/keepalive"], cwd="/", env=bare, capture_output=True, text=True, timeout=30, check=False
+    )
+    print(done)
+    assert done.returncode == 0
+    return done.stdout + done.stderr
+
+
+def settled(house: House, rows: int, seconds: float = 30) -> None:
+    """Wait until there are so many rows, and no loop is at work any more."""
+    deadline = time.monotonic() + seconds
+    while len(house.rows()) < rows or "loop running" in house.call("bin/status").out:
+        assert time.monotonic() < deadline, (house.run_folder / "keepalive.log").read_text()
+        time.sleep(0.2)
+
+
+# --- what is wanted --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("name", "wanted"), [("INT", False), ("TERM", True), ("KILL", True)])
+def test_ctrl_c_is_a_persons_and_what_else_ends_a_loop_is_not(slow: House, name: str, wanted: bool) -> None:
+    with slow.running("bin/loop", AGENT=str(slow.setting("0.9"))) as process:
+        in_flight(slow)
+        assert is_wanted(slow)
+        os.killpg(process.pid, getattr(signal, f"SIG{name}"))
+        process.wait(10)
+    assert is_wanted(slow) == wanted
+
+
+def test_a_loop_that_has_its_rows_is_not_wanted_any_more(run: House) -> None:
+    assert run.loop(1, run.setting("0.9")).status == 0
+    assert not is_wanted(run)
+    assert look(run) == ""
+    assert len(run.rows()) == 2
+
+
+def test_make_stop_is_heard_though_the_loop_is_dead(slow: House) -> None:
+    killed(slow, slow.setting("0.9"))
+    assert "one that died is not started again" in slow.call("bin/stop").err
+    assert look(slow) == ""
+    assert "no loop is running: make loop" in slow.call("bin/status").out
+
+
+def test_a_new_run_is_the_end_of_what_the_last_one_wanted(slow: House) -> None:
+    killed(slow, slow.setting("0.9"))
+    slow.setup(TAG="mar15")
+    assert not is_wanted(slow)
+    assert slow.git("status", "--porcelain") == "", "train.py was that of the experiment in flight"
+    slow.git("checkout", "-q", "autoresearch/mar14")
+    slow.seconds.write_text("0")
+    assert slow.once("/bin/false").status == 0
+    assert slow.statuses() == ["keep", "keep"], "which is there when a person comes back"
+
+
+def test_a_baseline_that_crashes_is_not_tried_again_all_night(house: House) -> None:
+    (house.tree / "train.py").write_text("raise SystemExit(1)\n")
+    house.commit("broken")
+    house.setup()
+    assert house.call("bin/loop").status == 2
+    assert not is_wanted(house)
+
+
+# --- started again ---------------------------------------------------------------------------------------------------
+
+
+def test_a_dead_loop_is_started_again_with_all_that_it_had(slow: House) -> None:
+    seen = slow.outside / "seen"
+    agent = slow.proposer(f'env | grep -E "^(HOME|PATH|AGENT_TIMEOUT)=" >{seen}\n{IMPROVE}', "my agent")
+    path = f"{slow.outside}:{slow.environment['PATH']}"
+    killed(slow, agent, MAX_EXPERIMENTS="2", AGENT_TIMEOUT="77", PATH=path)
+    committed = (slow.run_folder / "flight/commit").read_text().strip()
+    slow.seconds.write_text("0")
+    seen.unlink()
+    assert look(slow) == "the loop is started again\n"
+    settled(slow, 3)
+    assert slow.statuses() == ["keep"] * 3, "two rows, of which the first was in flight"
+    assert str(slow.experiments()[1]["commit"]) == committed, "a proposal that was committed is measured"
+    assert {one["agent"] for one in slow.experiments()[1:]} == {"my agent"}
+    assert f"PATH={path}" in seen.read_text()
+    assert "AGENT_TIMEOUT=77" in seen.read_text()
+    assert not is_wanted(slow)
+    assert look(slow) == ""
+    slow.check_invariants()
+
+
+def test_a_loop_that_is_at_work_is_let_alone(slow: House) -> None:
+    with slow.running("bin/loop", AGENT=str(slow.setting("0.9"))) as process:
+        in_flight(slow)
+        assert look(slow) == ""
+        assert process.poll() is None
+
+
+def test_another_branch_is_not_looked_after(slow: House) -> None:
+    killed(slow, slow.setting("0.9"))
+    slow.call("git", "checkout", "-q", "--force", "main")
+    assert look(slow) == ""
+
+
+def test_starts_that_bring_no_row_are_spaced_out(slow: House) -> None:
+    killed(slow, slow.setting("0.9"), LAB_MINUTE="2")
+    (slow.tree / "README.md").write_text("not committed\n")
+    starts = []
+    began = time.monotonic()
+    while time.monotonic() - began < 9:
+        if look(slow, LAB_MINUTE="2"):
+            starts.append(time.monotonic() - began)
+        time.sleep(0.2)
+    assert len(starts) == 3, "at once, after a minute, after two more; the next one after four"
+    assert starts[1] - starts[0] >= 1
+    assert starts[2] - starts[1] >= 3
+    status = slow.call("bin/status").out
+    assert "no loop is running, though one is wanted: started 3 times without a row" in status
+    assert "loop: the tree has changes that are not committed: 'README.md'" in status
+    slow.call("git", "checkout", "README.md")
+    slow.seconds.write_text("0")
+    (slow.run_folder / "restarts").unlink()
+    look(slow)
+    slow.wait_for("runs/mar14/alive")
+    deadline = time.monotonic() + 20
+    while len(slow.rows()) < 2:
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    assert slow.call("bin/stop").status == 0
+    settled(slow, 2)
+
+
+def test_a_loop_that_hangs_is_ended_and_started_again(slow: House) -> None:
+    settings = {"LAB_MINUTE": "1", "RUN_TIMEOUT": "1", "AGENT_TIMEOUT": "1"}
+    with slow.running("bin/loop", AGENT=str(slow.proposer(IMPROVE)), MAX_EXPERIMENTS="1", **settings) as process:
+        in_flight(slow)
+        os.killpg(process.pid, signal.SIGSTOP)
+        said = []
+        for _ in range(14):
+            said.append(look(slow, LAB_MINUTE="1"))
+            time.sleep(1)
+            if said[-1]:
+                break
+        assert "the loop hangs" in said[-1]
+        assert len(said) >= 6, "no step may take longer than its timeout and five minutes"
+        process.wait(5)
+    slow.seconds.write_text("0")
+    settled(slow, 2, 40)
+    slow.check_invariants()
+
+
+# --- keys ------------------------------------------------------------------------------------------------------------
+
+SECRET = "sk-" + "0123456789"
+
+
+def keys(house: House, text: str = f"ANTHROPIC_API_KEY={SECRET}\n", mode: int = 0o600) -> None:
+    path = house.tree / ".env"
+    path.write_text(text)
+    path.chmod(mode)
+
+
+def test_keys_reach_the_proposer_and_nothing_else(slow: House) -> None:
+    seen = slow.outside / "seen"
+    keys(slow, f"# mine\n\nexport ANTHROPIC_API_KEY='{SECRET}'\n")
+    agent = slow.proposer(f"echo $ANTHROPIC_API_KEY >{seen}\n{IMPROVE}")
+    slow.seconds.write_text("0")
+    assert slow.loop(1, agent).status == 0
+    assert seen.read_text().strip() == SECRET
+    found = subprocess.run(["grep", "-rlF", SECRET, slow.tree], capture_output=True, text=True, check=False).stdout
+    assert found.split() == [str(slow.tree / ".env")]
+    slow.check_invariants()
+
+
+@pytest.mark.parametrize(
+    ("text", "mode", "problem"),
+    [
+        (f"KEY={SECRET}\n", 0o644, "'.env' holds keys, and is not a file that only you can read"),
+        (f"KEY: {SECRET}\n", 0o600, "line 1 of '.env' is not NAME=value"),
+    ],
+)
+def test_keys_that_others_can_read_are_refused(run: House, text: str, mode: int, problem: str) -> None:
+    keys(run, text, mode)
+    result = run.loop(1, run.setting("0.9"))
+    assert result.status == 2
+    assert problem in result.err
+    assert SECRET not in result.err
+    assert not is_wanted(run)
+
+
+def test_a_key_of_the_environment_is_not_written_down(slow: House) -> None:
+    killed(
+        slow, slow.setting("0.9"), ANTHROPIC_API_KEY=SECRET, OPENAI_API_KEY=SECRET, HTTPS_PROXY=f"http://me:{SECRET}@x"
+    )
+    assert SECRET not in (slow.run_folder / "wanted").read_text()

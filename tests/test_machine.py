@@ -1,0 +1,130 @@
+"""What the machine does to a run is no experiment's crash: no row, wait, try again, tell."""
+
+import os
+import time
+
+import pytest
+from house import TRAIN, House
+
+# Fails as on a full disk while ~/full is there; what df says of it is a file, too.
+TRAINER = TRAIN.replace(
+    "VALUE =",
+    "import os\nif os.path.exists(os.path.expanduser('~/full')):\n    raise OSError(28, 'No space left on device')\n"
+    "VALUE =",
+    1,
+)
+DF = 'printf "Avail Inodes IFree Mounted\\n%s 9999 9999 /\\n" "$(cat ~/free)"'
+
+
+@pytest.fixture
+def machine(house: House) -> House:
+    """A run with its baseline, on a machine whose disk a test can fill."""
+    (house.tree / "train.py").write_text(TRAINER)
+    house.commit("a trainer that writes")
+    (house.outside / "fakes").mkdir()
+    house.proposer(DF, "fakes/df")
+    house.environment["PATH"] = f"{house.outside}/fakes:{house.environment['PATH']}"
+    house.environment["LAB_MINUTE"] = "1"
+    fill(house, 5000)
+    house.setup()
+    assert house.once("/bin/false").status == 1
+    return house
+
+
+def fill(house: House, free: int, *, is_full: bool = False) -> None:
+    """So many MB are free from now on, and a training run fails for it, or does not."""
+    (house.outside / "home/free").write_text(str(free))
+    full = house.outside / "home/full"
+    full.touch() if is_full else full.unlink(missing_ok=True)
+
+
+def test_a_loop_waits_and_goes_on_by_itself(machine: House) -> None:
+    fill(machine, 5, is_full=True)
+    with machine.running("bin/loop", AGENT=str(machine.setting("0.9")), MAX_EXPERIMENTS="1") as process:
+        machine.wait_for("runs/mar14/trouble")
+        committed = (machine.run_folder / "flight/commit").read_text().strip()
+        assert "trouble   20" in machine.call("bin/status").out
+        assert "the disk is full: 5 MB are free on '/'; looking again in" in machine.call("bin/status").out
+        assert len(machine.rows()) == 1
+        fill(machine, 5000)
+        assert process.wait(20) == 0
+    assert machine.statuses() == ["keep", "keep"]
+    assert machine.experiments()[1]["commit"] == committed, "the proposal is measured, not thrown away"
+    assert len(machine.experiments()[1]["runs"]) == 1  # type: ignore[arg-type]
+    assert not (machine.run_folder / "trouble").exists()
+    machine.check_invariants()
+
+
+def test_a_loop_that_waits_can_be_stopped(machine: House) -> None:
+    fill(machine, 5, is_full=True)
+    with machine.running("bin/loop", AGENT=str(machine.setting("0.9")), LAB_MINUTE="600") as process:
+        machine.wait_for("runs/mar14/trouble")
+        assert machine.call("bin/stop").status == 0
+        assert process.wait(10) == 0
+    assert len(machine.rows()) == 1
+
+
+def test_one_experiment_says_what_is_wrong_and_is_measured_later(machine: House) -> None:
+    fill(machine, 5, is_full=True)
+    result = machine.once(machine.setting("0.9"))
+    assert result.status == 2
+    assert "experiment: the disk is full: 5 MB are free on '/'\nhint: " in result.err
+    assert len(machine.rows()) == 1
+    fill(machine, 5000)
+    assert machine.once("/bin/false").status == 0
+    assert machine.statuses() == ["keep", "keep"]
+    machine.check_invariants()
+
+
+def test_where_nothing_is_found_the_log_is_believed_twice(machine: House) -> None:
+    """An experiment can print what it likes."""
+    fill(machine, 5000, is_full=True)
+    began = time.monotonic()
+    assert machine.once(machine.setting("0.9")).status == 0
+    last = machine.experiments()[-1]
+    assert (last["status"], last["failure"], last["attempts"]) == ("crash", "error", 3)
+    assert "No space left on device" in str(last["reason"])
+    assert time.monotonic() - began < 30
+    machine.check_invariants()
+
+
+def test_a_full_disk_that_stops_the_toolkit_itself_is_waited_for(machine: House) -> None:
+    step = machine.tree / "lib/steps/41-writes"
+    step.write_text("#!/usr/bin/env bash\n# Reads nothing; writes nothing.\n[[ $(cat ~/free) -gt 100 ]]\n")
+    step.chmod(0o755)
+    machine.commit("a step that needs room")
+    machine.setup(TAG="mar15", FROM="HEAD")
+    run = machine.tree / "runs/mar15"
+    fill(machine, 5)
+    with machine.running("bin/loop", AGENT=str(machine.setting("0.9")), MAX_EXPERIMENTS="1") as process:
+        machine.wait_for("runs/mar15/trouble")
+        fill(machine, 5000)
+        assert process.wait(20) == 0
+    assert len((run / "results.tsv").read_text().splitlines()) == 3
+
+
+# --- what a training run leaves --------------------------------------------------------------------------------------
+
+
+def test_a_log_of_100_mb_is_cut(house: House) -> None:
+    (house.tree / "train.py").write_text(TRAIN + "print('first'); print('x' * 100_000_000); print('last')\n")
+    house.commit("a talker")
+    house.setup()
+    assert house.once("/bin/false").status == 1
+    log = (house.run_folder / "run.log").read_bytes()
+    assert len(log) == 16 * 1024 * 1024
+    assert log.startswith(b"---")
+    assert log.endswith(b"x\nlast\n")
+
+
+def test_the_oldest_logs_go_first(run: House) -> None:
+    logs = run.run_folder / "logs"
+    logs.mkdir()
+    for age in (3, 2, 1):
+        path = logs / f"000000{age}-1.log.gz"
+        path.write_bytes(b"x" * 600_000)
+        os.utime(path, (time.time() - 1000 * age,) * 2)
+    assert run.once(run.setting("0.9"), LOGS_MB="1").status == 0
+    assert "0000001-1.log.gz" in {path.name for path in logs.iterdir()}
+    assert not {"0000002-1.log.gz", "0000003-1.log.gz"} & {path.name for path in logs.iterdir()}
+    assert len(run.rows()) == 2
