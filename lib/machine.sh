@@ -26,6 +26,7 @@ fault_of_disk() {
       printf "the disk is full: it has no room for more files: '%s'\n" "$target"
     fi
   done < <(df --block-size=1M --output=avail,itotal,iavail,target -- "$RUN" "${TMPDIR:-/tmp}" | tail -n +2 | sort -u) | head -n 1
+  { : >"$RUN/alive"; } 2>/dev/null || printf "nothing can be written in '%s'\n" "$RUN"
 }
 
 # look COMMAND...: what it says last, where it fails.
@@ -54,7 +55,8 @@ fault_of_data() {
 }
 
 fault_of_environment() {
-  local said
-  said=$(look uv run --no-sync python -c '')
+  local said=''
+  [[ -x $LAB ]] || said="'$LAB' is gone" # uv makes an empty one where it finds none
+  [[ -n $said ]] || ! grep -q '"torch' "$ROOT/pyproject.toml" || said=$(look uv run --no-sync python -c 'import torch, numpy')
   [[ -z $said ]] || printf "uv, or the environment '%s', is broken: %s\n" "$VENV" "$said"
 }

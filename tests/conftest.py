@@ -10,6 +10,15 @@ from filelock import FileLock
 from house import House
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes long is left to `make test-long`: a sample of it, or something like it, is always run."""
+    if os.environ.get("LONG"):
+        return
+    for item in items:
+        if item.get_closest_marker("long"):
+            item.add_marker(pytest.mark.skip(reason="long: make test-long"))
+
+
 @pytest.fixture
 def house(tmp_path: Path) -> House:
     """A clone with a fake trainer, nothing set up yet."""

@@ -235,10 +235,13 @@ def results(sources: dict[str, str], folder: Path, cache: Path, profile: str) ->
     return found
 
 
-SHARES = 2  # of the ideas, each in one process, so that two cores have work
+SHARES = 8  # of the ideas, each in one process, so that two cores have work
+ALWAYS = 2  # of them; the others take minutes
 
 
-@pytest.mark.parametrize("share", range(SHARES))
+@pytest.mark.parametrize(
+    "share", [pytest.param(share, marks=[] if share < ALWAYS else [pytest.mark.long]) for share in range(SHARES)]
+)
 @pytest.mark.parametrize("profile", ["small", "full"])
 def test_every_idea_runs_and_changes_what_is_learned(request: pytest.FixtureRequest, profile: str, share: int) -> None:
     """The same code gives the same result, so a difference is the idea's."""

@@ -319,6 +319,7 @@ def test_a_run_at_toy_sizes(hub: Hub, tree: Path) -> None:
     assert metric("depth", done.stdout) == 3
 
 
+@pytest.mark.long
 def test_what_is_compiled_is_compiled_before_the_clock_starts(hub: Hub, tree: Path, tmp_path: Path) -> None:
     """As on a GPU, in bfloat16; but for windows: torch does not train flex attention on a CPU."""
     prepare_data(tree, hub)

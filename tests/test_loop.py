@@ -418,36 +418,6 @@ def test_another_branch_that_a_person_checks_out_is_not_touched(slow: House) -> 
 
 # --- killed ----------------------------------------------------------------------------------------------------------
 
-STEPS = sorted(path.name for path in (Path(__file__).parents[1] / "lib/steps").iterdir())
-
-
-@pytest.mark.parametrize("where", ["before", "after"])
-@pytest.mark.parametrize("step", STEPS)
-def test_kill_9_around_any_step_costs_nothing(house: House, step: str, where: str) -> None:
-    """All of the loop's processes are killed at once, before or after the work of a step of the first experiment."""
-    path = house.tree / "lib/steps" / step
-    lines = path.read_text().splitlines()
-    trap = '[[ ! -e $ROOT/runs/armed ]] || { rm "$ROOT/runs/armed"; kill -9 -- -$(cat "$ROOT/runs/group"); sleep 9; }'
-    at = (
-        next(i for i, line in enumerate(lines) if line.startswith("source") and not lines[i + 1].startswith("source"))
-        + 1
-    )
-    armed = lines[:at] + ([trap] if where == "before" else [f"trap '{trap.replace(chr(39), '')}' EXIT"]) + lines[at:]
-    path.write_text("\n".join(armed) + "\n")
-    house.commit("armed")
-    house.setup()
-    agent = house.proposer(IMPROVE)
-    assert house.once(agent).status == 0
-    (house.tree / "runs/armed").write_text("")
-    process = house.start("bash", "-c", "echo $$ >runs/group; exec bin/loop", MAX_EXPERIMENTS="2", AGENT=str(agent))
-    assert process.wait(30) == -signal.SIGKILL
-    assert house.loop(2, agent).status == 0
-    assert house.statuses() == ["keep"] * 4
-    values = [row[1] for row in house.rows()]
-    assert values == ["1.000000", "0.990000", "0.980000", "0.970000"], "nothing is adopted that nobody measured"
-    house.check_invariants()
-
-
 def test_kill_9_of_the_loop_alone_ends_the_training(slow: House) -> None:
     with slow.running("bin/loop", AGENT=str(slow.setting("0.9"))) as process:
         slow.wait_for("runs/mar14/flight/run.1/pid")

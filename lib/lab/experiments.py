@@ -10,6 +10,7 @@ from lab import files, schemas
 
 Experiment = dict[str, Any]
 FILE = "experiments.jsonl"
+parse = json.JSONDecoder(parse_float=Decimal).decode  # of one line; made once, for there may be thousands
 
 
 def read(run: Path) -> list[Experiment]:
@@ -18,7 +19,7 @@ def read(run: Path) -> list[Experiment]:
     if not path.exists():
         return []
     lines = path.read_text(encoding="utf-8").split("\n")
-    return [json.loads(line, parse_float=Decimal) for line in lines[:-1] if line]
+    return [parse(line) for line in lines[:-1] if line]
 
 
 def append(run: Path, experiment: Experiment) -> Experiment:

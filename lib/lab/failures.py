@@ -62,6 +62,17 @@ class Failure:
         """Whether its proposer could mend it."""
         return self.word in MENDABLE
 
+    @property
+    def is_of_gpu(self) -> bool:
+        """Whether it is a GPU that seems to be at fault."""
+        return (self.part or "").startswith("gpu")
+
+
+def moved(device: str, usual: str) -> Failure:
+    """Of a run that gave a metric, but not on the device of the baseline: a GPU that is gone is not missed by torch."""
+    why = f"it ran on '{device}', and the baseline on '{usual}'"
+    return Failure("error", why, "moved", "gpu", why)
+
 
 def lines(*texts: str, ignore_case: bool = False) -> re.Pattern[bytes]:
     """Lines that begin so; or so."""

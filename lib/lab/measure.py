@@ -64,8 +64,9 @@ def _folders(flight: Flight) -> list[Path]:
     found: list[Path] = []
     for attempt in range(flight.attempt, 0, -1):
         folder = flight.folder / f"run.{attempt}"
-        if folder.is_dir():
-            found.insert(0, folder)
+        if not folder.is_dir():
+            continue  # 42-machine has taken it away
+        found.insert(0, folder)
         if not (folder / "next").exists():
             break
     return found
@@ -97,6 +98,11 @@ class Past:
         """A baseline without an evaluation record, a stranger's, is taken on trust, and so is all that follows."""
         return any(run.get("evaluation_seconds") is not None for run in self.baseline)
 
+    @property
+    def device(self) -> str | None:
+        """What the baseline ran on, where its record says so: cuda, mps or cpu."""
+        return next((run["device"] for run in self.baseline if run.get("device")), None)
+
 
 def _result(folder: Path, past: Past) -> dict[str, Any]:
     """One training run: as experiments.jsonl lists it, and what it died of, if it did."""
@@ -106,17 +112,21 @@ def _result(folder: Path, past: Past) -> dict[str, Any]:
     failure, why = (found.word, found.why) if found else (None, None)
     record = None if failure else evaluation.read(folder)
     run = _run(folder, printed, record)
+    if record and past.device and record["device"] != past.device:
+        found = failures.moved(record["device"], past.device)
+        failure, why = found.word, found.why
     if not failure:
         failure, why = _doubt(folder, Decimal(printed["val_bpb"]), record, run, past)
     disturbance = conditions.disturbance(record, past.usual) if record and not failure else None
     if not failure:
         value = evaluation.value(record) if record else Decimal(printed["val_bpb"])
         run |= {"val_bpb": _six_decimals(value), "degraded": bool(disturbance) if record else None}
+    can_be = found and not (found.is_of_gpu and past.device == "cpu")  # no GPU has been taken from that
     return {
         "failure": failure,
         "why": why,
-        "part": found.part if found else None,
-        "machine": found.fault if found else None,
+        "part": found.part if found and can_be else None,
+        "machine": found.fault if found and can_be else None,
         "mendable": bool(found and found.is_mendable),
         "memory_gb": None if failure else _memory(printed, record),
         "wall_seconds": evaluation.wall_seconds(folder),
@@ -139,7 +149,8 @@ def _run(folder: Path, printed: dict[str, str], record: evaluation.Record | None
         return listed
     outside = evaluation.outside_seconds(folder, record, float(_setting(folder, "TIME_BUDGET") or 0))
     seconds = round(record["evaluation_seconds"], 3)
-    return {**listed, "evaluation_seconds": seconds, "outside_seconds": outside, **conditions.of(record)}
+    measured = {"evaluation_seconds": seconds, "outside_seconds": outside, "device": record["device"]}
+    return {**listed, **measured, **conditions.of(record)}
 
 
 def _doubt(

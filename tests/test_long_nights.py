@@ -1,0 +1,43 @@
+"""Nights are long: 2,000 experiments with a fake trainer cost no more at their end than at their beginning."""
+
+import os
+import time
+from itertools import pairwise
+from pathlib import Path
+from statistics import median
+
+import pytest
+from house import House
+
+WORSE = "echo $((++n)) >/dev/null; sed -i \"s/^VALUE = .*/VALUE = 1.5  # $(date +%s%N)/\" train.py; echo 'no better'"
+
+
+def night(run: House, rows: int) -> list[float]:
+    """So many experiments; how long each took."""
+    table, seen, ends = run.run_folder / "results.tsv", len(run.rows()), [time.monotonic()]
+    with run.running("bin/loop", AGENT=str(run.proposer(WORSE)), MAX_EXPERIMENTS=str(rows), LOGS_MB="1") as process:
+        while process.poll() is None:
+            if (now := table.read_bytes().count(b"\n") - 1) > seen:
+                ends += [time.monotonic()] * (now - seen)
+                seen = now
+            time.sleep(0.01)
+        assert process.returncode == 0
+    return [after - before for before, after in pairwise(ends)]
+
+
+def files_of(folder: Path) -> int:
+    return sum(len(names) for _, _, names in os.walk(folder))
+
+
+@pytest.mark.long
+def test_2000_experiments(run: House) -> None:
+    assert run.once("/bin/false").status == 1
+    took = night(run, 1000)
+    run.git("gc", "--quiet")
+    took += night(run, 1000)
+    first, last = median(took[1:101]), median(took[-100:])
+    print(f"median of the first 100: {first:.3f} s, of the last 100: {last:.3f} s")
+    assert last <= 1.3 * first
+    assert len(run.rows()) == 2001
+    assert sum(path.stat().st_size for path in (run.run_folder / "logs").iterdir()) <= 1_000_000
+    run.check_invariants()
