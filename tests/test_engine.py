@@ -431,3 +431,42 @@ def test_a_signal_at_any_time_ends_all(engine: Engine) -> None:
         process.wait(timeout=20)
         assert time.monotonic() - signalled < 10
         stopped(run)
+
+
+# --- What leaves everything behind -----------------------------------------------------------------------------------
+
+# Its parent, its session, its group and its environment; and it does not hear TERM.
+DAEMON = "(env -i setsid bash -c 'trap \"\" TERM; exec -a left-behind sleep 97' &) ; sleep 0.5; "
+
+
+def named(name: str) -> list[int]:
+    """The processes that go by this name."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            if (folder / "cmdline").read_bytes().startswith(name.encode()):
+                found.append(int(folder.name))
+        except OSError:
+            continue
+    return found
+
+
+@pytest.mark.parametrize(("then", "status"), [("exit 3", 3), ("sleep 60", 124)])
+def test_a_daemon_without_environment_is_ended_all_the_same(engine: Engine, then: str, status: int) -> None:
+    name = f"left-behind-{status}"
+    run = engine.run_dir(DAEMON.replace("left-behind", name) + then, limit=2)
+    began = time.monotonic()
+    engine.call(run)
+    assert time.monotonic() - began < 12
+    ended(run, status)
+    assert named(name) == []
+
+
+def test_a_stop_ends_a_daemon_too(engine: Engine) -> None:
+    run = engine.run_dir(DAEMON.replace("left-behind", "left-by-a-stop") + "touch ready; sleep 60")
+    process = engine.at_work(run)
+    assert named("left-by-a-stop") != []
+    process.terminate()
+    process.wait(12)
+    stopped(run)
+    assert named("left-by-a-stop") == []

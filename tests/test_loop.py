@@ -403,6 +403,46 @@ def test_what_a_person_edits_in_the_night_is_saved_or_left_alone(slow: House) ->
     assert slow.experiments()[-1]["failure"] == "rejected"
 
 
+def test_a_persons_work_is_byte_for_byte_as_it_was_after_a_night(house: House) -> None:
+    """Untracked and ignored files, another branch, a stash, hooks, a submodule; keeps, discards, crashes, a rejection."""
+    other = house.outside / "library"
+    other.mkdir()
+    house.git("init", "--quiet", str(other))
+    house.git("-C", str(other), "commit", "--quiet", "--allow-empty", "-m", "one")
+    house.git("-c", "protocol.file.allow=always", "submodule", "--quiet", "add", str(other), "library")
+    house.commit("a submodule")
+    house.setup()
+    house.git("branch", "mine")
+    (house.tree / "README.md").write_text("half an idea\n")
+    house.git("stash", "--quiet")
+    hook = house.tree / ".git/hooks/pre-commit"
+    for name in ("pre-commit", "post-commit", "post-checkout", "reference-transaction", "post-index-change"):
+        hook.with_name(name).write_text(f"#!/bin/sh\ntouch {house.outside}/hook-{name}\n")
+        hook.with_name(name).chmod(0o755)
+    (house.tree / "notes").mkdir()
+    (house.tree / "notes/idea.txt").write_text("untracked\n")
+    (house.tree / "library/mine.txt").write_text("untracked in the submodule\n")
+    (house.tree / "runs/mine.log").write_text("ignored\n")
+
+    def mine() -> list[str]:
+        files = ("notes/idea.txt", "library/mine.txt", "runs/mine.log", "README.md", ".git/hooks/pre-commit")
+        refs = house.git("for-each-ref", "refs/heads/mine", "refs/heads/main", "refs/stash")
+        state = house.git("stash", "list"), house.git("submodule", "status"), house.git("config", "--list", "--local")
+        return [*((house.tree / name).read_text() for name in files), refs, *state]
+
+    before = mine()
+    n = house.outside / "n"
+    value = "sed -i 's/^VALUE = [^ ]*/VALUE = {}/' train.py"
+    ideas = f"0) {value.format(0.9)} ;; 1) echo 'raise ValueError' >>train.py ;; "
+    ideas += f"2) echo '# mine' >>README.md ;; *) {value.format(1.5)} ;; "
+    count = f"n=$(cat {n} 2>/dev/null || echo 0); [[ $LAB_MODE == propose ]] || exit; echo $((n + 1)) >{n}"
+    agent = house.proposer(f"{count}; case $n in {ideas}esac")
+    assert house.loop(4, agent).status == 0
+    assert [one["failure"] for one in house.experiments()] == [None, None, "error", "rejected", None]
+    assert mine() == before
+    assert house.git("status", "--porcelain", "--ignore-submodules=untracked") == "?? notes/"
+
+
 def test_another_branch_that_a_person_checks_out_is_not_touched(slow: House) -> None:
     slow.seconds.write_text("2")
     with slow.running("bin/loop", MAX_EXPERIMENTS="1", AGENT=str(slow.setting("0.9"))) as process:
@@ -417,6 +457,7 @@ def test_another_branch_that_a_person_checks_out_is_not_touched(slow: House) -> 
 
 
 # --- killed ----------------------------------------------------------------------------------------------------------
+
 
 def test_kill_9_of_the_loop_alone_ends_the_training(slow: House) -> None:
     with slow.running("bin/loop", AGENT=str(slow.setting("0.9"))) as process:
