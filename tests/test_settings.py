@@ -75,6 +75,7 @@ def test_defaults(tmp_path: Path) -> None:
         "MAX_EXPERIMENTS": "0",
         "AGENT_TIMEOUT": "900",
         "PROPOSAL_WAIT": "10",
+        "LOGS_MB": "500",
         "CONFINE": "auto",
         "AUTORESEARCH_CACHE": str(tmp_path / "home/.cache/autoresearch"),
     }
@@ -128,6 +129,7 @@ BAD = {
     "MAX_EXPERIMENTS": COUNTS,
     "AGENT_TIMEOUT": ["0", *COUNTS],
     "PROPOSAL_WAIT": ["1000", *COUNTS],
+    "LOGS_MB": ["0", *COUNTS],
     "CONFINE": ["", "Yes", "maybe", "yes\n"],
     "AUTORESEARCH_CACHE": ["", "/a\nb", "/a\n", "/a\tb", "/a\x1b"],
 }
