@@ -9,6 +9,19 @@ readonly MEASUREMENT=(prepare.py pyproject.toml bin lib schemas)
 # train_is_ours: whether train.py is one of the two that an experiment puts there, the candidate's and the incumbent's.
 train_is_ours() { cmp -s train.py "$FLIGHT/train.py" || cmp -s train.py "$FLIGHT/before.py"; }
 
+# mend_train: what a kill, or a power cut, has left of a train.py that was being written: nothing, or its beginning.
+mend_train() {
+  local whole
+  train_is_ours && return
+  for whole in "$FLIGHT/train.py" "$FLIGHT/before.py"; do
+    [[ -f $whole && -f $FLIGHT/before.py ]] || continue
+    if [[ ! -e train.py ]] || cmp -s -n "$(stat -c %s train.py)" train.py "$whole"; then
+      cp "$FLIGHT/before.py" train.py
+      return
+    fi
+  done
+}
+
 # put_back COMMIT PATH...: files that are not COMMIT's are first kept under refs/experiments/<tag>/aside/, then
 # restored.
 put_back() {

@@ -7,7 +7,7 @@ source "$ROOT/lib/keys.sh"
 
 # What git writes outlives a power cut; by itself it syncs no object and no ref.
 # shellcheck disable=SC2034 # used where this is sourced
-readonly DURABLY=(-c 'core.fsync=loose-object,reference')
+readonly DURABLY=(-c 'core.fsync=loose-object,reference,index')
 
 readonly CALLED_FROM=$PWD # what a relative path of a person's is relative to
 
@@ -55,6 +55,7 @@ take_tree() {
   end_tagged "LAB_TREE=$ROOT" || die 'processes of an earlier loop do not end' 'see them with ps, and end them yourself'
   export LAB_TREE=$ROOT
   break_locks
+  mend_index
   [[ ! -d $RUN ]] || beat
 }
 
@@ -90,6 +91,16 @@ break_locks() {
   done <<<"$locks"
 }
 
+# mend_index: git does not sync it, and after a power cut nothing works without it. What was staged and not committed goes with it.
+mend_index() {
+  local index
+  ! git ls-files >/dev/null 2>&1 || return 0
+  index=$(git rev-parse --git-path index)
+  mv -f "$index" "$index.torn"
+  git read-tree HEAD
+  say "git could not read its index: it was made anew, and the old one is '$index.torn'"
+}
+
 # beat: this tree is at work; bin/keepalive ends a loop that has not said so for longer than any step may take.
 beat() { : >"$RUN/alive"; } 2>/dev/null || :
 
@@ -103,7 +114,7 @@ trouble() {
 # experiment has put there is ours, not a person's.
 dirty_files() {
   { git -c core.quotePath=false diff --name-only HEAD -- && git -c core.quotePath=false diff --name-only --cached HEAD --; } | sort -u | while IFS= read -r file; do
-    if [[ $file == train.py ]] && cmp -s train.py "$FLIGHT/train.py"; then
+    if [[ $file == train.py ]] && train_is_ours; then
       continue
     fi
     printf '%s\n' "$file"
@@ -198,6 +209,7 @@ ready() {
   take_tree
   bring_env
   drop_extra
+  mend_train
   refuse_dirty
   take_settings "$RUN"
   facts=$(ask_prepare)

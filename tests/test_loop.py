@@ -404,7 +404,7 @@ def test_what_a_person_edits_in_the_night_is_saved_or_left_alone(slow: House) ->
 
 
 def test_a_persons_work_is_byte_for_byte_as_it_was_after_a_night(house: House) -> None:
-    """Untracked and ignored files, another branch, a stash, hooks, a submodule; keeps, discards, crashes, a rejection."""
+    """Untracked and ignored files, a branch, a stash, hooks, a submodule; keeps, discards, crashes, a rejection."""
     other = house.outside / "library"
     other.mkdir()
     house.git("init", "--quiet", str(other))
