@@ -1,0 +1,106 @@
+"""The shim's part in Python: loaded, by PYTHONPATH, into each Python that a loop under test starts (tests/kills.py).
+
+What is counted: the start, each os.fsync, each os.replace, and the end. `torn` instead of before, inside or after: a
+file loses half of its last line in the moment before it is synced, as a power cut would have it.
+"""
+
+import atexit
+import contextlib
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+KILLS = Path(os.environ.get("KILLS", "/nowhere"))
+Call = Callable[..., Any]
+
+
+def place() -> str:
+    """`lab-step.record`, `train.py`: the first two words of the command."""
+    return ".".join(os.path.basename(word) for word in sys.argv[:2])[:60]
+
+
+def armed_here(event: str) -> list[str] | None:
+    """Note the event; what $KILLS/armed says, where it means this one."""
+    try:
+        wanted = (KILLS / "armed").read_text().split()
+    except OSError:
+        return None
+    with (KILLS / "calls").open("a") as file:
+        file.write(f"{place()} {event}\n")
+    calls = [line.split(" ")[0] for line in (KILLS / "calls").read_text().splitlines()]
+    if wanted[0] != place() or calls.count(place()) < int(wanted[1]):
+        return None
+    try:
+        os.rename(KILLS / "armed", KILLS / "fired")
+    except OSError:
+        return None
+    with (KILLS / "fired").open("a") as file:
+        file.write(f"{event}\n")
+    return wanted
+
+
+def strike(victim: str) -> None:
+    """As the shim does it."""
+    loop = int((KILLS / "loop").read_text())
+    pids = {"all": [*tagged(), -loop], "loop": [loop], "parent": [os.getppid()]}.get(victim, [os.getpid()])
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    if victim == "all":
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def tagged() -> list[int]:
+    """All others that were started under the loop of this tree."""
+    mark, found = f"LAB_TREE={os.environ.get('LAB_TREE', 'none')}".encode(), []
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        with contextlib.suppress(OSError):
+            if mark in path.read_bytes().split(b"\0") and int(path.parent.name) != os.getpid():
+                found.append(int(path.parent.name))
+    return found
+
+
+def tear(descriptor: int) -> None:
+    """Half of the last line is what reached the disk."""
+    size = os.fstat(descriptor).st_size
+    text = Path(f"/proc/self/fd/{descriptor}").read_bytes()
+    os.ftruncate(descriptor, size - (size - text.rstrip(b"\n").rfind(b"\n") - 1) // 2)
+
+
+def wrapped(name: str, real: Call) -> Call:
+    """The function of `os`, with a kill point around it."""
+
+    def call(*arguments: Any, **more: Any) -> Any:
+        wanted = armed_here(f"{name} {arguments[0]}")
+        if wanted and wanted[2] == "torn" and name == "fsync" and os.path.isfile(f"/proc/self/fd/{arguments[0]}"):
+            tear(arguments[0])
+        if wanted and wanted[2] != "after":
+            strike(wanted[3])
+        now = time.time_ns() // 1000
+        result = real(*arguments, **more)
+        if name == "fsync":
+            with (KILLS / "synced").open("a") as file:
+                file.write(f"{os.fstat(arguments[0]).st_ino} {now}\n")
+        if wanted and wanted[2] == "after":
+            strike(wanted[3])
+        return result
+
+    return call
+
+
+def at(event: str) -> None:
+    """The start or the end of this Python."""
+    wanted = armed_here(event)
+    if wanted:
+        strike(wanted[3])
+
+
+if KILLS.is_dir():
+    os.fsync = wrapped("fsync", os.fsync)
+    os.replace = wrapped("replace", os.replace)
+    at("start")
+    atexit.register(at, "end")
