@@ -220,7 +220,7 @@ class Killer:
         assert len(new) == struck.goes_to or (not exact and len(new) in (1, 2)), new
 
     def kill_again_and_again(self, points: list[Point], wish: str = "better") -> None:
-        """Each loop goes on with what the one before has left, and is killed a little later. The last one comes to an end."""
+        """Each loop goes on with what the one before has left, and is killed later. The last one comes to an end."""
         first, commit = None, None
         for point in points:
             began = time.monotonic()
