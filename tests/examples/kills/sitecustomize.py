@@ -31,8 +31,10 @@ def armed_here(event: str) -> list[str] | None:
         return None
     with (KILLS / "calls").open("a") as file:
         file.write(f"{place()} {event}\n")
+    if wanted[0] != place():
+        return None
     calls = [line.split(" ")[0] for line in (KILLS / "calls").read_text().splitlines()]
-    if wanted[0] != place() or calls.count(place()) < int(wanted[1]):
+    if calls.count(place()) < int(wanted[1]):
         return None
     try:
         os.rename(KILLS / "armed", KILLS / "fired")
