@@ -1,6 +1,13 @@
 # The line of this tree in the person's crontab. Sourced.
 # shellcheck shell=bash
 
+# cron_daemon: the name of the one that is running, as Debian, Fedora and Alpine, and fcron call theirs; fails where none is.
+cron_daemon() {
+  local names
+  names=$(grep -shxE 'cron|crond|fcron' /proc/[0-9]*/comm) || : # a process may be gone by now
+  [[ -n $names ]] && printf '%s\n' "${names%%$'\n'*}"
+}
+
 # entry: the line. cron takes a % for the end of it, unless it is escaped; the shell that reads it is sh.
 entry() {
   local path=$ROOT/bin/keepalive

@@ -2,12 +2,9 @@
 # Sourced.
 # shellcheck shell=bash
 
+source "$ROOT/lib/git.sh"
 source "$ROOT/lib/guard.sh"
 source "$ROOT/lib/keys.sh"
-
-# What git writes outlives a power cut; by itself it syncs no object and no ref.
-# shellcheck disable=SC2034 # used where this is sourced
-readonly DURABLY=(-c 'core.fsync=loose-object,reference,index')
 
 readonly CALLED_FROM=$PWD # what a relative path of a person's is relative to
 
@@ -40,12 +37,15 @@ link_results() {
   [[ $(readlink run.log) == "runs/$TAG/run.log" ]] || ln -sfn "runs/$TAG/run.log" run.log
 }
 
+# is_held: whether somebody works on this tree, a loop or another verb that takes it. It is held for an instant to know.
+is_held() { ! (flock --nonblock 9) 9<>runs/.lock; }
+
 # take_tree: the lock of this tree (75 when somebody has it), and then the end of what a dead loop has left running.
 take_tree() {
   local holder
   mkdir -p runs
   exec 9<>runs/.lock
-  if ! flock --timeout 0.5 9; then # make stop and make status try it too, for an instant
+  if ! flock --timeout 0.5 9; then # is_held has it for an instant
     read -r holder <runs/.lock || holder='pid unknown'
     say "${0##*/}: another loop holds this tree: '$holder'"
     say 'hint: end it with make stop, or watch it with make status'
@@ -57,48 +57,6 @@ take_tree() {
   break_locks
   mend_index
   [[ ! -d $RUN ]] || beat
-}
-
-# git_locks: the files that git leaves behind when it is killed, and that keep every other git from working.
-git_locks() {
-  local own common
-  own=$(git rev-parse --git-dir)
-  common=$(git rev-parse --git-common-dir)
-  find "$own"/{index,HEAD}.lock "$common"/{packed-refs.lock,"refs/heads/$BRANCH.lock"} \
-    "$common/refs/experiments/$TAG" -name '*.lock' -printf '%p %i %T@\n' 2>/dev/null || :
-}
-
-# is_git_at_work: whether any git has this tree as its folder: a person's, with an editor open.
-is_git_at_work() {
-  local name names
-  names=$(grep -slx 'git.*' /proc/[0-9]*/comm) || return 1
-  while IFS= read -r name; do
-    [[ $(readlink "${name%/comm}/cwd")/ != "$ROOT"/* ]] || return 0
-  done <<<"$names"
-  return 1
-}
-
-# break_locks: those of a git that is dead: nobody is at work, and a second later they are the same.
-break_locks() {
-  local locks lock
-  locks=$(git_locks)
-  [[ -n $locks ]] && ! is_git_at_work || return 0
-  sleep 1
-  [[ $(git_locks) == "$locks" ]] && ! is_git_at_work || return 0
-  while read -r lock _; do
-    rm -f "$lock"
-    say "a git was killed here: removed its '$lock'"
-  done <<<"$locks"
-}
-
-# mend_index: git does not sync it, and after a power cut nothing works without it. What was staged and not committed goes with it.
-mend_index() {
-  local index
-  ! git ls-files >/dev/null 2>&1 || return 0
-  index=$(git rev-parse --git-path index)
-  mv -f "$index" "$index.torn"
-  git read-tree HEAD
-  say "git could not read its index: it was made anew, and the old one is '$index.torn'"
 }
 
 # beat: this tree is at work; bin/keepalive ends a loop that has not said so for longer than any step may take.

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from filelock import FileLock
-from house import House
+from house import SLOW, House
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -29,6 +29,17 @@ def house(tmp_path: Path) -> House:
 def run(house: House) -> House:
     """A clone with run mar14 set up."""
     house.setup()
+    return house
+
+
+@pytest.fixture
+def slow(house: House) -> House:
+    """A run with its baseline, whose trainer takes 20 seconds from now on."""
+    (house.tree / "train.py").write_text(SLOW)
+    house.commit("slow")
+    house.setup()
+    assert house.once("/bin/false").status == 1
+    house.seconds.write_text("20")
     return house
 
 

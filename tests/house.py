@@ -3,6 +3,7 @@
 The environment is built from nothing: another HOME, no global git configuration, nothing of whoever runs the tests.
 """
 
+import copy
 import io
 import json
 import os
@@ -35,6 +36,10 @@ print(f"peak_vram_mb:     {MEMORY}")
 
 # The same, for as many seconds as the test says in `House.seconds`.
 SLOW = TRAIN + "import os, time\ntime.sleep(float(open(os.path.expanduser('~/seconds')).read()))\n"
+
+# A proposer's script: each proposal is a little better than the incumbent.
+IMPROVE = "old=$(sed -n 's/^VALUE = \\([0-9.]*\\).*/\\1/p' train.py); new=$(awk \"BEGIN{print $old - 0.01}\"); "
+IMPROVE += 'sed -i "s/^VALUE = [0-9.]*/VALUE = $new/" train.py; echo "VALUE $old -> $new"'
 
 
 @dataclass(frozen=True)
@@ -99,6 +104,14 @@ class House:
         self.git("init", "--quiet", "--initial-branch=main")
         self.commit("start")
 
+    def copy(self, folder: Path) -> "House":
+        """One of its own for a test, where a set-up and a baseline take a while."""
+        shutil.copytree(self.outside, folder, symlinks=True, dirs_exist_ok=True)
+        other = copy.copy(self)
+        other.outside, other.tree, other.seconds = folder, folder / "tree", folder / "home/seconds"
+        other.environment = {**self.environment, "HOME": str(folder / "home"), "TMPDIR": str(folder / "tmp")}
+        return other
+
     @property
     def run_folder(self) -> Path:
         return self.tree / "runs/mar14"
@@ -145,6 +158,13 @@ class House:
         self.git("add", "--all")
         self.git("commit", "--quiet", "--message", message)
         return self.git("rev-parse", "HEAD")
+
+    def add_step(self, name: str, script: str) -> None:
+        """A step of an experiment more, committed."""
+        path = self.tree / "lib/steps" / name
+        path.write_text(f"#!/usr/bin/env bash\n{script}")
+        path.chmod(0o755)
+        self.commit(f"a step more: {name}")
 
     def setup(self, **settings: str) -> None:
         result = self.call("bin/setup", **{"TAG": "mar14", **settings})

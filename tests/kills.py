@@ -4,7 +4,6 @@ A shim on PATH stands for each command that the toolkit calls by its name, and a
 (examples/kills). A point is the n-th call from one place: a script, with its first argument.
 """
 
-import copy
 import gzip
 import json
 import os
@@ -20,28 +19,13 @@ from pathlib import Path
 from house import UV, House
 
 SHIMS = Path(__file__).parent / "examples/kills"
+# fmt: off
 COMMANDS = (  # all but sleep: how often it is called is chance
-    *(
-        "awk",
-        "cat",
-        "cmp",
-        "comm",
-        "cp",
-        "cut",
-        "date",
-        "dd",
-        "df",
-        "env",
-        "find",
-        "flock",
-        "git",
-        "grep",
-        "gzip",
-        "head",
-    ),
-    *("ln", "mkdir", "mktemp", "mv", "od", "readlink", "realpath", "rm", "sed", "setpriv", "setsid", "sha256sum"),
-    *("sort", "stat", "sync", "tail", "timeout", "truncate", "uv", "xargs"),
+    "awk", "cat", "cmp", "comm", "cp", "cut", "date", "dd", "df", "env", "find", "flock", "git", "grep", "gzip",
+    "head", "ln", "mkdir", "mktemp", "mv", "od", "readlink", "realpath", "rm", "sed", "setpriv", "setsid",
+    "sha256sum", "sort", "stat", "sync", "tail", "timeout", "truncate", "uv", "xargs",
 )
+# fmt: on
 LONG = bool(os.environ.get("LONG"))
 GOES_ON_S = 10  # at most, after any kill, with a training of no length
 
@@ -105,15 +89,6 @@ class Struck:
     rows: int  # before that loop
     commit: str | None  # of the experiment in flight, where there was one
     goes_to: int  # so many rows more than before that loop, when the next one has ended
-
-
-def copy_of(house: House, folder: Path) -> House:
-    """One of its own for a test: a set-up and a baseline take a while."""
-    shutil.copytree(house.outside, folder, symlinks=True, dirs_exist_ok=True)
-    other = copy.copy(house)
-    other.outside, other.tree, other.seconds = folder, folder / "tree", folder / "home/seconds"
-    other.environment = {**house.environment, "HOME": str(folder / "home"), "TMPDIR": str(folder / "tmp")}
-    return other
 
 
 class Killer:

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
-from house import SLOW, House
+from house import House
 
 # Keeps the crontab in a file, and says what the real one says.
 CRONTAB = """\
@@ -130,26 +130,21 @@ def can_be_private() -> bool:
 
 @pytest.mark.skipif(not CRON, reason="there is no cron daemon on this machine")
 @pytest.mark.skipif(not can_be_private(), reason="only root can give cron a crontab of its own")
-def test_a_real_cron_starts_a_killed_loop_again(house: House) -> None:
-    (house.tree / "train.py").write_text(SLOW)
-    house.commit("slow")
-    house.setup()
-    assert house.once("/bin/false").status == 1
-    house.seconds.write_text("20")
-    agent = house.setting("0.9")
-    with house.running("unshare", "--mount", "--fork", "--kill-child", "bash", "-c", PRIVATE, CRON=str(CRON)):
-        with house.running("bin/loop", AGENT=str(agent), MAX_EXPERIMENTS="1") as process:
-            house.wait_for("runs/mar14/flight/run.1/pid")
+def test_a_real_cron_starts_a_killed_loop_again(slow: House) -> None:
+    agent = slow.setting("0.9")
+    with slow.running("unshare", "--mount", "--fork", "--kill-child", "bash", "-c", PRIVATE, CRON=str(CRON)):
+        with slow.running("bin/loop", AGENT=str(agent), MAX_EXPERIMENTS="1") as process:
+            slow.wait_for("runs/mar14/flight/run.1/pid")
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
-        house.seconds.write_text("0")
+        slow.seconds.write_text("0")
         deadline = time.monotonic() + 90
-        while (house.run_folder / "wanted").exists():
+        while (slow.run_folder / "wanted").exists():
             assert time.monotonic() < deadline, "cron calls it each minute"
             time.sleep(0.5)
-    assert (house.outside / "home/installed").read_text() == f"# mine\n5 4 * * * true\n{line(house)}"
-    assert house.statuses() == ["keep", "keep"]
+    assert (slow.outside / "home/installed").read_text() == f"# mine\n5 4 * * * true\n{line(slow)}"
+    assert slow.statuses() == ["keep", "keep"]
     deadline = time.monotonic() + 5
-    while house.left_running():
+    while slow.left_running():
         assert time.monotonic() < deadline
-    house.check_invariants()
+    slow.check_invariants()

@@ -1,10 +1,8 @@
 """bin/noise: more runs of the incumbent, beside the experiments; what they refine, and what they leave alone."""
 
-import copy
 import json
 import os
 import random
-import shutil
 import signal
 import time
 from decimal import Decimal
@@ -44,15 +42,6 @@ def make(folder: Path, train: str = NOISY, *, baseline_runs: int = 3, better: st
     return house
 
 
-def copy_of(house: House, folder: Path) -> House:
-    """One of its own for a test: a baseline takes a while."""
-    shutil.copytree(house.outside, folder, symlinks=True, dirs_exist_ok=True)
-    other = copy.copy(house)
-    other.outside, other.tree, other.seconds = folder, folder / "tree", folder / "home/seconds"
-    other.environment = {**house.environment, "HOME": str(folder / "home"), "TMPDIR": str(folder / "tmp")}
-    return other
-
-
 @pytest.fixture(scope="module")
 def noisy(tmp_path_factory: pytest.TempPathFactory) -> House:
     return make(tmp_path_factory.mktemp("noisy"))
@@ -61,7 +50,7 @@ def noisy(tmp_path_factory: pytest.TempPathFactory) -> House:
 @pytest.fixture
 def run(noisy: House, tmp_path: Path) -> House:
     """A run with a baseline of three runs."""
-    return copy_of(noisy, tmp_path)
+    return noisy.copy(tmp_path)
 
 
 def reruns(house: House) -> list[dict[str, object]]:

@@ -7,21 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
-from house import SLOW, House
-
-IMPROVE = "old=$(sed -n 's/^VALUE = \\([0-9.]*\\).*/\\1/p' train.py); new=$(awk \"BEGIN{print $old - 0.01}\"); "
-IMPROVE += 'sed -i "s/^VALUE = [0-9.]*/VALUE = $new/" train.py; echo "VALUE $old -> $new"'
-
-
-@pytest.fixture
-def slow(house: House) -> House:
-    """A run with its baseline, whose trainer takes 20 seconds from now on."""
-    (house.tree / "train.py").write_text(SLOW)
-    house.commit("slow")
-    house.setup()
-    assert house.once("/bin/false").status == 1
-    house.seconds.write_text("20")
-    return house
+from house import IMPROVE, House
 
 
 def is_wanted(house: House) -> bool:

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 from house import SLOW, House
-from kills import LONG, Killer, Point, PowerCut, Site, copy_of, delay_for, find, tagged
+from kills import LONG, Killer, Point, PowerCut, Site, delay_for, find, tagged
 
 pytestmark = pytest.mark.long
 CHUNKS = range(12)
@@ -46,7 +46,7 @@ def known(tmp_path_factory: pytest.TempPathFactory) -> tuple[House, Sites]:
             settled = House(folder / "settled", TRAIN)
             settled.setup()
             assert settled.once("/bin/false").status == 1
-            killer = Killer(copy_of(settled, folder / "watched"))
+            killer = Killer(settled.copy(folder / "watched"))
             sites = {wish: killer.sites(wish) for wish in ("better", "half", "mended")}
             made.write_bytes(pickle.dumps((settled, sites)))
         found: tuple[House, Sites] = pickle.loads(made.read_bytes())
@@ -60,7 +60,7 @@ def sites(known: tuple[House, Sites]) -> Sites:
 
 @pytest.fixture
 def killer(known: tuple[House, Sites], tmp_path: Path) -> Killer:
-    return Killer(copy_of(known[0], tmp_path))
+    return Killer(known[0].copy(tmp_path))
 
 
 # --- At any command --------------------------------------------------------------------------------------------------
@@ -178,7 +178,7 @@ def test_killed_in_the_baseline_again_and_again(tmp_path: Path, sites: Sites) ->
 
 @pytest.mark.parametrize(
     ("command", "how"),
-    product(WRITES, ["half", "empty", "gone"]) if LONG else [("cp", "half"), ("git checkout", "gone")],
+    list(product(WRITES, ["half", "empty", "gone"])) if LONG else [("cp", "half"), ("git checkout", "gone")],
 )
 def test_killed_while_train_py_is_written(killer: Killer, sites: Sites, command: str, how: str) -> None:
     """By whichever command writes it: the torn file is ours, not a person's."""
@@ -349,7 +349,7 @@ HOWS = ("empty", "half", "lost")
 
 
 @pytest.mark.parametrize(
-    ("where", "how"), product(CUTS, HOWS) if LONG else [(where, HOWS[at % 3]) for at, where in enumerate(CUTS)]
+    ("where", "how"), list(product(CUTS, HOWS)) if LONG else [(where, HOWS[at % 3]) for at, where in enumerate(CUTS)]
 )
 def test_a_power_cut(killer: Killer, sites: Sites, where: str, how: str) -> None:
     """All ends at once, and what nobody has synced is empty, half there, or as it was before."""

@@ -8,10 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from house import SLOW, TRAIN, House
-
-IMPROVE = "old=$(sed -n 's/^VALUE = \\([0-9.]*\\).*/\\1/p' train.py); new=$(awk \"BEGIN{print $old - 0.01}\"); "
-IMPROVE += 'sed -i "s/^VALUE = [0-9.]*/VALUE = $new/" train.py; echo "VALUE $old -> $new"'
+from house import IMPROVE, SLOW, TRAIN, House
 
 
 def test_the_baseline_comes_first_and_unmodified(run: House) -> None:
@@ -238,17 +235,6 @@ def test_two_trees_run_side_by_side(house: House, tmp_path: Path) -> None:
 # --- stopping --------------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def slow(house: House) -> House:
-    """A run with its baseline, whose trainer takes 20 seconds from now on."""
-    (house.tree / "train.py").write_text(SLOW)
-    house.commit("slow")
-    house.setup()
-    assert house.once("/bin/false").status == 1
-    house.seconds.write_text("20")
-    return house
-
-
 @pytest.mark.parametrize(("name", "status"), [("INT", 130), ("TERM", 143)])
 def test_a_signal_stops_the_training_within_5_seconds_and_the_next_loop_goes_on(
     slow: House, name: str, status: int
@@ -353,14 +339,12 @@ def test_waits_double(run: House) -> None:
 
 
 def test_a_step_may_send_the_experiment_back_and_each_attempt_is_counted(house: House) -> None:
-    step = house.tree / "lib/steps/45-again"
-    step.write_text(
-        "#!/usr/bin/env bash\n# Reads nothing; writes nothing. Twice back to the run, then on.\n"
+    house.add_step(
+        "45-again",
+        "# Reads nothing; writes nothing. Twice back to the run, then on.\n"
         'source "${BASH_SOURCE[0]%/*}/../common.sh"\nread -r _ attempt <"$FLIGHT/done"\n'
-        "if ((attempt < 3)); then\n  printf 'some word\\nagain 30\\n'\nfi\n"
+        "if ((attempt < 3)); then\n  printf 'some word\\nagain 30\\n'\nfi\n",
     )
-    step.chmod(0o755)
-    house.commit("a step that sends back")
     house.setup()
     assert house.once(house.setting("0.9")).status == 0
     assert [one["attempts"] for one in house.experiments()] == [3, 3]
@@ -369,10 +353,7 @@ def test_a_step_may_send_the_experiment_back_and_each_attempt_is_counted(house: 
 
 
 def test_a_step_that_breaks_ends_the_loop_with_2_and_is_done_again(house: House) -> None:
-    step = house.tree / "lib/steps/45-broken"
-    step.write_text("#!/usr/bin/env bash\n# Reads runs/broken; writes nothing.\n[[ ! -e ${0%/*}/../../runs/broken ]]\n")
-    step.chmod(0o755)
-    house.commit("a step that breaks")
+    house.add_step("45-broken", "# Reads runs/broken; writes nothing.\n[[ ! -e ${0%/*}/../../runs/broken ]]\n")
     house.setup()
     (house.tree / "runs/broken").write_text("")
     assert house.loop(1, house.setting("0.9")).status == 2

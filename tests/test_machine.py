@@ -89,10 +89,7 @@ def test_where_nothing_is_found_the_log_is_believed_twice(machine: House) -> Non
 
 
 def test_a_full_disk_that_stops_the_toolkit_itself_is_waited_for(machine: House) -> None:
-    step = machine.tree / "lib/steps/41-writes"
-    step.write_text("#!/usr/bin/env bash\n# Reads nothing; writes nothing.\n[[ $(cat ~/free) -gt 100 ]]\n")
-    step.chmod(0o755)
-    machine.commit("a step that needs room")
+    machine.add_step("41-writes", "# Reads nothing; writes nothing.\n[[ $(cat ~/free) -gt 100 ]]\n")
     machine.setup(TAG="mar15", FROM="HEAD")
     run = machine.tree / "runs/mar15"
     fill(machine, 5)

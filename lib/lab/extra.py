@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from pathlib import Path
 
-from lab import decide, experiments, judge, measure, noise
+from lab import decide, experiments, measure, noise
 from lab.errors import Fault
 from lab.experiments import Experiment
 from lab.noise import Spread
@@ -57,7 +57,7 @@ def extra(run: Path, folder: Path) -> str:
         return f"{LOST} the run with seed {seed} does not count: it changed '{', '.join(changed)}'"
     result = measure.one(run, folder)
     if result["failure"]:
-        return f"{LOST} the run with seed {seed} does not count: {result['why'] or judge.WHY[result['failure']]}"
+        return f"{LOST} the run with seed {seed} does not count: {result['why']}"
     if result["disturbance"] and _times(folder) <= DISTURBED:
         return f"{AGAIN} {result['disturbance']}"
     noise.append(run, _commit(folder), [result["run"]])

@@ -8,7 +8,7 @@ from typing import Any
 from lab import complexity, experiments, noise
 from lab.decide import Case, Decision, Noise, decide
 from lab.evidence import Evidence, gather
-from lab.failures import WHY as WHY  # lab.extra reads it from here
+from lab.failures import WHY
 from lab.flight import Flight
 
 

@@ -28,6 +28,6 @@ def mend(run: Path) -> str:
     log = failures.excerpt(flight.folder / f"run.{flight.attempt}" / "run.log")
     return TEXT.format(
         description=flight.need("description"),
-        why=flight.json("measure.json")["why"] or "it printed no val_bpb",
+        why=flight.json("measure.json")["why"],
         log="\n".join(f"| {line}" for line in log.splitlines()),
     )

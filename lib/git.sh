@@ -1,0 +1,49 @@
+# What a git that was killed, or a power cut, leaves of this repository, and what we do against it. Sourced.
+# shellcheck shell=bash
+
+# What git writes outlives a power cut; by itself it syncs no object and no ref.
+# shellcheck disable=SC2034 # used where this is sourced
+readonly DURABLY=(-c 'core.fsync=loose-object,reference,index')
+
+# git_locks: the files that git leaves behind when it is killed, and that keep every other git from working.
+git_locks() {
+  local own common
+  own=$(git rev-parse --git-dir)
+  common=$(git rev-parse --git-common-dir)
+  find "$own"/{index,HEAD}.lock "$common"/{packed-refs.lock,"refs/heads/$BRANCH.lock"} \
+    "$common/refs/experiments/$TAG" -name '*.lock' -printf '%i %T@ %p\n' 2>/dev/null || :
+}
+
+# is_git_at_work: whether any git has this tree as its folder: a person's, with an editor open.
+is_git_at_work() {
+  local name names
+  names=$(grep -slx 'git.*' /proc/[0-9]*/comm) || return 1
+  while IFS= read -r name; do
+    [[ $(readlink "${name%/comm}/cwd")/ != "$ROOT"/* ]] || return 0
+  done <<<"$names"
+  return 1
+}
+
+# break_locks: those of a git that is dead: nobody is at work, and a second later they are the same.
+break_locks() {
+  local locks lock
+  rm -f "$FLIGHT/index.lock" "$RUN/aside.index.lock" # of indexes that nobody else has
+  locks=$(git_locks)
+  [[ -n $locks ]] && ! is_git_at_work || return 0
+  sleep 1
+  [[ $(git_locks) == "$locks" ]] && ! is_git_at_work || return 0
+  while read -r _ _ lock; do
+    rm -f "$lock"
+    say "a git was killed here: removed its '$lock'"
+  done <<<"$locks"
+}
+
+# mend_index: git does not sync it, and after a power cut nothing works without it. What was staged and not committed goes with it.
+mend_index() {
+  local index
+  ! git ls-files >/dev/null 2>&1 || return 0
+  index=$(git rev-parse --git-path index)
+  mv -f "$index" "$index.torn"
+  git read-tree HEAD
+  say "git could not read its index: it was made anew, and the old one is '$index.torn'"
+}
