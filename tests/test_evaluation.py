@@ -74,6 +74,7 @@ def test_what_was_measured_counts(tmp_path: Path) -> None:
         "degraded": False,
         "evaluation_seconds": 1.0,
         "outside_seconds": 4.0,
+        "device": "cpu",
         "probe_seconds": 0.055,
         "wall_share": 1.003,
     }

@@ -28,7 +28,8 @@ runpy.run_path("train.py")
 
 def start(*command: object, cache: Path, **env: str) -> subprocess.Popen[bytes]:
     env = {**os.environ, "AUTORESEARCH_CACHE": str(cache), "PROFILE": "small", "PYTHONPATH": str(ROOT), **env}
-    command = (sys.executable, *map(str, command))
+    # By a shell that forks, as in the loop: what Python starts itself inherits the peak memory of this test process.
+    command = ("bash", "-c", '"$@"; exit', "bash", sys.executable, *map(str, command))
     return subprocess.Popen(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
 
 
