@@ -1,15 +1,17 @@
 """What the machine does to a run is no experiment's crash: no row, wait, try again, tell."""
 
 import os
+import shutil
 import time
 
 import pytest
-from house import TRAIN, House
+from house import ROOT, TRAIN, House
 
-# Fails as on a full disk while ~/full is there; what df says of it is a file, too.
+# Fails as on a full disk while ~/full is there, and with what is in ~/says; what df says of the disk is a file, too.
 TRAINER = TRAIN.replace(
     "VALUE =",
     "import os\nif os.path.exists(os.path.expanduser('~/full')):\n    raise OSError(28, 'No space left on device')\n"
+    "if os.path.exists(os.path.expanduser('~/says')):\n    raise SystemExit(open(os.path.expanduser('~/says')).read())\n"
     "VALUE =",
     1,
 )
@@ -98,6 +100,18 @@ def test_a_full_disk_that_stops_the_toolkit_itself_is_waited_for(machine: House)
         fill(machine, 5000)
         assert process.wait(20) == 0
     assert len((run / "results.tsv").read_text().splitlines()) == 3
+
+
+def test_a_loop_that_looks_at_a_broken_gpu_can_be_stopped(machine: House) -> None:
+    """A driver that is ill answers after minutes, or never."""
+    shutil.copy(ROOT / "tests/examples/failures/gpu-held.1.log", machine.outside / "home/says")
+    machine.proposer("touch ~/looked; sleep 60", "fakes/nvidia-smi")
+    with machine.running("bin/loop", AGENT=str(machine.setting("0.9"))) as process:
+        machine.wait_for("../home/looked")
+        process.terminate()
+        assert process.wait(5) == 143
+    assert machine.left_running() == []
+    assert len(machine.rows()) == 1
 
 
 # --- what a training run leaves --------------------------------------------------------------------------------------
