@@ -183,7 +183,9 @@ def result(source):
     try:
         with contextlib.redirect_stdout(io.StringIO()):
             exec(compile(source.replace("(512, 10)", "(16, 1)"), "train.py", "exec"), names)  # a faster mfu_percent
-        return {"val_bpb": names["val_bpb"], "problems": list(problems())}
+        model = names["model"]
+        weights = sum(each.double().abs().sum().item() for each in model.parameters())
+        return {"val_bpb": names["val_bpb"], "weights": weights, "problems": list(problems())}
     except (Exception, SystemExit) as error:
         return {"val_bpb": 0, "problems": [f"{type(error).__name__}: {error}"]}
 

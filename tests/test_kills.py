@@ -19,7 +19,6 @@ from filelock import FileLock
 from house import SLOW, House
 from kills import LONG, Killer, Point, PowerCut, Site, delay_for, find, tagged
 
-pytestmark = pytest.mark.long
 CHUNKS = range(12)
 SEEDS = range(40 if LONG else 1)
 POINTS = 8  # of a seed

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 from house import ROOT, House, Result
 
-pytestmark = pytest.mark.long
 FAULTS = sorted((ROOT / "lib/rehearsal/faults").iterdir())
 
 
