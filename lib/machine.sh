@@ -7,6 +7,7 @@ readonly LOOK_S=60        # seconds for one look: a cold disk takes half of it t
 
 # fault KIND: what is wrong with that part of the machine, in one line, in FOUND; empty, where it is fit. A KIND that nobody
 # knows is.
+# shellcheck disable=SC2034 # used where this is sourced
 fault() {
   FOUND=
   case $1 in
@@ -35,23 +36,24 @@ fault_of_disk() {
 look() {
   local problem=$1
   shift
-  ask timeout --kill-after=2 "$LOOK_S" "$@" || FOUND="$problem: $(tail -n 1 <<<"$ANSWER")"
+  capture timeout --kill-after=2 "$LOOK_S" "$@" || FOUND="$problem: $(tail -n 1 <<<"$OUTPUT")"
 }
 
 fault_of_gpu() { look 'there is no GPU to work with' "$VENV/bin/python" -c 'import torch; torch.zeros(1, device="cuda")'; }
 
 # What others hold of its memory: our own run has ended.
 fault_of_gpu_memory() {
-  ask timeout --kill-after=2 10 nvidia-smi --query-compute-apps=pid,used_memory,process_name --format=csv,noheader || return 0
-  [[ -z $ANSWER ]] || FOUND="the GPU is held by another process: '${ANSWER%%$'\n'*}'"
+  capture timeout --kill-after=2 10 nvidia-smi --query-compute-apps=pid,used_memory,process_name --format=csv,noheader || return 0
+  [[ -z $OUTPUT ]] || FOUND="the GPU is held by another process: '${OUTPUT%%$'\n'*}'"
 }
 
 fault_of_data() {
   local status=0
-  ask uv run --no-sync prepare.py --check || status=$?
+  capture uv run --no-sync prepare.py --check || status=$?
   ((status != 3)) || FOUND="the data of profile '$PROFILE' is not there"
 }
 
+# shellcheck disable=SC2034
 fault_of_environment() {
   local problem="uv, or the environment '$VENV', is broken"
   if [[ ! -x $LAB ]]; then # uv makes an empty one where it finds none

@@ -36,13 +36,14 @@ run_child() {
   return "$status"
 }
 
-# ask COMMAND...: run it to its end and give back its status; what it says, on stderr too, is in ANSWER. TERM and INT reach it
+# capture COMMAND...: run it to its end and give back its status; what it says, on stderr too, is in OUTPUT. TERM and INT reach it
 # at once, which they would not in a $(...): bash runs no trap until that has ended.
-ask() {
+capture() {
   local status=0 from
   exec {from}< <(exec "${HEIR[@]}" "$@" </dev/null 2>&1 9>&-)
   CHILD=$!
-  IFS= read -r -d '' -u "$from" ANSWER || : # interrupted by a trap, it goes on until the child has ended
+  # shellcheck disable=SC2034 # used where this is sourced
+  IFS= read -r -d '' -u "$from" OUTPUT || : # interrupted by a trap, it goes on until the child has ended
   exec {from}<&-
   wait "$CHILD" || status=$?
   CHILD=

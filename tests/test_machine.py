@@ -11,7 +11,7 @@ from house import ROOT, TRAIN, House
 TRAINER = TRAIN.replace(
     "VALUE =",
     "import os\nif os.path.exists(os.path.expanduser('~/full')):\n    raise OSError(28, 'No space left on device')\n"
-    "if os.path.exists(os.path.expanduser('~/says')):\n    raise SystemExit(open(os.path.expanduser('~/says')).read())\n"
+    "if os.path.exists(says := os.path.expanduser('~/says')):\n    raise SystemExit(open(says).read())\n"
     "VALUE =",
     1,
 )

@@ -50,7 +50,7 @@ def test_a_good_run(tmp_path: Path) -> None:
     run = {"seed": 43, "val_bpb": 0.9979, "num_steps": 953, "training_seconds": 300.1, "degraded": None}
     expected = {"val_bpb": "0.997900", "memory_gb": "44.0", "failure": None, "wall_seconds": 254.25, "runs": [run]}
     last = {"incumbent_runs": [], "last": "candidate", "last_seed": 43, "why": None, "disturbance": None}
-    assert measure(tmp_path, GOOD) == expected | last | {"machine": None, "mendable": False}
+    assert measure(tmp_path, GOOD) == expected | last
     assert (tmp_path / "flight/mendable").read_text() == "no\n"
     assert not (tmp_path / "flight/suspect").exists()
 
@@ -265,20 +265,22 @@ def test_the_engine_says_whether_the_oom_killer_was_at_work(tmp_path: Path, kill
     ],
 )
 def test_mendable(tmp_path: Path, log: str, rc: int, mendable: bool) -> None:
-    assert measure(tmp_path, log, rc)["mendable"] is mendable
+    measure(tmp_path, log, rc)
     assert (tmp_path / "flight/mendable").read_text() == ("yes\n" if mendable else "no\n")
 
 
 def test_a_fault_of_the_machine_is_suspected(tmp_path: Path) -> None:
     log = tmp_path / "flight/run.1/run.log"
-    measured = measure(tmp_path, "step 1\rOSError: [Errno 28] No space left on device\n", 1)
-    assert (measured["failure"], measured["machine"]) == ("error", "the disk is full")
-    assert (tmp_path / "flight/suspect").read_text() == "disk the disk is full\n"
+    suspect = tmp_path / "flight/suspect"
+    assert measure(tmp_path, "step 1\rOSError: [Errno 28] No space left on device\n", 1)["failure"] == "error"
+    assert suspect.read_text() == "disk the disk is full\n"
+    suspect.unlink()
     log.write_text(GOOD + log.read_text())
-    assert call(tmp_path)["machine"] == "the disk is full", "a metric, but no good end"
+    call(tmp_path)
+    assert suspect.read_text() == "disk the disk is full\n", "a metric, but no good end"
     (log.parent / "rc").write_text("0\n")
-    assert call(tmp_path)["machine"] is None
-    assert not (tmp_path / "flight/suspect").exists()
+    call(tmp_path)
+    assert not suspect.exists()
 
 
 def test_it_is_suspected_of_a_run_of_the_incumbent_too(tmp_path: Path) -> None:
@@ -286,7 +288,8 @@ def test_it_is_suspected_of_a_run_of_the_incumbent_too(tmp_path: Path) -> None:
     measure(tmp_path, "RuntimeError: No CUDA GPUs are available\n", 1, attempt=2)
     (tmp_path / "flight/run.2/next").write_text("incumbent 42\n")
     measured = call(tmp_path)
-    assert (measured["failure"], measured["val_bpb"], measured["mendable"]) == (None, "0.997900", False)
+    assert (measured["failure"], measured["val_bpb"]) == (None, "0.997900")
+    assert (tmp_path / "flight/mendable").read_text() == "no\n"
     assert (tmp_path / "flight/suspect").read_text() == "gpu CUDA finds no GPU\n"
 
 
@@ -297,7 +300,6 @@ def test_rejected(tmp_path: Path) -> None:
     (tmp_path / "flight" / "rejected").write_text("changed prepare.py\n")
     expected = {"val_bpb": None, "memory_gb": None, "wall_seconds": None, "failure": "rejected", "runs": []}
     last = {"incumbent_runs": [], "last": "candidate", "last_seed": None, "disturbance": None}
-    last |= {"machine": None, "mendable": False}
     assert call(tmp_path) == expected | last | {"why": "rejected: changed prepare.py"}
 
 

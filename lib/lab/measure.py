@@ -37,8 +37,6 @@ def measure(run: Path) -> None:
         "memory_gb": None if failure else _most(result["memory_gb"] for result in own),
         "failure": failure,
         "why": failed["why"] if failed else rejected and f"rejected: {rejected}",
-        "machine": last["machine"] if last else None,
-        "mendable": bool(failed and failed["mendable"]),
         "wall_seconds": round(sum(result["wall_seconds"] for _, result in results), 3) if results else None,
         "runs": runs,
         "incumbent_runs": [result["run"] for code, result in results if code == "incumbent"],
@@ -47,7 +45,7 @@ def measure(run: Path) -> None:
         "disturbance": last["disturbance"] if last else None,
     }
     flight.write_json("measure.json", measured)
-    flight.write("mendable", "yes" if measured["mendable"] else "no")
+    flight.write("mendable", "yes" if failed and failed["mendable"] else "no")
     _suspect(flight, last)
 
 
