@@ -1,6 +1,6 @@
 # The front door for people; agents and cron call bin/ themselves.
 .DEFAULT_GOAL := help
-.PHONY: help demo data setup loop once status stop cron uncron service noise audit doctor validate replay rehearse test test-long check bench
+.PHONY: help demo data setup loop once status brief hint memory stop cron uncron service noise audit doctor validate replay rehearse test test-long check bench
 
 # A variable of the command line reaches a script through the environment, as it was typed: a plain export would have
 # make expand a $(shell ...) in it.
@@ -21,6 +21,12 @@ once: ## run one experiment
 	@bin/experiment
 status: ## where the run stands
 	@bin/status
+brief: ## what the proposer is told next
+	@bin/brief
+hint: ## tell the proposer something [TEXT="try less weight decay" CLEAR=1]
+	@bin/hint
+memory: ## search what earlier runs have taught [Q="warmup"]
+	@bin/memory
 stop: ## end the loop after the experiment in flight
 	@bin/stop
 cron: ## have cron start the loop again when it dies

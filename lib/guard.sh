@@ -62,7 +62,7 @@ new_files() (
 records() (
   shopt -s nullglob
   cd "$RUN" || return
-  for path in results.tsv experiments.jsonl reruns.jsonl manifest.json audit.json start flight/*; do
+  for path in results.tsv experiments.jsonl changes.jsonl reruns.jsonl manifest.json audit.json start flight/*; do
     [[ ! -f $path || $path == flight/word ]] || printf '%s\n' "$path"
   done
 )

@@ -21,9 +21,8 @@ from lab import schemas, steps
 ROOT = Path(__file__).parents[1]
 ENVIRONMENT = Path(os.environ.get("UV_PROJECT_ENVIRONMENT", ROOT / ".venv"))
 UV = shutil.which("uv") or str(ROOT / ".uv/bin/uv")
-IGNORED = shutil.ignore_patterns(
-    ".git", ".venv", ".uv", "runs", "memory", "uv.lock", "__pycache__", ".*_cache", "*.log", "results.tsv"
-)
+IGNORED = shutil.ignore_patterns(".git", ".venv", ".uv", "uv.lock", "__pycache__", ".*_cache", "*.log", "results.tsv")
+LEFT = {"runs", "memory"}  # what runs leave in the root
 
 # A stranger's training script: no torch, no data of ours. VALUE is the idea; what stands behind it is for the cheats.
 TRAIN = """\
@@ -75,6 +74,11 @@ def lab_step(name: str, run: Path) -> Stepped:
     return Stepped(status, out.getvalue(), err.getvalue())
 
 
+def not_copied(folder: str, names: list[str]) -> set[str]:
+    """What a clone of this tree is made without."""
+    return IGNORED(folder, names) | (LEFT if Path(folder) == ROOT else set())
+
+
 def hear_interrupts() -> None:
     """For a child: tests that run in the background have SIGINT ignored, and a shell cannot undo that."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
@@ -86,7 +90,7 @@ class House:
     def __init__(self, folder: Path, train: str = TRAIN) -> None:
         self.outside = folder
         self.tree = folder / "tree"
-        shutil.copytree(ROOT, self.tree, ignore=IGNORED, symlinks=True)
+        shutil.copytree(ROOT, self.tree, ignore=not_copied, symlinks=True)
         (self.tree / "train.py").write_text(train)
         (self.tree / "prepare.py").write_text("")
         (folder / "home").mkdir()

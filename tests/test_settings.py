@@ -78,6 +78,7 @@ def test_defaults(tmp_path: Path) -> None:
         "LOGS_MB": "500",
         "CONFINE": "auto",
         "AUTORESEARCH_CACHE": str(tmp_path / "home/.cache/autoresearch"),
+        "AUTORESEARCH_MEMORY": str(Path("memory").absolute()),
     }
 
 

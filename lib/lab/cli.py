@@ -180,6 +180,28 @@ def brief(run: Path) -> None:
 
 
 @main.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("query")
+def memory(folder: Path, query: str) -> None:
+    """Print what the memory in FOLDER says about the words of the QUERY; its newest entries where that is empty."""
+    from lab import memory as module
+
+    click.echo(module.text(folder, query))
+
+
+@main.command()
+@click.argument("run", type=FOLDER)
+@click.argument("text")
+def hint(run: Path, text: str) -> None:
+    """Add a hint for the proposer, unless TEXT is empty; print all there are."""
+    from lab import hints
+
+    if text.strip():
+        hints.add(run, text)
+    click.echo("\n".join(hints.read(run)) or "no hint")
+
+
+@main.command()
 @click.argument("run", type=FOLDER)
 @click.pass_context
 def catalog(ctx: click.Context, run: Path) -> None:

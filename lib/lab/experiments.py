@@ -10,6 +10,7 @@ from lab import files, schemas
 
 Experiment = dict[str, Any]
 FILE = "experiments.jsonl"
+NEAR_MISSES = ("no-gain", "complexity", "memory")  # rules by which what may have gained is discarded
 parse = json.JSONDecoder(parse_float=Decimal).decode  # of one line; made once, for there may be thousands
 
 
@@ -36,6 +37,17 @@ def append(run: Path, experiment: Experiment) -> Experiment:
         raise ValueError("; ".join(f"{where}: {problem}" for where, problem in problems))
     files.append_line(run / FILE, text)
     return experiment
+
+
+def outcome(experiment: Experiment) -> str:
+    """What came of it, in a few words: `kept +0.0047`, `no gain`, `worse by 0.0031`, `oom`."""
+    gain, rule = experiment["gain"], experiment["rule"]
+    if experiment["failure"] or gain is None:
+        return str(experiment["failure"] or rule)
+    if experiment["status"] == "keep":
+        return f"kept {gain:+.4f}"
+    words = {"complexity": f"{gain:+.4f}, too many lines", "memory": f"{gain:+.4f}, too much memory"}
+    return words.get(rule) or (f"worse by {-gain:.4f}" if rule == "worse" else f"no gain ({gain:+.4f})")
 
 
 def incumbent(experiments: Iterable[Experiment]) -> Experiment | None:

@@ -23,11 +23,17 @@ you.
 
 
 def mend(run: Path) -> str:
-    """The brief for mending what the last training run died of; at most 16 KB."""
+    """The brief for mending what the last training run died of; at most 16 KB.
+
+    Writes `crashed` and `crashed.py`: what it died of, and the code, for the memory.
+    """
     flight = Flight(run / "flight")
     log = failures.excerpt(flight.folder / f"run.{flight.attempt}" / "run.log")
+    measured = flight.json("measure.json")
+    flight.write("crashed", f"{measured['failure']} {measured['why']}")
+    flight.write("crashed.py", flight.need("train.py"))
     return TEXT.format(
         description=flight.need("description"),
-        why=flight.json("measure.json")["why"],
+        why=measured["why"],
         log="\n".join(f"| {line}" for line in log.splitlines()),
     )

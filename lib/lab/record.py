@@ -1,4 +1,4 @@
-"""The flight -> one line of `experiments.jsonl`, one row of `results.tsv`, and `summary`, a line for a person.
+"""The flight -> a line of `changes.jsonl` and of `experiments.jsonl`, a row of `results.tsv`, and `summary`.
 
 Each is written unless it is there, so that an interrupted step is simply done again. The line comes first, and the row
 is made of it: what was recorded once is not recorded differently, even if a power cut had it measured again.
@@ -9,7 +9,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from lab import experiments, files, ledger, noise
+from lab import changes, experiments, files, ledger, noise
 from lab.flight import Flight
 from lab.ledger import Row
 from lab.wording import description
@@ -25,11 +25,23 @@ def record(run: Path) -> None:
     others = [other for other in experiments.read(run) if other["commit"] != commit]
     if incumbent := experiments.incumbent(others):
         noise.append(run, incumbent["commit"], flight.json("measure.json")["incumbent_runs"])
-    experiment = experiments.append(run, experiment_of(flight, n))
+    experiment = experiment_of(flight, n)
+    if (change := change_of(flight, experiment)) is not None:
+        changes.append(run, change)
+    experiment = experiments.append(run, experiment)
     if commit[:7] not in commits:
         files.append_line(table, row_of(experiment).line())
     flight.write("verdict", experiment["status"])
     flight.write("summary", summary(experiment))
+
+
+def change_of(flight: Flight, experiment: experiments.Experiment) -> changes.Change | None:
+    """What it changed, with the diff, if it may be worth another look; None where no train.py came back."""
+    after = flight.text("train.py")
+    if after is None:
+        return None
+    is_near = experiment["rule"] in experiments.NEAR_MISSES
+    return changes.of(experiment["commit"], flight.need("before.py"), after, with_diff=is_near)
 
 
 def row_of(experiment: experiments.Experiment) -> Row:

@@ -24,7 +24,8 @@ def read(environment: Mapping[str, str]) -> dict[str, str]:
         settings[name] = value
     for name, problem in schemas.problems("settings", settings):
         raise Fault(f"{name}: {problem}", HINT)
-    settings["AUTORESEARCH_CACHE"] = os.path.abspath(os.path.expanduser(settings["AUTORESEARCH_CACHE"]))
+    for name in ("AUTORESEARCH_CACHE", "AUTORESEARCH_MEMORY"):
+        settings[name] = os.path.abspath(os.path.expanduser(settings[name]))
     if "TIME_BUDGET" in settings:
         settings["TIME_BUDGET"] = plain(settings["TIME_BUDGET"])
     return settings

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from lab.errors import KINDS, told
 
-NAMES = ("brief", "describe", "measure", "mend", "rerun", "judge", "record")
+NAMES = ("brief", "describe", "measure", "mend", "rerun", "judge", "record", "remember")
 
 
 def main(arguments: list[str] | None = None) -> int:
