@@ -97,6 +97,7 @@ def test_it_is_cut_between_words_without_a_blank(tmp_path: Path) -> None:
     [
         "raise MATRIX_LR\ncategory: schedule\n",
         "category: schedule\nraise MATRIX_LR\n",
+        "Category: schedule\nraise MATRIX_LR\n",
         "thinking\n  category:  schedule \n\nraise MATRIX_LR\n\n",
     ],
 )

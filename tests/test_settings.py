@@ -133,6 +133,7 @@ BAD = {
     "LOGS_MB": ["0", *COUNTS],
     "CONFINE": ["", "Yes", "maybe", "yes\n"],
     "AUTORESEARCH_CACHE": ["", "/a\nb", "/a\n", "/a\tb", "/a\x1b"],
+    "AUTORESEARCH_MEMORY": ["", "/a\nb", "/a\n", "/a\tb", "/a\x1b"],
 }
 
 

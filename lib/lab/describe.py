@@ -8,7 +8,7 @@ from lab.flight import Flight
 from lab.wording import LONGEST, LONGEST_WHY, clean, description
 
 HEARD = 65536  # bytes of the end of stdout that are read
-CATEGORY = re.compile(r"category: *(\S.*)")
+CATEGORY = re.compile(r"category: *(\S.*)", re.IGNORECASE)
 ASSIGNMENT = re.compile(r"([A-Za-z_][A-Za-z_0-9.]*) *= *(.*?) *(?:#.*)?")
 
 

@@ -79,18 +79,26 @@ def dry(past: Sequence[Try]) -> int:
 
 
 def near_misses(past: Iterable[Try]) -> list[Try]:
-    """What gained, but not enough, the largest gain first; of those alike the last one.
+    """What gained, but not enough, the largest gain first; of what was tried several times the last one, by their mean.
 
     Where something was kept since at the same place, a near miss is over.
     """
-    found: dict[str, Try] = {}
+    found: dict[str, list[Try]] = defaultdict(list)
     for one in past:
         if one.is_keep:
             won = set(one.change.places)
-            found = {key: other for key, other in found.items() if not won & set(other.change.places)}
-        if one.is_near:
-            found[_meaning(one)] = one
-    return sorted(found.values(), key=lambda one: (one.gain or 0, one.n), reverse=True)
+            over = [key for key, alike in found.items() if won & set(alike[0].change.places)]
+            for key in over:
+                del found[key]
+        elif one.gain is not None:
+            found[_meaning(one)].append(one)
+    nearest = [(_mean(alike), one) for alike in found.values() for one in alike if one.is_near]
+    last = {_meaning(one): (gain, one) for gain, one in nearest if gain > 0}
+    return [one for _, one in sorted(last.values(), key=lambda pair: (pair[0], pair[1].n), reverse=True)]
+
+
+def _mean(alike: Sequence[Try]) -> Decimal:
+    return sum((one.gain or Decimal(0) for one in alike), Decimal(0)) / len(alike)
 
 
 def _meaning(one: Try) -> str:
@@ -100,10 +108,10 @@ def _meaning(one: Try) -> str:
 
 def pair(misses: Sequence[Try], past: Iterable[Try]) -> tuple[Try, Try] | None:
     """The two nearest misses at different places whose descriptions nobody has put together yet."""
-    told = "\n".join(one.text for one in past if one.category == "combining two near misses")
+    told = [one.text for one in past if one.category == "combining two near misses"]
     for one, other in combinations(misses[:6], 2):
         is_apart = not set(one.change.places) & set(other.change.places)
-        if is_apart and not (one.text[:50] in told and other.text[:50] in told):
+        if is_apart and not any(one.text[:50] in text and other.text[:50] in text for text in told):
             return one, other
     return None
 

@@ -18,12 +18,14 @@ from lab import files
 from lab.wording import clean
 
 # The files, and the headings under which the loop writes.
-WON, NO_GAIN = "What won", "What brought no gain"
-HEADINGS = {"learnings": (WON, NO_GAIN), "issues": ("Crashes and their cures",), "decisions": ("Decisions",)}
+WON, NO_GAIN, CRASHES, DECIDED = "What won", "What brought no gain", "Crashes and their cures", "What was decided"
+HEADINGS = {"learnings": (WON, NO_GAIN), "issues": (CRASHES,), "decisions": (DECIDED,)}
+MENDED = "mended: "
 INTRODUCTION = (
     "Written by the loop after each experiment, and yours to edit: it finds your own lines, too (make memory Q=...)."
 )
 LONGEST = 600  # characters of an entry that is shown
+LONGEST_WHY = 160  # of the cause of a crash
 LONGEST_READ = 6000  # characters of an entry
 REFERENCE = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*) #\d+ [0-9a-f]{7}\b")  # run, number and commit
 LABELS = {"won": "won before", "simplified": "won before", "no gain": "failed before"}
@@ -139,6 +141,18 @@ def _plain_text(found: Sequence[Entry], words: Iterable[str], most: int) -> list
     """Those with the most of the words, the newest first."""
     counts = [(sum(word in one.text.casefold() for word in words), at) for at, one in enumerate(found)]
     return [found[at] for count, at in sorted(counts, reverse=True)[:most] if count]
+
+
+def crash(kind: str, why: str) -> str:
+    """The subject of the tally of a crash: the same for causes that differ in numbers alone."""
+    return f"{kind}: {re.sub(r'[0-9][0-9.,]*', 'N', clean(why, LONGEST_WHY))}"
+
+
+def cures(folder: Path, kind: str, why: str) -> list[str]:
+    """The newest tallies of the same crash, on any machine, that know of a mend."""
+    begins = f"- {crash(kind, why)} x"
+    known = [one.shown for one in entries(folder) if one.text.startswith(begins) and MENDED in one.text]
+    return known[-3:]
 
 
 def text(folder: Path, query: str, most: int = 20) -> str:

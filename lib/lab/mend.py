@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from lab import failures
+from lab import failures, memory
 from lab.flight import Flight
 
 TEXT = """\
@@ -21,6 +21,12 @@ you.
 {log}
 """
 
+CURES = """
+The same crash has been mended before:
+
+{cures}
+"""
+
 
 def mend(run: Path) -> str:
     """The brief for mending what the last training run died of; at most 16 KB.
@@ -32,8 +38,11 @@ def mend(run: Path) -> str:
     measured = flight.json("measure.json")
     flight.write("crashed", f"{measured['failure']} {measured['why']}")
     flight.write("crashed.py", flight.need("train.py"))
-    return TEXT.format(
+    cures = memory.cures(memory.folder(run), measured["failure"], measured["why"])
+    text = TEXT + CURES if cures else TEXT
+    return text.format(
         description=flight.need("description"),
         why=measured["why"],
         log="\n".join(f"| {line}" for line in log.splitlines()),
+        cures="\n".join(f"- {cure}" for cure in cures),
     )

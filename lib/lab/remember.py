@@ -33,7 +33,7 @@ def remember(run: Path) -> None:
     _remember_incumbent(folder, past[:at], one, mark)
     if one["rule"] == "baseline":
         began = f"run {run.name} at commit {manifest.read(run)['start'][:7]}, val_bpb {one['val_bpb']:.6f}"
-        _add(folder, "decisions", "Decisions", "began", mark, f"{began}; {_dated(one, mark, setting)}")
+        _add(folder, "decisions", memory.DECIDED, "began", mark, f"{began}; {_dated(one, mark, setting)}")
     elif one["status"] == "keep":
         _remember_keep(folder, one, mark, setting)
     elif one["status"] == "discard":
@@ -64,7 +64,7 @@ def _remember_keep(folder: Path, one: Experiment, mark: str, setting: str) -> No
     lines = f"lines +{one['lines_added']} -{one['lines_removed']}"
     text = "; ".join(filter(None, [one["description"], value, lines, one["category"], _dated(one, mark, setting)]))
     if one["rule"] == "simplification":
-        _add(folder, "decisions", "Decisions", "simplified", mark, text)
+        _add(folder, "decisions", memory.DECIDED, "simplified", mark, text)
     else:
         _add(folder, "learnings", memory.WON, "won", mark, text)
 
@@ -88,9 +88,8 @@ def _remember_crash(folder: Path, flight: Flight, one: Experiment, mark: str, se
         outcome = clean(one["description"], LONGEST) + (", and no mend helped" if crashed else "")
     else:
         kind, cause = (crashed or "").split(" ", 1)
-        outcome = f"mended: {_mend(flight)}"
-    alike = re.sub(r"\d[\d.,]*", "N", clean(cause, LONGEST))
-    _tally(folder, "issues", "Crashes and their cures", f"{kind}: {alike}", outcome, mark, setting)
+        outcome = f"{memory.MENDED}{_mend(flight)}"
+    _tally(folder, "issues", memory.CRASHES, memory.crash(kind, cause), outcome, mark, setting)
 
 
 def _mend(flight: Flight) -> str:
@@ -106,7 +105,7 @@ def _remember_incumbent(folder: Path, past: list[Experiment], one: Experiment, m
     if incumbent and one["parent"] != incumbent["commit"]:
         parent = f"commit {one['parent'][:7]} on top of #{incumbent['n']}"
         said = f"a person's {parent} is the incumbent from {mark} on"
-        _add(folder, "decisions", "Decisions", "incumbent", parent, said)
+        _add(folder, "decisions", memory.DECIDED, "incumbent", parent, said)
 
 
 def _dated(one: Experiment, mark: str, setting: str) -> str:
