@@ -52,7 +52,7 @@ def of(commit: str, before: str, after: str, *, with_diff: bool) -> Change:
     return Change(
         commit,
         {name: _differing(then.get(name), now.get(name)) for name in names},
-        _places(before, after, set(then)),
+        _places(before, after),
         diff(before, after) if with_diff else None,
     )
 
@@ -73,16 +73,16 @@ def _differing(old: str | None, new: str | None) -> list[str | None]:
     return [old, new]
 
 
-def _places(before: str, after: str, names: set[str]) -> list[str]:
-    """Of each edit: the constant, or the longest line that it took away, or the one that it stands behind."""
+def _places(before: str, after: str) -> list[str]:
+    """Of each edit: its constants, or the longest line that it took away, or the one that it stands behind."""
     old, new = complexity.code_lines(before), complexity.code_lines(after)
     found: dict[str, None] = {}
-    for tag, i1, i2, _, _ in SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
+    for tag, i1, i2, j1, j2 in SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
         if tag != "equal":
-            touched = old[i1:i2] or old[max(0, i1 - 1) : i1] or ["the start of the file"]
-            known = [match[1] for line in touched if (match := CONSTANT.fullmatch(line)) and match[1] in names]
-            line = clean(max(touched, key=len), LONGEST_LINE)
-            found |= dict.fromkeys(known or [line if i1 < i2 else f"after {line}"])
+            known = [match[1] for line in old[i1:i2] or new[j1:j2] if (match := CONSTANT.fullmatch(line))]
+            anchor = old[i1 - 1] if i1 else "the start of the file"
+            line = max(old[i1:i2], key=len) if i1 < i2 else f"after {anchor}"
+            found |= dict.fromkeys(known or [clean(line, LONGEST_LINE)])
     return list(islice(found, MOST))
 
 

@@ -9,9 +9,12 @@ from pathlib import Path
 
 
 def write_atomically(path: Path, text: str, *, durable: bool = True) -> None:
-    """Replace `path` by `text`: it is the old file or the new one after a crash, and if durable, after a power cut."""
+    """Replace `path` by `text`: it is the old file or the new one after a crash, and if durable, after a power cut.
+
+    Bytes that were read as surrogates, since they are no UTF-8, are written as they were.
+    """
     new = path.with_name(path.name + ".new")
-    with new.open("w", encoding="utf-8", newline="\n") as file:
+    with new.open("w", encoding="utf-8", errors="surrogateescape", newline="\n") as file:
         file.write(text)
         file.flush()
         if durable:

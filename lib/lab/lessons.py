@@ -16,6 +16,7 @@ from lab.experiments import NEAR_MISSES, Experiment, outcome
 from lab.wording import clean
 
 LONGEST = 120  # characters of a description
+KNOWN = {category.casefold(): category for category in CATEGORIES}
 BELIEF = 6  # tries that the hope for a category that nobody has tried is worth; one of them is kept
 
 
@@ -68,8 +69,7 @@ def lines_of(one: Experiment) -> str:
 
 def category_of(said: str | None, change: Change) -> Category | None:
     """The category as it was said, in any case; else that of a constant that was moved, where it is a known one."""
-    known = {category.casefold(): category for category in CATEGORIES}
-    found = known.get((said or "").casefold())
+    found = KNOWN.get((said or "").casefold())
     return found or next((BELIEFS[name].category for name in change.constants if name in BELIEFS), None)
 
 

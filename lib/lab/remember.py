@@ -26,7 +26,8 @@ def remember(run: Path) -> None:
     """Write what the experiment in flight has taught. Raises OSError with the memory as it was."""
     flight = Flight(run / "flight")
     past = experiments.read(run)
-    at = next(at for at, one in enumerate(past) if one["commit"] == flight.need("commit"))
+    commit = flight.need("commit")
+    at = [one["commit"] for one in past].index(commit)
     one, folder = past[at], memory.folder(run)
     mark = f"{run.name} #{one['n']} {one['commit'][:7]}"
     setting = setting_of(run, past)

@@ -6,7 +6,8 @@ LONGEST_WHY = 110  # of what a rejection says in it
 
 def clean(text: str, length: int) -> str:
     """One line of printable characters, single spaces between them, at most `length` long."""
-    text = "".join(character if character.isprintable() else " " for character in text)
+    if not text.isprintable():
+        text = "".join(character if character.isprintable() else " " for character in text)
     text = " ".join(text.split())
     return text if len(text) <= length else text[: length - 3].rstrip() + "..."
 
