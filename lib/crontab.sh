@@ -1,4 +1,4 @@
-# The line of this tree in the person's crontab. Sourced.
+# Who starts the loop of this tree again: its line in the person's crontab, or its timer of systemd. Sourced.
 # shellcheck shell=bash
 
 # cron_daemon: the name of the one that is running, as Debian, Fedora and Alpine, and fcron call theirs; fails where none is.
@@ -24,6 +24,27 @@ entries() {
   complaint=$(LC_ALL=C crontab -l 2>&1 >&3) || [[ $complaint == *'no crontab for'* ]] ||
     die "the crontab cannot be read: '${complaint%%$'\n'*}'" 'see: crontab -l'
   exec 3>&-
+}
+
+# timer_name: of this tree's timer of systemd (bin/service); two trees have two of them.
+timer_name() {
+  local sum
+  sum=$(cksum <<<"$ROOT")
+  printf 'autoresearch-%s' "${sum%% *}"
+}
+
+# units: the folder of the person's own units of systemd.
+units() { printf '%s' "${XDG_CONFIG_HOME:-$HOME/.config}/systemd/user"; }
+
+# watcher: who looks after the loop of this tree each minute, cron or systemd; nothing, where nobody does.
+watcher() {
+  local line
+  line=$(entry 2>/dev/null) || line=
+  if [[ -n $line ]] && crontab -l 2>/dev/null | grep -qxF -e "$line" && cron_daemon >/dev/null; then
+    printf 'cron'
+  elif [[ -L $(units)/timers.target.wants/$(timer_name).timer ]]; then
+    printf 'systemd'
+  fi
 }
 
 # others: the lines of stdin but that of this tree.

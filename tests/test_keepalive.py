@@ -40,7 +40,7 @@ def look(house: House, **settings: str) -> str:
 def settled(house: House, rows: int, seconds: float = 30) -> None:
     """Wait until there are so many rows, and no loop is at work any more."""
     deadline = time.monotonic() + seconds
-    while len(house.rows()) < rows or "loop running" in house.call("bin/status").out:
+    while len(house.rows()) < rows or "loop      running" in house.call("bin/status").out:
         assert time.monotonic() < deadline, (house.run_folder / "keepalive.log").read_text()
         time.sleep(0.2)
 
@@ -69,7 +69,7 @@ def test_make_stop_is_heard_though_the_loop_is_dead(slow: House) -> None:
     killed(slow, slow.setting("0.9"))
     assert "one that died is not started again" in slow.call("bin/stop").err
     assert look(slow) == ""
-    assert "no loop is running: make loop" in slow.call("bin/status").out
+    assert "not running: make loop" in slow.call("bin/status").out
 
 
 def test_a_new_run_is_the_end_of_what_the_last_one_wanted(slow: House) -> None:

@@ -213,7 +213,7 @@ def test_a_second_loop_is_told_who_holds_the_tree(house: House) -> None:
             refused(house, f"another loop holds this tree: 'pid {first.pid} since ", verb, status=75)
             assert time.monotonic() - began < 2
         refused(house, "another loop holds this tree", "bin/setup", status=75, TAG="mar15")
-        assert f"loop running, pid {first.pid}" in house.call("bin/status").out
+        assert f"loop      running, pid {first.pid}" in house.call("bin/status").out
         first.terminate()
         assert first.wait(10) == 143
 

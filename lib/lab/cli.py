@@ -217,11 +217,13 @@ def catalog(ctx: click.Context, run: Path) -> None:
 
 @main.command()
 @click.argument("run", type=FOLDER)
-def status(run: Path) -> None:
-    """Print where the RUN stands."""
-    from lab.status import status as text_of
+@click.option("--json", "as_json", is_flag=True, help="as schemas/status.schema.json has it")
+def status(run: Path, as_json: bool) -> None:
+    """Print where the RUN stands; stdin: the facts of lib/facts.sh."""
+    from lab import status as module
 
-    click.echo(text_of(run))
+    at = module.status(run, module.facts_of(stdin()))
+    click.echo(module.as_json(at) if as_json else module.text(at))
 
 
 @main.command()

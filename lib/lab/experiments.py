@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lab import files, schemas
+from lab.errors import Fault
 
 Experiment = dict[str, Any]
 FILE = "experiments.jsonl"
@@ -15,12 +16,27 @@ parse = json.JSONDecoder(parse_float=Decimal).decode  # of one line; made once, 
 
 
 def read(run: Path) -> list[Experiment]:
-    """All experiments of the run; numbers with a fraction are Decimal. A torn last line is left out."""
+    """All experiments of the run; numbers with a fraction are Decimal. A torn last line is left out.
+
+    Raises Fault where another line is no object.
+    """
     path = run / FILE
     if not path.exists():
         return []
-    lines = path.read_text(encoding="utf-8").split("\n")
-    return [parse(line) for line in lines[:-1] if line]
+    found: list[Experiment] = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").split("\n")[:-1], start=1):
+        if line and not isinstance(one := _parsed(line), dict):
+            raise Fault(f"'{path}' is damaged in line {number}", "mend that line by hand, or take it away")
+        if line:
+            found.append(one)
+    return found
+
+
+def _parsed(line: str) -> Any:
+    try:
+        return parse(line)
+    except ValueError:
+        return None
 
 
 def append(run: Path, experiment: Experiment) -> Experiment:

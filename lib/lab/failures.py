@@ -12,6 +12,7 @@ from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from lab import logs
 from lab.wording import clean
 
 TAIL = 65536  # bytes of the log's end in which the cause of a failure is looked for
@@ -381,10 +382,7 @@ def tail(log: Path) -> bytes:
 
 def _end(log: Path) -> bytes:
     """The last TAIL bytes, and one more, where there are more."""
-    with log.open("rb") as file:
-        size = file.seek(0, 2)
-        file.seek(max(0, size - TAIL - 1))
-        return file.read(TAIL + 1)
+    return logs.end(log, TAIL + 1)
 
 
 # ---------------------------------------------------------------------------
