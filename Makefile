@@ -1,6 +1,6 @@
 # The front door for people; agents and cron call bin/ themselves.
 .DEFAULT_GOAL := help
-.PHONY: help demo data setup loop once status brief hint memory stop cron uncron service noise audit doctor validate replay rehearse test test-long check bench
+.PHONY: $(shell sed -n 's/^\([a-z-]*\):.*\#\# .*/\1/p' Makefile)
 
 # A variable of the command line reaches a script through the environment, as it was typed: a plain export would have
 # make expand a $(shell ...) in it.
@@ -27,6 +27,12 @@ hint: ## tell the proposer something [TEXT="try less weight decay" CLEAR=1]
 	@bin/hint
 memory: ## search what earlier runs have taught [Q="warmup"]
 	@bin/memory
+show: ## one experiment: row, reason, runs, diff, the end of its log [N=17]
+	@bin/show
+compare: ## two experiments: scores, curves, code [A=3 B=17]
+	@bin/compare
+retry: ## an old experiment again, on today's incumbent [N=17]
+	@bin/retry
 stop: ## end the loop after the experiment in flight
 	@bin/stop
 cron: ## have cron start the loop again when it dies

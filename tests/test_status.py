@@ -229,7 +229,7 @@ def test_the_training_in_flight(tmp_path: Path) -> None:
     assert line(run, "in flight", holder="pid 7") == "in flight raise LR, 30-run, 34 s of 60 s, loss 2.345678"
     trains = as_json(run, holder="pid 7")["training"]
     assert (trains["progress"], trains["num_steps"], trains["loss"]) == (0.573, 417, 2.345678)
-    assert 34 <= trains["wall_seconds"] < 100
+    assert 33 <= trains["wall_seconds"] < 300
 
 
 def test_a_script_that_tells_of_no_steps_has_its_time_told(tmp_path: Path) -> None:

@@ -228,6 +228,37 @@ def status(run: Path, as_json: bool) -> None:
 
 @main.command()
 @click.argument("run", type=FOLDER)
+@click.argument("which")
+def find(run: Path, which: str) -> None:
+    """Print number, commit, parent, category and description of an experiment, a line each."""
+    from lab import find as module
+
+    print(*module.find(run, which).facts, sep="\n")
+
+
+@main.command()
+@click.argument("run", type=FOLDER)
+@click.argument("which")
+def show(run: Path, which: str) -> None:
+    """Print all that is known of an experiment; stdin: its diff."""
+    from lab import show as module
+
+    click.echo(module.show(run, which, stdin()), nl=False, color=True)
+
+
+@main.command()
+@click.argument("run", type=FOLDER)
+@click.argument("a")
+@click.argument("b")
+def compare(run: Path, a: str, b: str) -> None:
+    """Print two experiments side by side; stdin: the diff from A to B."""
+    from lab import show as module
+
+    click.echo(module.compare(run, a, b, stdin()), nl=False, color=True)
+
+
+@main.command()
+@click.argument("run", type=FOLDER)
 def ends(run: Path) -> None:
     """Print the commits of the baseline and of the incumbent."""
     from lab import extra as module

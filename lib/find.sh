@@ -1,0 +1,19 @@
+# The experiment that a person means. Sourced, after run.sh.
+# shellcheck shell=bash
+
+# find_experiment WHICH NAME: sets FOUND to its number, commit, parent, category and description; 17, #17 or the beginning of
+# a commit will do. NAME is the setting that a person gives it by.
+find_experiment() {
+  local facts
+  [[ -n $1 ]] || die "$2 is not given: which experiment" "$2=17, or $2=<the beginning of its commit>; results.tsv has them all"
+  facts=$("$LAB" find "$RUN" "$1") || exit 2
+  mapfile -t FOUND <<<"$facts"
+  [[ -z ${FOUND[1]} ]] || git cat-file -e "${FOUND[1]}^{commit}" 2>/dev/null ||
+    die "the commit of experiment #${FOUND[0]} is not in this repository: '${FOUND[1]}'" "fetch refs/experiments/$TAG/* from where it ran"
+}
+
+COLOUR=never
+[[ ! -t 1 || -n ${NO_COLOR:-} || ${TERM:-dumb} == dumb ]] || COLOUR=always
+
+# diff_of COMMIT COMMIT: of train.py, coloured where it is read by a person.
+diff_of() { git --no-pager diff --no-ext-diff --no-textconv --color="$COLOUR" "$1" "$2" -- train.py; }
