@@ -62,12 +62,6 @@ take_tree() {
 # beat: this tree is at work; bin/keepalive ends a loop that has not said so for longer than any step may take.
 beat() { : >"$RUN/alive"; } 2>/dev/null || :
 
-# trouble WORD...: what keeps the loop from working. `make status` says it until the next row.
-trouble() {
-  tell "$*"
-  put "$RUN/trouble" "$(date '+%F %T')  $*" 2>/dev/null || :
-}
-
 # dirty_files: tracked files that differ from HEAD, in the index or in the tree. A train.py that an interrupted
 # experiment has put there is ours, not a person's.
 dirty_files() {

@@ -25,12 +25,15 @@ want() {
   while IFS= read -r name; do
     [[ ! $name =~ $SAVED ]] || SETTINGS+=("$name")
   done < <(compgen -e)
-  {
+  rm -f "$RUN/wanted.new"
+  (
+    umask 077 # ON_KEEP may name an address that only its owner knows
+    exec >"$RUN/wanted.new"
     printf '%s\n' "GOAL=$1" "AGENT=$AGENT_PATH" "ENGINE=$ENGINE_PATH"
     for name in "${SETTINGS[@]}"; do
       [[ ${!name} == *$'\n'* || $name == MAX_EXPERIMENTS ]] || printf '%s=%s\n' "$name" "${!name}"
     done
-  } >"$RUN/wanted.new"
+  )
   sync "$RUN/wanted.new"
   mv -f "$RUN/wanted.new" "$RUN/wanted"
   sync "$RUN"

@@ -43,7 +43,7 @@ def fill(house: House, free: int, *, is_full: bool = False) -> None:
 def test_a_loop_waits_and_goes_on_by_itself(machine: House) -> None:
     fill(machine, 5, is_full=True)
     with machine.running("bin/loop", AGENT=str(machine.setting("0.9")), MAX_EXPERIMENTS="1") as process:
-        machine.wait_for("runs/mar14/trouble")
+        machine.wait_for("runs/mar14/trouble.machine")
         committed = (machine.run_folder / "flight/commit").read_text().strip()
         assert "trouble   20" in machine.call("bin/status").out
         assert "the disk is full: 5 MB are free on '/'; looking again in" in machine.call("bin/status").out
@@ -53,14 +53,14 @@ def test_a_loop_waits_and_goes_on_by_itself(machine: House) -> None:
     assert machine.statuses() == ["keep", "keep"]
     assert machine.experiments()[1]["commit"] == committed, "the proposal is measured, not thrown away"
     assert len(machine.experiments()[1]["runs"]) == 1  # type: ignore[arg-type]
-    assert not (machine.run_folder / "trouble").exists()
+    assert not (machine.run_folder / "trouble.machine").exists()
     machine.check_invariants()
 
 
 def test_a_loop_that_waits_can_be_stopped(machine: House) -> None:
     fill(machine, 5, is_full=True)
     with machine.running("bin/loop", AGENT=str(machine.setting("0.9")), LAB_MINUTE="600") as process:
-        machine.wait_for("runs/mar14/trouble")
+        machine.wait_for("runs/mar14/trouble.machine")
         assert machine.call("bin/stop").status == 0
         assert process.wait(10) == 0
     assert len(machine.rows()) == 1
@@ -96,7 +96,7 @@ def test_a_full_disk_that_stops_the_toolkit_itself_is_waited_for(machine: House)
     run = machine.tree / "runs/mar15"
     fill(machine, 5)
     with machine.running("bin/loop", AGENT=str(machine.setting("0.9")), MAX_EXPERIMENTS="1") as process:
-        machine.wait_for("runs/mar15/trouble")
+        machine.wait_for("runs/mar15/trouble.machine")
         fill(machine, 5000)
         assert process.wait(20) == 0
     assert len((run / "results.tsv").read_text().splitlines()) == 3

@@ -132,6 +132,8 @@ BAD = {
     "PROPOSAL_WAIT": ["1000", *COUNTS],
     "LOGS_MB": ["0", *COUNTS],
     "CONFINE": ["", "Yes", "maybe", "yes\n"],
+    "ON_KEEP": ["a\nb", "a\tb", "a\x1b"],
+    "ON_TROUBLE": ["a\nb", "a\n"],
     "AUTORESEARCH_CACHE": ["", "/a\nb", "/a\n", "/a\tb", "/a\x1b"],
     "AUTORESEARCH_MEMORY": ["", "/a\nb", "/a\n", "/a\tb", "/a\x1b"],
 }

@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 from house import House
 from lab import ledger, schemas
+from lab import status as module
 from lab.cli import main
 
 MANIFEST = {
@@ -47,10 +48,10 @@ def fly(run: Path, **facts: str) -> None:
         (run / "flight" / name).write_text(text)
 
 
-def call(run: Path, *options: str, columns: int = 200, **facts: str) -> Result:
+def call(run: Path, *options: str, **facts: str) -> Result:
     """Facts are those of lib/facts.sh."""
     said = "".join(f"{name}={value}\n" for name, value in facts.items())
-    return CliRunner(env={"COLUMNS": str(columns)}).invoke(main, ["status", str(run), *options], input=said)
+    return CliRunner().invoke(main, ["status", str(run), *options], input=said)
 
 
 def status(run: Path, **facts: str) -> list[str]:
@@ -285,11 +286,12 @@ def test_it_fits_on_a_screen(tmp_path: Path) -> None:
     run = make_run(tmp_path, [ROWS[0], *long])
     training(run, LOG)
     for kind in ("machine", "proposer"):
-        (run / f"trouble.{kind}").write_text("the disk is full " * 12)
-    lines = call(run, columns=80, holder="pid 7 since noon").stdout.splitlines()
-    assert len(lines) <= 23, "one for the prompt"
+        (run / f"trouble.{kind}").write_text("the disk is full " * 8)
+    lines = module.text(module.status(run, {"holder": "pid 7 since noon"}), 80).splitlines()
+    assert len(lines) <= 24
     assert max(map(len, lines)) == 80
     assert "\x1b" not in "".join(lines)
+    assert " ".join("".join(lines).split()).count("the disk is full") == 16, "what is wrong is whole"
 
 
 def test_the_verb(run: House) -> None:

@@ -4,6 +4,7 @@ Data goes to stdout, errors to stderr as `lab: problem` and exit status 2.
 """
 
 import os
+import shutil
 import sys
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
@@ -223,7 +224,8 @@ def status(run: Path, as_json: bool) -> None:
     from lab import status as module
 
     at = module.status(run, module.facts_of(stdin()))
-    click.echo(module.as_json(at) if as_json else module.text(at))
+    columns = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    click.echo(module.as_json(at) if as_json else module.text(at, columns))
 
 
 @main.command()

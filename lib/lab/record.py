@@ -1,4 +1,4 @@
-"""The flight -> a line of `changes.jsonl` and of `experiments.jsonl`, a row of `results.tsv`, and `summary`.
+"""The flight -> a line of `changes.jsonl` and of `experiments.jsonl`, a row of `results.tsv`, `summary`, and `best`.
 
 Each is written unless it is there, so that an interrupted step is simply done again. The line comes first, and the row
 is made of it: what was recorded once is not recorded differently, even if a power cut had it measured again.
@@ -33,6 +33,14 @@ def record(run: Path) -> None:
         files.append_line(table, row_of(experiment).line())
     flight.write("verdict", experiment["status"])
     flight.write("summary", summary(experiment))
+    if is_new_best(experiment, others):
+        flight.write_json("best", experiment)
+
+
+def is_new_best(experiment: experiments.Experiment, others: list[experiments.Experiment]) -> bool:
+    """Whether it is kept, and better than all before; the first of a run is the baseline, and no news."""
+    best = experiments.best(others)
+    return experiment["status"] == "keep" and best is not None and experiment["val_bpb"] < best["val_bpb"]
 
 
 def change_of(flight: Flight, experiment: experiments.Experiment) -> changes.Change | None:

@@ -7,10 +7,12 @@ comes as facts, from lib/facts.sh.
 import json
 import os
 import shutil
+import textwrap
 from collections import Counter
 from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
 from decimal import Decimal
+from itertools import chain
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -192,6 +194,7 @@ def troubles(run: Path) -> list[dict[str, str]]:
     """What the loop, or keepalive, says that it suffers from (lib/hooks.sh)."""
     hints = {
         "machine": "the loop looks again by itself; make doctor",
+        "loop": f"runs/{run.name}/loop.log has what it said; if it does not run: make loop",
         "proposer": "see what it says: make once; meanwhile the catalog proposes now and then",
     }
     found = []
@@ -227,10 +230,9 @@ def last_words(log: Path) -> list[str]:
 # ---------------------------------------------------------------------------
 
 
-def text(at: Status) -> str:
-    """The lines, each as wide as the terminal at most."""
-    columns = shutil.get_terminal_size().columns
-    return "\n".join(line if len(line) <= columns else line[: columns - 3] + "..." for line in lines(at))
+def text(at: Status, columns: int | None = None) -> str:
+    """The lines, cut to so many columns, where that is given; what is wrong, and the way out, is never cut."""
+    return "\n".join(lines(at, columns))
 
 
 def as_json(at: Status) -> str:
@@ -251,10 +253,26 @@ def proposer(at: Status) -> str | None:
     return found
 
 
-def lines(at: Status) -> list[str]:
-    """What a person reads, at most 24 lines where no more than two things are wrong."""
-    found = [*head(at), *results(at), "", *map(row_line, at["last"]), *problem_lines(at)]
-    return ["".join(character if character.isprintable() else "?" for character in line) for line in found]
+def lines(at: Status, columns: int | None = None) -> list[str]:
+    """What a person reads: at most 24 lines of 80 columns, where no more than two things are wrong."""
+    shown = [fit(printable(line), columns) for line in (*head(at), *results(at), "", *map(row_line, at["last"]))]
+    wrong = [wrapped(printable(line), columns) for line in problem_lines(at)]
+    return [*shown, *(["", *chain.from_iterable(wrong)] if wrong else [])]
+
+
+def printable(line: str) -> str:
+    """Without what would move the cursor."""
+    return "".join(character if character.isprintable() else "?" for character in line)
+
+
+def fit(line: str, columns: int | None) -> str:
+    """Cut to what fits."""
+    return line if columns is None or len(line) <= columns else line[: columns - 3] + "..."
+
+
+def wrapped(line: str, columns: int | None) -> list[str]:
+    """In as many lines as it takes."""
+    return [line] if columns is None else textwrap.wrap(line, max(columns, 20), subsequent_indent=" " * 10)
 
 
 def head(at: Status) -> list[str]:
@@ -328,4 +346,4 @@ def problem_lines(at: Status) -> list[str]:
     found = []
     for one in at["damage"] + at["problems"]:
         found += [f"trouble   {one['problem']}", f"hint      {one['hint']}"]
-    return ["", *found] if found else []
+    return found
