@@ -305,3 +305,15 @@ def audit(run: Path, seeds: tuple[int, ...]) -> None:
     from lab import audit as module
 
     click.echo(module.audit(run, seeds))
+
+
+@main.command()
+@click.argument("ledgers", type=click.Path(path_type=Path), nargs=-1, required=True)
+@click.option(
+    "--out", type=click.Path(path_type=Path), required=True, help="the folder for report.html and progress.png"
+)
+def report(ledgers: tuple[Path, ...], out: Path) -> None:
+    """Write the report of these LEDGERS and what lies beside them; stdin: git's diffs, as bin/report has them."""
+    from lab.report import report as write
+
+    print(*write(ledgers, stdin(), out), sep="\n")

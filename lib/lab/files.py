@@ -8,14 +8,14 @@ import os
 from pathlib import Path
 
 
-def write_atomically(path: Path, text: str, *, durable: bool = True) -> None:
-    """Replace `path` by `text`: it is the old file or the new one after a crash, and if durable, after a power cut.
+def write_atomically(path: Path, content: str | bytes, *, durable: bool = True) -> None:
+    """Replace `path` by `content`: it is the old file or the new one after a crash, and if durable, after a power cut.
 
-    Bytes that were read as surrogates, since they are no UTF-8, are written as they were.
+    Text is written as UTF-8; bytes that were read as surrogates, since they are none, as they were.
     """
     new = path.with_name(path.name + ".new")
-    with new.open("w", encoding="utf-8", errors="surrogateescape", newline="\n") as file:
-        file.write(text)
+    with new.open("wb") as file:
+        file.write(content if isinstance(content, bytes) else content.encode(errors="surrogateescape"))
         file.flush()
         if durable:
             os.fsync(file.fileno())

@@ -3,7 +3,10 @@
 import json
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from jsonschema import Draft202012Validator
 
 FOLDER = Path(__file__).parents[2] / "schemas"
 
@@ -15,12 +18,18 @@ def load(name: str) -> dict[str, Any]:
     return schema
 
 
-def problems(name: str, value: Any) -> list[tuple[str, str]]:
-    """What is wrong with `value` by schema `name`: pairs of the property and of a sentence about it."""
+@cache
+def validator(name: str) -> "Draft202012Validator":
+    """Of that schema; made once, for there may be thousands of values."""
     from jsonschema import Draft202012Validator  # 70 ms, which only the steps that need it should pay
 
+    return Draft202012Validator(load(name))
+
+
+def problems(name: str, value: Any) -> list[tuple[str, str]]:
+    """What is wrong with `value` by schema `name`: pairs of the property and of a sentence about it."""
     found = []
-    for error in Draft202012Validator(load(name)).iter_errors(value):
+    for error in validator(name).iter_errors(value):
         where = ".".join(str(part) for part in error.absolute_path) or "row"
         wanted = error.schema.get("description") if isinstance(error.schema, dict) else None
         known = wanted and error.absolute_path

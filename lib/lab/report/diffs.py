@@ -1,0 +1,47 @@
+"""What git says of train.py -> the diff of each experiment.
+
+bin/report has one git write all of them: NUL, a commit's hash, newline, its diff against its parent; and for each run
+NUL, `run TAG`, newline, the diff from where it began to its incumbent. A train.py that holds a NUL is binary to git.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+ALL = 1_000_000  # characters of diffs in a page
+LONGEST = 20_000  # of one
+LEFT_OUT = "left out, to keep this page small"
+HEAD = re.compile(r"\A(?:(?!@@ |Binary ).*\n)*")  # diff --git, index, ---, +++
+
+
+def parse(stream: str) -> tuple[dict[str, str], dict[str, str]]:
+    """The diffs by commit, and by the tag of the run."""
+    by_commit: dict[str, str] = {}
+    by_run: dict[str, str] = {}
+    for part in stream.split("\0")[1:]:
+        name, _, diff = part.partition("\n")
+        text = HEAD.sub("", diff.lstrip("\n")).rstrip("\n")
+        if name.startswith("run "):
+            by_run[name.removeprefix("run ")] = text
+        else:
+            by_commit[name] = text
+    return by_commit, by_run
+
+
+def first(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The order in which rows get room in the page: keeps, then the newest."""
+    return sorted(rows, key=lambda row: (row["status"] != "keep", -row["n"]))
+
+
+def add(rows: Sequence[dict[str, Any]], diffs: dict[str, str]) -> None:
+    """Add a `diff` to the rows that have one; where there is no room for it, `no_diff` says so."""
+    room = ALL
+    for row in first(rows):
+        diff = diffs.get(row["commit"])
+        if not diff:
+            continue
+        if len(diff) > min(LONGEST, room):
+            row["no_diff"] = LEFT_OUT
+        else:
+            row["diff"] = diff
+            room -= len(diff)

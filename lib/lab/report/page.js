@@ -1,0 +1,672 @@
+// The page of the report. Whatever comes from a run is put in as text (textContent), never as HTML.
+"use strict";
+
+const data = JSON.parse(document.getElementById("data").textContent);
+const { runs, rows, bounds, specs } = data;
+rows.forEach((row, at) => { row.at = at; });
+const many = runs.length > 1;
+const RUN_COLORS = ["var(--keep)", "#3b6fd4", "#b65ad1", "#d07b17", "#0f9aa7", "#c2407f"]; // those of progress.vg.json
+const STATUSES = ["keep", "discard", "crash"];
+
+// --- Helpers ---------------------------------------------------------------------------------------------------------
+
+const id = (name) => document.getElementById(name);
+const known = (value) => value !== undefined && value !== null;
+
+/** An element with properties, and children that are elements or text. */
+function el(tag, properties = {}, ...children) {
+  const node = document.createElement(tag);
+  for (const [name, value] of Object.entries(properties)) {
+    if (name in node && name !== "list") node[name] = value;
+    else node.setAttribute(name, value);
+  }
+  node.append(...children.filter(known));
+  return node;
+}
+
+const digits = (value, count) => (known(value) ? value.toFixed(count) : "–");
+const signed = (value, count = 6) => (known(value) ? (value >= 0 ? "+" : "−") + Math.abs(value).toFixed(count) : "–");
+const plural = (count, word) => `${count.toLocaleString("en")} ${word}${count === 1 ? "" : "s"}`;
+const sum = (list) => list.reduce((total, value) => total + value, 0);
+const column = (list, name) => list.map((row) => row[name]).filter(known);
+const cut = (text, length) => (text.length > length ? `${text.slice(0, length - 1)}…` : text);
+
+function duration(seconds) {
+  if (!known(seconds)) return "–";
+  if (seconds < 60) return `${seconds.toFixed(0)} s`;
+  return seconds < 5400 ? `${(seconds / 60).toFixed(0)} min` : `${(seconds / 3600).toFixed(1)} h`;
+}
+
+const ofRun = (run) => rows.filter((row) => row.run === run);
+const keepsOf = (run) => ofRun(run).filter((row) => row.status === "keep" && known(row.bpb));
+const baselineOf = (run) => keepsOf(run)[0];
+const bestOf = (run) => keepsOf(run).reduce((best, row) => (best && best.bpb <= row.bpb ? best : row), undefined);
+const incumbentOf = (row) => rows.find((other) => other.run === row.run && other.n === row.against);
+const label = (row) => (many ? `${runs[row.run].name} #${row.n}` : `#${row.n}`);
+
+/** A section that there is something to say in: shown, and given back. */
+function show(name, ...children) {
+  const section = id(name);
+  section.hidden = false;
+  section.append(...children);
+  return section;
+}
+
+// --- Pictures --------------------------------------------------------------------------------------------------------
+
+const views = [];
+
+/** Draw a specification into an element, as wide as it is. Colours are the page's own, and so follow the theme. */
+async function draw(place, name, values, signals, height) {
+  const spec = structuredClone(specs[name]);
+  spec.config = { ...specs.progress.config, ...spec.config };
+  spec.width = Math.max(place.clientWidth, 200);
+  spec.height = height;
+  delete spec.title;
+  for (const source of spec.data) if (values[source.name]) source.values = values[source.name];
+  for (const signal of spec.signals) {
+    if (["keep", "discard", "crash", "ink", "faint", "grid", "paper"].includes(signal.name)) signal.value = `var(--${signal.name})`;
+    else if (signal.name in signals) signal.value = signals[signal.name];
+  }
+  const options = { mode: "vega", renderer: "svg", actions: false, ast: true, tooltip: false, defaultStyle: false };
+  const { view } = await vegaEmbed(place, spec, options);
+  place.querySelector("svg").setAttribute("aria-hidden", "true"); // the caption and the table say the same
+  const rowAt = (item) => (item && item.datum && rows[(item.datum.datum || item.datum).at]);
+  view.addEventListener("click", (_, item) => rowAt(item) && openRow(rowAt(item)));
+  view.addEventListener("pointermove", (event, item) => showTip(event, rowAt(item)));
+  view.addEventListener("pointerout", () => showTip());
+  views.push({ view, place });
+}
+
+/** Beside the pointer: what a dot is; without a row: nothing. */
+function showTip(event, row) {
+  const tip = id("tip");
+  tip.hidden = !row;
+  if (!row) return;
+  const gain = known(row.gain) ? `gain ${signed(row.gain)}` : row.failure || "";
+  tip.replaceChildren(
+    el("strong", {}, row.description),
+    el("div", {}, verdict(row), ` ${label(row)}  ${row.commit.slice(0, 7)}`),
+    el("div", {}, [known(row.bpb) ? `val_bpb ${digits(row.bpb, 6)}` : "no val_bpb", gain].filter(Boolean).join("  ")),
+  );
+  const box = tip.getBoundingClientRect();
+  tip.style.left = `${Math.max(8, Math.min(event.clientX + 14, innerWidth - box.width - 8))}px`;
+  tip.style.top = `${event.clientY + 18 + box.height > innerHeight ? event.clientY - box.height - 12 : event.clientY + 18}px`;
+}
+
+let resizing;
+addEventListener("resize", () => {
+  clearTimeout(resizing);
+  resizing = setTimeout(() => {
+    for (const { view, place } of views) if (place.isConnected) view.width(place.clientWidth).runAsync();
+  }, 120);
+});
+addEventListener("scroll", () => showTip(), { passive: true });
+
+const verdict = (row) => el("span", { className: `verdict ${row.status}` }, row.status);
+
+function legend(entries) {
+  const items = entries.map(([name, color]) => {
+    const line = el("i");
+    line.style.background = color;
+    return el("li", {}, line, name);
+  });
+  return el("ul", { className: "legend" }, ...items);
+}
+
+// --- The top ---------------------------------------------------------------------------------------------------------
+
+function fact(name, value, small, className = "") {
+  return el("div", {}, el("dt", {}, name), el("dd", { className }, value, small ? el("small", {}, small) : null));
+}
+
+function head() {
+  id("name").textContent = runs.map((run) => run.name).join(" · ");
+  id("made").textContent = `as of ${data.made}`;
+  if (data.notes.length) show("notes", el("ul", {}, ...data.notes.map((note) => el("li", {}, note))));
+  if (!many) id("facts").append(el("dl", { className: "facts" }, ...factsOf(0)));
+}
+
+function factsOf(at) {
+  const run = runs[at];
+  const all = ofRun(at);
+  const first = baselineOf(at);
+  const best = bestOf(at);
+  if (!first) return [fact("experiments", String(all.length), "no baseline yet")];
+  const gain = first.bpb - best.bpb;
+  const count = (status) => all.filter((row) => row.status === status).length;
+  const facts = [
+    fact("best val_bpb", digits(best.bpb, 6), `#${best.n} ${cut(best.description, 70)}`),
+    fact("gain on the baseline", signed(gain), `${((100 * gain) / first.bpb).toFixed(2)} % of ${digits(first.bpb, 6)}`, gain > 0 ? "good" : ""),
+    fact("experiments", all.length.toLocaleString("en"), STATUSES.map((status) => `${count(status)} ${status}`).join(", ")),
+    fact("noise", run.noise ? digits(run.noise.sd, 6) : "not known", noiseSaid(run.noise, gain)),
+  ];
+  return facts.concat(costOf(all), auditFact(run.audit));
+}
+
+function noiseSaid(noise, gain) {
+  if (!noise) return "no code was run twice";
+  const times = noise.sd > 0 ? `; the gain is ${(gain / noise.sd).toFixed(1)} of them` : "";
+  return `one standard deviation, ${plural(noise.df, "degree")} of freedom${times}`;
+}
+
+/** Hours, tokens and money, each with how many rows it is known of. */
+function costOf(all) {
+  const facts = [];
+  const of = (values) => (values.length < all.length ? `, known of ${values.length} rows` : "");
+  const wall = column(all, "wall_seconds");
+  if (wall.length) facts.push(fact("training", duration(sum(wall)), `${nightOf(all)}${of(wall)}`));
+  const tokens = column(all, "tokens");
+  const money = column(all, "cost_usd");
+  if (tokens.length) facts.push(fact("tokens", sum(tokens).toLocaleString("en"), `of the proposer${of(tokens)}`));
+  if (money.length) facts.push(fact("cost", `$${sum(money).toFixed(2)}`, `of the proposer${of(money)}`));
+  return facts;
+}
+
+function nightOf(all) {
+  const times = column(all, "started").concat(column(all, "ended")).map(Date.parse);
+  return times.length ? `${duration((Math.max(...times) - Math.min(...times)) / 1000)} from first to last` : "of wall clock";
+}
+
+const FINDINGS = { // the words of schemas/audit.schema.json
+  reproduced: "the gain is there", less: "less than claimed", lost: "not reproduced", worse: "worse than the baseline",
+  unclear: "too few pairs to tell", "no-claim": "no gain is claimed",
+};
+
+function auditFact(audit) {
+  if (!audit) return [];
+  const share = known(audit.share) ? `${(100 * audit.share).toFixed(0)} % of it in ${plural(audit.pairs.length, "fresh pair")}` : "";
+  const className = { reproduced: "good", lost: "bad", worse: "bad" }[audit.finding] || "";
+  return [fact("audit", FINDINGS[audit.finding], share, className)];
+}
+
+const AXIS = 80; // pixels that an axis takes of a picture's width
+
+// --- Progress --------------------------------------------------------------------------------------------------------
+
+function progress() {
+  const place = id("progress-picture");
+  if (!bounds) {
+    place.append(el("p", { className: "faint" }, "Nothing was measured yet."));
+    return;
+  }
+  const said = runs.map((run, at) => {
+    const [first, best] = [baselineOf(at), bestOf(at)];
+    return first ? `${many ? `${run.name}: ` : ""}from ${digits(first.bpb, 6)} to ${digits(best.bpb, 6)} at #${best.n}; ${run.counts}.` : "";
+  });
+  const crashes = rows.some((row) => !known(row.bpb)) ? " A cross at the upper edge is a crash," : "";
+  const far = rows.some((row) => known(row.bpb) && row.bpb > bounds[1]) ? " a triangle there a value above the picture." : "";
+  id("progress-text").textContent = `${said.join(" ")} The line is the best so far; a dot opens its row.${crashes}${far}`.replace(/,$/, ".");
+  if (many) place.before(legend(runs.map((run, at) => [run.name, RUN_COLORS[at % RUN_COLORS.length]])));
+  const points = rows.map(({ at, run, n, status, bpb, gain }) => ({ at, run, n, status, bpb, gain }));
+  const room = place.clientWidth - AXIS;
+  const { labels } = data.labels.find(({ width }) => width <= room) || data.labels.at(-1);
+  draw(place, "progress", { rows: points, runs: runs.map(({ name }) => ({ name })), labels }, { low: bounds[0], high: bounds[1] }, room < 620 ? 320 : 460);
+}
+
+// --- The table -------------------------------------------------------------------------------------------------------
+
+const COLUMNS = [ // title, value to sort by, cell, class
+  ["#", (row) => row.run * 1e6 + row.n, (row) => label(row), "number"],
+  ["verdict", (row) => STATUSES.indexOf(row.status), verdict, ""],
+  ["val_bpb", (row) => row.bpb, (row) => digits(row.bpb, 6), "number"],
+  ["gain", (row) => row.gain, (row) => (row.failure ? row.failure : signed(row.gain)), "number"],
+  ["GB", (row) => row.memory, (row) => digits(row.memory, 1), "number less"],
+  ["lines", (row) => netOf(row), (row) => (known(row.lines_added) ? `+${row.lines_added} −${row.lines_removed}` : "–"), "number less"],
+  ["category", (row) => row.category, (row) => row.category || "–", "less"],
+  ["description", (row) => row.description.toLowerCase(), opener, "what"],
+];
+const netOf = (row) => (known(row.lines_added) ? row.lines_added - row.lines_removed : undefined);
+const has = { gain: rows.some((row) => known(row.gain)), GB: rows.some((row) => known(row.memory)) };
+has.lines = rows.some((row) => known(row.lines_added));
+has.category = rows.some((row) => row.category);
+const columns = COLUMNS.filter(([title]) => has[title] !== false);
+const sorting = { at: 0, down: false };
+const wanted = { statuses: new Set(STATUSES), text: "", category: "", run: "" };
+const lines = new Map(); // row -> its <tr>
+
+function opener(row) {
+  return el("button", { type: "button", "aria-expanded": "false", "aria-controls": `details-${row.at}` }, row.description);
+}
+
+function lineOf(row) {
+  const cells = columns.map(([, , cell, className]) => el("td", { className }, cell(row)));
+  const line = el("tr", { className: "row", id: `row-${row.at}` }, ...cells);
+  line.addEventListener("click", (event) => {
+    if (!getSelection().toString() || event.target.closest("button")) toggle(row);
+  });
+  return line;
+}
+
+function table() {
+  const head = el("tr");
+  columns.forEach(([title, , , className], at) => {
+    const button = el("button", { type: "button" }, title);
+    button.addEventListener("click", () => {
+      sorting.down = sorting.at === at && !sorting.down;
+      sorting.at = at;
+      arrange();
+    });
+    head.append(el("th", { scope: "col", className }, button));
+  });
+  id("table").tHead.append(head);
+  rows.forEach((row) => lines.set(row, lineOf(row)));
+  arrange();
+}
+
+/** The rows that are wanted, in the order that is wanted; what is open stays open. What is not known comes last. */
+function arrange() {
+  const value = columns[sorting.at][1];
+  const way = sorting.down ? -1 : 1;
+  const order = (a, b) => {
+    const [x, y] = [value(a), value(b)];
+    if (!known(x) || !known(y)) return known(y) - known(x) || a.at - b.at;
+    return x < y ? -way : x > y ? way : a.at - b.at;
+  };
+  const listed = rows.filter(isWanted).sort(order);
+  const body = document.createDocumentFragment();
+  for (const row of listed) {
+    body.append(lines.get(row));
+    if (row.opened) body.append(row.opened);
+  }
+  id("table").tBodies[0].replaceChildren(body);
+  if (!listed.length) id("table").tBodies[0].append(el("tr", {}, el("td", { colSpan: columns.length, className: "faint" }, rows.length ? "No experiment fits." : "No experiment yet.")));
+  [...id("table").tHead.rows[0].cells].forEach((cell, at) => {
+    if (at === sorting.at) cell.setAttribute("aria-sort", sorting.down ? "descending" : "ascending");
+    else cell.removeAttribute("aria-sort");
+  });
+  id("shown").textContent = listed.length === rows.length ? plural(rows.length, "experiment") : `${listed.length} of ${rows.length}`;
+}
+
+function isWanted(row) {
+  row.text ??= [label(row), row.commit, row.description, row.reason, row.category, row.failure, row.agent].filter(known).join(" ").toLowerCase();
+  return (
+    wanted.statuses.has(row.status) &&
+    (!wanted.category || row.category === wanted.category) &&
+    (wanted.run === "" || row.run === Number(wanted.run)) &&
+    wanted.text.split(/\s+/).every((word) => row.text.includes(word))
+  );
+}
+
+function filters() {
+  id("filters").addEventListener("submit", (event) => event.preventDefault());
+  id("search").addEventListener("input", (event) => {
+    wanted.text = event.target.value.toLowerCase().trim();
+    arrange();
+  });
+  for (const status of STATUSES) {
+    const button = el("button", { type: "button", className: `verdict ${status}`, "aria-pressed": "true" }, status);
+    button.addEventListener("click", () => {
+      if (!wanted.statuses.delete(status)) wanted.statuses.add(status);
+      button.setAttribute("aria-pressed", wanted.statuses.has(status));
+      arrange();
+    });
+    id("statuses").append(button);
+  }
+  const categories = [...new Set(column(rows, "category"))].sort();
+  choice("category", "all categories", categories.map((name) => [name, name]));
+  choice("run", "all runs", many ? runs.map((run, at) => [run.name, at]) : []);
+}
+
+function choice(name, all, entries) {
+  const select = id("filters").querySelector(`#${name}`);
+  select.hidden = !entries.length;
+  select.append(el("option", { value: "" }, all), ...entries.map(([text, value]) => el("option", { value }, text)));
+  select.addEventListener("change", () => {
+    wanted[name] = select.value;
+    arrange();
+  });
+}
+
+// --- A row, opened ---------------------------------------------------------------------------------------------------
+
+function toggle(row) {
+  const line = lines.get(row);
+  const button = line.querySelector("button");
+  if (row.opened) {
+    row.opened.remove();
+    row.opened = undefined;
+  } else {
+    const inside = el("div", { className: "inside" });
+    row.opened = el("tr", { className: "opened", id: `details-${row.at}` }, el("td", { colSpan: columns.length }, inside));
+    line.after(row.opened);
+    inside.append(...details(row));
+    compareCurves(row, inside);
+  }
+  line.classList.toggle("open", Boolean(row.opened));
+  button.setAttribute("aria-expanded", Boolean(row.opened));
+  for (const { view } of views) if (row.opened && hasSignal(view, "picked")) view.signal("picked", row.at).runAsync();
+}
+
+function hasSignal(view, name) {
+  return name in view.getState({ signals: (signal) => signal === name }).signals;
+}
+
+/** From a picture or another section: the row, opened, in sight, and with the focus. */
+function openRow(row) {
+  if (!isWanted(row)) {
+    Object.assign(wanted, { statuses: new Set(STATUSES), text: "", category: "", run: "" });
+    id("filters").reset();
+    id("statuses").querySelectorAll("button").forEach((button) => button.setAttribute("aria-pressed", "true"));
+    arrange();
+  }
+  if (!row.opened) toggle(row);
+  showTip();
+  lines.get(row).scrollIntoView({ block: "start" });
+  lines.get(row).querySelector("button").focus({ preventScroll: true });
+}
+
+function linkTo(row) {
+  const button = el("button", { type: "button" }, label(row));
+  button.addEventListener("click", () => openRow(row));
+  return button;
+}
+
+function details(row) {
+  const incumbent = incumbentOf(row);
+  const about = [
+    ["commit", row.commit], ["against", incumbent && `${label(incumbent)} ${incumbent.description}`], ["category", row.category],
+    ["rule", row.rule], ["failure", row.failure], ["memory", known(row.memory) ? `${digits(row.memory, 1)} GB` : undefined],
+    ["code lines", known(row.lines_added) ? `+${row.lines_added} −${row.lines_removed}, ${signed(row.net, 0)} on the baseline` : undefined],
+    ["wall clock", known(row.wall_seconds) ? duration(row.wall_seconds) : undefined], ["attempts", row.attempts], ["proposer", row.agent],
+    ["tokens", known(row.tokens) ? row.tokens.toLocaleString("en") : undefined], ["cost", known(row.cost_usd) ? `$${row.cost_usd.toFixed(4)}` : undefined],
+    ["started", row.started], ["ended", row.ended],
+  ];
+  const pairs = about.filter(([, value]) => known(value)).map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, String(value))));
+  return [
+    el("p", { className: "reason" }, row.reason || "No more is known than the row of the ledger."),
+    el("dl", { className: "about" }, ...pairs),
+    row.runs && row.runs.length ? runsOf(row) : null,
+    row.diff ? el("h3", {}, "Diff of train.py") : null,
+    row.diff ? diff(row.diff) : el("p", { className: "faint" }, noDiff(row)),
+  ].filter(known);
+}
+
+function noDiff(row) {
+  if (row.no_diff) return `Diff ${row.no_diff}: git show ${row.commit.slice(0, 7)}`;
+  return row.rule === "baseline" || row === baselineOf(row.run) ? "The baseline: nothing is changed." : "No diff: its commit is not in this repository.";
+}
+
+function grid(titles, lists, className = "narrow") {
+  const head = el("tr", {}, ...titles.map((title) => el("th", { scope: "col" }, title)));
+  const body = lists.map((cells) => el("tr", {}, ...cells.map((cell) => el("td", { className: /^[-+−–$\d]/.test(cell) ? "number" : "" }, cell))));
+  return el("div", { className: "scroll", tabIndex: 0 }, el("table", { className }, el("thead", {}, head), el("tbody", {}, ...body)));
+}
+
+function runsOf(row) {
+  const lists = row.runs.map((run) => [
+    known(run.seed) ? String(run.seed) : "–", digits(run.val_bpb, 6), known(run.num_steps) ? run.num_steps.toLocaleString("en") : "–",
+    known(run.training_seconds) ? `${run.training_seconds.toFixed(1)} s` : "–", known(run.degraded) ? (run.degraded ? "disturbed" : "as usual") : "–",
+  ]);
+  return grid(["seed", "val_bpb", "steps", "training", "machine"], lists);
+}
+
+// --- Diffs -----------------------------------------------------------------------------------------------------------
+
+/** A unified diff: lines by their kind, what differs within a pair of lines marked, comments set back. */
+function diff(text) {
+  const code = el("code");
+  const all = text.split("\n");
+  for (let at = 0; at < all.length; at++) {
+    const removed = blockFrom(all, at, "-");
+    const added = blockFrom(all, at + removed.length, "+");
+    if (removed.length && removed.length === added.length) {
+      const marks = removed.map((line, i) => between(line, added[i]));
+      code.append(...removed.map((line, i) => diffLine(line, marks[i])), ...added.map((line, i) => diffLine(line, marks[i])));
+      at += removed.length + added.length - 1;
+    } else code.append(diffLine(all[at]));
+  }
+  return el("div", { className: "diff", tabIndex: 0, role: "region", ariaLabel: "Diff" }, code);
+}
+
+function blockFrom(all, at, sign) {
+  let end = at;
+  while (end < all.length && all[end][0] === sign) end++;
+  return all.slice(at, end);
+}
+
+/** How much two lines share at the beginning and at the end. */
+function between(one, other) {
+  const short = Math.min(one.length, other.length);
+  let start = 1;
+  while (start < short && one[start] === other[start]) start++;
+  let end = 0;
+  while (end < short - start && one[one.length - 1 - end] === other[other.length - 1 - end]) end++;
+  return start + end > 0.4 * short ? { start, end } : undefined;
+}
+
+function diffLine(line, mark) {
+  const className = { "+": "l added", "-": "l removed", "@": "l hunk", "\\": "l hunk" }[line[0]] || "l";
+  if (mark) return el("span", { className }, line.slice(0, mark.start), el("b", {}, line.slice(mark.start, line.length - mark.end)), line.slice(line.length - mark.end));
+  const comment = line.search(/(^[-+ ]?\s*|\s{2})#/);
+  return comment < 0 || line[0] === "@" ? el("span", { className }, line) : el("span", { className }, line.slice(0, comment), el("em", {}, line.slice(comment)));
+}
+
+// --- Curves ----------------------------------------------------------------------------------------------------------
+
+const pointsOf = (name, curve) => curve.map((y, at) => ({ name, x: (100 * (at + 0.5)) / curve.length, y }));
+const EARLY = 6; // points: until then a loss falls from where every run begins, and would flatten the rest
+
+function lossChart(place, series, height) {
+  const late = series.flatMap(({ curve }) => curve.slice(EARLY).filter(known));
+  const all = late.length ? late : series.flatMap(({ curve }) => curve.filter(known));
+  const signals = { low: Math.min(...all), high: Math.max(...all) };
+  const points = series.flatMap(({ name, curve }) => pointsOf(name, curve));
+  return draw(place, "curves", { names: series.map(({ name, color }) => ({ name, color })), points }, signals, height);
+}
+
+function differenceChart(place, candidate, incumbent, height) {
+  const curve = candidate.curve.map((y, at) => (known(y) && known(incumbent.curve[at]) ? y - incumbent.curve[at] : null));
+  const size = Math.max(...curve.slice(EARLY).filter(known).map(Math.abs), 1e-4);
+  const signals = { low: -size, high: size, zero: true, yTitle: "candidate − incumbent" };
+  return draw(place, "curves", { names: [{ name: "difference", color: "var(--blue)" }], points: pointsOf("difference", curve) }, signals, height);
+}
+
+/** In an opened row: its curve against its incumbent's, and the difference at the same point of the training. */
+function compareCurves(row, inside) {
+  if (!row.curve) return;
+  const incumbent = incumbentOf(row);
+  const series = [{ name: label(row), curve: row.curve, color: "var(--blue)" }];
+  const both = incumbent && incumbent.curve;
+  if (both) series.unshift({ name: `incumbent ${label(incumbent)}`, curve: incumbent.curve, color: "var(--discard)" });
+  const [left, right] = [el("div", { className: "picture" }), el("div", { className: "picture" })];
+  const title = el("h3", {}, "Training loss");
+  const text = both ? " Below 0 on the right: the candidate is ahead at that point." : "";
+  const place = el("div", {}, title, legend(series.map(({ name, color }) => [name, color])), el("div", { className: "pair" }, left, both ? right : null), el("p", { className: "faint" }, `The mean of each sixtieth of the training.${text}`));
+  inside.querySelector("h3, p.faint").before(place);
+  lossChart(left, series, 190);
+  if (both) differenceChart(right, row, incumbent, 190);
+}
+
+const MOST_CURVES = 8;
+
+/** The keeps, from the baseline to the best: of many, those that gained most. */
+function curves() {
+  const kept = rows.filter((row) => row.status === "keep" && row.curve);
+  if (!kept.length || many) return;
+  const best = bestOf(0);
+  const chosen = new Set([...kept].sort((a, b) => (b.gain ?? Infinity) - (a.gain ?? Infinity)).slice(0, MOST_CURVES - 1));
+  if (best.curve) chosen.add(best);
+  const list = kept.filter((row) => chosen.has(row));
+  const series = list.map((row, at) => ({
+    name: `${label(row)} ${cut(row.description, 44)}`,
+    curve: row.curve,
+    color: row === best ? "var(--keep)" : `color-mix(in srgb, var(--blue) ${Math.round(20 + (75 * at) / list.length)}%, var(--paper))`,
+  }));
+  show("curves");
+  id("curves-picture").before(legend(series.map(({ name, color }) => [name, color])));
+  id("curves-text").textContent = `${list.length} of ${plural(keepsOf(0).length, "keep")}, the later the darker, the best in green; an opened row has its own against its incumbent's.`;
+  lossChart(id("curves-picture"), series, 320);
+}
+
+// --- What paid, what it costs, near misses ---------------------------------------------------------------------------
+
+function paid() {
+  const tried = rows.filter((row) => row.category && row.rule !== "baseline");
+  if (!tried.length) return;
+  const groups = [...new Set(column(tried, "category"))].map((name) => {
+    const all = tried.filter((row) => row.category === name);
+    const kept = all.filter((row) => row.status === "keep");
+    return { name, tries: all.length, keeps: kept.length, crashes: all.filter((row) => row.status === "crash").length, gain: sum(column(kept, "gain")), best: Math.max(...column(all, "gain")) };
+  });
+  groups.sort((a, b) => b.gain - a.gain || b.keeps - a.keeps || b.tries - a.tries);
+  const most = Math.max(...groups.map((group) => group.gain), 1e-9);
+  const lists = groups.map(({ name, tries, keeps, crashes, gain, best }) => {
+    const bar = el("span", { className: "bar" });
+    bar.style.width = `${Math.max(0, (9 * gain) / most)}em`;
+    return [name, String(tries), String(keeps), String(crashes), signed(gain), Number.isFinite(best) ? signed(best) : "–", bar];
+  });
+  const unsaid = rows.filter((row) => !row.category && row.rule !== "baseline").length;
+  show("paid", grid(["category", "tries", "keeps", "crashes", "gain of the keeps", "best gain", ""], lists));
+  if (unsaid) id("paid").append(el("p", { className: "faint" }, `${plural(unsaid, "experiment")} without a category.`));
+}
+
+function pareto() {
+  if (!bounds) return;
+  const measured = rows.filter((row) => known(row.bpb) && row.bpb <= bounds[1]);
+  const kinds = [["memory", "memory, GB"], ["net", "code lines of train.py, against the baseline"]];
+  for (const [name, xTitle] of kinds) {
+    const points = measured.filter((row) => known(row[name])).map((row) => ({ at: row.at, x: row[name], bpb: row.bpb, status: row.status }));
+    if (new Set(points.map(({ x }) => x)).size < 2) continue;
+    points.sort((a, b) => a.x - b.x || a.bpb - b.bpb);
+    let lowest = Infinity;
+    for (const point of points) {
+      point.front = point.bpb < lowest;
+      lowest = Math.min(lowest, point.bpb);
+    }
+    const front = points.filter((point) => point.front).length;
+    const place = el("div", { className: "picture" });
+    show("pareto");
+    id("pareto-pictures").append(el("figure", {}, place, el("figcaption", {}, `val_bpb against ${xTitle}: ${front} of ${points.length} are not beaten in both (joined by the line).`)));
+    draw(place, "pareto", { points }, { xTitle }, 260);
+  }
+}
+
+const MOST_MISSES = 12;
+
+function misses() {
+  const band = (row) => ["no-gain", "complexity", "memory"].includes(row.rule) || !row.rule;
+  const near = rows.filter((row) => row.status === "discard" && row.gain > 0 && band(row)).sort((a, b) => b.gain - a.gain);
+  if (!near.length) return;
+  const lists = near.slice(0, MOST_MISSES).map((row) => [linkTo(row), signed(row.gain), row.category || "–", row.description, row.reason || "–"]);
+  const used = has.category ? lists : lists.map((cells) => cells.filter((_, at) => at !== 2));
+  const titles = ["", "gain", "category", "change", "why it was not kept"].filter((title) => has.category || title !== "category");
+  show("misses", grid(titles, used, ""));
+  if (near.length > MOST_MISSES) id("misses").append(el("p", { className: "faint" }, `The ${MOST_MISSES} largest of ${near.length}.`));
+}
+
+// --- Audit, the whole change, how it was measured --------------------------------------------------------------------
+
+function audits() {
+  runs.forEach((run) => {
+    if (run.audit) show("audit", ...auditOf(run, run.audit));
+  });
+}
+
+function auditOf(run, audit) {
+  const lists = audit.pairs.map((pair) => [String(pair.seed), digits(pair.baseline, 6), digits(pair.incumbent, 6), signed(pair.gain), known(pair.degraded) ? (pair.degraded ? "disturbed" : "as usual") : "–"]);
+  const interval = known(audit.reproduced_low) ? `, 95 % between ${signed(audit.reproduced_low)} and ${signed(audit.reproduced_high)}` : "";
+  const phantoms = known(audit.phantom_keeps_per_100) ? ` With the settings of this run, ${audit.phantom_keeps_per_100.toFixed(1)} of 100 experiments that do nothing would be kept.` : "";
+  return [
+    many ? el("h3", {}, run.name) : null,
+    el("p", {}, `Claimed: ${signed(audit.claimed_gain)}, from #${audit.baseline.n} to #${audit.incumbent.n}. Found again with fresh seeds: ${signed(audit.reproduced_gain)}${interval}. `, el("strong", {}, `${FINDINGS[audit.finding]}.`), phantoms),
+    auditBar(audit),
+    grid(["seed", "baseline", "incumbent", "gain", "machine"], lists),
+  ].filter(known);
+}
+
+/** Claim and interval on one axis that holds 0. */
+function auditBar(audit) {
+  const [low, high] = [audit.reproduced_low ?? audit.reproduced_gain, audit.reproduced_high ?? audit.reproduced_gain];
+  const ends = [Math.min(0, low, audit.claimed_gain), Math.max(0, high, audit.claimed_gain)];
+  const at = (value) => `${4 + (92 * (value - ends[0])) / (ends[1] - ends[0] || 1)}%`;
+  const place = (tag, value) => {
+    const node = el(tag);
+    node.style.left = at(value);
+    return node;
+  };
+  const named = (text, value) => {
+    const node = place("span", value);
+    node.append(text);
+    return node;
+  };
+  const interval = place("i", low);
+  interval.style.width = `calc(${at(high)} - ${at(low)})`;
+  return el("div", { className: "audit-bar", "aria-hidden": "true" }, place("u", 0), place("u", audit.claimed_gain), interval, place("b", audit.reproduced_gain), named("0", 0), named("claimed", audit.claimed_gain));
+}
+
+function changed() {
+  runs.forEach((run, at) => {
+    if (!run.changed) return;
+    const [first, last, best] = [baselineOf(at), keepsOf(at).at(-1), bestOf(at)];
+    const other = best && best !== last ? ` The best, #${best.n}, was simplified since.` : "";
+    const which = last ? `From the baseline to ${label(last)}, the last keep: ${digits(first.bpb, 6)} to ${digits(last.bpb, 6)}.${other}` : "";
+    show("changed", el("p", { className: "faint" }, which), diff(run.changed));
+  });
+}
+
+function measured() {
+  const names = [...new Set(runs.flatMap((run) => Object.keys(factsTable(run))))];
+  const lists = names.map((name) => [name, ...runs.map((run) => factsTable(run)[name] ?? "not known")]);
+  show("measured", grid(["", ...runs.map((run) => run.name)], lists, ""));
+  const mended = runs.flatMap((run) => [...run.mended, ...(run.more_mended ? [`${run.name}: and ${run.more_mended} more: bin/validate --import names them`] : [])]);
+  if (mended.length) id("measured").append(el("h3", {}, "Mended in reading"), el("ul", { className: "faint" }, ...mended.map((line) => el("li", {}, line))));
+}
+
+function factsTable(run) {
+  const facts = { ledger: run.ledger, profile: run.profile, "seconds of training": run.budget, device: run.device, ...run.facts };
+  const shown = ([name, value]) => [name, typeof value === "object" ? JSON.stringify(value) : String(value)];
+  return Object.fromEntries(Object.entries(facts).filter(([, value]) => known(value)).map(shown));
+}
+
+function compared() {
+  if (!many) return;
+  const lists = runs.map((run, at) => {
+    const [all, first, best] = [ofRun(at), baselineOf(at), bestOf(at)];
+    const gain = first && first.bpb - best.bpb;
+    const wall = column(all, "wall_seconds");
+    return [
+      run.name, run.device || "–", run.profile || "–", run.budget ? `${run.budget} s` : "–", String(all.length), String(keepsOf(at).length),
+      digits(first?.bpb, 6), digits(best?.bpb, 6), signed(gain), first ? `${((100 * gain) / first.bpb).toFixed(2)} %` : "–",
+      run.noise ? digits(run.noise.sd, 6) : "–", wall.length ? duration(sum(wall)) : "–", run.audit ? FINDINGS[run.audit.finding] : "–",
+    ];
+  });
+  show("runs", grid(["run", "device", "profile", "budget", "rows", "keeps", "baseline", "best", "gain", "", "noise (sd)", "training", "audit"], lists, ""));
+}
+
+/** Links to the sections that there are. */
+function contents() {
+  for (const section of document.querySelectorAll("main > section:not([hidden])")) {
+    const title = section.querySelector("h2");
+    if (title) id("contents").append(el("a", { href: `#${section.id}` }, title.textContent));
+  }
+}
+
+// --- Theme -----------------------------------------------------------------------------------------------------------
+
+function theme() {
+  const button = id("theme");
+  const preferred = matchMedia("(prefers-color-scheme: dark)");
+  const set = (dark) => {
+    document.documentElement.dataset.theme = dark ? "dark" : "light";
+    button.setAttribute("aria-pressed", dark);
+  };
+  set(preferred.matches);
+  preferred.addEventListener("change", () => set(preferred.matches));
+  button.addEventListener("click", () => set(document.documentElement.dataset.theme !== "dark"));
+}
+
+theme();
+head();
+compared();
+progress();
+audits();
+filters();
+table();
+curves();
+paid();
+pareto();
+misses();
+changed();
+measured();
+contents();
