@@ -7,7 +7,7 @@ from typing import Any
 
 from lab import files
 from lab.report import curves, diffs, gather, page, pictures
-from lab.report.labels import labels
+from lab.report.labels import labels, last
 
 LONGEST = 24  # characters of a fact, which may be a hash
 
@@ -31,6 +31,7 @@ def report(ledgers: Sequence[Path], stream: str, out: Path) -> list[Path]:
         "rows": rows,
         "notes": [note for one in runs for note in one.pop("notes")] + differences(runs),
         "bounds": ends,
+        "last": last(rows),
         "labels": [{"width": size.width, "labels": labels(rows, ends, size)} for size in pictures.PAGE],
     }
     out.mkdir(parents=True, exist_ok=True)

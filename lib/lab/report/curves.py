@@ -73,7 +73,7 @@ def read(path: Path) -> Curve | None:
 
 def curve_of(log: bytes) -> Curve | None:
     """The same of the text. A step without a per cent is placed by its number; a loss that is no number is none."""
-    lines = [line for line in re.split(rb"[\r\n]+", log) if b"loss:" in line]
+    lines = log.replace(b"\r", b"\n").split(b"\n")
     every = max(1, len(lines) // (POINTS * SAMPLES))
     steps = [found.groups() for line in lines[::every] if (found := STEP.search(line))]
     if not steps:

@@ -4,9 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from lab.wording import clean
+
 Box = tuple[float, float, float, float]  # left, top, right, bottom
 LETTER, TALL, GAP, STEP = 6.1, 13, 4, 7  # of a letter, of a line, beside a leader, between two tries
-DOT, ABOVE, TOP = 4, -9, 14  # half of a dot, where a label above one is, the room for what is off the picture
+FEW = 10  # experiments
+DOT, TOP = 4, 14  # half of a dot, the room for what is off the picture
+ABOVE, HIGHEST = -9, -60  # where a label above a dot may be
 
 
 @dataclass(frozen=True)
@@ -26,15 +30,11 @@ def labels(rows: Sequence[dict[str, Any]], ends: Sequence[float] | None, size: S
     """
     wins = [row for row in rows if row["status"] == "keep" and row["bpb"] is not None] if ends else []
     wins.sort(key=lambda row: -float("inf" if row["gain"] is None else row["gain"]))
-    place = Place(size, max((row["n"] for row in rows), default=1), ends or (0, 1))
+    place = Place(size, last(rows), ends or (0, 1))
     taken = [place.dot(row) for row in rows if row["bpb"] is not None] + place.line(rows)
     found = []
     for row in wins[: size.most]:
-        text = (
-            row["description"]
-            if len(row["description"]) <= size.longest
-            else row["description"][: size.longest - 1] + "…"
-        )
+        text = clean(row["description"], size.longest)
         spot = place.spot(row, LETTER * len(text), taken)
         if spot:
             taken += [spot.text, spot.leader]
@@ -96,19 +96,26 @@ class Place:
         near = [
             box
             for box in taken
-            if box[3] >= y and box[0] < x + wide + GAP and box[2] > x - wide - GAP and not is_own(box, x, y)
+            if box[3] >= y + HIGHEST - TALL
+            and x - wide - GAP < box[2]
+            and box[0] < x + wide + GAP
+            and not is_own(box, x, y)
         ]
         lower = range(TALL + STEP, int(self.size.height - y - TALL / 2), STEP)
-        sides = ("right", "left")
-        tries = [(TALL, "right"), (TALL, "left"), (ABOVE, "left"), *((dy, side) for dy in lower for side in sides)]
-        for dy, align in tries:
+        tries = [(TALL, "right"), (TALL, "left"), *((dy, "left") for dy in range(ABOVE, HIGHEST, -TALL))]
+        for dy, align in [*tries, *((dy, side) for dy in lower for side in ("right", "left"))]:
             left = x + GAP if align == "left" else x - GAP - wide
             text = (left, y + dy - TALL / 2, left + wide, y + dy + TALL / 2)
-            leader = (x - 1, y + DOT, x + 1, max(y + dy + TALL / 2, y + DOT))
-            fits = left >= 2 and left + wide <= self.size.width and text[3] <= self.size.height
+            leader = (x - 1, min(y + dy, y + DOT), x + 1, max(y + dy + TALL / 2, y - DOT))
+            fits = left >= 2 and left + wide <= self.size.width and text[1] >= 0 and text[3] <= self.size.height
             if fits and not any(overlap(text, box) or overlap(leader, box) for box in near):
                 return Spot(align, dy, text, leader)
         return None
+
+
+def last(rows: Sequence[dict[str, Any]]) -> int:
+    """Where the axis of the experiments ends; a run that has just begun gets room, too."""
+    return max(FEW, *(row["n"] for row in rows)) if rows else FEW
 
 
 def is_own(box: Box, x: float, y: float) -> bool:

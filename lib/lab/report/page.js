@@ -146,8 +146,7 @@ function factsOf(at) {
 
 function noiseSaid(noise, gain) {
   if (!noise) return "no code was run twice";
-  const times = noise.sd > 0 ? `; the gain is ${(gain / noise.sd).toFixed(1)} of them` : "";
-  return `one standard deviation, ${plural(noise.df, "degree")} of freedom${times}`;
+  return `sd of a run${noise.sd > 0 && gain > 0 ? `; the gain is ${(gain / noise.sd).toFixed(1)} of them` : ""}`;
 }
 
 /** Hours, tokens and money, each with how many rows it is known of. */
@@ -192,7 +191,7 @@ function progress() {
   }
   const said = runs.map((run, at) => {
     const [first, best] = [baselineOf(at), bestOf(at)];
-    return first ? `${many ? `${run.name}: ` : ""}from ${digits(first.bpb, 6)} to ${digits(best.bpb, 6)} at #${best.n}; ${run.counts}.` : "";
+    return first ? `${many ? `${run.name}: ` : ""}from ${digits(first.bpb, 6)} to ${digits(best.bpb, 6)} at #${best.n}; ${run.counts.split(": ")[1]}.` : "";
   });
   const crashes = rows.some((row) => !known(row.bpb)) ? " A cross at the upper edge is a crash," : "";
   const far = rows.some((row) => known(row.bpb) && row.bpb > bounds[1]) ? " a triangle there a value above the picture." : "";
@@ -201,15 +200,15 @@ function progress() {
   const points = rows.map(({ at, run, n, status, bpb, gain }) => ({ at, run, n, status, bpb, gain }));
   const room = place.clientWidth - AXIS;
   const { labels } = data.labels.find(({ width }) => width <= room) || data.labels.at(-1);
-  draw(place, "progress", { rows: points, runs: runs.map(({ name }) => ({ name })), labels }, { low: bounds[0], high: bounds[1] }, room < 620 ? 320 : 460);
+  draw(place, "progress", { rows: points, runs: runs.map(({ name }) => ({ name })), labels }, { low: bounds[0], high: bounds[1], last: data.last }, room < 620 ? 320 : 460);
 }
 
 // --- The table -------------------------------------------------------------------------------------------------------
 
 const COLUMNS = [ // title, value to sort by, cell, class
   ["#", (row) => row.run * 1e6 + row.n, (row) => label(row), "number"],
-  ["verdict", (row) => STATUSES.indexOf(row.status), verdict, ""],
-  ["val_bpb", (row) => row.bpb, (row) => digits(row.bpb, 6), "number"],
+  ["verdict", (row) => STATUSES.indexOf(row.status), verdict, "status"],
+  ["val_bpb", (row) => row.bpb, (row) => digits(row.bpb, 6), "number less"],
   ["gain", (row) => row.gain, (row) => (row.failure ? row.failure : signed(row.gain)), "number"],
   ["GB", (row) => row.memory, (row) => digits(row.memory, 1), "number less"],
   ["lines", (row) => netOf(row), (row) => (known(row.lines_added) ? `+${row.lines_added} −${row.lines_removed}` : "–"), "number less"],
@@ -365,12 +364,12 @@ function linkTo(row) {
 function details(row) {
   const incumbent = incumbentOf(row);
   const about = [
-    ["commit", row.commit], ["against", incumbent && `${label(incumbent)} ${incumbent.description}`], ["category", row.category],
+    ["commit", row.commit.slice(0, 12)], ["against", incumbent && `${label(incumbent)} ${incumbent.description}`], ["category", row.category],
     ["rule", row.rule], ["failure", row.failure], ["memory", known(row.memory) ? `${digits(row.memory, 1)} GB` : undefined],
     ["code lines", known(row.lines_added) ? `+${row.lines_added} −${row.lines_removed}, ${signed(row.net, 0)} on the baseline` : undefined],
     ["wall clock", known(row.wall_seconds) ? duration(row.wall_seconds) : undefined], ["attempts", row.attempts], ["proposer", row.agent],
     ["tokens", known(row.tokens) ? row.tokens.toLocaleString("en") : undefined], ["cost", known(row.cost_usd) ? `$${row.cost_usd.toFixed(4)}` : undefined],
-    ["started", row.started], ["ended", row.ended],
+    ["started", row.started && row.started.slice(0, 16).replace("T", " ")], ["ended", row.ended && row.ended.slice(0, 16).replace("T", " ")],
   ];
   const pairs = about.filter(([, value]) => known(value)).map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, String(value))));
   return [
@@ -387,9 +386,11 @@ function noDiff(row) {
   return row.rule === "baseline" || row === baselineOf(row.run) ? "The baseline: nothing is changed." : "No diff: its commit is not in this repository.";
 }
 
+/** A small table: its titles, and a list of cells for each line. A column whose first cell is a number is one of numbers. */
 function grid(titles, lists, className = "narrow") {
-  const head = el("tr", {}, ...titles.map((title) => el("th", { scope: "col" }, title)));
-  const body = lists.map((cells) => el("tr", {}, ...cells.map((cell) => el("td", { className: /^[-+−–$\d]/.test(cell) ? "number" : "" }, cell))));
+  const classes = titles.map((_, at) => (/^[-+−–$\d]/.test(lists[0]?.[at]) ? "number" : ""));
+  const head = el("tr", {}, ...titles.map((title, at) => el("th", { scope: "col", className: classes[at] }, title)));
+  const body = lists.map((cells) => el("tr", {}, ...cells.map((cell, at) => el("td", { className: classes[at] }, cell))));
   return el("div", { className: "scroll", tabIndex: 0 }, el("table", { className }, el("thead", {}, head), el("tbody", {}, ...body)));
 }
 
@@ -525,21 +526,28 @@ function pareto() {
   if (!bounds) return;
   const measured = rows.filter((row) => known(row.bpb) && row.bpb <= bounds[1]);
   const kinds = [["memory", "memory, GB"], ["net", "code lines of train.py, against the baseline"]];
-  for (const [name, xTitle] of kinds) {
-    const points = measured.filter((row) => known(row[name])).map((row) => ({ at: row.at, x: row[name], bpb: row.bpb, status: row.status }));
-    if (new Set(points.map(({ x }) => x)).size < 2) continue;
-    points.sort((a, b) => a.x - b.x || a.bpb - b.bpb);
-    let lowest = Infinity;
-    for (const point of points) {
-      point.front = point.bpb < lowest;
-      lowest = Math.min(lowest, point.bpb);
-    }
-    const front = points.filter((point) => point.front).length;
+  const drawn = kinds.map(([name, xTitle]) => [xTitle, frontOf(measured.filter((row) => known(row[name])), name)]).filter(([, points]) => points);
+  const places = drawn.map(([xTitle, points]) => {
+    const count = points.filter((point) => point.front).length;
     const place = el("div", { className: "picture" });
-    show("pareto");
-    id("pareto-pictures").append(el("figure", {}, place, el("figcaption", {}, `val_bpb against ${xTitle}: ${front} of ${points.length} are not beaten in both (joined by the line).`)));
-    draw(place, "pareto", { points }, { xTitle }, 260);
+    const text = `val_bpb against ${xTitle}: ${count} of ${points.length} are not beaten in both (joined by the line).`;
+    id("pareto-pictures").append(el("figure", {}, place, el("figcaption", {}, text)));
+    return place;
+  });
+  if (drawn.length) show("pareto");
+  drawn.forEach(([xTitle, points], at) => draw(places[at], "pareto", { points }, { xTitle }, 260)); // all of them there: as wide as they stay
+}
+
+/** The points of a picture, and which of them nothing beats in both; nothing where all cost the same. */
+function frontOf(list, name) {
+  const points = list.map((row) => ({ at: row.at, x: row[name], bpb: row.bpb, status: row.status }));
+  points.sort((a, b) => a.x - b.x || a.bpb - b.bpb);
+  let lowest = Infinity;
+  for (const point of points) {
+    point.front = point.bpb < lowest;
+    lowest = Math.min(lowest, point.bpb);
   }
+  return points.length && points[0].x < points.at(-1).x ? points : undefined;
 }
 
 const MOST_MISSES = 12;
@@ -608,7 +616,7 @@ function changed() {
 function measured() {
   const names = [...new Set(runs.flatMap((run) => Object.keys(factsTable(run))))];
   const lists = names.map((name) => [name, ...runs.map((run) => factsTable(run)[name] ?? "not known")]);
-  show("measured", grid(["", ...runs.map((run) => run.name)], lists, ""));
+  show("measured", grid(["", ...runs.map((run) => run.name)], lists, "plain"));
   const mended = runs.flatMap((run) => [...run.mended, ...(run.more_mended ? [`${run.name}: and ${run.more_mended} more: bin/validate --import names them`] : [])]);
   if (mended.length) id("measured").append(el("h3", {}, "Mended in reading"), el("ul", { className: "faint" }, ...mended.map((line) => el("li", {}, line))));
 }
@@ -649,7 +657,7 @@ function theme() {
   const preferred = matchMedia("(prefers-color-scheme: dark)");
   const set = (dark) => {
     document.documentElement.dataset.theme = dark ? "dark" : "light";
-    button.setAttribute("aria-pressed", dark);
+    button.textContent = dark ? "Light" : "Dark";
   };
   set(preferred.matches);
   preferred.addEventListener("change", () => set(preferred.matches));

@@ -6,7 +6,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from lab.report.labels import Size, labels
+from lab.report.labels import Size, labels, last
 
 FOLDER = Path(__file__).parent
 PICTURE = Size(1100, 480, 40, 44)  # of progress.png
@@ -45,7 +45,7 @@ def png(data: dict[str, Any]) -> bytes:
     for one in spec["data"]:
         one |= {"values": values[one["name"]]} if one["name"] in values else {}
     low, high = data["bounds"] or (0, 1)
-    told = {"low": low, "high": high, "title": title(data)}
+    told = {"low": low, "high": high, "last": last(data["rows"]), "title": title(data)}
     for signal in spec["signals"]:
         signal |= {"value": told[signal["name"]]} if signal["name"] in told else {}
     picture: bytes = vl_convert.vega_to_png(spec, scale=SCALE)
@@ -59,6 +59,5 @@ def points(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def title(data: dict[str, Any]) -> str:
-    """`mar14: 126 experiments (23 keep, 102 discard, 1 crash)`"""
-    words = [(one["name"], *one["counts"].split(": ")) for one in data["runs"]]
-    return "; ".join(f"{name}: {total} experiments ({each})" for name, total, each in words)
+    """`mar14: 23 keep, 102 discard, 1 crash`"""
+    return "; ".join(f"{one['name']}: {one['counts'].split(': ')[1]}" for one in data["runs"])
