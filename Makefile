@@ -27,6 +27,8 @@ hint: ## tell the proposer something [TEXT="try less weight decay" CLEAR=1]
 	@bin/hint
 memory: ## search what earlier runs have taught [Q="warmup"]
 	@bin/memory
+watch: ## the same, live [Ctrl-C ends it]
+	@bin/watch
 show: ## one experiment: row, reason, runs, diff, the end of its log [N=17]
 	@bin/show
 compare: ## two experiments: scores, curves, code [A=3 B=17]

@@ -136,9 +136,9 @@ def test_a_row_without_an_object_is_foreign(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("facts", "words"),
     [
-        ({"done": "attempt 1\n"}, ["no proposal yet, 10-propose"]),
-        ({"done": "attempt 1\n10-propose\n"}, ["no proposal yet, 20-commit"]),
-        ({"done": "attempt 2\n10-propose\n20-commit\n", "description": "raise LR\n"}, ["raise LR, 30-run, attempt 2"]),
+        ({"done": "attempt 1\n"}, ["10-propose: no proposal yet"]),
+        ({"done": "attempt 1\n10-propose\n"}, ["20-commit: no proposal yet"]),
+        ({"done": "attempt 2\n10-propose\n20-commit\n", "description": "raise LR\n"}, ["30-run, attempt 2: raise LR"]),
         ({}, ["nothing"]),
     ],
 )
@@ -227,7 +227,7 @@ LOG = (
 def test_the_training_in_flight(tmp_path: Path) -> None:
     run = make_run(tmp_path, ROWS)
     training(run, LOG)
-    assert line(run, "in flight", holder="pid 7") == "in flight raise LR, 30-run, 34 s of 60 s, loss 2.345678"
+    assert line(run, "in flight", holder="pid 7") == "in flight 30-run, 34 s of 60 s, loss 2.345678: raise LR"
     trains = as_json(run, holder="pid 7")["training"]
     assert (trains["progress"], trains["num_steps"], trains["loss"]) == (0.573, 417, 2.345678)
     assert 33 <= trains["wall_seconds"] < 300
@@ -236,7 +236,7 @@ def test_the_training_in_flight(tmp_path: Path) -> None:
 def test_a_script_that_tells_of_no_steps_has_its_time_told(tmp_path: Path) -> None:
     run = make_run(tmp_path, ROWS)
     training(run, "epoch 1 loss 2.3\n", ago=7000)
-    assert line(run, "in flight", holder="pid 7").startswith("in flight raise LR, 30-run, running for 70")
+    assert line(run, "in flight", holder="pid 7").startswith("in flight 30-run, running for 70")
     trains = as_json(run, holder="pid 7")["training"]
     assert (trains["progress"], trains["num_steps"], trains["loss"]) == (None, None, None), "not known is null"
 
@@ -244,7 +244,7 @@ def test_a_script_that_tells_of_no_steps_has_its_time_told(tmp_path: Path) -> No
 def test_of_a_dead_loop_nothing_trains(tmp_path: Path) -> None:
     run = make_run(tmp_path, ROWS)
     training(run, LOG)
-    assert line(run, "in flight") == "in flight raise LR, 30-run"
+    assert line(run, "in flight") == "in flight 30-run: raise LR"
     (run / "flight/run.1/ended").write_text("2026-03-14T09:26:53.123Z\n")
     assert as_json(run, holder="pid 7")["training"] is None
 
@@ -252,10 +252,7 @@ def test_of_a_dead_loop_nothing_trains(tmp_path: Path) -> None:
 def test_whose_loop_it_is(tmp_path: Path) -> None:
     run = make_run(tmp_path, ROWS)
     assert line(run, "loop", wanted="no") == "loop      not running: make loop"
-    assert (
-        line(run, "loop", holder="pid 7 since noon")
-        == "loop      running, pid 7 since noon; nobody looks after it: make cron"
-    )
+    assert line(run, "loop", holder="pid 7 since noon") == "loop      running, pid 7 since noon; no cron: make cron"
     assert line(run, "loop", wanted="yes", watcher="cron") == "loop      not running; cron looks after it"
     assert "hint      make loop, make cron" in status(run, wanted="yes")
     (run / "restarts").write_text("3 1773480000 17\n")

@@ -230,6 +230,15 @@ def status(run: Path, as_json: bool) -> None:
 
 @main.command()
 @click.argument("run", type=FOLDER)
+def watch(run: Path) -> None:
+    """Draw where the RUN stands until Ctrl-C; stdin: the facts of lib/facts.sh, again and again."""
+    from lab.watch import watch as draw
+
+    draw(run, sys.stdin.fileno())
+
+
+@main.command()
+@click.argument("run", type=FOLDER)
 @click.argument("which")
 def find(run: Path, which: str) -> None:
     """Print number, commit, parent, category and description of an experiment, a line each."""

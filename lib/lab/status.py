@@ -12,7 +12,6 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
 from decimal import Decimal
-from itertools import chain
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -231,8 +230,11 @@ def last_words(log: Path) -> list[str]:
 
 
 def text(at: Status, columns: int | None = None) -> str:
-    """The lines, cut to so many columns, where that is given; what is wrong, and the way out, is never cut."""
-    return "\n".join(lines(at, columns))
+    """At most 24 lines of 80 columns where no more than two things are wrong, the latter at the end, where the eye is.
+
+    Lines are cut to so many columns, if that is given; what is wrong, and the way out, is never cut.
+    """
+    return "\n".join([*body(at, columns), *(["", *told] if (told := wrong(at, columns)) else [])])
 
 
 def as_json(at: Status) -> str:
@@ -253,11 +255,16 @@ def proposer(at: Status) -> str | None:
     return found
 
 
-def lines(at: Status, columns: int | None = None) -> list[str]:
-    """What a person reads: at most 24 lines of 80 columns, where no more than two things are wrong."""
-    shown = [fit(printable(line), columns) for line in (*head(at), *results(at), "", *map(row_line, at["last"]))]
-    wrong = [wrapped(printable(line), columns) for line in problem_lines(at)]
-    return [*shown, *(["", *chain.from_iterable(wrong)] if wrong else [])]
+def body(at: Status, columns: int | None) -> list[str]:
+    """What a person reads, but for what is wrong."""
+    return [fit(printable(line), columns) for line in (*head(at), *results(at), "", *map(row_line, at["last"]))]
+
+
+def wrong(at: Status, columns: int | None) -> list[str]:
+    """What is wrong, and the way out, in as many lines as it takes."""
+    found = at["damage"] + at["problems"]
+    told = [line for one in found for line in (f"trouble   {one['problem']}", f"hint      {one['hint']}")]
+    return [part for line in told for part in wrapped(printable(line), columns)]
 
 
 def printable(line: str) -> str:
@@ -293,19 +300,18 @@ def loop(of: Status) -> str:
     """Whether a loop is at work, and who looks after it."""
     state = f"running, {of['holder']}" if of["holder"] else "not running" + ("" if of["wanted"] else ": make loop")
     if of["wanted"] or of["holder"]:
-        state += f"; {of['watched_by']} looks after it" if of["watched_by"] else "; nobody looks after it: make cron"
+        state += f"; {of['watched_by']} looks after it" if of["watched_by"] else "; no cron: make cron"
     return state
 
 
 def flight_line(at: Status) -> str:
-    """The experiment, its step, and how far its training is."""
+    """The step, how far its training is, and last the experiment, which may be long."""
     flying, trains = at["in_flight"], at["training"]
-    said = ["nothing"] if flying is None else [flying["description"] or "no proposal yet", flying["step"] or "over"]
-    if flying and (flying["attempt"] or 1) > 1:
-        said.append(f"attempt {flying['attempt']}")
-    if trains and flying is None:
-        said = ["a run beside the experiments"]
-    return ", ".join([*said, *([training_line(at)] if trains else [])])
+    how_far = [training_line(at)] if trains else []
+    if flying is None:
+        return ", ".join(["a run beside the experiments", *how_far]) if trains else "nothing"
+    attempt = [f"attempt {flying['attempt']}"] if (flying["attempt"] or 1) > 1 else []
+    return ", ".join([flying["step"] or "over", *attempt, *how_far]) + f": {flying['description'] or 'no proposal yet'}"
 
 
 def training_line(at: Status) -> str:
@@ -339,11 +345,3 @@ def row_line(row: Status) -> str:
     """As it stands in the ledger."""
     mark = "  (foreign: written by hand)" if row["foreign"] else ""
     return f"{row['commit']}  {row['val_bpb']}  {row['memory_gb']:>5}  {row['status']:<7}  {row['description']}{mark}"
-
-
-def problem_lines(at: Status) -> list[str]:
-    """What is wrong, and the way out, at the end, where the eye is."""
-    found = []
-    for one in at["damage"] + at["problems"]:
-        found += [f"trouble   {one['problem']}", f"hint      {one['hint']}"]
-    return found
