@@ -268,6 +268,29 @@ def compare(run: Path, a: str, b: str) -> None:
     click.echo(module.compare(run, a, b, stdin()), nl=False, color=True)
 
 
+FORMATS = ("csv", "json", "mlflow", "wandb-offline")
+
+
+@main.command()
+@click.argument("run", type=FOLDER, required=False)
+@click.option("--format", "kind", type=click.Choice(FORMATS), required=True, help="the latter two need a package more")
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="a new file or folder; default: stdout, or RUN/mlflow, RUN/wandb"
+)
+def export(run: Path | None, kind: str, out: Path | None) -> None:
+    """Print, or write, a RUN (default: the one that is checked out) for other tools."""
+    from lab import export as module
+
+    run = run or module.checked_out()
+    if kind == "mlflow":
+        click.echo(module.to_mlflow(run, out or run / "mlflow"))
+    elif kind == "wandb-offline":
+        click.echo(module.to_wandb(run, out or run / "wandb"))
+    else:
+        text = module.as_csv(run) if kind == "csv" else module.as_json(run)
+        module.write(text, out) if out else click.echo(text, nl=False)
+
+
 @main.command()
 @click.argument("run", type=FOLDER)
 def ends(run: Path) -> None:
