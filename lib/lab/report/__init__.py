@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from lab import files
-from lab.report import curves, diffs, gather, page, pictures
-from lab.report.labels import labels, last
+from lab.report import curves, diffs, gather, labels, page, pictures
 
 LONGEST = 24  # characters of a fact, which may be a hash
 
@@ -31,8 +30,8 @@ def report(ledgers: Sequence[Path], stream: str, out: Path) -> list[Path]:
         "rows": rows,
         "notes": [note for one in runs for note in one.pop("notes")] + differences(runs),
         "bounds": ends,
-        "last": last(rows),
-        "labels": [{"width": size.width, "labels": labels(rows, ends, size)} for size in pictures.PAGE],
+        "last": labels.last(rows),
+        "labels": [{"width": size.width, "labels": labels.placed(rows, ends, size)} for size in pictures.PAGE],
     }
     out.mkdir(parents=True, exist_ok=True)
     html, picture = out / "report.html", out / "progress.png"

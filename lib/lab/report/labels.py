@@ -23,7 +23,7 @@ class Size:
     longest: int
 
 
-def labels(rows: Sequence[dict[str, Any]], ends: Sequence[float] | None, size: Size) -> list[dict[str, Any]]:
+def placed(rows: Sequence[dict[str, Any]], ends: Sequence[float] | None, size: Size) -> list[dict[str, Any]]:
     """Where the names of the keeps stand: below the line of the best, where nothing else is, the largest gains first.
 
     Each has the offset of its text from its dot, in pixels, and stays clear of all others also in a wider picture.

@@ -6,7 +6,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from lab.report.labels import Size, labels, last
+from lab.report.labels import Size, last, placed
 
 FOLDER = Path(__file__).parent
 PICTURE = Size(1100, 480, 40, 44)  # of progress.png
@@ -40,7 +40,7 @@ def png(data: dict[str, Any]) -> bytes:
     values = {
         "rows": points(data["rows"]),
         "runs": [{"name": one["name"]} for one in data["runs"]],
-        "labels": labels(data["rows"], data["bounds"], PICTURE),
+        "labels": placed(data["rows"], data["bounds"], PICTURE),
     }
     for one in spec["data"]:
         one |= {"values": values[one["name"]]} if one["name"] in values else {}
