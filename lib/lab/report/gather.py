@@ -29,7 +29,7 @@ def run(path: Path) -> Facts:
     rows = [row(line, past.get(line.row.commit)) for line in replay.judged(found.rows, None, own=False)]
     link(rows, past)
     chosen = facts.get("settings", {})
-    name = facts.get("tag") or path.stem
+    name = facts.get("tag") or (path.absolute().parent.name if path.stem == "results" else path.stem)
     return {
         "name": name,
         "ledger": str(path),
