@@ -205,7 +205,7 @@ def test_the_first_run_that_came_to_its_end_is_shown(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(gzip.compress(text.encode()))
 
     log("abcdef1-1.log.gz", 30, 1.0)
-    log("abcdef1-2.log.gz", 100, 2.0)
+    log("abcdef1-2.log.gz", 98, 2.0)
     log("abcdef1-10.log.gz", 100, 3.0)
     log("abcdef2-1.log.gz", 30, 4.0)
     log("abcdef1-seed7.log.gz", 100, 5.0)
