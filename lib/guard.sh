@@ -6,8 +6,17 @@
 # shellcheck disable=SC2034 # used where this is sourced
 readonly MEASUREMENT=(prepare.py pyproject.toml bin lib schemas)
 
-# train_is_ours: whether train.py is one of the two that an experiment puts there, the candidate's and the incumbent's.
-train_is_ours() { cmp -s train.py "$FLIGHT/train.py" || cmp -s train.py "$FLIGHT/before.py"; }
+# train_is_of_flight: whether train.py is one of those that the experiment in flight puts there, or has taken from there.
+train_is_of_flight() {
+  local one
+  for one in train.py before.py edit/train.py; do
+    ! cmp -s train.py "$FLIGHT/$one" || return 0
+  done
+  return 1
+}
+
+# train_is_ours: or a change that waits, which is saved.
+train_is_ours() { train_is_of_flight || cmp -s train.py "$RUN/edit/train.py"; }
 
 # mend_train: what a kill, or a power cut, has left of a train.py that was being written: nothing, or its beginning.
 mend_train() {

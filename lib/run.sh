@@ -7,6 +7,7 @@ source "$ROOT/lib/guard.sh"
 source "$ROOT/lib/keys.sh"
 
 readonly CALLED_FROM=$PWD # what a relative path of a person's is relative to
+MAY_BE_DIRTY=             # a file whose unsaved change is asked for
 
 # open_run: exports TAG, BRANCH, RUN and FLIGHT, the words that the steps work with; mends the links in the root.
 open_run() {
@@ -66,7 +67,7 @@ beat() { : >"$RUN/alive"; } 2>/dev/null || :
 # experiment has put there is ours, not a person's.
 dirty_files() {
   { git -c core.quotePath=false diff --name-only HEAD -- && git -c core.quotePath=false diff --name-only --cached HEAD --; } | sort -u | while IFS= read -r file; do
-    if [[ $file == train.py ]] && train_is_ours; then
+    if [[ $file == "$MAY_BE_DIRTY" ]] || { [[ $file == train.py ]] && train_is_ours; }; then
       continue
     fi
     printf '%s\n' "$file"

@@ -191,6 +191,16 @@ def memory(folder: Path, query: str) -> None:
 
 
 @main.command()
+@click.argument("train", type=click.Path(path_type=Path))
+@click.argument("description")
+def proposal(train: Path, description: str) -> None:
+    """Refuse a TRAIN.py, or a DESCRIPTION of what was changed in it, that cannot be proposed."""
+    from lab.proposal import check as refuse
+
+    refuse(train, description)
+
+
+@main.command()
 @click.argument("run", type=FOLDER)
 @click.argument("text")
 def hint(run: Path, text: str) -> None:
@@ -200,6 +210,15 @@ def hint(run: Path, text: str) -> None:
     if text.strip():
         hints.add(run, text)
     click.echo("\n".join(hints.read(run)) or "no hint")
+
+
+@main.command()
+@click.argument("run", type=FOLDER)
+def verdict(run: Path) -> None:
+    """Print what became of the last experiment of the RUN."""
+    from lab.verdict import verdict as text_of
+
+    click.echo(text_of(run))
 
 
 @main.command()
