@@ -1,4 +1,6 @@
-"""`lab-step NAME RUN`: what lib/steps call. The function of the module, both called NAME, on the folder of the run.
+"""`lab-step NAME RUN`: what lib/steps and lib/agent-hook call.
+
+The function of the module, both called NAME, on the folder of the run.
 
 Not click: its import would be a third of the time of a step, and nobody types these.
 """
@@ -9,7 +11,7 @@ from pathlib import Path
 
 from lab.errors import KINDS, told
 
-NAMES = ("brief", "describe", "measure", "mend", "rerun", "judge", "record", "remember")
+NAMES = ("brief", "describe", "measure", "mend", "rerun", "judge", "record", "remember", "before_tool", "before_stop")
 
 
 def main(arguments: list[str] | None = None) -> int:
