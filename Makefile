@@ -57,6 +57,8 @@ replay: ## what our rule says to each row of any ledger [LEDGER=results.tsv SD=0
 	@bin/replay
 rehearse: ## play a night with a fake trainer and random faults [FAULTS=30 SEED=]
 	@bin/rehearse
+install-skill: ## let your agents know how to run experiments with this checkout [DEST=path/to/repository]
+	@bin/install-skill
 test: ## run the tests
 	@bin/test
 test-long: ## the tests that take an hour

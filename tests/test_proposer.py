@@ -89,6 +89,23 @@ def test_the_proposer_works_in_a_repository_of_its_own_with_the_brief(run: House
     run.check_invariants()
 
 
+def test_the_proposer_sees_nothing_that_tells_it_to_run_experiments(run: House) -> None:
+    """Left out of its copy, which is no change; and what it writes there itself is none either."""
+    seen = run.outside / "seen"
+    agent = run.proposer(
+        f"{{ ls -A; git status --porcelain; git diff HEAD --name-only; }} >{seen}\n"
+        "echo x >CLAUDE.md; mkdir .claude; echo x >.claude/settings.json; echo 'X = 1' >>train.py; echo mine"
+    )
+    assert run.once(agent).status == 0
+    names = seen.read_text().split()
+    assert {"program.md", "train.py", "lib", "README.md"} <= set(names)
+    assert not {"AGENTS.md", "CLAUDE.md", "GEMINI.md", ".claude", ".agents"} & set(names)
+    assert run.experiments()[-1]["failure"] is None
+    commit = run.experiments()[-1]["commit"]
+    assert "AGENTS.md" in run.git("ls-tree", "--name-only", str(commit)).split(), "it is in the commit"
+    run.check_invariants()
+
+
 def test_a_proposer_that_leaves_processes_behind_leaves_none(run: House) -> None:
     agent = run.proposer("setsid sleep 300 & (trap '' TERM; sleep 300) & echo 'X = 1' >>train.py; echo fork")
     assert run.once(agent).status == 0
