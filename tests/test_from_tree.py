@@ -53,8 +53,8 @@ def test_the_baseline_comes_first_with_the_incumbents_train_py(run: House) -> No
     assert (experiment["description"], experiment["val_bpb"], experiment["status"]) == ("VALUE down", 0.9, "keep")
     assert experiment["agent"] == "claude-code"
     assert text(run) == edited
-    kept = result.out.splitlines()[4:]
-    assert kept == [
+    assert result.out.splitlines() == [
+        "#1 keep 1.000000  baseline",
         "#2 keep 0.900000 (gain +0.100000)  VALUE down",
         f"reason     {experiment['reason']}",
         "incumbent  #2 0.900000  VALUE down",

@@ -11,6 +11,8 @@ def verdict(run: Path) -> str:
     past = experiments.read(run)
     last, incumbent = past[-1], experiments.incumbent(past)
     kept, commit = last["status"] == "keep", last["commit"][:7]
+    if last["rule"] == "baseline":
+        return summary(last)
     lines = [summary(last), f"reason     {last['reason']}"]
     if incumbent:
         lines.append(f"incumbent  #{incumbent['n']} {incumbent['val_bpb']:.6f}  {incumbent['description']}")
