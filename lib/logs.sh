@@ -1,4 +1,4 @@
-# The logs of past training runs. Sourced.
+# The logs of past training runs, and the transcripts of past proposals. Sourced.
 # shellcheck shell=bash
 
 # drop_logs: the oldest, where all take more than LOGS_MB.
@@ -10,16 +10,28 @@ drop_logs() {
   done < <(find "$RUN/logs" -type f -printf '%T@ %s %p\n' | sort -rn | cut -d ' ' -f 2-)
 }
 
-# keep_log: the last log stays readable as run.log; each one stays, compressed, under its commit and attempt.
-keep_log() {
-  local log name
+# keep_transcript FOLDER NAME: all that a coding agent saw and said in a call, compressed; its beginning, where that is long.
+keep_transcript() {
+  [[ -s $1/transcript ]] || return 0
   mkdir -p "$RUN/logs"
+  head -c 64M "$1/transcript" | gzip --stdout >"$RUN/logs/$2.agent.gz"
+}
+
+# keep_log: the last log stays readable as run.log; each one stays, compressed, under its commit and attempt, with the transcripts.
+keep_log() {
+  local log name mend
+  mkdir -p "$RUN/logs"
+  name=$(<"$FLIGHT/commit")
+  name=${name:0:7}
+  keep_transcript "$FLIGHT" "$name"
+  for mend in "$FLIGHT"/mend.*; do
+    keep_transcript "$mend" "$name-${mend##*/}"
+  done
   for log in "$FLIGHT"/run.*/run.log; do
     [[ -e $log ]] || continue
-    name=$(<"$FLIGHT/commit")
-    name=${name:0:7}-${log#"$FLIGHT/run."}
-    gzip --stdout "$log" >"$RUN/logs/${name%/run.log}.log.gz"
-    mv -f "$log" "$RUN/run.log"
+    log=${log%/run.log}
+    gzip --stdout "$log/run.log" >"$RUN/logs/$name-${log##*/run.}.log.gz"
+    mv -f "$log/run.log" "$RUN/run.log"
   done
   drop_logs
 }

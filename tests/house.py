@@ -21,7 +21,9 @@ from lab import schemas, steps
 ROOT = Path(__file__).parents[1]
 ENVIRONMENT = Path(os.environ.get("UV_PROJECT_ENVIRONMENT", ROOT / ".venv"))
 UV = shutil.which("uv") or str(ROOT / ".uv/bin/uv")
-IGNORED = shutil.ignore_patterns(".git", ".venv", ".uv", "uv.lock", "__pycache__", ".*_cache", "*.log", "results.tsv")
+IGNORED = shutil.ignore_patterns(
+    ".git", ".venv", ".uv", ".agents-cli", "uv.lock", "__pycache__", ".*_cache", "*.log", "results.tsv"
+)
 LEFT = {"runs", "memory"}  # what runs leave in the root
 
 # A stranger's training script: no torch, no data of ours. VALUE is the idea; what stands behind it is for the cheats.

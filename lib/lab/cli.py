@@ -368,3 +368,38 @@ def report(ledgers: tuple[Path, ...], out: Path) -> None:
     from lab.report import report as write
 
     print(*write(ledgers, stdin(), out), sep="\n")
+
+
+@main.command("apply-blocks")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("answer", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+def apply_blocks(file: Path, answer: Path) -> None:
+    """Edit FILE by the search/replace blocks in ANSWER: by all of them, or by none."""
+    from lab import blocks, files
+
+    text = blocks.apply(file.read_text(encoding="utf-8"), answer.read_text(encoding="utf-8", errors="replace"))
+    files.write_atomically(file, text, durable=False)
+
+
+@main.command()
+@click.argument("name")
+@click.argument("transcript", type=click.Path(exists=True, path_type=Path))
+@click.argument("errors", type=click.Path(exists=True, path_type=Path))
+@click.argument("usage", type=click.Path(path_type=Path))
+@click.option("--status", type=int, default=0, help="the exit status of the command line")
+@click.pass_context
+def heard(ctx: click.Context, name: str, transcript: Path, errors: Path, usage: Path, status: int) -> None:
+    """Print the last word of the coding agent NAME, and write to USAGE what it took. Exit: 75 not now; 1 it failed."""
+    import json
+    from datetime import datetime
+
+    from lab import files
+    from lab import heard as module
+
+    one = module.heard(name, transcript, errors, status)
+    files.write_atomically(usage, json.dumps(one.usage()) + "\n", durable=False)
+    code, lines = module.verdict(one, name, datetime.now())
+    print(one.text)
+    if lines:
+        print(lines, file=sys.stderr)
+    ctx.exit(code)

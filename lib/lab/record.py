@@ -80,8 +80,7 @@ def experiment_of(flight: Flight, n: int) -> experiments.Experiment:
         "runs": measured["runs"],
         "attempts": flight.attempt,
         "agent": flight.text("agent"),
-        "tokens": None,
-        "cost_usd": None,
+        **spent(flight),
         "started": flight.text("started"),
         "ended": datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "description": description_of(flight, measured),
@@ -94,6 +93,30 @@ def description_of(flight: Flight, measured: dict[str, Any]) -> str:
     if measured["failure"] != "rejected" or " (rejected: " in text:
         return text
     return description(text, (measured["why"] or "").removeprefix("rejected: "))
+
+
+def spent(flight: Flight) -> dict[str, Any]:
+    """Tokens and dollars of the proposal and its mends, from the usage.json of each; null where one has not told it."""
+    reports = [usage(folder / "usage.json") for folder in (flight.folder, *flight.folder.glob("mend.*"))]
+    return {
+        "tokens": total([report.get("tokens") for report in reports], int),
+        "cost_usd": total([report.get("cost_usd") for report in reports], int | Decimal),
+    }
+
+
+def usage(path: Path) -> dict[str, Any]:
+    """What a proposer has written; nothing where that is no JSON object."""
+    try:
+        value = experiments.parse(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def total(amounts: list[Any], kind: Any) -> Any:
+    """Their sum; None where one is no amount of that kind: a proposer may have written anything."""
+    fits = (isinstance(one, kind) and not isinstance(one, bool) and 0 <= one < 10**12 for one in amounts)
+    return sum(amounts) if all(fits) else None
 
 
 def _decimal(text: str | None) -> Decimal | None:

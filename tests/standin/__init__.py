@@ -1,9 +1,9 @@
-"""A model server on loopback whose answers are scripted: what coding agents are driven against, without a key or a model."""
+"""A model server on loopback whose answers are scripted: coding agents are driven against it, without key or model."""
 
 from .answers import (
     Answer,
-    Asks,
     Asked,
+    Asks,
     Edit,
     Fault,
     Hang,

@@ -1,7 +1,7 @@
 """What the model does in one call of a proposer: an answer -> a reply to each request of that call.
 
-A coding agent sends several requests a call: each has all that went before, so that how many results of tools it holds says
-how far the call is. The tools are the agent's own, found by their names and parameters.
+A coding agent sends several requests a call: each has all that went before, so that how many results of tools it
+holds says how far the call is. The tools are the agent's own, found by their names and parameters.
 """
 
 import json

@@ -83,7 +83,7 @@ def handler(model: StandIn) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
-        def do_GET(self) -> None:  # noqa: N802, the library's name
+        def do_GET(self) -> None:
             self.log_it(None)
             listed = {
                 "id": "stand-in",
@@ -96,7 +96,7 @@ def handler(model: StandIn) -> type[BaseHTTPRequestHandler]:
 
         do_HEAD = do_GET  # noqa: N815
 
-        def do_POST(self) -> None:  # noqa: N802
+        def do_POST(self) -> None:
             path = self.path.split("?")[0]
             body = self.rfile.read(int(self.headers.get("content-length") or 0))
             if path == "/next":
@@ -142,7 +142,7 @@ def handler(model: StandIn) -> type[BaseHTTPRequestHandler]:
             except OSError:  # the agent was ended
                 self.close_connection = True
 
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+        def log_message(self, format: str, *args: object) -> None:
             """Nothing on stderr."""
 
     return Handler
