@@ -1,10 +1,9 @@
 """Real coding agents as proposers, against a scripted model: each kind of answer ends as the contract says."""
 
-import gzip
 from collections.abc import Iterator
 
 import pytest
-from agents import ENVIRONMENT, KEY, equip, is_there, needs, night, value
+from agents import ENVIRONMENT, equip, needs, value
 from house import House
 from standin import StandIn
 

@@ -43,6 +43,5 @@ def mend(run: Path) -> str:
         why=measured["why"],
         untrusted=failures.UNTRUSTED,
         log=failures.quoted(flight.folder / f"run.{flight.attempt}" / "run.log"),
-        cures="
-".join(f"- {cure}" for cure in cures),
+        cures="\n".join(f"- {cure}" for cure in cures),
     )
