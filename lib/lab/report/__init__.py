@@ -43,25 +43,25 @@ def report(ledgers: Sequence[Path], stream: str, out: Path) -> list[Path]:
 def differences(runs: Sequence[dict[str, Any]]) -> list[str]:
     """Why values of val_bpb of these runs cannot be compared, and what else is another: one line for each fact."""
     said = []
-    for name, values in flat(runs).items():
-        if len(set(values)) > 1:
-            each = ", ".join(f"{one['name']}: {value}" for one, value in zip(runs, values, strict=True))
+    for name, values in facts_of(runs).items():
+        if len(set(values)) > 1 and (name != "device" or None not in values):
+            each = ", ".join(f"{one['name']}: {shown(value)}" for one, value in zip(runs, values, strict=True))
             why = "another machine" if name == "device" else "not comparable"
             said.append(f"{why}: {name} differs ({each})")
     return said
 
 
-def flat(runs: Sequence[dict[str, Any]]) -> dict[str, list[str]]:
-    """What should be the same, by name: a value of each run, `not known` where it has none."""
-    all_facts = [
+def facts_of(runs: Sequence[dict[str, Any]]) -> dict[str, list[str | None]]:
+    """What should be the same, by name: a value of each run, None where it is not known."""
+    facts = [
         {"profile": one["profile"], "TIME_BUDGET": one["budget"], "device": one["device"], **one["facts"]}
         for one in runs
     ]
-    names = dict.fromkeys(name for facts in all_facts for name in facts)
-    return {name: [shown(facts.get(name)) for facts in all_facts] for name in names}
+    names = dict.fromkeys(name for one in facts for name in one)
+    return {name: [None if one.get(name) is None else str(one[name]) for one in facts] for name in names}
 
 
-def shown(fact: object) -> str:
-    """A fact as a person reads it."""
-    text = "not known" if fact is None else str(fact)
+def shown(fact: str | None) -> str:
+    """As a person reads it."""
+    text = "not known" if fact is None else fact
     return text if len(text) <= LONGEST else text[:LONGEST] + "…"

@@ -3,7 +3,9 @@
 
 const data = JSON.parse(document.getElementById("data").textContent);
 const { runs, rows, bounds, specs } = data;
-rows.forEach((row, at) => { row.at = at; });
+rows.forEach((row, at) => {
+  row.at = at;
+});
 const many = runs.length > 1;
 const RUN_COLORS = ["var(--keep)", "#3b6fd4", "#b65ad1", "#d07b17", "#0f9aa7", "#c2407f"]; // those of progress.vg.json
 const STATUSES = ["keep", "discard", "crash"];
@@ -65,13 +67,14 @@ async function draw(place, name, values, signals, height) {
   delete spec.title;
   for (const source of spec.data) if (values[source.name]) source.values = values[source.name];
   for (const signal of spec.signals) {
-    if (["keep", "discard", "crash", "ink", "faint", "grid", "paper"].includes(signal.name)) signal.value = `var(--${signal.name})`;
+    if (["keep", "discard", "crash", "ink", "faint", "grid", "paper"].includes(signal.name))
+      signal.value = `var(--${signal.name})`;
     else if (signal.name in signals) signal.value = signals[signal.name];
   }
   const options = { mode: "vega", renderer: "svg", actions: false, ast: true, tooltip: false, defaultStyle: false };
   const { view } = await vegaEmbed(place, spec, options);
   place.querySelector("svg").setAttribute("aria-hidden", "true"); // the caption and the table say the same
-  const rowAt = (item) => (item && item.datum && rows[(item.datum.datum || item.datum).at]);
+  const rowAt = (item) => item && item.datum && rows[item.datum.at];
   view.addEventListener("click", (_, item) => rowAt(item) && openRow(rowAt(item)));
   view.addEventListener("pointermove", (event, item) => showTip(event, rowAt(item)));
   view.addEventListener("pointerout", () => showTip());
@@ -137,7 +140,12 @@ function factsOf(at) {
   const count = (status) => all.filter((row) => row.status === status).length;
   const facts = [
     fact("best val_bpb", digits(best.bpb, 6), `#${best.n} ${cut(best.description, 70)}`),
-    fact("gain on the baseline", signed(gain), `${((100 * gain) / first.bpb).toFixed(2)} % of ${digits(first.bpb, 6)}`, gain > 0 ? "good" : ""),
+    fact(
+      "gain on the baseline",
+      signed(gain),
+      `${((100 * gain) / first.bpb).toFixed(2)} % of ${digits(first.bpb, 6)}`,
+      gain > 0 ? "good" : "",
+    ),
     fact("experiments", all.length.toLocaleString("en"), STATUSES.map((status) => `${count(status)} ${status}`).join(", ")),
     fact("noise", run.noise ? digits(run.noise.sd, 6) : "not known", noiseSaid(run.noise, gain)),
   ];
@@ -167,14 +175,21 @@ function nightOf(all) {
   return times.length ? `${duration((Math.max(...times) - Math.min(...times)) / 1000)} from first to last` : "of wall clock";
 }
 
-const FINDINGS = { // the words of schemas/audit.schema.json
-  reproduced: "the gain is there", less: "less than claimed", lost: "not reproduced", worse: "worse than the baseline",
-  unclear: "too few pairs to tell", "no-claim": "no gain is claimed",
+const FINDINGS = {
+  // the words of schemas/audit.schema.json
+  reproduced: "the gain is there",
+  less: "less than claimed",
+  lost: "not reproduced",
+  worse: "worse than the baseline",
+  unclear: "too few pairs to tell",
+  "no-claim": "no gain is claimed",
 };
 
 function auditFact(audit) {
   if (!audit) return [];
-  const share = known(audit.share) ? `${(100 * audit.share).toFixed(0)} % of it in ${plural(audit.pairs.length, "fresh pair")}` : "";
+  const share = known(audit.share)
+    ? `${(100 * audit.share).toFixed(0)} % of it in ${plural(audit.pairs.length, "fresh pair")}`
+    : "";
   const className = { reproduced: "good", lost: "bad", worse: "bad" }[audit.finding] || "";
   return [fact("audit", FINDINGS[audit.finding], share, className)];
 }
@@ -191,27 +206,44 @@ function progress() {
   }
   const said = runs.map((run, at) => {
     const [first, best] = [baselineOf(at), bestOf(at)];
-    return first ? `${many ? `${run.name}: ` : ""}from ${digits(first.bpb, 6)} to ${digits(best.bpb, 6)} at #${best.n}; ${run.counts.split(": ")[1]}.` : "";
+    return first
+      ? `${many ? `${run.name}: ` : ""}from ${digits(first.bpb, 6)} to ${digits(best.bpb, 6)} at #${best.n}; ${run.counts.split(": ")[1]}.`
+      : "";
   });
   const crashes = rows.some((row) => !known(row.bpb)) ? " A cross at the upper edge is a crash," : "";
   const far = rows.some((row) => known(row.bpb) && row.bpb > bounds[1]) ? " a triangle there a value above the picture." : "";
-  id("progress-text").textContent = `${said.join(" ")} The line is the best so far; a dot opens its row.${crashes}${far}`.replace(/,$/, ".");
+  id("progress-text").textContent = `${said.join(" ")} The line is the best so far; a dot opens its row.${crashes}${far}`.replace(
+    /,$/,
+    ".",
+  );
   if (many) place.before(legend(runs.map((run, at) => [run.name, RUN_COLORS[at % RUN_COLORS.length]])));
   const points = rows.map(({ at, run, n, status, bpb, gain }) => ({ at, run, n, status, bpb, gain }));
   const room = place.clientWidth - AXIS;
   const { labels } = data.labels.find(({ width }) => width <= room) || data.labels.at(-1);
-  draw(place, "progress", { rows: points, runs: runs.map(({ name }) => ({ name })), labels }, { low: bounds[0], high: bounds[1], last: data.last }, room < 620 ? 320 : 460);
+  draw(
+    place,
+    "progress",
+    { rows: points, runs: runs.map(({ name }) => ({ name })), labels },
+    { low: bounds[0], high: bounds[1], last: data.last },
+    room < 620 ? 320 : 460,
+  );
 }
 
 // --- The table -------------------------------------------------------------------------------------------------------
 
-const COLUMNS = [ // title, value to sort by, cell, class
+const COLUMNS = [
+  // title, value to sort by, cell, class
   ["#", (row) => row.run * 1e6 + row.n, (row) => label(row), "number"],
   ["verdict", (row) => STATUSES.indexOf(row.status), verdict, "status"],
   ["val_bpb", (row) => row.bpb, (row) => digits(row.bpb, 6), "number less"],
   ["gain", (row) => row.gain, (row) => (row.failure ? row.failure : signed(row.gain)), "number"],
   ["GB", (row) => row.memory, (row) => digits(row.memory, 1), "number less"],
-  ["lines", (row) => netOf(row), (row) => (known(row.lines_added) ? `+${row.lines_added} −${row.lines_removed}` : "–"), "number less"],
+  [
+    "lines",
+    (row) => netOf(row),
+    (row) => (known(row.lines_added) ? `+${row.lines_added} −${row.lines_removed}` : "–"),
+    "number less",
+  ],
   ["category", (row) => row.category, (row) => row.category || "–", "less"],
   ["description", (row) => row.description.toLowerCase(), opener, "what"],
 ];
@@ -269,16 +301,27 @@ function arrange() {
     if (row.opened) body.append(row.opened);
   }
   id("table").tBodies[0].replaceChildren(body);
-  if (!listed.length) id("table").tBodies[0].append(el("tr", {}, el("td", { colSpan: columns.length, className: "faint" }, rows.length ? "No experiment fits." : "No experiment yet.")));
+  if (!listed.length)
+    id("table").tBodies[0].append(
+      el(
+        "tr",
+        {},
+        el("td", { colSpan: columns.length, className: "faint" }, rows.length ? "No experiment fits." : "No experiment yet."),
+      ),
+    );
   [...id("table").tHead.rows[0].cells].forEach((cell, at) => {
     if (at === sorting.at) cell.setAttribute("aria-sort", sorting.down ? "descending" : "ascending");
     else cell.removeAttribute("aria-sort");
   });
-  id("shown").textContent = listed.length === rows.length ? plural(rows.length, "experiment") : `${listed.length} of ${rows.length}`;
+  id("shown").textContent =
+    listed.length === rows.length ? plural(rows.length, "experiment") : `${listed.length} of ${rows.length}`;
 }
 
 function isWanted(row) {
-  row.text ??= [label(row), row.commit, row.description, row.reason, row.category, row.failure, row.agent].filter(known).join(" ").toLowerCase();
+  row.text ??= [label(row), row.commit, row.description, row.reason, row.category, row.failure, row.agent]
+    .filter(known)
+    .join(" ")
+    .toLowerCase();
   return (
     wanted.statuses.has(row.status) &&
     (!wanted.category || row.category === wanted.category) &&
@@ -303,7 +346,11 @@ function filters() {
     id("statuses").append(button);
   }
   const categories = [...new Set(column(rows, "category"))].sort();
-  choice("category", "all categories", categories.map((name) => [name, name]));
+  choice(
+    "category",
+    "all categories",
+    categories.map((name) => [name, name]),
+  );
   choice("run", "all runs", many ? runs.map((run, at) => [run.name, at]) : []);
 }
 
@@ -346,7 +393,9 @@ function openRow(row) {
   if (!isWanted(row)) {
     Object.assign(wanted, { statuses: new Set(STATUSES), text: "", category: "", run: "" });
     id("filters").reset();
-    id("statuses").querySelectorAll("button").forEach((button) => button.setAttribute("aria-pressed", "true"));
+    id("statuses")
+      .querySelectorAll("button")
+      .forEach((button) => button.setAttribute("aria-pressed", "true"));
     arrange();
   }
   if (!row.opened) toggle(row);
@@ -364,14 +413,27 @@ function linkTo(row) {
 function details(row) {
   const incumbent = incumbentOf(row);
   const about = [
-    ["commit", row.commit.slice(0, 12)], ["against", incumbent && `${label(incumbent)} ${incumbent.description}`], ["category", row.category],
-    ["rule", row.rule], ["failure", row.failure], ["memory", known(row.memory) ? `${digits(row.memory, 1)} GB` : undefined],
-    ["code lines", known(row.lines_added) ? `+${row.lines_added} −${row.lines_removed}, ${signed(row.net, 0)} on the baseline` : undefined],
-    ["wall clock", known(row.wall_seconds) ? duration(row.wall_seconds) : undefined], ["attempts", row.attempts], ["proposer", row.agent],
-    ["tokens", known(row.tokens) ? row.tokens.toLocaleString("en") : undefined], ["cost", known(row.cost_usd) ? `$${row.cost_usd.toFixed(4)}` : undefined],
-    ["started", row.started && row.started.slice(0, 16).replace("T", " ")], ["ended", row.ended && row.ended.slice(0, 16).replace("T", " ")],
+    ["commit", row.commit.slice(0, 12)],
+    ["against", incumbent && `${label(incumbent)} ${incumbent.description}`],
+    ["category", row.category],
+    ["rule", row.rule],
+    ["failure", row.failure],
+    ["memory", known(row.memory) ? `${digits(row.memory, 1)} GB` : undefined],
+    [
+      "code lines",
+      known(row.lines_added) ? `+${row.lines_added} −${row.lines_removed}, ${signed(row.net, 0)} on the baseline` : undefined,
+    ],
+    ["wall clock", known(row.wall_seconds) ? duration(row.wall_seconds) : undefined],
+    ["attempts", row.attempts],
+    ["proposer", row.agent],
+    ["tokens", known(row.tokens) ? row.tokens.toLocaleString("en") : undefined],
+    ["cost", known(row.cost_usd) ? `$${row.cost_usd.toFixed(4)}` : undefined],
+    ["started", row.started && row.started.slice(0, 16).replace("T", " ")],
+    ["ended", row.ended && row.ended.slice(0, 16).replace("T", " ")],
   ];
-  const pairs = about.filter(([, value]) => known(value)).map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, String(value))));
+  const pairs = about
+    .filter(([, value]) => known(value))
+    .map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, String(value))));
   return [
     el("p", { className: "reason" }, row.reason || "No more is known than the row of the ledger."),
     el("dl", { className: "about" }, ...pairs),
@@ -383,7 +445,9 @@ function details(row) {
 
 function noDiff(row) {
   if (row.no_diff) return `Diff ${row.no_diff}: git show ${row.commit.slice(0, 7)}`;
-  return row.rule === "baseline" || row === baselineOf(row.run) ? "The baseline: nothing is changed." : "No diff: its commit is not in this repository.";
+  return row.rule === "baseline" || row === baselineOf(row.run)
+    ? "The baseline: nothing is changed."
+    : "No diff: its commit is not in this repository.";
 }
 
 /** A small table: its titles, and a list of cells for each line. A column whose first cell is a number is one of numbers. */
@@ -391,13 +455,20 @@ function grid(titles, lists, className = "narrow") {
   const classes = titles.map((_, at) => (/^[-+−–$\d]/.test(lists[0]?.[at]) ? "number" : ""));
   const head = el("tr", {}, ...titles.map((title, at) => el("th", { scope: "col", className: classes[at] }, title)));
   const body = lists.map((cells) => el("tr", {}, ...cells.map((cell, at) => el("td", { className: classes[at] }, cell))));
-  return el("div", { className: "scroll", tabIndex: 0 }, el("table", { className }, el("thead", {}, head), el("tbody", {}, ...body)));
+  return el(
+    "div",
+    { className: "scroll", tabIndex: 0 },
+    el("table", { className }, el("thead", {}, head), el("tbody", {}, ...body)),
+  );
 }
 
 function runsOf(row) {
   const lists = row.runs.map((run) => [
-    known(run.seed) ? String(run.seed) : "–", digits(run.val_bpb, 6), known(run.num_steps) ? run.num_steps.toLocaleString("en") : "–",
-    known(run.training_seconds) ? `${run.training_seconds.toFixed(1)} s` : "–", known(run.degraded) ? (run.degraded ? "disturbed" : "as usual") : "–",
+    known(run.seed) ? String(run.seed) : "–",
+    digits(run.val_bpb, 6),
+    known(run.num_steps) ? run.num_steps.toLocaleString("en") : "–",
+    known(run.training_seconds) ? `${run.training_seconds.toFixed(1)} s` : "–",
+    known(run.degraded) ? (run.degraded ? "disturbed" : "as usual") : "–",
   ]);
   return grid(["seed", "val_bpb", "steps", "training", "machine"], lists);
 }
@@ -438,9 +509,18 @@ function between(one, other) {
 
 function diffLine(line, mark) {
   const className = { "+": "l added", "-": "l removed", "@": "l hunk", "\\": "l hunk" }[line[0]] || "l";
-  if (mark) return el("span", { className }, line.slice(0, mark.start), el("b", {}, line.slice(mark.start, line.length - mark.end)), line.slice(line.length - mark.end));
+  if (mark)
+    return el(
+      "span",
+      { className },
+      line.slice(0, mark.start),
+      el("b", {}, line.slice(mark.start, line.length - mark.end)),
+      line.slice(line.length - mark.end),
+    );
   const comment = line.search(/(^[-+ ]?\s*|\s{2})#/);
-  return comment < 0 || line[0] === "@" ? el("span", { className }, line) : el("span", { className }, line.slice(0, comment), el("em", {}, line.slice(comment)));
+  return comment < 0 || line[0] === "@"
+    ? el("span", { className }, line)
+    : el("span", { className }, line.slice(0, comment), el("em", {}, line.slice(comment)));
 }
 
 // --- Curves ----------------------------------------------------------------------------------------------------------
@@ -460,7 +540,13 @@ function differenceChart(place, candidate, incumbent, height) {
   const curve = candidate.curve.map((y, at) => (known(y) && known(incumbent.curve[at]) ? y - incumbent.curve[at] : null));
   const size = Math.max(...curve.slice(EARLY).filter(known).map(Math.abs), 1e-4);
   const signals = { low: -size, high: size, zero: true, yTitle: "candidate − incumbent" };
-  return draw(place, "curves", { names: [{ name: "difference", color: "var(--blue)" }], points: pointsOf("difference", curve) }, signals, height);
+  return draw(
+    place,
+    "curves",
+    { names: [{ name: "difference", color: "var(--blue)" }], points: pointsOf("difference", curve) },
+    signals,
+    height,
+  );
 }
 
 /** In an opened row: its curve against its incumbent's, and the difference at the same point of the training. */
@@ -473,7 +559,14 @@ function compareCurves(row, inside) {
   const [left, right] = [el("div", { className: "picture" }), el("div", { className: "picture" })];
   const title = el("h3", {}, "Training loss");
   const text = both ? " Below 0 on the right: the candidate is ahead at that point." : "";
-  const place = el("div", {}, title, legend(series.map(({ name, color }) => [name, color])), el("div", { className: "pair" }, left, both ? right : null), el("p", { className: "faint" }, `The mean of each sixtieth of the training.${text}`));
+  const place = el(
+    "div",
+    {},
+    title,
+    legend(series.map(({ name, color }) => [name, color])),
+    el("div", { className: "pair" }, left, both ? right : null),
+    el("p", { className: "faint" }, `The mean of each sixtieth of the training.${text}`),
+  );
   inside.querySelector("h3, p.faint").before(place);
   lossChart(left, series, 190);
   if (both) differenceChart(right, row, incumbent, 190);
@@ -492,11 +585,13 @@ function curves() {
   const series = list.map((row, at) => ({
     name: `${label(row)} ${cut(row.description, 44)}`,
     curve: row.curve,
-    color: row === best ? "var(--keep)" : `color-mix(in srgb, var(--blue) ${Math.round(20 + (75 * at) / list.length)}%, var(--paper))`,
+    color:
+      row === best ? "var(--keep)" : `color-mix(in srgb, var(--blue) ${Math.round(20 + (75 * at) / list.length)}%, var(--paper))`,
   }));
   show("curves");
   id("curves-picture").before(legend(series.map(({ name, color }) => [name, color])));
-  id("curves-text").textContent = `${list.length} of ${plural(keepsOf(0).length, "keep")}, the later the darker, the best in green; an opened row has its own against its incumbent's.`;
+  id("curves-text").textContent =
+    `${list.length} of ${plural(keepsOf(0).length, "keep")}, the later the darker, the best in green; an opened row has its own against its incumbent's.`;
   lossChart(id("curves-picture"), series, 320);
 }
 
@@ -508,7 +603,14 @@ function paid() {
   const groups = [...new Set(column(tried, "category"))].map((name) => {
     const all = tried.filter((row) => row.category === name);
     const kept = all.filter((row) => row.status === "keep");
-    return { name, tries: all.length, keeps: kept.length, crashes: all.filter((row) => row.status === "crash").length, gain: sum(column(kept, "gain")), best: Math.max(...column(all, "gain")) };
+    return {
+      name,
+      tries: all.length,
+      keeps: kept.length,
+      crashes: all.filter((row) => row.status === "crash").length,
+      gain: sum(column(kept, "gain")),
+      best: Math.max(...column(all, "gain")),
+    };
   });
   groups.sort((a, b) => b.gain - a.gain || b.keeps - a.keeps || b.tries - a.tries);
   const most = Math.max(...groups.map((group) => group.gain), 1e-9);
@@ -525,8 +627,19 @@ function paid() {
 function pareto() {
   if (!bounds) return;
   const measured = rows.filter((row) => known(row.bpb) && row.bpb <= bounds[1]);
-  const kinds = [["memory", "memory, GB"], ["net", "code lines of train.py, against the baseline"]];
-  const drawn = kinds.map(([name, xTitle]) => [xTitle, frontOf(measured.filter((row) => known(row[name])), name)]).filter(([, points]) => points);
+  const kinds = [
+    ["memory", "memory, GB"],
+    ["net", "code lines of train.py, against the baseline"],
+  ];
+  const drawn = kinds
+    .map(([name, xTitle]) => [
+      xTitle,
+      frontOf(
+        measured.filter((row) => known(row[name])),
+        name,
+      ),
+    ])
+    .filter(([, points]) => points);
   const places = drawn.map(([xTitle, points]) => {
     const count = points.filter((point) => point.front).length;
     const place = el("div", { className: "picture" });
@@ -556,11 +669,16 @@ function misses() {
   const band = (row) => ["no-gain", "complexity", "memory"].includes(row.rule) || !row.rule;
   const near = rows.filter((row) => row.status === "discard" && row.gain > 0 && band(row)).sort((a, b) => b.gain - a.gain);
   if (!near.length) return;
-  const lists = near.slice(0, MOST_MISSES).map((row) => [linkTo(row), signed(row.gain), row.category || "–", row.description, row.reason || "–"]);
+  const lists = near
+    .slice(0, MOST_MISSES)
+    .map((row) => [linkTo(row), signed(row.gain), row.category || "–", row.description, row.reason || "–"]);
   const used = has.category ? lists : lists.map((cells) => cells.filter((_, at) => at !== 2));
-  const titles = ["", "gain", "category", "change", "why it was not kept"].filter((title) => has.category || title !== "category");
+  const titles = ["", "gain", "category", "change", "why it was not kept"].filter(
+    (title) => has.category || title !== "category",
+  );
   show("misses", grid(titles, used, ""));
-  if (near.length > MOST_MISSES) id("misses").append(el("p", { className: "faint" }, `The ${MOST_MISSES} largest of ${near.length}.`));
+  if (near.length > MOST_MISSES)
+    id("misses").append(el("p", { className: "faint" }, `The ${MOST_MISSES} largest of ${near.length}.`));
 }
 
 // --- Audit, the whole change, how it was measured --------------------------------------------------------------------
@@ -572,12 +690,28 @@ function audits() {
 }
 
 function auditOf(run, audit) {
-  const lists = audit.pairs.map((pair) => [String(pair.seed), digits(pair.baseline, 6), digits(pair.incumbent, 6), signed(pair.gain), known(pair.degraded) ? (pair.degraded ? "disturbed" : "as usual") : "–"]);
-  const interval = known(audit.reproduced_low) ? `, 95 % between ${signed(audit.reproduced_low)} and ${signed(audit.reproduced_high)}` : "";
-  const phantoms = known(audit.phantom_keeps_per_100) ? ` With the settings of this run, ${audit.phantom_keeps_per_100.toFixed(1)} of 100 experiments that do nothing would be kept.` : "";
+  const lists = audit.pairs.map((pair) => [
+    String(pair.seed),
+    digits(pair.baseline, 6),
+    digits(pair.incumbent, 6),
+    signed(pair.gain),
+    known(pair.degraded) ? (pair.degraded ? "disturbed" : "as usual") : "–",
+  ]);
+  const interval = known(audit.reproduced_low)
+    ? `, 95 % between ${signed(audit.reproduced_low)} and ${signed(audit.reproduced_high)}`
+    : "";
+  const phantoms = known(audit.phantom_keeps_per_100)
+    ? ` With the settings of this run, ${audit.phantom_keeps_per_100.toFixed(1)} of 100 experiments that do nothing would be kept.`
+    : "";
   return [
     many ? el("h3", {}, run.name) : null,
-    el("p", {}, `Claimed: ${signed(audit.claimed_gain)}, from #${audit.baseline.n} to #${audit.incumbent.n}. Found again with fresh seeds: ${signed(audit.reproduced_gain)}${interval}. `, el("strong", {}, `${FINDINGS[audit.finding]}.`), phantoms),
+    el(
+      "p",
+      {},
+      `Claimed: ${signed(audit.claimed_gain)}, from #${audit.baseline.n} to #${audit.incumbent.n}. Found again with fresh seeds: ${signed(audit.reproduced_gain)}${interval}. `,
+      el("strong", {}, `${FINDINGS[audit.finding]}.`),
+      phantoms,
+    ),
     auditBar(audit),
     grid(["seed", "baseline", "incumbent", "gain", "machine"], lists),
   ].filter(known);
@@ -600,7 +734,16 @@ function auditBar(audit) {
   };
   const interval = place("i", low);
   interval.style.width = `calc(${at(high)} - ${at(low)})`;
-  return el("div", { className: "audit-bar", "aria-hidden": "true" }, place("u", 0), place("u", audit.claimed_gain), interval, place("b", audit.reproduced_gain), named("0", 0), named("claimed", audit.claimed_gain));
+  return el(
+    "div",
+    { className: "audit-bar", "aria-hidden": "true" },
+    place("u", 0),
+    place("u", audit.claimed_gain),
+    interval,
+    place("b", audit.reproduced_gain),
+    named("0", 0),
+    named("claimed", audit.claimed_gain),
+  );
 }
 
 function changed() {
@@ -608,7 +751,9 @@ function changed() {
     if (!run.changed) return;
     const [first, last, best] = [baselineOf(at), keepsOf(at).at(-1), bestOf(at)];
     const other = best && best !== last ? ` The best, #${best.n}, was simplified since.` : "";
-    const which = last ? `From the baseline to ${label(last)}, the last keep: ${digits(first.bpb, 6)} to ${digits(last.bpb, 6)}.${other}` : "";
+    const which = last
+      ? `From the baseline to ${label(last)}, the last keep: ${digits(first.bpb, 6)} to ${digits(last.bpb, 6)}.${other}`
+      : "";
     show("changed", el("p", { className: "faint" }, which), diff(run.changed));
   });
 }
@@ -617,14 +762,25 @@ function measured() {
   const names = [...new Set(runs.flatMap((run) => Object.keys(factsTable(run))))];
   const lists = names.map((name) => [name, ...runs.map((run) => factsTable(run)[name] ?? "not known")]);
   show("measured", grid(["", ...runs.map((run) => run.name)], lists, "plain"));
-  const mended = runs.flatMap((run) => [...run.mended, ...(run.more_mended ? [`${run.name}: and ${run.more_mended} more: bin/validate --import names them`] : [])]);
-  if (mended.length) id("measured").append(el("h3", {}, "Mended in reading"), el("ul", { className: "faint" }, ...mended.map((line) => el("li", {}, line))));
+  const mended = runs.flatMap((run) => [
+    ...run.mended,
+    ...(run.more_mended ? [`${run.name}: and ${run.more_mended} more: bin/validate --import names them`] : []),
+  ]);
+  if (mended.length)
+    id("measured").append(
+      el("h3", {}, "Mended in reading"),
+      el("ul", { className: "faint" }, ...mended.map((line) => el("li", {}, line))),
+    );
 }
 
 function factsTable(run) {
   const facts = { ledger: run.ledger, profile: run.profile, "seconds of training": run.budget, device: run.device, ...run.facts };
   const shown = ([name, value]) => [name, typeof value === "object" ? JSON.stringify(value) : String(value)];
-  return Object.fromEntries(Object.entries(facts).filter(([, value]) => known(value)).map(shown));
+  return Object.fromEntries(
+    Object.entries(facts)
+      .filter(([, value]) => known(value))
+      .map(shown),
+  );
 }
 
 function compared() {
@@ -634,12 +790,29 @@ function compared() {
     const gain = first && first.bpb - best.bpb;
     const wall = column(all, "wall_seconds");
     return [
-      run.name, run.device || "–", run.profile || "–", run.budget ? `${run.budget} s` : "–", String(all.length), String(keepsOf(at).length),
-      digits(first?.bpb, 6), digits(best?.bpb, 6), signed(gain), first ? `${((100 * gain) / first.bpb).toFixed(2)} %` : "–",
-      run.noise ? digits(run.noise.sd, 6) : "–", wall.length ? duration(sum(wall)) : "–", run.audit ? FINDINGS[run.audit.finding] : "–",
+      run.name,
+      run.device || "–",
+      run.profile || "–",
+      run.budget ? `${run.budget} s` : "–",
+      String(all.length),
+      String(keepsOf(at).length),
+      digits(first?.bpb, 6),
+      digits(best?.bpb, 6),
+      signed(gain),
+      first ? `${((100 * gain) / first.bpb).toFixed(2)} %` : "–",
+      run.noise ? digits(run.noise.sd, 6) : "–",
+      wall.length ? duration(sum(wall)) : "–",
+      run.audit ? FINDINGS[run.audit.finding] : "–",
     ];
   });
-  show("runs", grid(["run", "device", "profile", "budget", "rows", "keeps", "baseline", "best", "gain", "", "noise (sd)", "training", "audit"], lists, ""));
+  show(
+    "runs",
+    grid(
+      ["run", "device", "profile", "budget", "rows", "keeps", "baseline", "best", "gain", "", "noise (sd)", "training", "audit"],
+      lists,
+      "",
+    ),
+  );
 }
 
 /** Links to the sections that there are. */
