@@ -12,7 +12,7 @@ from lab import wild
 from lab.decide import Case, Noise, band_of, decide, is_valid
 from lab.errors import Fault
 from lab.ledger import Row
-from lab.status import counts
+from lab.status import counts, in_words
 
 KNOWN = 10_000  # degrees of freedom of an sd that is taken as known: Student's t is 1.9602, the normal quantile 1.9600
 WIDTH = 100  # columns of a terminal
@@ -126,8 +126,8 @@ def summary(recorded: list[Line], lines: list[Line], noise: Noise | None, *, own
 def _counted(lines: list[Line]) -> list[str]:
     ours = [replace(line.row, status=line.verdict) for line in lines]
     return [
-        f"done      {counts([line.row for line in lines])}",
-        f"ours      {counts(ours)}; rows that differ: {sum(not line.agrees for line in lines)}",
+        f"done      {in_words(counts([line.row for line in lines]))}",
+        f"ours      {in_words(counts(ours))}; rows that differ: {sum(not line.agrees for line in lines)}",
     ]
 
 

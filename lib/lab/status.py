@@ -87,6 +87,11 @@ def counts(rows: list[Row]) -> dict[str, int]:
     return {"rows": len(rows), **{word: of[word] for word in ("keep", "discard", "crash")}}
 
 
+def in_words(counts: dict[str, int]) -> str:
+    """`126: 23 keep, 102 discard, 1 crash`"""
+    return f"{counts['rows']}: {counts['keep']} keep, {counts['discard']} discard, {counts['crash']} crash"
+
+
 def progress(past: list[Experiment]) -> Status:
     """Baseline and best, once there is a baseline."""
     best = experiments.best(past)
@@ -325,11 +330,7 @@ def training_line(at: Status) -> str:
 def results(at: Status) -> list[str]:
     """What there is so far."""
     of, best, known = at["counts"], at["best"], at["noise"]
-    found = [
-        "rows      not known"
-        if of is None
-        else f"rows      {of['rows']}: {of['keep']} keep, {of['discard']} discard, {of['crash']} crash"
-    ]
+    found = [f"rows      {'not known' if of is None else in_words(of)}"]
     if best is None:
         found.append("best      no baseline yet: make loop")
     else:
