@@ -1,5 +1,6 @@
 """The memory: what outlives a run, written by 60-record, edited by people, searched by `make memory` and the brief."""
 
+import re
 import sqlite3
 import threading
 from pathlib import Path
@@ -7,7 +8,7 @@ from typing import Any
 
 import pytest
 from house import House, lab_step
-from lab import memory
+from lab import memory, remember
 
 SETTING = "small 60 s on a machine"
 
@@ -123,6 +124,28 @@ def test_a_memory_that_cannot_be_written_ends_no_loop(run: House) -> None:
     assert result.status == 0
     assert "could not be added to the memory" in result.err
     assert run.statuses() == ["keep", "keep"]
+
+
+@pytest.mark.parametrize(
+    ("device", "gpu", "named"),
+    [
+        ("cuda", "NVIDIA H100 80GB HBM3", r"NVIDIA H100 80GB HBM3"),
+        (None, "NVIDIA H100 80GB HBM3", r"NVIDIA H100 80GB HBM3"),
+        ("cpu", "NVIDIA H100 80GB HBM3", r"Some Processor, \d+ cores"),
+        ("cuda", None, r"a GPU, Some Processor, \d+ cores"),
+        (None, None, r"Some Processor, \d+ cores"),
+    ],
+)
+def test_the_machine(
+    device: str | None, gpu: str | None, named: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remember, "GPUS", tmp_path / "gpus")
+    monkeypatch.setattr(remember, "PROCESSOR", tmp_path / "cpuinfo")
+    (tmp_path / "cpuinfo").write_text("processor\t: 0\nmodel name\t: Some  Processor\n")
+    if gpu:
+        (tmp_path / "gpus/0000:01:00.0").mkdir(parents=True)
+        (tmp_path / "gpus/0000:01:00.0/information").write_text(f"Model: \t\t {gpu}\nIRQ:   \t\t 63\n")
+    assert re.fullmatch(named, remember.machine(device))
 
 
 # --- Files that people edit -----------------------------------------------------------------------------------------

@@ -56,7 +56,8 @@ def machine(device: str | None) -> str:
             if model := re.search(r"^Model:\s*(.+)$", path.read_text(errors="replace"), re.MULTILINE):
                 return clean(model[1], 80)
     model = re.search(r"^model name\s*:\s*(.+)$", PROCESSOR.read_text(errors="replace"), re.MULTILINE)
-    return f"{clean(model[1], 80) if model else os.uname().machine}, {len(os.sched_getaffinity(0))} cores"
+    processor = f"{clean(model[1], 80) if model else os.uname().machine}, {len(os.sched_getaffinity(0))} cores"
+    return f"a GPU, {processor}" if device == "cuda" else processor  # WSL does not say which
 
 
 def _remember_keep(folder: Path, one: Experiment, mark: str, setting: str) -> None:
