@@ -25,6 +25,7 @@ INTRODUCTION = (
     "Written by the loop after each experiment, and yours to edit: it finds your own lines, too (make memory Q=...)."
 )
 LONGEST = 600  # characters of an entry that is shown
+LONGEST_CURE = 200
 LONGEST_WHY = 160  # of the cause of a crash
 LONGEST_READ = 6000  # characters of an entry
 REFERENCE = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*) #\d+ [0-9a-f]{7}\b")  # run, number and commit
@@ -149,10 +150,10 @@ def crash(kind: str, why: str) -> str:
 
 
 def cures(folder: Path, kind: str, why: str) -> list[str]:
-    """The newest tallies of the same crash, on any machine, that know of a mend."""
+    """What has mended the same crash before, on any machine: the last two."""
     begins = f"- {crash(kind, why)} x"
-    known = [one.shown for one in entries(folder) if one.text.startswith(begins) and MENDED in one.text]
-    return known[-3:]
+    outcomes = [said for one in entries(folder) if one.text.startswith(begins) for said in one.text.split(" | ")]
+    return [clean(said.partition(MENDED)[2], LONGEST_CURE) for said in outcomes if MENDED in said][-2:]
 
 
 def text(folder: Path, query: str, most: int = 20) -> str:
