@@ -21,6 +21,7 @@ FILE = "changes.jsonl"
 CONSTANT = re.compile(r"([A-Z][A-Z0-9_]*) *= *(.*?) *(?:#.*)?")
 BY_PROFILE = re.compile(r"(.*) if SMALL else (.*)")
 MOVED = re.compile(r"\b([A-Z][A-Z0-9_]+(?:\[\d+\])?):? (\S+) -> (\S+)")  # in a description
+BEHIND = "after "  # a place where lines were only added
 MOST = 6  # constants, and places, of one experiment
 LONGEST_VALUE, LONGEST_LINE = 40, 100  # characters
 DIFF = 1200  # characters
@@ -74,16 +75,16 @@ def _differing(old: str | None, new: str | None) -> list[str | None]:
 
 
 def _places(before: str, after: str) -> list[str]:
-    """Of each edit: its constants, or the longest line that it took away, or the one that it stands behind."""
+    """Of each edit: its constants, or the longest line that it took away; or, after those, what it stands behind."""
     old, new = complexity.code_lines(before), complexity.code_lines(after)
     found: dict[str, None] = {}
     for tag, i1, i2, j1, j2 in SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
         if tag != "equal":
             known = [match[1] for line in old[i1:i2] or new[j1:j2] if (match := CONSTANT.fullmatch(line))]
             anchor = old[i1 - 1] if i1 else "the start of the file"
-            line = max(old[i1:i2], key=len) if i1 < i2 else f"after {anchor}"
+            line = max(old[i1:i2], key=len) if i1 < i2 else BEHIND + anchor
             found |= dict.fromkeys(known or [clean(line, LONGEST_LINE)])
-    return list(islice(found, MOST))
+    return sorted(found, key=lambda place: place.startswith(BEHIND))[:MOST]
 
 
 def diff(before: str, after: str) -> str:

@@ -11,11 +11,11 @@ from itertools import combinations
 
 from lab.catalog.beliefs import BELIEFS, CATEGORIES, Category
 from lab.catalog.choose import RADICAL_AFTER, WIDER_AFTER
-from lab.changes import Change, move
+from lab.changes import BEHIND, Change, move
 from lab.experiments import NEAR_MISSES, Experiment, outcome
-from lab.wording import clean
+from lab.wording import LONGEST, clean
 
-LONGEST = 120  # characters of a description
+LONGEST_OF_MANY = 120  # characters of a description, where many stand in a line
 KNOWN = {category.casefold(): category for category in CATEGORIES}
 BELIEF = 6  # tries that the hope for a category that nobody has tried is worth; one of them is kept
 
@@ -38,7 +38,7 @@ class Try:
     def what(self, place: str) -> str:
         """What was done at the place: the move of its constant, else the description."""
         values = self.change.constants.get(place)
-        return move(*values) if values else self.text
+        return move(*values) if values else clean(self.text, LONGEST_OF_MANY)
 
 
 def tries(past: Iterable[Experiment], changes: Iterable[Change]) -> list[Try]:
@@ -117,11 +117,15 @@ def pair(misses: Sequence[Try], past: Iterable[Try]) -> tuple[Try, Try] | None:
 
 
 def dead_ends(past: Sequence[Try]) -> list[tuple[str, list[Try]]]:
-    """The places at which something failed, those with the most tries first; and all tries there, oldest first."""
+    """The places at which something failed, those with the most tries first; and all tries there, oldest first.
+
+    Of the places of an experiment the one that most others share; where it only adds lines says less.
+    """
     count = Counter(place for one in past for place in one.change.places or [one.text])
     groups: dict[str, list[Try]] = defaultdict(list)
     for one in past:
-        groups[max(one.change.places or [one.text], key=lambda place: count[place])].append(one)
+        places = one.change.places or [one.text]
+        groups[max(places, key=lambda place: (not place.startswith(BEHIND), count[place]))].append(one)
     failed = [(place, group) for place, group in groups.items() if not all(one.is_keep for one in group)]
     return sorted(failed, key=lambda pair: (len(pair[1]), pair[1][-1].n), reverse=True)
 
