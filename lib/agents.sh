@@ -71,5 +71,6 @@ ask() {
 answer() {
   local status=0
   "$LAB" heard "$CLI" "$TRANSCRIPT" "$ERRORS" "$USAGE" --status "$STATUS" || status=$?
+  cat "$ERRORS" >>"$TRANSCRIPT"
   exit "$status"
 }

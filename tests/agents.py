@@ -1,4 +1,4 @@
-"""A house whose proposers are real coding agents: each with a HOME of its own, a dummy key, and the stand-in for a model.
+"""A house whose proposers are real coding agents: each with a HOME of its own, a dummy key, the stand-in for a model.
 
 tests/install-agents puts their command lines into .agents-cli. In front of each stands a shim on PATH that tells the
 stand-in that a call begins.
@@ -47,6 +47,29 @@ LLM = """\
   api_key_name: standin
 """
 
+OPENCODE = {
+    "model": "standin/stand-in",
+    "provider": {
+        "standin": {
+            "npm": "@ai-sdk/openai-compatible",
+            "options": {"baseURL": "{url}/v1", "apiKey": KEY},
+            "models": {"stand-in": {}},
+        }
+    },
+}
+PI = {
+    "providers": {
+        "standin": {
+            "baseUrl": "{url}/v1",
+            "api": "openai-completions",
+            "apiKey": "STANDIN_KEY",
+            "models": [{"id": "stand-in"}],
+        }
+    }
+}
+GEMINI = {"security": {"auth": {"selectedType": "gemini-api-key"}}}
+LITELLM = {"OPENAI_API_BASE": "{url}/v1", "OPENAI_API_KEY": KEY, "MODEL": "openai/stand-in"}
+
 # What is written where in the HOME of each, and its environment.
 FILES = {
     "codex": {".codex/config.toml": CODEX},
@@ -54,11 +77,19 @@ FILES = {
         ".config/io.datasette.llm/extra-openai-models.yaml": LLM,
         ".config/io.datasette.llm/keys.json": json.dumps({"standin": KEY}),
     },
+    "opencode": {".config/opencode/opencode.json": json.dumps(OPENCODE)},
+    "pi": {".pi/agent/models.json": json.dumps(PI)},
+    "gemini": {".gemini/settings.json": json.dumps(GEMINI)},
 }
 ENVIRONMENT = {
     "claude": {"ANTHROPIC_BASE_URL": "{url}", "ANTHROPIC_API_KEY": KEY, "CLAUDE_CODE_MAX_RETRIES": "1"},
     "codex": {"STANDIN_KEY": KEY},
     "llm": {"MODEL": MODEL},
+    "opencode": {},
+    "pi": {"STANDIN_KEY": KEY, "MODEL": "standin/stand-in"},
+    "gemini": {"GEMINI_API_KEY": KEY, "GOOGLE_GEMINI_BASE_URL": "{url}", "MODEL": "gemini-2.5-flash"},
+    "aider": LITELLM,
+    "mini": {**LITELLM, "MSWEA_MODEL_RETRY_STOP_AFTER_ATTEMPT": "2"},
 }
 
 

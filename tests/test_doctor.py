@@ -526,7 +526,7 @@ def test_a_proposer_that_is_not_there_is_a_problem(machine: House, agent: str) -
 
 
 def test_no_coding_agent(machine: House) -> None:
-    one(look(machine, "65-agents"), "ok", "agents", "none is on PATH", "claude codex gemini opencode aider pi llm mini")
+    one(look(machine, "65-agents"), "ok", "agents", "none is on PATH", "aider claude codex gemini llm mini opencode pi")
 
 
 def test_a_coding_agent_that_was_asked_for_must_be_there(machine: House) -> None:
@@ -534,7 +534,7 @@ def test_a_coding_agent_that_was_asked_for_must_be_there(machine: House) -> None
     fake(machine, "claude", "echo '2.1.330 (Claude Code)'")
     lines = look(machine, "65-agents", AGENT="codex")
     assert [line[:2] for line in lines] == [["ok", "claude"], ["problem", "codex"]]
-    one(lines, "problem", "codex", "not on PATH", "install codex")
+    one(lines, "problem", "codex", "not on PATH", "install it: npm install -g @openai/codex")
 
 
 @pytest.mark.parametrize(("agent", "level"), [("claude", "problem"), ("codex", "ok"), ("", "ok")])
@@ -558,9 +558,30 @@ def test_a_login_is_needed_by_the_one_that_was_asked_for(machine: House, agent: 
 @pytest.mark.parametrize("script", ["exit 1", "trap '' TERM; sleep 50; sleep 50"], ids=["fails", "hangs"])
 def test_a_coding_agent_that_does_not_start(machine: House, script: str) -> None:
     fake(machine, "mini", script)
-    edit(machine, "lib/checks/65-agents", "LIMIT_S=5", "LIMIT_S=1")
+    edit(machine, "lib/agents.sh", "VERSION_S=5", "VERSION_S=1")
     one(look(machine, "65-agents"), "ok", "mini", "'mini --version' fails")
     one(look(machine, "65-agents", AGENT="mini", OPENAI_API_KEY="x"), "problem", "mini", "fails", "mini --version")
+
+
+def test_a_key_may_be_in_the_file_of_keys(machine: House) -> None:
+    fake(machine, "claude", "echo '2.1.330 (Claude Code)'")
+    (machine.tree / ".env").touch(mode=0o600)
+    (machine.tree / ".env").write_text("ANTHROPIC_API_KEY=secret\n")
+    one(look(machine, "65-agents", AGENT="claude"), "ok", "claude", "login by 'ANTHROPIC_API_KEY'")
+
+
+def test_a_model_on_this_machine_needs_no_key(machine: House) -> None:
+    fake(machine, "llm", "echo llm, version 0.36")
+    one(look(machine, "65-agents"), "ok", "llm", "no login to be seen")
+    one(look(machine, "65-agents", AGENT="llm"), "warning", "llm", "no login to be seen", "none is needed for a model")
+
+
+def test_an_adapter_without_check_is_not_called(machine: House) -> None:
+    path = machine.tree / "lib/agents/mine"
+    path.write_text("#!/usr/bin/env bash\ntouch ~/called\n")
+    path.chmod(0o755)
+    look(machine, "65-agents", AGENT="mine")
+    assert not (machine.outside / "home/called").exists()
 
 
 # --- Sandbox, cron, tools -------------------------------------------------------------------------------------------

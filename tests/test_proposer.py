@@ -1,5 +1,9 @@
 """What a proposer may do, and what becomes of it: rejected proposals, descriptions, the scratch copy."""
 
+import gzip
+import re
+from collections.abc import Sequence
+
 import pytest
 from house import TRAIN, House
 
@@ -127,3 +131,70 @@ def test_files_with_nasty_names_do_not_matter(house: House) -> None:
     assert house.once(house.proposer("echo y >>'with space'; echo y >>größe")).status == 0
     assert house.rows()[-1][4].startswith("change train.py (rejected: changed größe, with space")
     house.check_invariants()
+
+
+REPORT = "printf '%s' '{usage}' >$LAB_USAGE; echo \"all of $LAB_MODE\" >$LAB_TRANSCRIPT\n"
+TOLD = {
+    '{"tokens": 1000, "cost_usd": 0.25}': (2000, 0.5),
+    '{"tokens": 1000, "cost_usd": null}': (2000, None),
+    '{"tokens": 10.5, "cost_usd": -1}': (None, None),
+    '{"tokens": true, "cost_usd": NaN}': (None, None),
+    '["tokens"]': (None, None),
+    "{": (None, None),
+}
+
+
+@pytest.mark.parametrize("usage", TOLD)
+def test_what_a_proposal_and_its_mend_took(run: House, usage: str) -> None:
+    mend = "if [[ $LAB_MODE == mend ]]; then sed -i '/^raise/d' train.py; exit; fi\n"
+    agent = run.proposer(
+        f"{REPORT.replace('{usage}', usage)}{mend}echo 'raise ValueError' >>train.py; echo X = 1 >>train.py"
+    )
+    assert run.once(agent).status == 0
+    last = run.experiments()[-1]
+    assert (last["tokens"], last["cost_usd"], last["attempts"]) == (*TOLD[usage], 2)
+    kept = {path.name[7:]: gzip.decompress(path.read_bytes()) for path in (run.run_folder / "logs").glob("*.agent.gz")}
+    assert kept == {".agent.gz": b"all of propose\n", "-mend.1.agent.gz": b"all of mend\n"}
+    run.check_invariants()
+
+
+def test_one_unknown_makes_the_sum_unknown(run: House) -> None:
+    mend = "if [[ $LAB_MODE == mend ]]; then sed -i '/^raise/d' train.py; exit; fi\n"
+    report = REPORT.replace("{usage}", '{"tokens": 7, "cost_usd": 1}')
+    assert (
+        run.once(run.proposer(f"{mend}{report}echo 'raise ValueError' >>train.py; echo X = 1 >>train.py")).status == 0
+    )
+    assert (run.experiments()[-1]["tokens"], run.experiments()[-1]["cost_usd"]) == (None, None)
+
+
+NOT_NOW = """\
+if mkdir ~/once; then
+  echo all >$LAB_TRANSCRIPT
+  echo more >&2
+  echo "not now: rate limit until $(date -d '{when}' '+%F %T')" >&2
+  exit 75
+fi
+"""
+
+
+@pytest.mark.parametrize(("when", "waits"), [("+6 sec", range(1, 8)), ("+1 day", [0]), ("-1 min", [0])])
+def test_when_the_proposer_tells_when_to_ask_it_again(run: House, when: str, waits: Sequence[int]) -> None:
+    agent = run.setting("0.9")
+    agent.write_text(agent.read_text().replace("sed", NOT_NOW.replace("{when}", when) + "sed", 1))
+    assert run.loop(1, agent).status == 0
+    log = (run.run_folder / "loop.log").read_text()
+    assert "it changed nothing (exit status 75): not now: rate limit until 20" in log
+    told = re.search(r"asking the proposer again in (\d+) s", log)
+    assert told
+    assert int(told[1]) in waits
+    assert not (run.run_folder / "not-before").exists()
+    names = [path.name for path in (run.run_folder / "logs").glob("none-*.agent.gz")]
+    assert len(names) == 1, "a proposal that was none leaves its transcript, too"
+
+
+def test_why_there_is_no_proposal_is_told(run: House) -> None:
+    assert run.once(run.proposer("echo 'Should I go on?'; echo")).status == 1
+    assert run.once(run.proposer("echo said; printf 'no key\\e[1m\\nhint: give one\\n\\n' >&2; exit 1")).status == 1
+    log = (run.run_folder / "loop.log").read_text()
+    assert "it changed nothing (exit status 0): Should I go on?\n" in log
+    assert "it changed nothing (exit status 1): no key?[1m\n" in log

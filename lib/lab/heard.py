@@ -8,7 +8,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -114,11 +114,10 @@ def heard(name: str, transcript: Path, errors: Path, status: int) -> Heard:
     """Of the command line `name`, whose stdout and stderr these files are. Status 124: it was ended, after its time."""
     out, err = (path.read_text(encoding="utf-8", errors="replace") for path in (transcript, errors))
     one = READERS[name](out, err)
-    if one.fault or not status:
-        return one
-    last = next((line for line in reversed(err.splitlines()) if line.strip()), "")
-    fault = "no end within its time" if status == 124 else last or f"it fails, exit status {status}"
-    return Heard(one.text, one.tokens, one.cost_usd, one.model, fault)
+    last = one.fault or next((line for line in reversed(err.splitlines()) if line.strip()), "")
+    if status == 124:
+        return replace(one, fault=f"no end within its time: {last}".removesuffix(": "))
+    return replace(one, fault=last or f"exit status {status}") if status else one
 
 
 def events(text: str) -> list[Event]:
@@ -193,4 +192,93 @@ def llm(out: str, err: str) -> Heard:
     return Heard(text=blocks.said(out), tokens=tokens, fault=faults[-1] if faults else "")
 
 
-READERS: dict[str, Callable[[str, str], Heard]] = {"claude": claude, "codex": codex, "llm": llm}
+def opencode(out: str, err: str) -> Heard:
+    """`--format json`: parts of messages. A cost of 0 is that of a model whose price it does not know."""
+    listed = events(out)
+    parts = [one.get("part") or {} for one in of_type(listed, "text", "step_finish")]
+    said = [str(part["text"]) for part in parts if part.get("text")]
+    used = [part for part in parts if "tokens" in part]
+    faults = [one.get("error", {}).get("data") or one.get("error", {}) for one in of_type(listed, "error")]
+    fault = faults[-1] if faults else {}
+    wait = str((fault.get("responseHeaders") or {}).get("retry-after", ""))
+    return Heard(
+        text=said[-1] if said else "",
+        tokens=total(part["tokens"].get("total") for part in used),
+        cost_usd=sum(part.get("cost") or 0 for part in used) or None,
+        fault=" ".join(str(fault[key]) for key in ("statusCode", "message", "name") if fault.get(key)),
+        reset=datetime.now() + timedelta(seconds=int(wait)) if wait.isdigit() else None,
+    )
+
+
+def pi(out: str, err: str) -> Heard:
+    """`--mode json`: the messages of the model, each with what it took."""
+    messages = [one.get("message") or {} for one in of_type(events(out), "message_end")]
+    mine = [message for message in messages if message.get("role") == "assistant"]
+    used = [message["usage"] for message in mine if message.get("usage")]
+    said = [str(part["text"]) for message in mine for part in of_type(message.get("content", []), "text")]
+    last = mine[-1] if mine else {}
+    return Heard(
+        text=said[-1] if said else "",
+        tokens=total(one.get("totalTokens") for one in used),
+        cost_usd=sum((one.get("cost") or {}).get("total") or 0 for one in used) or None,
+        model=last.get("model"),
+        fault=str(last.get("errorMessage") or ""),
+    )
+
+
+def gemini(out: str, err: str) -> Heard:
+    """`--output-format json`: one object, on stdout or, with an error, on stderr."""
+    found = re.findall(r"^\{$.*?^\}", out + "\n" + err, re.MULTILINE | re.DOTALL)
+    whole = events(found[-1].replace("\n", " "))[0] if found else {}
+    models: dict[str, Any] = (whole.get("stats") or {}).get("models") or {}
+    return Heard(
+        text=str(whole.get("response") or ""),
+        tokens=total(one.get("tokens", {}).get("total") for one in models.values()),
+        model=next(iter(models), None),
+        fault=str((whole.get("error") or {}).get("message") or ""),
+    )
+
+
+def aider(out: str, err: str) -> Heard:
+    """Text: what it says of itself, the answer, and a line of tokens, rounded. It exits with 0 after any fault."""
+    faults = re.findall(r"^litellm\.\w+: (.*(?:\n\S.*)*)", out, re.MULTILINE)
+    used = re.findall(r"^Tokens: ([\d.,]+[kM]?) sent, (?:.* )?([\d.,]+[kM]?) received", out, re.MULTILINE)
+    cost = re.findall(r"Cost: \$[\d.]+ message, \$([\d.]+) session", out)
+    answers = re.findall(r"\n\n((?:(?!\n\n.* to the chat).)*?)\n*^Tokens: ", out, re.MULTILINE | re.DOTALL)
+    return Heard(
+        text=blocks.said(answers[-1]) if answers else "",
+        tokens=total(rounded(number) for pair in used for number in pair),
+        cost_usd=float(cost[-1]) if cost else None,
+        fault=faults[-1] if faults and not used else "",
+    )
+
+
+def rounded(number: str) -> int:
+    """`1.2k` -> 1200."""
+    return round(float(number.rstrip("kM").replace(",", "")) * {"k": 1e3, "M": 1e6}.get(number[-1], 1))
+
+
+def mini(out: str, err: str) -> Heard:
+    """Its trajectory: what the last command submitted, and what each answer took."""
+    whole = next(iter(events(out.replace("\n", " "))), {})
+    info: dict[str, Any] = whole.get("info") or {}
+    responses = [(one.get("extra") or {}).get("response") or {} for one in whole.get("messages") or []]
+    failed = str(info.get("exit_status") or "") not in ("", "Submitted")
+    return Heard(
+        text=str(info.get("submission") or ""),
+        tokens=total((one.get("usage") or {}).get("total_tokens") for one in responses),
+        cost_usd=(info.get("model_stats") or {}).get("instance_cost") or None,
+        fault=f"{info['exit_status']}: {info.get('exception_str') or ''}".removesuffix(": ") if failed else "",
+    )
+
+
+READERS: dict[str, Callable[[str, str], Heard]] = {
+    "aider": aider,
+    "claude": claude,
+    "codex": codex,
+    "gemini": gemini,
+    "llm": llm,
+    "mini": mini,
+    "opencode": opencode,
+    "pi": pi,
+}

@@ -92,6 +92,9 @@ class Edit:
         """Reads first, where the agent wants that."""
         says = self.says or f"{self.old} -> {self.new}"
         calls = self.calls(asked)
+        if set(asked.tools) == {"bash"}:  # this agent ends with a command
+            end = Call("bash", {"command": f"echo COMPLETE_TASK_AND_SUBMIT_FINAL_OUTPUT; echo {quoted(says)}"})
+            return [*calls, end][min(len(asked.results), len(calls))]
         return in_turn(calls, asked, f"I have looked at the code.\n\n{says}") if calls else Text(self.block(says))
 
     def calls(self, asked: Asked) -> list[Call]:
