@@ -63,8 +63,9 @@ begin() {
 
 # ask COMMAND...: with the brief as its stdin, and MODEL. It is ended a little before AGENT_TIMEOUT, so that what it said is heard.
 ask() {
+  local limit_s=${AGENT_TIMEOUT:-900}
   STATUS=0
-  timeout --kill-after=2 "$((${AGENT_TIMEOUT:-900} * 9 / 10 + 1))" "$@" ${MODEL:+--model "$MODEL"} <"$BRIEF" >"$TRANSCRIPT" 2>"$ERRORS" || STATUS=$?
+  timeout --kill-after=2 "$((limit_s > 6 ? limit_s - limit_s / 10 - 3 : limit_s))" "$@" ${MODEL:+--model "$MODEL"} <"$BRIEF" >"$TRANSCRIPT" 2>"$ERRORS" || STATUS=$?
 }
 
 # answer: the last word of the model, or the line of what went wrong; the end.

@@ -18,8 +18,7 @@ KEY = "dummy-key-of-a-test"
 MODEL = "stand-in"
 LINE = TRAIN.splitlines()[0]  # VALUE = 1.0  # the metric
 
-SHIM = """\
-#!/usr/bin/env bash
+SHIM = """#!/usr/bin/env bash
 # Tells the stand-in that a call begins, and is the command line then.
 if [[ -n ${{LAB_BRIEF:-}} ]]; then
   exec 8<>/dev/tcp/127.0.0.1/{port}

@@ -8,12 +8,13 @@ import os
 from collections.abc import Iterator
 
 import pytest
-from agents import ENVIRONMENT, KEY, equip, needs, night
-from house import House
+from agents import BROUGHT, ENVIRONMENT, KEY, equip, needs, night
+from house import TRAIN, House
 from standin import (
     Answer,
     Asks,
     Edit,
+    Hang,
     Nonsense,
     Refusal,
     Shell,
@@ -103,3 +104,72 @@ def check_night(house: House, model: StandIn, name: str, rejects: bool) -> None:
     kept = [path for path in house.run_folder.rglob("*") if path.is_file()]
     assert not [path for path in kept if KEY.encode() in path.read_bytes()]
     house.check_invariants()
+
+
+# A night: good ideas, bad ones, mistakes that are mended and ones that are not, no model, one that wants a person.
+NIGHT = ("good", "rate limit", "bad", "mended", "asks", "gives up", "good")
+ROWS = {"good": ("keep", 1), "bad": ("discard", 1), "mended": ("keep", 2), "gives up": ("crash", 2)}  # verdict, calls
+
+
+def script_of(kinds: list[str]) -> Iterator[Answer]:
+    """Of each kind of the night: its call, and that of a mend, by what is the incumbent then."""
+    now = 1.0
+    for number, kind in enumerate(kinds):
+        line, better = (f"VALUE = {value:.3f}  # the metric" for value in (now, now - 0.02))
+        mistake = f"VALUE = {number}; raise ValueError  # the metric"
+        if kind in KINDS:
+            yield KINDS[kind][0]
+            continue
+        yield Edit(line, {"good": better, "bad": "VALUE = 2"}.get(kind, mistake), kind)
+        if ROWS[kind][1] == 2:
+            yield Edit(mistake, better, "no mistake any more") if kind == "mended" else Asks()
+        now -= 0.02 * (ROWS[kind][0] == "keep")
+
+
+@needs("llm")
+def test_a_night(house: House, model: StandIn) -> None:
+    run = house
+    (run.tree / "train.py").write_text(TRAIN.replace("1.0 ", "1.000 "))
+    run.commit("three decimals")
+    run.setup()
+    kinds = [*NIGHT * (4 if ALL else 1)]
+    model.script = [*script_of(kinds)]
+    equip(run, "llm", model)
+    rows = [kind for kind in kinds if kind in ROWS]
+    assert run.loop(len(rows), "llm", timeout=1000).status == 0
+    assert [one["description"] for one in run.experiments()[1:]] == rows
+    assert run.statuses()[1:] == [ROWS[kind][0] for kind in rows]
+    assert len(refusals(run)) == len(kinds) - len(rows)
+    assert [one["tokens"] for one in run.experiments()[1:]] == [1050 * ROWS[kind][1] for kind in rows]
+    assert len(transcripts(run)) == model.calls == len(model.script)
+    prompts = [request.body["messages"][0]["content"] for request in model.asked()]
+    assert all(len(prompt.encode()) <= 16 * 1024 + 3000 for prompt in prompts), (
+        "the brief, the rules, and a small train.py"
+    )
+    run.check_invariants()
+
+
+@needs("llm")
+def test_a_model_that_never_answers_is_left(run: House, model: StandIn) -> None:
+    model.script = [Hang()]
+    equip(run, "llm", model)
+    assert run.once("llm", AGENT_TIMEOUT="8").status == 1
+    assert refusals(run) == ["it changed nothing (exit status 1): llm: no end within its time"]
+    assert run.left_running() == []
+    assert run.scratch_copies() == []
+
+
+@needs("llm")
+def test_no_network_is_no_failure_of_the_agent(run: House) -> None:
+    with StandIn() as gone:
+        pass
+    equip(run, "llm", gone)
+    (run.outside / "home/bin/llm").unlink()  # nobody counts the calls
+    (run.outside / "home/bin/llm").symlink_to(BROUGHT / "llm")
+    assert run.once("llm").status == 1
+    assert refusals(run) == ["it changed nothing (exit status 75): not now: network"]
+
+
+def test_an_agent_that_is_not_there_says_how_to_get_it(run: House) -> None:
+    assert run.once("claude").status == 1
+    assert refusals(run) == ["it changed nothing (exit status 2): claude: 'claude' is not on PATH"]
