@@ -53,6 +53,7 @@ DEEDS = {
     "the ledger": "open('results.tsv', 'a')",
     "the manifest": "open('runs/mar14/manifest.json', 'w')",
     "the records": "open('runs/mar14/experiments.jsonl')",
+    "the memory": "open('memory/decisions.md', 'a')",  # there since the baseline
     "the flight": "open(os.path.dirname(os.environ['LAB_RUN_DIR']) + '/done')",
     "git": "open('.git/HEAD')",
     "the toolkit": "open('lib/lab/decide.py', 'a')",
