@@ -15,7 +15,7 @@ data: ## prepare the data, once [PROFILE=full]
 	@bin/data
 setup: ## begin a run: branch, ledger, manifest [TAG=mar14 FROM=<commit> TIME_BUDGET=60]
 	@bin/setup
-loop: ## run experiments for ever [AGENT=catalog MAX_EXPERIMENTS=0]
+loop: ## run experiments for ever [AGENT=catalog MODEL= MAX_EXPERIMENTS=0]
 	@bin/loop
 once: ## run one experiment
 	@bin/experiment
@@ -63,6 +63,8 @@ test: ## run the tests
 	@bin/test
 test-long: ## the tests that take an hour
 	@LONG=1 bin/test
+test-agents: ## the tests with all coding agents, which it installs first
+	@tests/install-agents && AGENTS=1 bin/test tests/test_agents.py
 check: ## shellcheck, shfmt, ruff, mypy
 	@bin/check
 bench: ## measure the toolkit's own time, and the training's speed

@@ -32,7 +32,7 @@ login() {
 check() {
   local version way
   command -v "$CLI" >/dev/null || die "'$CLI' is not on PATH" "install it: $INSTALL"
-  version=$(timeout --kill-after=1 "$VERSION_S" "$CLI" --version </dev/null 2>/dev/null) ||
+  version=$(timeout --kill-after=1 "$VERSION_S" "$CLI" --version </dev/null 2>&1) ||
     die "'$CLI --version' fails, or takes over $VERSION_S s" "see why: $CLI --version"
   version=${version%%$'\n'*}
   if way=$(login); then
