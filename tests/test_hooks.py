@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from house import IMPROVE, House
-from lab import schemas
+from lab import record, schemas
 
 
 def wait_until(holds: Callable[[], Any], seconds: float = 30) -> Any:
@@ -47,7 +47,7 @@ def log(house: House) -> str:
 
 
 def test_each_new_best_is_told(run: House) -> None:
-    """Not the baseline, not a discard, and not a simplification that is no better."""
+    """Not the baseline, and not a discard."""
     values = ("0.9", "0.95", "0.8")
     agent = run.proposer(
         f"n=$(cat {run.outside}/n); sed -i \"s/^VALUE = [^ ]*/VALUE = $n/\" train.py; echo 'it is \"'$n'\"'"
@@ -66,6 +66,22 @@ def test_each_new_best_is_told(run: House) -> None:
     assert {event["event"] for _, event in calls} == {"keep"}
     assert all(event["experiment"] in (known[1], known[3]) for _, event in calls)
     assert not (run.outside / "trouble").exists()
+
+
+@pytest.mark.parametrize(
+    ("status", "val_bpb", "is_news"),
+    [("keep", 0.8, True), ("keep", 0.9, False), ("keep", 0.95, False), ("discard", 0.8, False), ("crash", None, False)],
+)
+def test_what_is_a_new_best(status: str, val_bpb: float | None, is_news: bool) -> None:
+    """A simplification is kept, and is no better; a discard may be better, at too many lines."""
+    one = {"status": status, "val_bpb": val_bpb}
+    others = [
+        {"status": "keep", "val_bpb": 1.0},
+        {"status": "keep", "val_bpb": 0.9},
+        {"status": "keep", "val_bpb": 0.91},
+    ]
+    assert record.is_new_best(one, others) == is_news
+    assert not record.is_new_best(one, []), "the baseline is no news"
 
 
 def test_make_hands_a_command_over_as_it_was_typed(run: House) -> None:

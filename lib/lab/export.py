@@ -111,7 +111,7 @@ def texts(one: Experiment) -> dict[str, str]:
 
 def loss(run: Path, one: Experiment) -> list[tuple[int, float]]:
     """The training loss by per cent of the budget, from the log that is kept; empty where there is none."""
-    log = None if one["foreign"] else logs.own(run, one)
+    log = logs.own(run, one)
     values = logs.curve(log).values(PER_CENT) if log else []
     return [(100 * place // PER_CENT, value) for place, value in enumerate(values) if value is not None]
 
