@@ -521,7 +521,7 @@ def test_a_proposer_that_is_not_there_is_a_problem(machine: House, agent: str) -
     (machine.outside / "plain.txt").touch()
     lines = look(machine, "60-proposer", AGENT=agent)
     shown = re.sub(r"[\t\n]", "?", agent)
-    one(lines, "problem", "proposer", f"'{shown}' is not an executable file", "there are: catalog")
+    one(lines, "problem", "proposer", f"'{shown}' is not an executable file", "there are: aider catalog")
     assert lines[0][2].startswith("'")
 
 

@@ -131,6 +131,7 @@ BAD = {
     "MAX_EXPERIMENTS": COUNTS,
     "LAB_AGENT": ["", "baseline", "two words", "a/b", "me\n", "x" * 41],
     "AGENT_TIMEOUT": ["0", *COUNTS],
+    "MODEL": ["", " gpt", "-x", "a\nb", "a\tb", "gpt\n"],
     "PROPOSAL_WAIT": ["1000", *COUNTS],
     "LOGS_MB": ["0", *COUNTS],
     "CONFINE": ["", "Yes", "maybe", "yes\n"],
