@@ -173,43 +173,42 @@ def test_every_ledger_can_be_gathered(path: Path) -> None:
 # --- Curves ---------------------------------------------------------------------------------------------------------
 
 
-def test_a_curve_is_the_mean_of_each_part_of_the_training() -> None:
+def kept(run: Path, name: str, text: str) -> Path:
+    """A log of a run."""
+    path = run / "logs" / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(gzip.compress(text.encode()))
+    return path
+
+
+def test_a_curve_is_the_mean_of_each_part_of_the_training(tmp_path: Path) -> None:
     steps = "".join(f"\rstep {n:05d} ({n / 12:.1f}%) | loss: {n:.6f} | lrm: 1.00" for n in range(1200))
-    curve = curves.curve_of(f"cuda\n{steps}\n---\nval_bpb: 1\n".encode())
+    curve = curves.curve_of(kept(tmp_path, "abcdef1-1.log.gz", f"cuda\n{steps}\n---\nval_bpb: 1\n"))
     assert curve is not None
-    assert len(curve) == curves.POINTS
     assert [value for value in curve if value is not None] == pytest.approx([20 * n + 9.5 for n in range(60)], abs=1)
 
 
-def test_a_run_that_broke_off_has_half_a_curve() -> None:
+def test_a_run_that_broke_off_has_half_a_curve(tmp_path: Path) -> None:
     steps = "".join(f"\rstep {n:05d} ({n:.1f}%) | loss: 2.5" for n in range(50))
-    curve = curves.curve_of(steps.encode())
-    assert curve == [2.5] * 30 + [None] * 30
-    assert curves.length(curve) == 0.5
+    assert curves.curve_of(kept(tmp_path, "abcdef1-1.log.gz", steps)) == [2.5] * 30 + [None] * 30
 
 
-def test_steps_without_per_cent_are_placed_by_their_number() -> None:
-    curve = curves.curve_of(b"step 0 | loss: 4.0\nstep 50 | train loss: 3.0\nstep 99 | loss: 2.0\n")
-    assert curve is not None
-    assert (curve[0], curve[30], curve[59]) == (4.0, 3.0, 2.0)
+@pytest.mark.parametrize("log", ["", "Traceback\n", "step 1 (1.0%) | loss: nan\n", "\0 loss: 1", "loss: 1.0\n"])
+def test_a_log_without_steps_has_no_curve(tmp_path: Path, log: str) -> None:
+    assert curves.curve_of(kept(tmp_path, "abcdef1-1.log.gz", log)) is None
 
 
-@pytest.mark.parametrize("log", [b"", b"Traceback\n", b"step 1 | loss: nan\n", b"\xff\x00 loss: 1", b"loss: 1.0\n"])
-def test_a_log_without_steps_has_no_curve(log: bytes) -> None:
-    assert curves.curve_of(log) is None
+def test_the_first_run_with_a_metric_is_shown(tmp_path: Path) -> None:
+    def log(name: str, loss: float, end: str = "") -> Path:
+        return kept(tmp_path, name, "".join(f"\rstep {n} ({n}.0%) | loss: {loss}" for n in range(100)) + end)
 
-
-def test_the_first_run_that_came_to_its_end_is_shown(tmp_path: Path) -> None:
-    def log(name: str, last: int, loss: float) -> None:
-        text = "".join(f"\rstep {n} ({n}%) | loss: {loss}" for n in range(last))
-        (tmp_path / name).write_bytes(gzip.compress(text.encode()))
-
-    log("abcdef1-1.log.gz", 30, 1.0)
-    log("abcdef1-2.log.gz", 98, 2.0)
-    log("abcdef1-10.log.gz", 100, 3.0)
-    log("abcdef2-1.log.gz", 30, 4.0)
-    log("abcdef1-seed7.log.gz", 100, 5.0)
-    (tmp_path / "abcdef3-1.log.gz").write_bytes(gzip.compress(b"step 1 (1%) | loss: 6")[:-12])
+    log("abcdef1-1.log.gz", 1.0)
+    log("abcdef1-2.log.gz", 2.0, "\nval_bpb: 1.0\n")
+    log("abcdef1-10.log.gz", 3.0, "\nval_bpb: 1.0\n")
+    log("abcdef2-1.log.gz", 4.0)
+    log("abcdef1-seed7.log.gz", 5.0, "\nval_bpb: 1.0\n")
+    damaged = log("abcdef3-1.log.gz", 6.0)
+    damaged.write_bytes(damaged.read_bytes()[:-12])
     rows = [{"n": n, "status": "keep", "commit": f"abcdef{n}" + "0" * 33} for n in (1, 2, 3, 4)]
     curves.add(rows, tmp_path, 1)
     assert [row.get("curve", [None])[0] for row in rows] == [2.0, 4.0, None, None]

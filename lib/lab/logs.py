@@ -27,18 +27,19 @@ class Step:
     loss: float
 
 
-def steps(data: bytes) -> list[Step]:
-    """All that are told in part of a log, which begins with a whole line."""
-    return [
-        Step(int(number), min(float(percent) / 100, 1.0), float(loss))
-        for number, percent, loss in STEP.findall(data.replace(b"\r", b"\n"))
-    ]
+def _told(data: bytes) -> list[tuple[bytes, bytes, bytes]]:
+    """Number, per cent and loss of all steps that are told in part of a log, which begins with a whole line."""
+    return STEP.findall(data.replace(b"\r", b"\n"))
+
+
+def _step(number: bytes, percent: bytes, loss: bytes) -> Step:
+    return Step(int(number), min(float(percent) / 100, 1.0), float(loss))
 
 
 def last_step(log: Path) -> Step | None:
     """The last step of a run, from the end of its log; None where it tells of none."""
-    found = steps(end(log, 4096))
-    return found[-1] if found else None
+    found = _told(end(log, 4096))
+    return _step(*found[-1]) if found else None
 
 
 def end(log: Path, most: int) -> bytes:
@@ -74,11 +75,13 @@ class Curve:
         data = self._rest + data
         whole = max(data.rfind(b"\n"), data.rfind(b"\r")) + 1
         self._rest = data[whole:][-1024:]  # a longer line tells of no step
-        for step in steps(data[:whole]):
-            part = min(int(step.progress * PARTS), PARTS - 1)
-            self._sums[part] += step.loss
+        found = _told(data[:whole])
+        for _, percent, loss in found:  # no Step for each: a report has millions
+            part = min(int(float(percent) * PARTS / 100), PARTS - 1)
+            self._sums[part] += float(loss)
             self._counts[part] += 1
-            self.last = step
+        if found:
+            self.last = _step(*found[-1])
 
     def values(self, parts: int) -> list[float | None]:
         """The mean loss in each of so many parts (PARTS is a multiple of it); None where there is none."""

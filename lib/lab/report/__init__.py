@@ -22,7 +22,7 @@ def report(ledgers: Sequence[Path], stream: str, out: Path) -> list[Path]:
     diffs.add(rows, by_commit)
     for path, one in zip(ledgers, runs, strict=True):
         one["changed"] = changed.get(one["name"])
-        curves.add([row for row in rows if runs[row["run"]] is one], path.parent / "logs", len(runs))
+        curves.add([row for row in rows if runs[row["run"]] is one], path.parent, len(runs))
     ends = pictures.bounds(rows)
     data = {
         "made": datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
