@@ -5,11 +5,13 @@
 
 import gzip
 import os
+import re
 from collections.abc import Iterator
 
 import pytest
 from agents import BROUGHT, ENVIRONMENT, KEY, equip, needs, night
 from house import TRAIN, House
+from lab.brief import RULES
 from standin import (
     Answer,
     Asks,
@@ -28,6 +30,7 @@ ALL = bool(os.environ.get("AGENTS"))
 AGENTS = [pytest.param(name, marks=needs(name)) for name in ENVIRONMENT]
 CONTEXT = ("AGENTS.md", "CLAUDE.md", "GEMINI.md", ".claude/skills/x/SKILL.md", ".agents/skills/x/SKILL.md")
 MARKER = "loop-for-ever-says-the-tree"
+BRIEF = RULES.splitlines()[2]
 SHELLS = ("codex", "mini")  # a shell is how these read and edit
 README = Edit("# ML Experiment Loop", "# Mine", "another file", path="README.md")
 
@@ -62,7 +65,7 @@ KINDS: dict[str, tuple[Answer, str]] = {
     "nonsense": (Nonsense(), "it changed nothing (exit status "),
     "login": (unauthorized(), "it changed nothing (exit status 1): {name}: login refused: '"),
 }
-QUICK = {"claude": ["shell", "refusal"], "codex": ["shell", "overload"], "llm": [*KINDS]}
+QUICK = {"claude": ["shell", "refusal"], "codex": ["shell"], "llm": [*KINDS]}
 
 
 @pytest.mark.parametrize("name", AGENTS)
@@ -82,6 +85,9 @@ def test_each_kind_of_answer_ends_as_the_contract_says(house: House, model: Stan
     rows = sum(isinstance(one, float) for one in script) + 1 + rejects
     assert house.loop(rows, name, timeout=500, AGENT_TIMEOUT="60").status == 0
     said = [KINDS[kind][1].format(name=name) for kind in kinds]
+    if name == "mini":  # it takes words without a command for a fault of the model
+        words = re.compile(r"\(exit status 0\).*")
+        said = [words.sub("(exit status 1): mini: RepeatedFormatError", line) for line in said]
     said[:0] = [] if rejects else ["it changed nothing (exit status "]
     assert len(refusals(house)) == len(said)
     assert all(line.startswith(start) for line, start in zip(refusals(house), said, strict=True)), refusals(house)
@@ -97,7 +103,7 @@ def check_night(house: House, model: StandIn, name: str, rejects: bool) -> None:
     tokens = [one["tokens"] for one in experiments]
     assert all(isinstance(number, int) and number % 1050 == 0 for number in tokens), tokens
     assert len(transcripts(house)) == model.calls
-    briefs = [request for request in model.asked() if "You propose one experiment" in request.text]
+    briefs = [request for request in model.asked() if BRIEF in request.text]
     assert len({request.call for request in briefs}) == model.calls
     assert not [request for request in model.requests if MARKER in request.text]
     assert not (house.outside / "home/mark").exists()

@@ -27,6 +27,7 @@ FAULTS = {
     ),
     "You exceeded your current quota. Please retry in 35.2s.": (75, "not now: rate limit until 13:50:36"),
     "429, retry-after: 20": (75, "not now: rate limit until 13:50:20"),
+    "429 in 3 steps, after 2 modules": (75, "not now: rate limit"),
     "Your credit balance is too low to access the Anthropic API": (75, "not now: rate limit"),
     "API Error: 529 Overloaded": (75, "not now: overload"),
     "unexpected status 503 Service Unavailable: The model is overloaded, url: http://x": (75, "not now: overload"),
@@ -76,6 +77,11 @@ def test_an_agent_that_prints_nothing_of_use_says_nothing(tmp_path: Path, name: 
     broken = hear(tmp_path, name, out, "Cannot find module 'x'\n\n", status=1)
     assert broken.fault in ("Cannot find module 'x'", one.fault)
     assert hear(tmp_path, name, out, status=124).fault.startswith("no end within its time")
+
+
+def test_why_there_was_no_end_is_what_it_said_of_it(tmp_path: Path) -> None:
+    one = hear(tmp_path, "gemini", "", "Retrying: status 503 Service Unavailable\n  details: [\n]\n}\n", status=124)
+    assert one.fault == "no end within its time: Retrying: status 503 Service Unavailable"
 
 
 def test_a_limit_that_claude_tells_in_an_event(tmp_path: Path) -> None:

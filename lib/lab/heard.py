@@ -70,8 +70,8 @@ KINDS = (
 )
 
 UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
-LENGTH = r"(\d+(?:\.\d+)?)\s*(ms|[smhd])[a-z]*"
-AFTER = re.compile(rf"(?:in|after:?)\s+((?:{LENGTH}[\s,]*(?:and\s+)?)+|\d+\b)", re.IGNORECASE)
+LENGTH = r"(\d{1,6}(?:\.\d+)?)\s*(ms|s(?=ec|[^a-z]|$)|m(?=in|[^a-z]|$)|h(?=our|r|[^a-z]|$)|d(?=ay|[^a-z]|$))[a-z]*"
+AFTER = re.compile(rf"\b(?:in|after:?)\s+((?:{LENGTH}[\s,]*(?:and\s+)?)+)|\bafter:?\s+(\d{{1,6}})\b", re.IGNORECASE)
 CLOCK = re.compile(r"(?:resets?|again)(?: at)?\s+(\d{1,2})(?::(\d\d))?\s*([ap]m)?\b", re.IGNORECASE)
 EPOCH = re.compile(r"\|(\d{10})\b")
 
@@ -81,10 +81,8 @@ def reset_of(text: str, now: datetime) -> datetime | None:
     if found := EPOCH.search(text):
         return datetime.fromtimestamp(int(found[1]))
     if found := AFTER.search(text):
-        seconds = sum(
-            float(number) * UNITS[unit.lower()] for number, unit in re.findall(LENGTH, found[1], re.IGNORECASE)
-        )
-        return now + timedelta(seconds=math.ceil(seconds or float(found[1])))
+        parts = re.findall(LENGTH, found[1] or f"{found[4]} s", re.IGNORECASE)
+        return now + timedelta(seconds=math.ceil(sum(float(number) * UNITS[unit.lower()] for number, unit in parts)))
     found = CLOCK.search(text)
     if not found or int(found[1]) > 23 or not (found[2] or found[3]):
         return None
@@ -98,7 +96,7 @@ def verdict(one: Heard, name: str, now: datetime) -> tuple[int, str]:
     if not one.fault:
         return 0, ""
     said = " ".join(one.fault.split())[:LONGEST]
-    kind = next((kind for kind in KINDS if re.search(kind.pattern, one.fault, re.IGNORECASE)), None)
+    kind = kind_of(one.fault)
     if kind is None:
         return 1, f"{name}: {said}"
     if not kind.passes:
@@ -114,10 +112,17 @@ def heard(name: str, transcript: Path, errors: Path, status: int) -> Heard:
     """Of the command line `name`, whose stdout and stderr these files are. Status 124: it was ended, after its time."""
     out, err = (path.read_text(encoding="utf-8", errors="replace") for path in (transcript, errors))
     one = READERS[name](out, err)
-    last = one.fault or next((line for line in reversed(err.splitlines()) if line.strip()), "")
-    if status == 124:
+    lines = [line for line in reversed(err.splitlines()) if line.strip()]
+    last = one.fault or next(iter(lines), "")
+    if status == 124:  # it may have tried again and again: what has a kind tells why, whatever came after
+        last = one.fault or next(filter(kind_of, lines), "")
         return replace(one, fault=f"no end within its time: {last}".removesuffix(": "))
     return replace(one, fault=last or f"exit status {status}") if status else one
+
+
+def kind_of(fault: str) -> Kind | None:
+    """The first whose rule it fits."""
+    return next((kind for kind in KINDS if re.search(kind.pattern, fault, re.IGNORECASE)), None)
 
 
 def events(text: str) -> list[Event]:
