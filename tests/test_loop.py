@@ -481,12 +481,15 @@ def test_a_power_cut_costs_a_training_run_but_no_proposal(slow: House) -> None:
     slow.check_invariants()
 
 
-def test_a_power_cut_before_the_commit_leaves_no_experiment(run: House) -> None:
+@pytest.mark.parametrize("kept", [0, 20])
+def test_a_power_cut_before_the_commit_is_synced_leaves_no_experiment(run: House, kept: int) -> None:
+    """Of the name of a commit half may be left, which git takes for the whole."""
     assert run.once(run.setting("0.9")).status == 0
     flight = run.run_folder / "flight"
     flight.mkdir()
-    for name in ("done", "boot", "parent", "commit"):
+    for name in ("done", "boot", "parent"):
         (flight / name).write_text("")
+    (flight / "commit").write_text(run.git("rev-parse", "HEAD")[:kept])
     assert run.once(run.setting("0.8")).status == 0
     assert run.statuses() == ["keep"] * 3
     run.check_invariants()
