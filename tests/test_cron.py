@@ -113,26 +113,35 @@ def test_a_user_without_systemd_is_told(house: House) -> None:
     assert "there is no systemd for user" in result.err
 
 
-# --- the real one ----------------------------------------------------------------------------------------------------
+# --- the real ones ---------------------------------------------------------------------------------------------------
 
-# A crontab and a cron daemon that nobody else sees.
-PRIVATE = """\
+# A crontab and a cron daemon, and a systemd of the user's, that nobody else sees.
+PRIVATE_CRON = """\
 mount -t tmpfs none /var/spool/cron && mount -t tmpfs none /run && mkdir -m 1730 /var/spool/cron/crontabs || exit 99
 chgrp crontab /var/spool/cron/crontabs 2>/dev/null
-printf '# mine\\n5 4 * * * true\\n' | crontab - && bin/cron && crontab -l >"$HOME/installed" && exec "$CRON" -f
+printf '# mine\\n5 4 * * * true\\n' | crontab - && bin/cron && crontab -l >"$HOME/installed" && exec cron -f
 """
-CRON = shutil.which("cron", path=f"{os.environ['PATH']}:/usr/sbin")
+PRIVATE_SYSTEMD = """\
+mount -t tmpfs none /run && mkdir -p -m 700 /run/systemd/system "$XDG_RUNTIME_DIR" || exit 99
+/lib/systemd/systemd --user --log-target=kmsg &
+until systemctl --user show-environment >/dev/null 2>&1; do sleep 0.1; done
+bin/service && wait
+"""
+SYSTEMD = Path("/lib/systemd/systemd").exists() and shutil.which("systemctl")
+SBIN = f"{os.environ['PATH']}:/usr/sbin"
 
 
 def can_be_private() -> bool:
     return os.geteuid() == 0 and subprocess.run(["unshare", "--mount", "true"], check=False).returncode == 0
 
 
-@pytest.mark.skipif(not CRON, reason="there is no cron daemon on this machine")
-@pytest.mark.skipif(not can_be_private(), reason="only root can give cron a crontab of its own")
-def test_a_real_cron_starts_a_killed_loop_again(slow: House) -> None:
+private = pytest.mark.skipif(not can_be_private(), reason="only root can give cron a crontab of its own")
+
+
+def starts_a_killed_loop_again(slow: House, watcher: str) -> None:
     agent = slow.setting("0.9")
-    with slow.running("unshare", "--mount", "--fork", "--kill-child", "bash", "-c", PRIVATE, CRON=str(CRON)):
+    settings = {"PATH": f"{slow.environment['PATH']}:/usr/sbin", "XDG_RUNTIME_DIR": "/run/user/private"}
+    with slow.running("unshare", "--mount", "--fork", "--kill-child", "bash", "-c", watcher, **settings):
         with slow.running("bin/loop", AGENT=str(agent), MAX_EXPERIMENTS="1") as process:
             slow.wait_for("runs/mar14/flight/run.1/pid")
             os.killpg(process.pid, signal.SIGKILL)
@@ -140,11 +149,24 @@ def test_a_real_cron_starts_a_killed_loop_again(slow: House) -> None:
         slow.seconds.write_text("0")
         deadline = time.monotonic() + 90
         while (slow.run_folder / "wanted").exists():
-            assert time.monotonic() < deadline, "cron calls it each minute"
+            assert time.monotonic() < deadline, "it is called each minute"
             time.sleep(0.5)
-    assert (slow.outside / "home/installed").read_text() == f"# mine\n5 4 * * * true\n{line(slow)}"
     assert slow.statuses() == ["keep", "keep"]
     deadline = time.monotonic() + 5
     while slow.left_running():
         assert time.monotonic() < deadline
     slow.check_invariants()
+
+
+@private
+@pytest.mark.skipif(not shutil.which("cron", path=SBIN), reason="there is no cron daemon on this machine")
+def test_a_real_cron_starts_a_killed_loop_again(slow: House) -> None:
+    starts_a_killed_loop_again(slow, PRIVATE_CRON)
+    assert (slow.outside / "home/installed").read_text() == f"# mine\n5 4 * * * true\n{line(slow)}"
+
+
+@private
+@pytest.mark.skipif(not SYSTEMD, reason="there is no systemd on this machine")
+def test_a_real_systemd_starts_a_killed_loop_again(slow: House) -> None:
+    """Its loop is not ended with the look that has started it."""
+    starts_a_killed_loop_again(slow, PRIVATE_SYSTEMD)
