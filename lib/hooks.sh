@@ -5,10 +5,10 @@
 declare -A TOLD=() # the troubles that this process has told of: a full disk may forget
 
 # hook NAME EVENT LINE [EXPERIMENT]: starts the command of setting NAME, if there is one, in a session of its own, and does not
-# wait. EXPERIMENT is a JSON object. It is not of this loop: the next one does not end it, for it ends by itself (lib/hook).
+# wait. EXPERIMENT is a JSON object. It is not of this loop: the next one does not end it, for it ends by itself (lib/call-hook).
 hook() {
   [[ -n ${!1:-} ]] || return 0
-  env -u LAB_TREE setsid --fork "$ROOT/lib/hook" "$@" </dev/null >/dev/null 2>&1 8>&- 9>&- || :
+  env -u LAB_TREE setsid --fork "$ROOT/lib/call-hook" "$@" </dev/null >/dev/null 2>&1 8>&- 9>&- || :
 }
 
 # trouble KIND WORD...: what keeps the loop from working. `make status` says it until it is over.
