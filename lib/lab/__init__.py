@@ -1,7 +1,11 @@
-"""The Python core of the experiment loop: files in, files out.
+"""The Python core of the experiment loop: files in, files out. It starts no process and calls no git: the steps do.
 
-Its modules are named after the steps of an experiment (brief, describe, measure, rerun, decide, record), after what is
-kept (ledger, experiments, changes, noise, settings, manifest, memory, hints), and after the verbs (status, replay,
-audit). `reading` holds what an experiment adds against `rules`; `evaluation` and `conditions` say what a run is worth;
-`lessons` what all of them teach. `catalog` is a proposer. It starts no process and calls no git: that is for the steps.
+the steps          brief describe measure mend rerun judge record remember (`steps` calls them; `cli` all others)
+what is kept       flight ledger experiments changes noise logs manifest settings memory hints; schemas, files
+what a run is      failures evaluation conditions; complexity; reading, by rules; evidence of several, decide
+what all teach     lessons
+the verbs          status watch show find report export audit extra replay proposal verdict; wild: foreign ledgers
+a coding agent     heard, blocks: what it answered; before_tool before_stop commands held: what it is reminded of
+a proposer         catalog
+all say            errors wording
 """
