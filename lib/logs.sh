@@ -3,11 +3,9 @@
 
 # drop_logs: the oldest, where all take more than LOGS_MB.
 drop_logs() {
-  local size path total=0
-  while read -r size path; do
-    total=$((total + size))
-    ((total <= LOGS_MB * 1000000)) || rm -f "$path"
-  done < <(find "$RUN/logs" -type f -printf '%T@ %s %p\n' | sort -rn | cut -d ' ' -f 2-)
+  find "$RUN/logs" -type f -printf '%T@ %s %f\n' | sort -rn |
+    awk -v most="$((LOGS_MB * 1000000))" '(total += $2) > most { print $3 }' |
+    (cd "$RUN/logs" && xargs --no-run-if-empty rm -f --)
 }
 
 # keep_transcript FOLDER NAME: all that a coding agent saw and said in a call, compressed; its beginning, where that is long.

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lab import conditions, experiments, noise
+from lab.experiments import Experiment
 from lab.noise import Spread
 
 
@@ -41,9 +42,8 @@ class Evidence:
         return self.spread.sd * runs.sqrt() if self.spread else Decimal(0)
 
 
-def gather(run: Path, measured: dict[str, Any]) -> Evidence | None:
+def gather(run: Path, past: list[Experiment], measured: dict[str, Any]) -> Evidence | None:
     """The evidence on the candidate in flight, which has a metric; None before there is an incumbent."""
-    past = experiments.read(run)
     incumbent = experiments.incumbent(past)
     if incumbent is None:
         return None

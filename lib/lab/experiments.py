@@ -39,20 +39,13 @@ def _parsed(line: str) -> Any:
         return None
 
 
-def append(run: Path, experiment: Experiment) -> Experiment:
-    """Add an experiment, unless one with its commit is there: return the one that is there then.
-
-    Raises ValueError when it does not fit the schema.
-    """
-    for other in read(run):
-        if other["commit"] == experiment["commit"]:
-            return other
+def append(run: Path, experiment: Experiment) -> None:
+    """Add an experiment. Raises ValueError when it does not fit the schema."""
     text = json.dumps(experiment, default=float, ensure_ascii=False)
     problems = schemas.problems("experiment", json.loads(text))
     if problems:
         raise ValueError("; ".join(f"{where}: {problem}" for where, problem in problems))
     files.append_line(run / FILE, text)
-    return experiment
 
 
 def outcome(experiment: Experiment) -> str:

@@ -20,7 +20,7 @@ def judge(run: Path) -> None:
     incumbent = experiments.incumbent(past)
     before, after = flight.need("before.py"), flight.text("train.py")
     lines = None if after is None else complexity.counts(before, after)
-    evidence = None if measured["failure"] else gather(run, measured)
+    evidence = None if measured["failure"] else gather(run, past, measured)
     if measured["failure"]:
         decision = Decision("crash", "crash", f"crash: {measured['why'] or WHY[measured['failure']]}")
     elif evidence is None or incumbent is None:

@@ -22,13 +22,16 @@ def record(run: Path) -> None:
     commits = [row.commit for row in ledger.read(table)]
     commit = flight.need("commit")
     n = commits.index(commit[:7]) + 1 if commit[:7] in commits else len(commits) + 1
-    others = [other for other in experiments.read(run) if other["commit"] != commit]
+    past = experiments.read(run)
+    known = next((one for one in past if one["commit"] == commit), None)
+    others = [one for one in past if one is not known]
     if incumbent := experiments.incumbent(others):
         noise.append(run, incumbent["commit"], flight.json("measure.json")["incumbent_runs"])
-    experiment = experiment_of(flight, n)
+    experiment = known or experiment_of(flight, n)
     if (change := change_of(flight, experiment)) is not None:
         changes.append(run, change)
-    experiment = experiments.append(run, experiment)
+    if known is None:
+        experiments.append(run, experiment)
     if commit[:7] not in commits:
         files.append_line(table, row_of(experiment).line())
     flight.write("verdict", experiment["status"])

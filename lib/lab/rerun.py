@@ -58,7 +58,7 @@ def _of_baseline(run: Path, measured: dict[str, Any]) -> str | None:
 
 
 def _of_candidate(run: Path, flight: Flight, measured: dict[str, Any]) -> str | None:
-    evidence = gather(run, measured)
+    evidence = gather(run, experiments.read(run), measured)
     added, removed = complexity.counts(flight.need("before.py"), flight.need("train.py"))
     if evidence is None:
         return None
