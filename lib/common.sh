@@ -12,10 +12,16 @@ set -Eeuo pipefail
 shopt -s inherit_errexit
 trap 'exit 2' ERR # whatever nobody has foreseen is a fault of the toolkit or the machine
 
-ROOT=$(cd "${BASH_SOURCE[0]%/*}/.." && pwd -P)
+unset CDPATH # with which `cd` would go elsewhere
+ROOT=$PWD
+# In this very shell, for a subshell in each script would be felt; and back, unless that folder is gone.
+cd -P -- "${BASH_SOURCE[0]%/*}/.."
+[[ $PWD == "$ROOT" ]] || { cd -- "$ROOT" && ROOT=$OLDPWD; } 2>/dev/null || ROOT=$PWD
 VENV=${UV_PROJECT_ENVIRONMENT:-$ROOT/.venv}
 LAB=$VENV/bin/lab # the Python core
-readonly ROOT VENV LAB
+PYTHON=$VENV/bin/python
+[[ -x $PYTHON ]] || PYTHON=python3 # of the system, until there is an environment, and where it is broken
+readonly ROOT VENV LAB PYTHON
 export LAB
 
 # Somebody else's repository, named in the environment (a git hook, `git rebase --exec`), must never be the one we commit to.
@@ -55,7 +61,10 @@ help_if_asked() {
   esac
 }
 
-# put FILE WORD...: write one line so that the file is either as it was or whole.
+# note FILE WORD...: write one line, for a step that comes later: if this one does not come to its end, it is written again.
+note() { printf '%s\n' "${*:2}" >"$1"; }
+
+# put FILE WORD...: write one line so that the file is either as it was or whole, for whoever may read it at any time.
 put() {
   local file=$1
   shift

@@ -12,6 +12,7 @@ runs_wanted() {
 
 # finish: the last thing that happens, however it ends; where a signal ended it, with the status of that.
 finish() {
+  end_core
   drop_extra
   exit_if_stopped
 }
@@ -34,7 +35,7 @@ fresh_seed() { "$LAB" fresh-seed "$RUN" "$@"; }
 is_asked_to_stop() { [[ -e $RUN/stop ]]; }
 
 # extra_run NAME COMMIT SEED: one training run of the code of COMMIT; where it gave a value, reruns.jsonl has it then. One that
-# was disturbed is made again with its seed, as 47-rerun does it.
+# was disturbed is made again with its seed, as an experiment's.
 extra_run() {
   local name=$1 commit=$2 seed=$3 word=again said='' dir
   while [[ $word == again ]]; do

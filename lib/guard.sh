@@ -67,45 +67,22 @@ new_files() (
   git ls-files -z --others --exclude=__pycache__/ -- bin lib schemas
 )
 
-# records: the plain files among the records that are there, by their paths in $RUN. flight/word is this very step's.
-records() (
-  shopt -s nullglob
-  cd "$RUN" || return
-  for path in results.tsv experiments.jsonl changes.jsonl reruns.jsonl manifest.json audit.json start flight/*; do
-    [[ ! -f $path || $path == flight/word ]] || printf '%s\n' "$path"
-  done
-)
-
-# record_sums: a line of hash and path for each record.
-record_sums() { (cd "$RUN" && records | xargs -r -d '\n' sha256sum --); }
-
-# look_before: a copy of the records, and what there is, before a training run.
+# look_before: what there is, before a training run. What the core says of the records is kept where that cannot change it.
 look_before() {
-  local path
-  rm -rf "$RUN/kept"
-  mkdir -p "$RUN/kept/flight"
-  while IFS= read -r path; do
-    cp -p -- "$RUN/$path" "$RUN/kept/$path"
-  done < <(records)
-  SUMS_BEFORE=$(record_sums)
+  core look_before looked
+  mapfile -t LOOKED <"$RUN/looked"
   mapfile -d '' -t FILES_BEFORE < <(new_files)
 }
 
 # put_back_records: as look_before found them.
 put_back_records() {
-  local sums path aside names
-  sums=$(record_sums)
-  [[ $sums != "$SUMS_BEFORE" ]] || return 0
-  (cd "$RUN/kept" && sha256sum --check --status <<<"$SUMS_BEFORE") ||
-    die "the records of run '$TAG' were changed, and so were their copies" "look at '$RUN' before anything else is run"
-  mapfile -t names < <(comm -3 <(sort <<<"$sums") <(sort <<<"$SUMS_BEFORE") | sed 's/^\t*[^ ]*  //' | sort -u)
-  aside=$RUN/aside/$(date +%Y%m%d-%H%M%S)
-  mkdir -p "$aside/flight"
-  for path in "${names[@]}"; do
-    [[ ! -e $RUN/$path ]] || mv -f -- "$RUN/$path" "$aside/$path"
-    [[ ! -e $RUN/kept/$path ]] || cp -p -- "$RUN/kept/$path" "$RUN/$path"
-  done
-  tell "put back the records that a training run has changed: '${names[*]}'; what it made of them is in '${aside#"$ROOT/"}'"
+  local names aside
+  printf '%s\n' "${LOOKED[@]}" >"$RUN/looked"
+  core put_back put-back
+  mapfile -t names <"$RUN/put-back"
+  ((${#names[@]})) || return 0
+  aside=${names[0]} names=("${names[@]:1}")
+  tell "put back the records that a training run has changed: '${names[*]}'; what it made of them is in 'runs/$TAG/$aside'"
   printf "runs/$TAG/%s\n" "${names[@]}"
 }
 

@@ -18,8 +18,8 @@ keep_transcript() {
 # keep_log: the last log stays readable as run.log; each one stays, compressed, under its commit and attempt, with the transcripts.
 keep_log() {
   local log name mend
-  mkdir -p "$RUN/logs"
-  name=$(<"$FLIGHT/commit")
+  [[ -d $RUN/logs ]] || mkdir "$RUN/logs"
+  read -r name <"$FLIGHT/commit"
   name=${name:0:7}
   keep_transcript "$FLIGHT" "$name"
   for mend in "$FLIGHT"/mend.*; do
@@ -31,5 +31,4 @@ keep_log() {
     gzip --stdout "$log/run.log" >"$RUN/logs/$name-${log##*/run.}.log.gz"
     mv -f "$log/run.log" "$RUN/run.log"
   done
-  drop_logs
 }

@@ -5,13 +5,15 @@
 source "$ROOT/lib/git.sh"
 source "$ROOT/lib/guard.sh"
 source "$ROOT/lib/keys.sh"
+source "$ROOT/lib/core.sh"
 
 readonly CALLED_FROM=$PWD # what a relative path of a person's is relative to
 MAY_BE_DIRTY=             # a file whose unsaved change is asked for
 
-# open_run: exports TAG, BRANCH, RUN and FLIGHT, the words that the steps work with; mends the links in the root.
+# open_run: exports TAG, BRANCH, RUN, FLIGHT, HEAD_FILE and COMMON_DIR (of git), the words that the steps work with; mends the
+# links in the root.
 open_run() {
-  local branch
+  local branch dirs
   branch=$(git -C "$ROOT" symbolic-ref --quiet --short HEAD 2>/dev/null) || branch=
   [[ $branch == autoresearch/* ]] || die "no run is checked out: HEAD is at '${branch:-no branch}'" 'start one: make setup TAG=mar14'
   if [[ -n ${TAG+set} && $TAG != "${branch#autoresearch/}" ]]; then
@@ -22,6 +24,9 @@ open_run() {
   export FLIGHT=$RUN/flight # the experiment in flight: one small file a fact, written by one step and read by later ones
   [[ -e $RUN/manifest.json ]] || die "run '$TAG' has no manifest: its set-up was not finished" "finish it: make setup TAG=$TAG"
   cd "$ROOT" || exit 2
+  dirs=$(git rev-parse --absolute-git-dir --git-common-dir)
+  export HEAD_FILE=${dirs%%$'\n'*}/HEAD COMMON_DIR=${dirs#*$'\n'}
+  [[ $COMMON_DIR == /* ]] || COMMON_DIR=$(realpath -- "$COMMON_DIR")
   link_results
 }
 
@@ -54,7 +59,7 @@ take_tree() {
   fi
   printf 'pid %s since %(%Y-%m-%d %H:%M:%S)T\n' $$ -1 >runs/.lock
   end_tagged "LAB_TREE=$ROOT" || die 'processes of an earlier loop do not end' 'see them with ps, and end them yourself'
-  export LAB_TREE=$ROOT
+  export LAB_TREE=$ROOT LAB_HOLDER=$$
   break_locks
   mend_index
   [[ ! -d $RUN ]] || beat
@@ -83,7 +88,10 @@ refuse_dirty() {
 
 # on_branch: whether the run's branch is still the one that is checked out; a person may change it in the night.
 on_branch() {
-  [[ $(git symbolic-ref --quiet HEAD) == "refs/heads/$BRANCH" ]] || die "branch '$BRANCH' is not checked out any more" "git checkout '$BRANCH'"
+  local head=''
+  read -r head 2>/dev/null <"$HEAD_FILE" || :
+  [[ $head == "ref: refs/heads/$BRANCH" || $(git symbolic-ref --quiet HEAD) == "refs/heads/$BRANCH" ]] ||
+    die "branch '$BRANCH' is not checked out any more" "git checkout '$BRANCH'"
 }
 
 # has_baseline: whether there is an experiment on record; rows written by hand are none.
@@ -129,7 +137,7 @@ ask_prepare() {
 choose_confinement() {
   export LAB_CONFINED=no
   [[ $CONFINE == yes || ($CONFINE == auto && $1 == *'"evaluation_record": true'*) ]] || return 0
-  if "$ROOT/lib/confine" --check >/dev/null 2>&1; then
+  if "$PYTHON" -IS "$ROOT/lib/runner.py" --can-confine >/dev/null 2>&1; then
     LAB_CONFINED=yes
   elif [[ $CONFINE == yes ]]; then
     die "CONFINE is 'yes', but bubblewrap does not work here" 'make doctor says why'
@@ -172,6 +180,7 @@ ready() {
     die "HEAD is not the incumbent of run '$TAG', '${incumbent:0:7}': nothing has measured it" \
       'begin a run of its own from here: make setup TAG=... FROM=HEAD'
   name_committer
+  start_core
 }
 
 # drop_flight: the experiment in flight is over. By rename first, so that no half of it is ever taken for one.

@@ -9,12 +9,13 @@ readonly MINUTE=${LAB_MINUTE:-60} # seconds; shorter in tests
 # What of the environment a loop is started again with, besides the settings. Never a key: those are in .env (lib/keys.sh).
 readonly SAVED='^(PATH|HOME|TMPDIR|TZ|LANG|LC_[A-Z]+|UV_(PROJECT_ENVIRONMENT|CACHE_DIR)|CUDA_[A-Z_]+|LD_LIBRARY_PATH|XDG_[A-Z]+_HOME|HF_HOME|[Nn][Oo]_[Pp][Rr][Oo][Xx][Yy]|SSL_CERT_FILE|NODE_EXTRA_CA_CERTS|[A-Z_]+_(BASE_URL|API_BASE|ENDPOINT|MODEL)|CLAUDE_CONFIG_DIR|CODEX_HOME|LLM_USER_PATH|CLAUDE_CODE_USE_(BEDROCK|VERTEX)|AWS_(PROFILE|REGION)|LAB_AGENT_QUIET|LAB_MINUTE)$'
 
-# rows: how many experiments are settled, the baseline not counted.
+# rows: how many experiments are settled, the baseline not counted; one whose flight is not over is not.
 rows() {
   local lines=0 commit
   [[ ! -s $RUN/experiments.jsonl ]] || lines=$(grep -c '' "$RUN/experiments.jsonl")
-  if commit=$(cat "$FLIGHT/commit" 2>/dev/null) && grep -qsF "\"$commit\"" "$RUN/experiments.jsonl"; then
-    lines=$((lines - 1)) # recorded, but its flight is not over
+  if [[ -s $FLIGHT/commit ]]; then
+    read -r commit <"$FLIGHT/commit"
+    ! grep -qsF "\"$commit\"" "$RUN/experiments.jsonl" || lines=$((lines - 1))
   fi
   printf '%s' $((lines > 1 ? lines - 1 : 0))
 }

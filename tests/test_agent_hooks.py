@@ -144,7 +144,7 @@ def test_who_works_on_the_toolkit_is_left_alone(command: str) -> None:
     [
         ("Edit", "/tree/prepare.py", fixed("prepare.py")),
         ("Write", "prepare.py", fixed("prepare.py")),
-        ("MultiEdit", "/tree/lib/../lib/steps/50-decide", fixed("lib/steps/50-decide")),
+        ("MultiEdit", "/tree/lib/../lib/steps/80-settle", fixed("lib/steps/80-settle")),
         ("Write", "/tree/results.tsv", rules.NOT_TRACKED),
         ("Read", "/tree/run.log", READS_LOG),
         ("Read", "/tree/prepare.py", None),

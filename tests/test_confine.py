@@ -4,13 +4,17 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
 from house import ROOT, TRAIN, House
 
-WORKS = shutil.which("bwrap") and subprocess.run([ROOT / "lib/confine", "--check"], check=False).returncode == 0
+WORKS = (
+    shutil.which("bwrap")
+    and subprocess.run([sys.executable, ROOT / "lib/runner.py", "--can-confine"], check=False).returncode == 0
+)
 pytestmark = pytest.mark.xdist_group("confine")  # one run, one worker
 needs_bubblewrap = pytest.mark.skipif(not WORKS, reason="bubblewrap is not there, or does not work")
 

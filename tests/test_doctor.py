@@ -603,7 +603,7 @@ def test_bubblewrap_that_fails_is_a_warning(machine: House) -> None:
 
 def test_bubblewrap_that_hangs_is_a_warning(machine: House) -> None:
     fake(machine, "bwrap", "sleep 50")
-    edit(machine, "lib/confine", "--kill-after=2 10", "--kill-after=2 1")
+    edit(machine, "lib/runner.py", '"--kill-after=2", "10"', '"--kill-after=2", "1"')
     one(look(machine, "70-sandbox"), "warning", "sandbox", "exit status 124")
 
 

@@ -340,7 +340,7 @@ def test_waits_double(run: House) -> None:
 
 def test_a_step_may_send_the_experiment_back_and_each_attempt_is_counted(house: House) -> None:
     house.add_step(
-        "45-again",
+        "35-again",
         "# Reads nothing; writes nothing. Twice back to the run, then on.\n"
         'source "${BASH_SOURCE[0]%/*}/../common.sh"\nread -r _ attempt <"$FLIGHT/done"\n'
         "if ((attempt < 3)); then\n  printf 'some word\\nagain 30\\n'\nfi\n",
@@ -353,7 +353,7 @@ def test_a_step_may_send_the_experiment_back_and_each_attempt_is_counted(house: 
 
 
 def test_a_step_that_breaks_ends_the_loop_with_2_and_is_done_again(house: House) -> None:
-    house.add_step("45-broken", "# Reads runs/broken; writes nothing.\n[[ ! -e ${0%/*}/../../runs/broken ]]\n")
+    house.add_step("35-broken", "# Reads runs/broken; writes nothing.\n[[ ! -e ${0%/*}/../../runs/broken ]]\n")
     house.setup()
     (house.tree / "runs/broken").write_text("")
     assert house.loop(1, house.setting("0.9")).status == 2

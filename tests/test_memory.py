@@ -1,4 +1,4 @@
-"""The memory: what outlives a run, written by 60-record, edited by people, searched by `make memory` and the brief."""
+"""The memory: what outlives a run, written with its rows, edited by people, searched by `make memory`."""
 
 import re
 import sqlite3
@@ -72,7 +72,7 @@ def test_a_keep_a_discard_a_crash_and_a_simplification(run: House) -> None:
 
 def test_the_step_may_be_run_twice(house: House) -> None:
     house.add_step(
-        "61-again", '# Reads nothing.\nsource "${BASH_SOURCE[0]%/*}/../common.sh"\n"$ROOT/lib/steps/60-record"\n'
+        "71-again", '# Reads nothing.\nsource "${BASH_SOURCE[0]%/*}/../common.sh"\n"$ROOT/lib/steps/40-measure"\n'
     )
     house.setup()
     night(house, value("0.95"), value("0.96"), BROKEN)

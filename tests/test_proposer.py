@@ -11,7 +11,7 @@ from house import TRAIN, House
 REJECTED = {
     "echo '# mine' >>prepare.py; echo 'X = 1' >>train.py": "(rejected: changed prepare.py)",
     "echo '# mine' >>prepare.py": "(rejected: changed prepare.py)",
-    "rm lib/common.sh Makefile": "(rejected: changed Makefile, lib/common.sh)",
+    "rm README.md Makefile": "(rejected: changed Makefile, README.md)",
     "rm train.py": "(rejected: deleted train.py)",
     "rm train.py; ln -s prepare.py train.py": "(rejected: train.py is not a plain file)",
     "rm train.py; mkdir train.py": "(rejected: deleted train.py)",
@@ -93,17 +93,23 @@ def test_the_proposer_works_in_a_repository_of_its_own_with_the_brief(run: House
     run.check_invariants()
 
 
-def test_the_proposer_sees_nothing_that_tells_it_to_run_experiments(run: House) -> None:
+def test_the_proposer_sees_neither_the_toolkit_nor_what_tells_it_to_run_experiments(house: House) -> None:
     """Left out of its copy, which is no change; and what it writes there itself is none either."""
+    run = house
+    (run.tree / "mine").mkdir()
+    (run.tree / "mine/notes.md").write_text("read me\n")
+    run.commit("a file of the person's")
+    run.setup()
     seen = run.outside / "seen"
     agent = run.proposer(
-        f"{{ ls -A; git status --porcelain; git diff HEAD --name-only; }} >{seen}\n"
-        "echo x >CLAUDE.md; mkdir .claude; echo x >.claude/settings.json; echo 'X = 1' >>train.py; echo mine"
+        f"{{ ls -A; ls mine; git status --porcelain; git diff HEAD --name-only; }} >{seen}\n"
+        "mkdir .claude lib; echo x | tee CLAUDE.md lib/mine .claude/settings.json; echo 'X = 1' >>train.py; echo mine"
     )
     assert run.once(agent).status == 0
     names = seen.read_text().split()
-    assert {"program.md", "train.py", "lib", "README.md"} <= set(names)
+    assert {"program.md", "train.py", "prepare.py", "pyproject.toml", "README.md", "notes.md"} <= set(names)
     assert not {"AGENTS.md", "CLAUDE.md", "GEMINI.md", ".claude", ".agents"} & set(names)
+    assert not {"bin", "lib", "schemas", "tests", "docs"} & set(names), "the map of all cheats is there"
     assert run.experiments()[-1]["failure"] is None
     commit = run.experiments()[-1]["commit"]
     assert "AGENTS.md" in run.git("ls-tree", "--name-only", str(commit)).split(), "it is in the commit"

@@ -40,21 +40,21 @@ def test_a_night_with_faults_is_survived_and_leaves_nothing(house: House) -> Non
     ("path", "old", "new", "fault", "says"),
     [
         (
-            "lib/steps/60-record",
-            'record "$RUN"',
-            'record "$RUN"; tail -n 1 "$RUN/results.tsv" | sed "s/^./x/" >>"$RUN/results.tsv"',
+            "lib/steps/40-measure",
+            "core conclude flight/says",
+            'core conclude flight/says; tail -n 1 "$RUN/results.tsv" | sed "s/^./x/" >>"$RUN/results.tsv"',
             "crash",
             "each experiment has one row",
         ),
         (
-            "lib/steps/70-settle",
+            "lib/steps/80-settle",
             'target=$(<"$FLIGHT/parent")\n',
             'target=$(<"$FLIGHT/commit")\n',
             "crash",
             "the branch is the baseline and the keeps",
         ),
-        ("lib/processes.sh", "end_tagged() {", "end_tagged() {\n  return 0", "daemon", "no process is left"),
-        ("lib/engine-host", "status=124", "status=0", "hang", "the last experiment is no crash of kind 'timeout'"),
+        ("lib/runner.py", "if not children.end():", "if False:", "daemon", "no process is left"),
+        ("lib/runner.py", "return 124", "return 0", "hang", "the last experiment is no crash of kind 'timeout'"),
     ],
     ids=["two rows", "a move before the verdict", "a child left", "no limit"],
 )

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from lab import complexity, reading
 from lab.flight import Flight
+from lab.proposal import LARGEST
 from lab.wording import LONGEST, LONGEST_WHY, clean, description
 
 HEARD = 65536  # bytes of the end of stdout that are read
@@ -54,6 +55,8 @@ def rejection(flight: Flight) -> str:
     if kind == "T":
         return "train.py is not a plain file"
     path, aside = flight.folder / "train.py", flight.folder / "train.py.rejected"
+    if path.exists() and path.stat().st_size > LARGEST:
+        path.unlink()  # lib/call-proposer brings its beginning back
     if not path.exists():  # an interrupted call may have put it aside
         return "train.py is not UTF-8" if aside.exists() else "train.py is over 1 MB"
     try:

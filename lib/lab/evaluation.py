@@ -2,12 +2,11 @@
 
 train.py, which an agent edits, prints val_bpb; prepare.py, which it does not, has computed it, and writes the record:
 value, tokens, bytes, hashes, seconds, and the nonce that the run was given. The CPU seconds of all that the run started
-come from outside of it (lib/account). Seconds, bits per byte.
+come from outside of it (lib/runner.py). Seconds, bits per byte.
 """
 
 import json
 import math
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
@@ -70,12 +69,18 @@ def outside_seconds(folder: Path, record: Record, time_budget: float) -> float |
 
 
 def cpu_seconds(folder: Path) -> float | None:
-    """Of all that the run started: user and system, from what bash's `times` says of children; None: not known."""
+    """Of all that the run started: user and system, as the runner has counted them; None: not known."""
+    spent = resources(folder).get("cpu_seconds")
+    return float(spent) if isinstance(spent, float | int) else None
+
+
+def resources(folder: Path) -> dict[str, Any]:
+    """What lib/runner.py says of a run; an engine need not have it."""
     try:
-        children = (folder / "record/times").read_text().splitlines()[1]
-    except (OSError, IndexError):
-        return None
-    return sum(60 * int(minutes) + float(seconds) for minutes, seconds in re.findall(r"(\d+)m([\d.]+)s", children))
+        said = json.loads((folder / "resources").read_text())
+    except (OSError, ValueError):
+        return {}
+    return said if isinstance(said, dict) else {}
 
 
 def wall_seconds(folder: Path) -> float:

@@ -4,6 +4,7 @@ Whatever is read of a log is bounded: one can be a single line of 64 MB. A line 
 """
 
 import gzip
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from typing import IO, cast
 from lab.experiments import Experiment
 
 CHUNK = 1 << 20  # bytes
+LONGEST = 64 << 20  # bytes of a log; what is between its beginning and its end is dropped
 PARTS = 240  # of the budget, in each of which a curve has one value
 STEP = re.compile(rb"^step (\d{1,12}) \((\d{1,3}\.?\d{0,6})%\) \| loss: (\d{1,9}\.\d{1,9})\b", re.MULTILINE)
 METRIC = re.compile(rb"^val_bpb:", re.MULTILINE)
@@ -58,6 +60,20 @@ def _chunks(log: Path) -> Iterator[bytes]:
     with cast("IO[bytes]", gzip.open(log) if log.suffix == ".gz" else log.open("rb")) as file:
         while chunk := file.read(CHUNK):
             yield chunk
+
+
+def cut(log: Path) -> None:
+    """Keep the first and the last LONGEST / 2 bytes of a log that is longer; in place, for the disk may be full."""
+    with log.open("r+b") as file:
+        size = file.seek(0, os.SEEK_END)
+        if size <= LONGEST:
+            return
+        for at in range(LONGEST // 2, LONGEST, CHUNK):
+            file.seek(size - LONGEST + at)
+            data = file.read(CHUNK)
+            file.seek(at)
+            file.write(data)
+        file.truncate(LONGEST)
 
 
 class Curve:

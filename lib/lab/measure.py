@@ -13,7 +13,7 @@ from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 
-from lab import conditions, decide, evaluation, experiments, failures, ledger, manifest, noise
+from lab import conditions, decide, evaluation, experiments, failures, ledger, logs, manifest, noise
 from lab.flight import Flight
 
 METRIC = re.compile(rb"(?:\A|[\r\n])(val_bpb|peak_vram_mb|training_seconds|num_steps):[ \t]*([^\s]{0,64})")
@@ -63,7 +63,7 @@ def _folders(flight: Flight) -> list[Path]:
     for attempt in range(flight.attempt, 0, -1):
         folder = flight.folder / f"run.{attempt}"
         if not folder.is_dir():
-            continue  # 42-machine has taken it away
+            continue  # 50-machine has taken it away
         found.insert(0, folder)
         if not (folder / "next").exists():
             break
@@ -105,6 +105,7 @@ class Past:
 def _result(folder: Path, past: Past) -> dict[str, Any]:
     """One training run: as experiments.jsonl lists it, and what it died of, if it did."""
     status = int((folder / "rc").read_text())
+    logs.cut(folder / "run.log")
     printed = read_metrics(folder / "run.log")
     found = failures.of(status, lacks(printed.get("val_bpb")), failures.tail(folder / "run.log"), _oom_kills(folder))
     failure, why = (found.word, found.why) if found else (None, None)
@@ -222,9 +223,7 @@ def _memory_gb(text: str | None) -> str | None:
 
 def _oom_kills(folder: Path) -> int:
     """How many processes the kernel's OOM killer ended while the run lasted; an engine need not say it."""
-    path = folder / "oom_kills"
-    text = path.read_text().strip() if path.exists() else ""
-    return int(text) if text.isdecimal() else 0
+    return int(evaluation.resources(folder).get("oom_kills", 0))
 
 
 def seed_of(folder: Path) -> int | None:

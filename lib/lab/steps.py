@@ -1,29 +1,79 @@
-"""`lab-step NAME RUN`: what lib/steps and lib/agent-hook call.
+"""`lab-step NAME RUN`: what lib/steps and lib/agent-hook call. `lab-step --serve RUN`: the same, for a whole loop.
 
-The function of the module, both called NAME, on the folder of the run.
+The function called NAME, on the folder of the run.
 
 Not click: its import would be a third of the time of a step, and nobody types these.
 """
 
+import gc
+import os
+import signal
 import sys
+import traceback
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 
 from lab.errors import KINDS, told
 
-NAMES = ("brief", "describe", "measure", "mend", "rerun", "judge", "record", "remember", "before_tool", "before_stop")
+SERVED = {  # step -> the module that it is in
+    "brief": "brief", "describe": "describe", "mend": "mend", "look_before": "records", "put_back": "records",
+    "conclude": "conclude", "close": "conclude",
+}  # fmt: skip
+NAMES = {**SERVED, "before_tool": "before_tool", "before_stop": "before_stop"}
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Do one step and print what it says, if anything. Returns the exit status: 0, or 2 for a fault told on stderr."""
     try:
         name, run = sys.argv[1:] if arguments is None else arguments
+        if name == "--serve":
+            return serve(Path(run))
         if name not in NAMES:
             raise ValueError(f"no step is called '{name}'")
-        says = getattr(import_module(f"lab.{name}"), name)(Path(run))
+        says = _function(name)(Path(run))
     except KINDS as error:
         print(told(error), file=sys.stderr)
         return 2
     if says is not None:
         print(says, end="")
     return 0
+
+
+def _function(name: str) -> Callable[[Path], str | None]:
+    found: Callable[[Path], str | None] = getattr(import_module(f"lab.{NAMES[name]}"), name)
+    return found
+
+
+def serve(run: Path) -> int:
+    """Answer requests `ID NAME [FILE]` on stdin by `ID STATUS`, until there is nobody left who could ask.
+
+    Each is done by a fork of this process, which has imported everything and knows nothing of earlier ones. What it
+    says is written to FILE, a path in the folder of the run. Ctrl-C is for those who ask.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for name in SERVED:
+        _function(name)
+    gc.freeze()  # what is shared with the forks stays shared
+    for line in sys.stdin:
+        asker, name, *files = line.split(" ", 2)
+        child = os.fork()
+        if not child:
+            os._exit(_answer(name.strip(), run, files[0].rstrip("\n") if files else os.devnull))
+        _, status = os.waitpid(child, 0)
+        print(asker, os.waitstatus_to_exitcode(status) & 255, flush=True)
+    return 0
+
+
+def _answer(name: str, run: Path, file: str) -> int:
+    """In the fork: one step, as `lab-step NAME RUN >FILE`."""
+    try:
+        sys.argv[1:] = [name]
+        os.dup2(os.open(run / file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666), 1)
+        status = main([name, str(run)])
+        sys.stdout.flush()
+    except Exception:
+        traceback.print_exc()
+        status = 1
+    sys.stderr.flush()
+    return status

@@ -1,0 +1,376 @@
+#!/usr/bin/env python3
+"""The runner: runs one command on the host that computes, and leaves nothing of it behind.
+
+Usage: runner.py RUN_DIR | --end NAME=VALUE | --can-confine | --first COMMAND...
+
+RUN_DIR holds `cmd` (shell text), `cwd`, `limit_s` (seconds), `env` (NAME=value lines) and, where they are wanted:
+`confine`, a line for each path that is to be hidden from the command, or can be read or written by it all the same
+(`hide PATH`, `read PATH`, `write PATH`): all else is then read-only, and there is no network; and `beside`, the shell
+text of a helper outside of that confinement, which gives back what it has to say in `reply/`.
+
+It writes run.log, host, started, pid; when the command has ended, ended, resources (JSON: CPU seconds of the command
+and of all that it started, whoever their parents were by then; of the helper; how many processes the kernel has ended
+for want of memory meanwhile); and last, by rename, rc. There is an rc only when the command came to its own end or to
+its limit. A stop (TERM, INT, HUP) is never taken for a verdict, not even when the command hears of it first.
+
+Exit: the command's own status; 128+n it died of signal n; 124 over the limit; 126, 127 it could not be run; 125
+stopped, or a fault that is not the command's.
+
+--end ends every process that has NAME=VALUE in its environment, for a runner that was killed itself; 1: some are left.
+--can-confine says whether `confine` works here. --first is what the runner starts as the first process of a sandbox.
+
+Standard library only, and no more of it than is needed: it is started for every run and every proposal. After tini and
+dumb-init: https://github.com/krallin/tini, https://github.com/Yelp/dumb-init.
+"""
+
+from __future__ import annotations
+
+import _signal as signal  # the C module behind `signal`: the enums of that are a third of the time of a start
+import ctypes
+import os
+import sys
+import time
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
+GRACE_S = 3  # from TERM to KILL: a stop is over within 5 seconds
+GIVE_UP_S = 8  # from TERM on, a process that does not end on KILL either is left to the person
+LAG_S, LAG_SHARE = 1.0, 0.1  # a stop of a whole group may reach the command first: see `was_stopped`
+LOOK_S = 1.0  # how often it is looked whether the loop, LAB_HOLDER, is alive
+PDEATHSIG, SUBREAPER = 1, 36  # prctl(2)
+STOPS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+PRIVATE = ("RUN", "FLIGHT", "BRANCH", "TAG", "ON_KEEP", "ON_TROUBLE")  # where the ledger is, and who is told of a keep
+# Devices stay, for a GPU is one of them; the shared memory among them is the command's own.
+SANDBOX = ["bwrap", "--die-with-parent", "--as-pid-1", "--unshare-pid", "--unshare-net", "--ro-bind", "/", "/"]
+SANDBOX += ["--dev-bind", "/dev", "/dev", "--tmpfs", "/dev/shm", "--proc", "/proc"]
+FIRST = [sys.executable, "-IS", os.path.abspath(__file__), "--first"]
+
+prctl = ctypes.CDLL(None).prctl
+
+
+class Children:
+    """What this process has started, and what has lost its own parent since: it is the one that they are given to."""
+
+    def __init__(self) -> None:
+        """Orphans are given to this process from now on."""
+        self.statuses: dict[int, int] = {}  # by pid: the exit statuses of those that have ended,
+        self.cpu_seconds: dict[int, float] = {}  # and the CPU seconds of each, with those that it has waited for
+        prctl(SUBREAPER, 1, 0, 0, 0)
+
+    def start(self, argv: list[str], environment: dict[str, str] | None = None, output: int | None = None) -> int:
+        """Start a command in a session of its own, without input. Returns its pid."""
+        parent = os.getpid()
+        pid = os.fork()
+        if pid:
+            return pid
+        try:
+            prctl(PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+            if os.getppid() != parent:
+                os._exit(125)
+            if output is not None:
+                os.setsid()
+                os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+                os.dup2(output, 1)
+                os.dup2(output, 2)
+            close_others()
+            for number in (signal.SIGPIPE, signal.SIGXFSZ):  # Python ignores them
+                signal.signal(number, signal.SIG_DFL)
+            signal.pthread_sigmask(signal.SIG_SETMASK, ())
+            os.execvpe(argv[0], argv, os.environ if environment is None else environment)
+        finally:
+            os._exit(127)
+
+    def reap(self) -> bool:
+        """Take note of all that have ended. Returns whether any are left."""
+        while True:
+            try:
+                pid, status, usage = os.wait4(-1, os.WNOHANG)
+            except ChildProcessError:
+                return False
+            if not pid:
+                return True
+            code = os.waitstatus_to_exitcode(status)
+            self.statuses[pid] = code if code >= 0 else 128 - code
+            self.cpu_seconds[pid] = usage.ru_utime + usage.ru_stime
+
+    def end(self) -> bool:
+        """TERM, then KILL, to all descendants; then look. Returns whether none are left."""
+        return end_all(descendants, self.reap)
+
+
+def close_others() -> None:
+    """All descriptors but the first three: the lock of the tree, and the pipes to the Python core, are among them."""
+    for name in os.listdir("/proc/self/fd"):
+        if int(name) > 2:
+            try:
+                os.close(int(name))
+            except OSError:
+                continue  # that of the listing
+
+
+def end_all(pids_left: Callable[[], Collection[int]], is_any_left: Callable[[], object]) -> bool:
+    """Signal what `pids_left` says until `is_any_left` says no. Returns whether that was within GIVE_UP_S."""
+    began, signalled = time.monotonic(), set[int]()
+    while is_any_left():
+        waited = time.monotonic() - began
+        if waited > GIVE_UP_S:
+            return False
+        number = signal.SIGTERM if waited < GRACE_S else signal.SIGKILL
+        for pid in pids_left():
+            if number == signal.SIGKILL or pid not in signalled:
+                signalled.add(pid)
+                kill(pid, number)
+        signal.sigtimedwait([signal.SIGCHLD], 0.02 if waited < 0.2 else 0.1)
+    return True
+
+
+def kill(pid: int, number: int) -> None:
+    """Send a signal; it may have ended meanwhile."""
+    try:  # without contextlib, which takes a while to import
+        os.kill(pid, number)
+    except ProcessLookupError:
+        return
+
+
+def descendants() -> set[int]:
+    """The pids of all that descend from this process."""
+    parents = {}
+    for pid in processes():
+        try:
+            with open(f"/proc/{pid}/stat", "rb") as file:
+                after_name = file.read().rpartition(b")")[2]  # the name may hold anything
+            parents[pid] = int(after_name.split()[1])
+        except (OSError, IndexError):
+            continue
+    found, more = set[int](), {os.getpid()}
+    while more:
+        more = {pid for pid, parent in parents.items() if parent in more} - found
+        found |= more
+    return found
+
+
+def processes() -> list[int]:
+    """The pids of all processes."""
+    return [int(name) for name in os.listdir("/proc") if name.isdigit()]
+
+
+def tagged(variable: bytes) -> list[int]:
+    """The pids of all others that were started with this in their environment; zombies have none any more."""
+    found = []
+    for pid in processes():
+        try:
+            with open(f"/proc/{pid}/environ", "rb") as file:
+                if pid != os.getpid() and variable in file.read().split(b"\0"):
+                    found.append(pid)
+        except OSError:
+            continue
+    return found
+
+
+def is_alive(pid: str) -> bool:
+    """Whether there is such a process; a zombie has ended."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            return file.read().rpartition(b")")[2].split()[0] not in (b"Z", b"X")
+    except OSError:
+        return False
+
+
+class Stop:
+    """What ends a run: TERM, INT and HUP, unless they were ignored when it began (nohup), and the loop's own end."""
+
+    def __init__(self) -> None:
+        """As they are now."""
+        self.signals = [number for number in STOPS if signal.getsignal(number) is not signal.SIG_IGN]
+        self.holder = os.environ.get("LAB_HOLDER", "")
+
+    def wait(self, seconds: float) -> bool:
+        """Until a child has ended, or for so long. Returns whether it is a stop."""
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0 or seconds == 0:
+            came = signal.sigtimedwait([*self.signals, signal.SIGCHLD], max(0, min(left, LOOK_S)))
+            if came:
+                return came.si_signo != signal.SIGCHLD
+            if self.holder and not is_alive(self.holder):
+                return True  # it was killed, and somebody between it and this process, too
+            if seconds == 0:
+                break
+        return False
+
+    def was_stopped(self, status: int, seconds: float) -> bool:
+        """Whether a stop comes just after the end of a command that had this status after so many seconds.
+
+        A stop that is sent to many processes reaches them in any order. What died of such a signal may have been the
+        first; anything else is waited for a little, in proportion to what it has taken.
+        """
+        lag = LAG_S if status in [128 + number for number in STOPS] else min(LAG_S / 5, LAG_SHARE * seconds)
+        until = time.monotonic() + lag
+        while (left := until - time.monotonic()) > 0:
+            if self.wait(left):
+                return True
+        return self.wait(0)
+
+
+class Run:
+    """One RUN_DIR."""
+
+    def __init__(self, folder: str) -> None:
+        """Read the order. Raises OSError or ValueError where it is none."""
+        self.folder = os.path.realpath(folder)
+        self.cmd, self.cwd, self.environment = self.read("cmd"), self.read("cwd").rstrip("\n"), dict(os.environ)
+        self.limit_s = float(self.read("limit_s"))
+        if not 0 <= self.limit_s < 1e9:
+            raise ValueError(f"limit_s is '{self.limit_s}'")
+        for name in PRIVATE:
+            self.environment.pop(name, None)
+        lines = self.read("env").split("\n")
+        self.environment.update(line.split("=", 1) for line in lines if "=" in line)
+        self.environment["LAB_RUN_DIR"] = self.folder
+
+    def path(self, name: str) -> str:
+        """Of a file in it."""
+        return os.path.join(self.folder, name)
+
+    def read(self, name: str) -> str:
+        """The text of a file; bytes that are no UTF-8 as they are."""
+        with open(self.path(name), encoding="utf-8", errors="surrogateescape") as file:
+            return file.read()
+
+    def read_if_there(self, name: str) -> str:
+        """Else nothing."""
+        return self.read(name) if os.path.exists(self.path(name)) else ""
+
+    def write(self, name: str, text: object) -> None:
+        """The file is there as a whole, or not at all."""
+        with open(self.path(name + ".new"), "w", encoding="utf-8") as file:
+            file.write(f"{text}\n")
+        os.rename(self.path(name + ".new"), self.path(name))
+
+    def argv(self) -> list[str]:
+        """The command, in its sandbox where one is wanted."""
+        command, wanted = ["bash", "-c", self.cmd], self.read_if_there("confine")
+        return [*sandbox(wanted), *FIRST, *command] if wanted else command
+
+    def go(self, children: Children, stop: Stop) -> int:
+        """Run it. Returns its exit status, 124, or 125."""
+        for name in ("rc", "ended", "resources"):
+            if os.path.lexists(self.path(name)):
+                os.unlink(self.path(name))
+        os.chdir(self.cwd)
+        log = os.open(self.path("run.log"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
+        self.write("host", os.uname().nodename)
+        self.write("started", now())
+        began, killed_before = time.monotonic(), oom_kills()
+        helper = self.start_helper(children)
+        child = children.start(self.argv(), self.environment, log)
+        self.write("pid", child)
+        status = self.outcome(children, stop, child, began)
+        if not children.end():
+            status = 125
+        self.write("ended", now())
+        beside = children.cpu_seconds.pop(helper, 0.0)
+        spent = f'"cpu_seconds": {sum(children.cpu_seconds.values()):.3f}, "beside_cpu_seconds": {beside:.3f}'
+        self.write("resources", f'{{{spent}, "oom_kills": {oom_kills() - killed_before}}}')
+        if status != 125 and not stop.wait(0):
+            self.write("rc", status)
+            return status
+        return 125
+
+    def start_helper(self, children: Children) -> int:
+        """The command of `beside`. Returns its pid; 0: there is none."""
+        beside = self.read_if_there("beside")
+        if not beside:
+            return 0
+        os.makedirs(self.path("reply"), exist_ok=True)
+        log = os.open(self.path("beside.log"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
+        return children.start(["bash", "-c", beside], self.environment, log)
+
+    def outcome(self, children: Children, stop: Stop, child: int, began: float) -> int:
+        """Wait for the command, for its limit, or for a stop."""
+        while True:
+            children.reap()
+            seconds = time.monotonic() - began
+            if child in children.statuses:
+                status = children.statuses[child]
+                return 125 if stop.was_stopped(status, seconds) else status
+            if seconds >= self.limit_s:
+                return 124
+            if stop.wait(self.limit_s - seconds):
+                return 125
+
+
+def sandbox(wanted: str) -> list[str]:
+    """The words of bubblewrap for the lines of `confine`."""
+    paths: dict[str, list[str]] = {"hide": [], "read": [], "write": []}
+    for line in wanted.splitlines():
+        word, path = line.split(" ", 1)
+        paths[word].append(path)
+    words, again = list(SANDBOX), list[str]()
+    for path in paths["hide"]:
+        if os.path.isdir(path):
+            words += ["--tmpfs", path]
+            again += ["--remount-ro", path]  # when what can be seen in it all the same has its place
+        elif os.path.exists(path):
+            words += ["--ro-bind", os.devnull, path]
+    for word, option in (("read", "--ro-bind"), ("write", "--bind")):
+        for path in paths[word]:
+            words += [option, path, path]
+    return words + again
+
+
+def now() -> str:
+    """UTC, in milliseconds."""
+    seconds = time.time()
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + f".{int(seconds % 1 * 1000):03d}Z"
+
+
+def oom_kills() -> int:
+    """How many processes the kernel has ended for want of memory since the machine started; 0 where it does not say."""
+    try:
+        with open("/proc/vmstat") as file:
+            return next((int(line.split()[1]) for line in file if line.startswith("oom_kill ")), 0)
+    except OSError:
+        return 0
+
+
+def run(folder: str) -> int:
+    """Of one RUN_DIR. Returns the exit status."""
+    stop = Stop()
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # ignored, children would leave no status
+    signal.pthread_sigmask(signal.SIG_BLOCK, [*stop.signals, signal.SIGCHLD])  # from here on they are waited for
+    prctl(PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+    try:
+        return Run(folder).go(Children(), stop)
+    except (OSError, ValueError, KeyError):
+        return 125
+
+
+def first(command: list[str]) -> int:
+    """Be the first process of a sandbox: all that is left in it ends with the command, and is counted."""
+    children = Children()
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGCHLD])
+    child = children.start(command)
+    while children.reap() and child not in children.statuses:
+        signal.sigwait([signal.SIGCHLD])
+    while children.reap():
+        kill(-1, signal.SIGKILL)
+        signal.sigtimedwait([signal.SIGCHLD], 0.1)
+    return children.statuses[child]
+
+
+def main(arguments: list[str]) -> int:
+    """See the head of this file. Returns the exit status."""
+    if arguments[:1] == ["--end"]:
+        variable = os.fsencode(arguments[1])
+        return 0 if end_all(lambda: tagged(variable), lambda: tagged(variable)) else 1
+    if arguments[:1] == ["--can-confine"]:
+        os.execvp("timeout", ["timeout", "--kill-after=2", "10", *SANDBOX, "true"])
+    if arguments[:1] == ["--first"]:
+        return first(arguments[1:])
+    return run(arguments[0])
+
+
+if __name__ == "__main__":
+    os._exit(main(sys.argv[1:]))  # without the clearing up of an interpreter: nothing is buffered
