@@ -1,12 +1,14 @@
 """`lab validate`: each file of examples/ledger is a test; what the invalid ones are told stands in `expected`."""
 
 import os
+import random
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from lab import ledger, schemas
 from lab.cli import main
 
 EXAMPLES = Path(__file__).parent / "examples" / "ledger"
@@ -73,6 +75,93 @@ def test_a_large_ledger_is_checked_to_its_last_row(tmp_path: Path) -> None:
     result = validate(path)
     assert result.exit_code == 1
     assert result.output.startswith(f"{path}:2002: val_bpb: ")
+
+
+# --- What says the same without jsonschema --------------------------------------------------------------------------
+
+ODD = (
+    "",
+    " ",
+    "a",
+    "0",
+    ".",
+    "-",
+    "é",
+    "\x07",
+    "\x9f",
+    "\u2028",
+    "\ud800",
+    "keep",
+    "crash",
+    "0.000000",
+    "0.0",
+    "1e3",
+    "٣",
+)
+
+
+def rows_of(paths: list[Path]) -> list[list[str]]:
+    """All that stands between tabs in these ledgers, torn or not UTF-8, five columns or not."""
+    lines = [line for path in paths for line in path.read_bytes().decode(errors="surrogateescape").split("\n")]
+    return [cells for line in lines if len(cells := line.split("\t")) == len(ledger.COLUMNS)]
+
+
+def mutated(source: random.Random, cells: list[str]) -> list[str]:
+    """One column is another's, an odd value, or has a character more or less."""
+    at, found = source.randrange(len(cells)), list(cells)
+    text, place = found[at], source.randrange(len(found[at]) + 1)
+    found[at] = source.choice(
+        [
+            source.choice(cells),
+            source.choice(ODD),
+            text[:place] + source.choice(ODD) + text[place:],
+            text[:place],
+            text * 40,
+        ]
+    )
+    return found
+
+
+def verdicts(cells: list[str]) -> tuple[bool, bool]:
+    """Of the quick way, and of jsonschema."""
+    row = dict(zip(ledger.COLUMNS, cells, strict=True))
+    return schemas.quick("row")(row), not schemas.problems("row", row)
+
+
+def test_the_quick_way_agrees_with_jsonschema() -> None:
+    source = random.Random(14)
+    rows = rows_of([*VALID, *INVALID, *sorted((EXAMPLES / "wild").glob("*.tsv"))])
+    once = [mutated(source, source.choice(rows)) for _ in range(3000)]
+    twice = [mutated(source, cells) for cells in once[:1500]]
+    seen = []
+    for cells in (*rows[:2000], *once, *twice):
+        quick, whole = verdicts(cells)
+        assert quick is whole, cells
+        seen.append(quick)
+    assert min(seen.count(True), seen.count(False)) > 500, "both kinds"
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"properties": {"commit": {"minLength": 1}}},
+        {"properties": {"commit": {"const": "a"}}, "anyOf": []},
+        {"if": {"properties": {"commit": {"format": "date"}}}, "then": {}},
+    ],
+)
+def test_of_a_schema_that_says_more_the_quick_way_never_says_yes(
+    schema: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(schemas, "load", lambda _: schema)
+    assert not schemas.quick.__wrapped__("another")({"commit": "a"})
+
+
+def test_valid_rows_need_no_jsonschema(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It takes 100 times as long; it is asked only for the sentence."""
+    monkeypatch.setattr(schemas, "problems", lambda *_: pytest.fail("asked"))
+    path = tmp_path / "results.tsv"
+    path.write_text(PUBLISHED)
+    assert ledger.problems(path) == []
 
 
 def test_as_a_command(tmp_path: Path) -> None:

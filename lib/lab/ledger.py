@@ -83,8 +83,10 @@ def _row_problems(line: str) -> Iterator[str]:
     if len(values) != len(COLUMNS):
         yield f"row: {len(values)} columns, not {len(COLUMNS)}"
         return
-    for column, problem in schemas.problems("row", dict(zip(COLUMNS, values, strict=True))):
-        yield f"{column}: {problem}"
+    row = dict(zip(COLUMNS, values, strict=True))
+    if not schemas.quick("row")(row):
+        for column, problem in schemas.problems("row", row):
+            yield f"{column}: {problem}"
 
 
 def to_gb(peak_vram_mb: str) -> str:
