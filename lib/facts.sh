@@ -6,8 +6,11 @@ source "$ROOT/lib/crontab.sh"
 
 # facts WATCHER: NAME=value lines for lab status and lab watch, and an empty one; two processes, for it is asked often.
 facts() {
-  local holder='' wanted=no agent='' engine='' name value
-  ! is_held || read -r holder <runs/.lock || :
+  local alive=no pid='' since='' wanted=no agent='' engine='' name value
+  if is_held; then
+    alive=yes
+    read -r _ pid _ since <runs/.lock || : # `pid 7 since 2026-03-14 10:00:00`
+  fi
   if is_wanted; then
     wanted=yes
     while IFS='=' read -r name value; do
@@ -18,5 +21,5 @@ facts() {
       esac
     done <"$RUN/wanted"
   fi 2>/dev/null # it may be taken away in between
-  printf '%s\n' "branch=$BRANCH" "holder=$holder" "wanted=$wanted" "agent=$agent" "engine=$engine" "watcher=$1" ''
+  printf '%s\n' "branch=$BRANCH" "alive=$alive" "pid=$pid" "since=$since" "wanted=$wanted" "agent=$agent" "engine=$engine" "watcher=$1" ''
 }

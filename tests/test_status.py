@@ -1,6 +1,8 @@
 """`make status`: where a run stands, in a few lines for a person, and for machines."""
 
 import json
+import subprocess
+import sys
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -8,7 +10,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 from house import House
-from lab import ledger, schemas
+from lab import ledger, schemas, status_words
 from lab import status as module
 from lab.cli import main
 
@@ -24,6 +26,9 @@ ROWS = [
     ("c3d4e5f", "1.005000", "44.0", "discard", "switch to GeLU activation"),
     ("d4e5f60", "0.000000", "0.0", "crash", "double model width (OOM)"),
 ]
+
+
+ALIVE = {"alive": "yes", "pid": "7", "since": "noon"}
 
 
 def make_run(folder: Path, rows: list[tuple[str, ...]], *, foreign: tuple[str, ...] = ()) -> Path:
@@ -77,7 +82,7 @@ def but_disk(lines: list[str]) -> list[str]:
 
 
 def test_whole(tmp_path: Path) -> None:
-    facts = {"branch": "autoresearch/mar14", "holder": "pid 7 since 2026-03-14 10:00:00", "wanted": "yes"}
+    facts = {"branch": "autoresearch/mar14", "wanted": "yes", **ALIVE, "since": "2026-03-14 10:00:00"}
     facts |= {"agent": "claude", "engine": "local", "watcher": "cron"}
     assert but_disk(status(make_run(tmp_path, ROWS), **facts)) == [
         "run       mar14, from 0123456, set up 2026-03-14T09:26:53Z",
@@ -85,7 +90,7 @@ def test_whole(tmp_path: Path) -> None:
         "profile   small, 60 s a run; proposer claude, engine local",
         "loop      running, pid 7 since 2026-03-14 10:00:00; cron looks after it",
         "in flight nothing",
-        "rows      4: 2 keep, 1 discard, 1 crash",
+        "rows      3 after the baseline: 1 keep, 1 discard, 1 crash",
         "baseline  0.997900",
         "best      0.993200 (gain +0.004700, 0.47 %), #2 increase LR to 0.04",
         "",
@@ -98,14 +103,14 @@ def test_whole(tmp_path: Path) -> None:
 
 def test_just_set_up(tmp_path: Path) -> None:
     lines = status(make_run(tmp_path, []))
-    assert "rows      0: 0 keep, 0 discard, 0 crash" in lines
+    assert "rows      0 after the baseline: 0 keep, 0 discard, 0 crash" in lines
     assert "best      no baseline yet: make loop" in lines
 
 
 def test_the_last_rows_alone(tmp_path: Path) -> None:
     rows = [ROWS[0], *((f"{n:07d}", "1.005000", "44.0", "discard", f"idea {n}") for n in range(2, 300))]
     lines = status(make_run(tmp_path, rows))
-    assert "rows      299: 1 keep, 298 discard, 0 crash" in lines
+    assert "rows      298 after the baseline: 0 keep, 298 discard, 0 crash" in lines
     assert "best      0.997900 (gain +0.000000, 0.00 %), #1 baseline" in lines
     assert len(lines) < 20
     assert lines[-1].endswith("idea 299")
@@ -179,7 +184,7 @@ def test_of_a_damaged_ledger_it_says_what_can_be_said(tmp_path: Path, damage: st
         "hint      make validate names the lines to mend",
     ]
     at = as_json(run)
-    assert (at["counts"], at["last"], len(at["problems"])) == (None, [], 1)
+    assert (at["rows"], at["last"], len(at["problems"])) == (None, [], 1)
 
 
 def test_of_damaged_objects_the_ledger_is_left(tmp_path: Path) -> None:
@@ -187,7 +192,8 @@ def test_of_damaged_objects_the_ledger_is_left(tmp_path: Path) -> None:
     path = run / "experiments.jsonl"
     path.write_text("half a line\n" + path.read_text())
     lines = status(run)
-    assert "rows      4: 2 keep, 1 discard, 1 crash" in lines
+    assert "rows      3 after the baseline: 1 keep, 1 discard, 1 crash" in lines, "the first is taken for it"
+    assert "best      not known" in lines
     assert f"trouble   '{path}' is damaged in line 1" in lines
     assert not [line for line in lines if "foreign" in line], "nobody knows"
     assert as_json(run)["last"][0]["foreign"] is None
@@ -198,6 +204,69 @@ def test_no_run(tmp_path: Path) -> None:
         result = CliRunner().invoke(main, ["status", str(path)])
         assert result.exit_code == 2
         assert result.stdout == ""
+
+
+def test_the_row_of_the_baseline_is_not_counted(tmp_path: Path) -> None:
+    """Wherever it stands; an experiment is written before its row, and rows by hand may be there before."""
+    run = make_run(tmp_path, ROWS)
+    assert as_json(run)["rows"] == {"total": 3, "kept": 1, "discarded": 1, "crashed": 1}
+    by_hand, baseline = "e5f6071\t0.500000\t44.0\tkeep\tby hand\n", "\t".join(ROWS[0]) + "\n"
+    for rows, total in (("", 0), (by_hand, 1), (by_hand + baseline, 1), (baseline, 0)):
+        (run / "results.tsv").write_text(ledger.HEADER + "\n" + rows)
+        assert as_json(run)["rows"] == {"total": total, "kept": total, "discarded": 0, "crashed": 0}, rows
+
+
+def test_a_row_of_long_ago_is_not_foreign(tmp_path: Path) -> None:
+    """A person may have taken the last rows out of the ledger."""
+    run = make_run(tmp_path, [*ROWS, *((f"{n:07d}", "1.005000", "44.0", "discard", "idea") for n in range(2000))])
+    (run / "results.tsv").write_text(
+        "\n".join([ledger.HEADER, *map("\t".join, ROWS), "e5f6071\t0.5\t1.0\tkeep\tx", ""])
+    )
+    assert [row["foreign"] for row in as_json(run)["last"]] == [False] * 4 + [True]
+
+
+def test_what_was_spent(tmp_path: Path) -> None:
+    """Over the experiments that tell it; where none does, it is not known, and not 0."""
+    run = make_run(tmp_path, ROWS)
+    assert as_json(run)["spent"] == {"hours": None, "cost_usd": None, "tokens": None}
+    assert not [line for line in status(run) if line.startswith("spent")]
+    path = run / "experiments.jsonl"
+    took: list[dict[str, Any]] = [{"wall_seconds": 5400.5}, {"wall_seconds": 1800, "tokens": 0}, {"tokens": 1234}, {}]
+    past = [json.loads(line) | more for line, more in zip(path.read_text().splitlines(), took, strict=True)]
+    path.write_text("".join(json.dumps(one) + "\n" for one in past))
+    assert as_json(run)["spent"] == {"hours": 2.0, "cost_usd": None, "tokens": 1234}
+    assert line(run, "spent") == "spent     2.0 h of training, 1,234 tokens"
+    path.write_text("".join(json.dumps(one | {"cost_usd": 0.1}) + "\n" for one in past))
+    assert as_json(run)["spent"]["cost_usd"] == 0.4, "of decimal numbers"
+
+
+def test_who_proposes(tmp_path: Path) -> None:
+    """The loop's, else that of the experiment in flight, else the last one's."""
+    run = make_run(tmp_path, ROWS)
+    path = run / "experiments.jsonl"
+    agents = ["baseline", "codex", "claude", "baseline"]
+    past = [json.loads(line) | {"agent": who} for line, who in zip(path.read_text().splitlines(), agents, strict=True)]
+    path.write_text("".join(json.dumps(one) + "\n" for one in past))
+    assert as_json(run)["proposer"] == "claude"
+    fly(run, done="attempt 1\n", agent="baseline\n")
+    assert as_json(run)["proposer"] == "claude"
+    (run / "flight/agent").write_text("gemini\n")
+    assert as_json(run)["proposer"] == "gemini"
+    assert as_json(run, agent="pi")["proposer"] == "pi"
+
+
+def test_nothing_heavy_is_imported(tmp_path: Path) -> None:
+    """Both are asked often; jsonschema takes longer to import than 10,000 rows to check, rich is for make watch."""
+    run = make_run(tmp_path, ROWS)
+    code = "import sys; from lab.cli import main; main(sys.argv[1:], standalone_mode=False); "
+    code += (
+        "print({'rich', 'jsonschema', 'torch', 'numpy', 'lab.wild', 'lab.watch'} & set(sys.modules), file=sys.stderr)"
+    )
+    for command in (["status", str(run)], ["status", str(run), "--json"], ["validate", str(run / "results.tsv")]):
+        done = subprocess.run(
+            [sys.executable, "-c", code, *command], input="", capture_output=True, text=True, check=True
+        )
+        assert done.stderr == "set()\n", command
 
 
 def test_the_noise_is_told_once_it_is_known(tmp_path: Path) -> None:
@@ -219,7 +288,9 @@ def training(run: Path, log: str, *, ago: float = 34) -> None:
 
 
 LOG = (
-    "cuda: 1 x 128 rows\n" + "x" * 9000 + "\rstep 00001 (0.0%) | loss: 9.012345 | lrm: 1.00 | remaining: 60s    "
+    "cuda: 1 x 128 rows of 2048 tokens a step\n"
+    + "x" * 9000
+    + "\rstep 00001 (0.0%) | loss: 9.012345 | lrm: 1.00 | remaining: 60s    "
     "\rstep 00417 (57.3%) | loss: 2.345678 | lrm: 1.00 | remaining: 26s    \rstep 00418 (57.5%) | lo"
 )
 
@@ -227,18 +298,20 @@ LOG = (
 def test_the_training_in_flight(tmp_path: Path) -> None:
     run = make_run(tmp_path, ROWS)
     training(run, LOG)
-    assert line(run, "in flight", holder="pid 7") == "in flight 30-run, 34 s of 60 s, loss 2.345678: raise LR"
-    trains = as_json(run, holder="pid 7")["training"]
-    assert (trains["progress"], trains["num_steps"], trains["loss"]) == (0.573, 417, 2.345678)
-    assert 33 <= trains["wall_seconds"] < 300
+    assert line(run, "in flight", **ALIVE) == "in flight 30-run, 34 s of 60 s, loss 2.345678: raise LR"
+    trains = as_json(run, **ALIVE)["flights"][0]
+    assert (trains["phase"], trains["progress"], trains["slot"], trains["device"]) == ("training", 0.573, 0, "cuda")
+    assert (trains["training"]["num_steps"], trains["training"]["loss"]) == (417, 2.345678)
+    assert 33 <= trains["training"]["seconds"] < 300
 
 
 def test_a_script_that_tells_of_no_steps_has_its_time_told(tmp_path: Path) -> None:
     run = make_run(tmp_path, ROWS)
     training(run, "epoch 1 loss 2.3\n", ago=7000)
-    assert line(run, "in flight", holder="pid 7").startswith("in flight 30-run, running for 70")
-    trains = as_json(run, holder="pid 7")["training"]
-    assert (trains["progress"], trains["num_steps"], trains["loss"]) == (None, None, None), "not known is null"
+    assert line(run, "in flight", **ALIVE).startswith("in flight 30-run, running for 70")
+    trains = as_json(run, **ALIVE)["flights"][0]
+    assert (trains["progress"], trains["device"]) == (None, None), "not known is null"
+    assert (trains["training"]["num_steps"], trains["training"]["loss"]) == (None, None)
 
 
 def test_of_a_dead_loop_nothing_trains(tmp_path: Path) -> None:
@@ -246,13 +319,13 @@ def test_of_a_dead_loop_nothing_trains(tmp_path: Path) -> None:
     training(run, LOG)
     assert line(run, "in flight") == "in flight 30-run: raise LR"
     (run / "flight/run.1/ended").write_text("2026-03-14T09:26:53.123Z\n")
-    assert as_json(run, holder="pid 7")["training"] is None
+    assert as_json(run, **ALIVE)["flights"][0]["training"] is None
 
 
 def test_whose_loop_it_is(tmp_path: Path) -> None:
     run = make_run(tmp_path, ROWS)
     assert line(run, "loop", wanted="no") == "loop      not running: make loop"
-    assert line(run, "loop", holder="pid 7 since noon") == "loop      running, pid 7 since noon; no cron: make cron"
+    assert line(run, "loop", **ALIVE) == "loop      running, pid 7 since noon; no cron: make cron"
     assert line(run, "loop", wanted="yes", watcher="cron") == "loop      not running; cron looks after it"
     assert "hint      make loop, make cron" in status(run, wanted="yes")
     (run / "restarts").write_text("3 1773480000 17\n")
@@ -262,7 +335,9 @@ def test_whose_loop_it_is(tmp_path: Path) -> None:
         "trouble   no loop is running, though one is wanted: started 3 times without a row, last at 2026-"
     )
     assert told.endswith("; it said: loop: [31mno GPU")
-    assert as_json(run, wanted="yes", watcher="cron")["loop"] == {"holder": None, "wanted": True, "watched_by": "cron"}
+    dead = {"alive": False, "pid": None, "since": None, "wanted": True, "watched_by": "cron"}
+    assert as_json(run, wanted="yes", watcher="cron")["loop"] == dead
+    assert line(run, "loop", alive="yes") == "loop      running, pid unknown; no cron: make cron"
 
 
 def test_each_trouble_has_a_way_out(tmp_path: Path) -> None:
@@ -284,7 +359,7 @@ def test_it_fits_on_a_screen(tmp_path: Path) -> None:
     training(run, LOG)
     for kind in ("machine", "proposer"):
         (run / f"trouble.{kind}").write_text("the disk is full " * 8)
-    lines = module.text(module.status(run, {"holder": "pid 7 since noon"}), 80).splitlines()
+    lines = status_words.text(module.status(run, ALIVE), 80).splitlines()
     assert len(lines) <= 24
     assert max(map(len, lines)) == 80
     assert "\x1b" not in "".join(lines)
@@ -298,15 +373,17 @@ def test_the_verb(run: House) -> None:
     assert "best      no baseline yet: make loop" in nothing.out
     at = json.loads(run.call("bin/status", "--json").out)
     assert schemas.problems("status", at) == []
-    assert (at["branch"], at["loop"]) == ("autoresearch/mar14", {"holder": None, "wanted": False, "watched_by": None})
+    nobody = {"alive": False, "pid": None, "since": None, "wanted": False, "watched_by": None}
+    assert (at["branch"], at["loop"], at["flights"]) == ("autoresearch/mar14", nobody, [])
     assert run.call("bin/status", "--bogus").status == 2
     with run.running("bin/loop", AGENT=str(run.proposer("sleep 60", "sleeper"))) as process:
         run.wait_for("runs/mar14/flight/call/pid")
         at = json.loads(run.call("bin/status", "--json").out)
-        assert at["loop"]["holder"].startswith(f"pid {process.pid} since ")
-        assert at["loop"]["wanted"] is True
+        assert schemas.problems("status", at) == []
+        assert (at["loop"]["alive"], at["loop"]["pid"], at["loop"]["wanted"]) == (True, process.pid, True)
+        datetime.strptime(at["loop"]["since"], "%Y-%m-%d %H:%M:%S")
         assert (at["proposer"], at["engine"]) == ("sleeper", "local")
-        assert at["in_flight"]["step"] == "10-propose"
+        assert [(one["id"], one["phase"], one["slot"]) for one in at["flights"]] == [("f1", "proposing", None)]
 
 
 def test_outside_of_a_run(house: House) -> None:

@@ -14,9 +14,9 @@ from lab import watch
 from lab.watch import BLOCKS, Watched
 from rich.console import Console
 from test_logs import told
-from test_status import LOG, ROWS, fly, make_run, training
+from test_status import ALIVE, LOG, ROWS, fly, make_run, training
 
-FACTS = {"branch": "autoresearch/mar14", "holder": "pid 7 since noon", "wanted": "yes"}
+FACTS = {"branch": "autoresearch/mar14", "wanted": "yes", **ALIVE}
 
 
 def drawn(seen: watch.Seen, columns: int, **options: bool) -> list[str]:
@@ -71,13 +71,13 @@ def test_only_what_is_new_is_read(tmp_path: Path) -> None:
 def test_records_are_read_when_they_have_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = make_run(tmp_path, ROWS)
     watched = Watched(run)
-    counts = watched.look(FACTS).status["counts"]
+    rows = watched.look(FACTS).status["rows"]
     monkeypatch.setattr(watch.status, "records", lambda _: pytest.fail("nothing has changed"))
-    assert watched.look(FACTS).status["counts"] == counts
+    assert watched.look(FACTS).status["rows"] == rows
     monkeypatch.undo()
     with (run / "results.tsv").open("a") as file:
         file.write("e5f6071\t0.500000\t44.0\tkeep\tby hand\n")
-    assert watched.look(FACTS).status["counts"]["rows"] == counts["rows"] + 1
+    assert watched.look(FACTS).status["rows"]["total"] == rows["total"] + 1
 
 
 @pytest.mark.parametrize("damage", ["no tabs\n", ""])

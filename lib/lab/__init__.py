@@ -4,7 +4,8 @@ the steps          brief describe measure mend rerun judge record remember (`ste
 what is kept       flight ledger experiments changes noise logs manifest settings memory hints; schemas, files
 what a run is      failures evaluation conditions; complexity; reading, by rules; evidence of several, decide
 what all teach     lessons
-the verbs          status watch show find report export audit extra replay proposal verdict; wild: foreign ledgers
+the verbs          status, phases, status_words; watch show find report export audit extra replay proposal verdict;
+                   wild: foreign ledgers
 a coding agent     heard, blocks: what it answered; before_tool before_stop commands held: what it is reminded of
 a proposer         catalog
 all say            errors wording

@@ -243,10 +243,11 @@ def catalog(ctx: click.Context, run: Path) -> None:
 def status(run: Path, as_json: bool) -> None:
     """Print where the RUN stands; stdin: the facts of lib/facts.sh."""
     from lab import status as module
+    from lab import status_words
 
     at = module.status(run, module.facts_of(stdin()))
     columns = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-    click.echo(module.as_json(at) if as_json else module.text(at, columns))
+    click.echo(module.as_json(at) if as_json else status_words.text(at, columns))
 
 
 @main.command()

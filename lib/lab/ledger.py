@@ -3,7 +3,8 @@
 val_bpb is in bits per byte with 6 decimals, memory_gb in GiB with 1 decimal; both stay the text that stands there.
 """
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import astuple, dataclass
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from pathlib import Path
@@ -13,6 +14,7 @@ from lab.errors import Fault
 
 COLUMNS: tuple[str, ...] = tuple(schemas.load("row")["properties"])
 HEADER = "\t".join(COLUMNS)
+STATUS = COLUMNS.index("status")
 NO_VALUE, NO_MEMORY = "0.000000", "0.0"  # of a crash
 
 
@@ -33,11 +35,32 @@ class Row:
 
 def read(path: Path) -> list[Row]:
     """The rows. A torn last line is left out; a ledger whose rows are not rows is a Fault."""
-    lines = path.read_text(encoding="utf-8").split("\n")[1:-1]
-    rows = [line.split("\t") for line in lines]
-    if any(len(row) != len(COLUMNS) for row in rows):
+    return [row(line) for line in lines(path)]
+
+
+def lines(path: Path) -> list[str]:
+    """The same as text: there may be 100,000, and of most only the status is asked."""
+    found = path.read_text(encoding="utf-8").split("\n")[1:-1]
+    tabs = len(COLUMNS) - 1
+    if any(line.count("\t") != tabs for line in found):
         raise Fault(f"the ledger is damaged: '{path}'", "make validate names the lines to mend")
-    return [Row(*row) for row in rows]
+    return found
+
+
+def row(line: str) -> Row:
+    """Of one of the lines."""
+    return Row(*line.split("\t"))
+
+
+def status(line: str) -> str:
+    """Of one of the lines, without the rest of its row."""
+    return line.split("\t", STATUS + 1)[STATUS]
+
+
+def in_words(statuses: Iterable[str]) -> str:
+    """`126: 23 keep, 102 discard, 1 crash`"""
+    of = Counter(statuses)
+    return f"{of.total()}: {of['keep']} keep, {of['discard']} discard, {of['crash']} crash"
 
 
 def problems(path: Path) -> list[str]:

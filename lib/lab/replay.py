@@ -4,15 +4,14 @@ A ledger has no code, so each change counts as no net lines. The first row with 
 gains in bits per byte, memory in GiB; all are Decimal.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 
 from lab import wild
 from lab.decide import Case, Noise, band_of, decide, is_valid
 from lab.errors import Fault
-from lab.ledger import Row
-from lab.status import counts, in_words
+from lab.ledger import Row, in_words
 
 KNOWN = 10_000  # degrees of freedom of an sd that is taken as known: Student's t is 1.9602, the normal quantile 1.9600
 WIDTH = 100  # columns of a terminal
@@ -124,10 +123,10 @@ def summary(recorded: list[Line], lines: list[Line], noise: Noise | None, *, own
 
 
 def _counted(lines: list[Line]) -> list[str]:
-    ours = [replace(line.row, status=line.verdict) for line in lines]
+    differ = sum(not line.agrees for line in lines)
     return [
-        f"done      {in_words(counts([line.row for line in lines]))}",
-        f"ours      {in_words(counts(ours))}; rows that differ: {sum(not line.agrees for line in lines)}",
+        f"done      {in_words(line.row.status for line in lines)}",
+        f"ours      {in_words(line.verdict for line in lines)}; rows that differ: {differ}",
     ]
 
 

@@ -1,29 +1,30 @@
-"""Where a run stands -> an object (schemas/status.schema.json), and that as a few lines for a person.
+"""Where a run stands -> an object, as schemas/status.schema.json has it, and a few things more that its words need.
 
 What is in the files of the run is read here; what only a shell can know (is the tree held, does cron look after it)
 comes as facts, from lib/facts.sh.
 """
 
 import json
+import mmap
 import os
 import shutil
-import textwrap
 from collections import Counter
-from collections.abc import Callable, Mapping
-from datetime import datetime, timezone
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, TypeVar
 
-from lab import experiments, ledger, logs, manifest, noise
+from lab import experiments, ledger, logs, manifest, noise, phases
 from lab.errors import KINDS, Fault
 from lab.experiments import Experiment
 from lab.flight import Flight
-from lab.ledger import Row
+from lab.noise import Spread
 from lab.wording import clean
 
 LAST = 5  # rows
-STEPS = Path(__file__).parents[1] / "steps"
+UNPUBLISHED = ("damage", "last_agent", "incumbent")  # what only the words, or make watch, need
 
 Facts = Mapping[str, str]
 Status = dict[str, Any]
@@ -41,6 +42,75 @@ def status(run: Path, facts: Facts) -> Status:
     return {**records(run), **now(run, facts)}
 
 
+def as_json(at: Status) -> str:
+    """The object, for machines: what is wrong in one list."""
+    rest = {name: value for name, value in at.items() if name not in UNPUBLISHED}
+    whole = {**rest, "proposer": proposer(at), "problems": at["damage"] + at["problems"]}
+    return json.dumps(whole, indent=2, ensure_ascii=False)
+
+
+def proposer(at: Status) -> str | None:
+    """Of the loop that is wanted, of an experiment in flight, or of the last one."""
+    flying = (flight["agent"] for flight in at["flights"] if flight["agent"] != "baseline")
+    found: str | None = at["proposer"] or next(flying, None) or at["last_agent"]
+    return found
+
+
+# ---------------------------------------------------------------------------
+# What all experiments of the run say together
+# ---------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Spent:
+    """Sums over the experiments that tell it; None where none does."""
+
+    hours: float | None = None
+    cost_usd: float | None = None
+    tokens: int | None = None
+
+
+@dataclass(frozen=True)
+class Past:
+    """What takes a look at every line of experiments.jsonl. `last_agent` proposed the last one after the baseline."""
+
+    baseline: Experiment | None = None
+    incumbent: Experiment | None = None
+    best: Experiment | None = None
+    noise: Spread | None = None
+    last_agent: str | None = None
+    spent: Spent = Spent()
+
+
+def past_of(run: Path) -> Past:
+    """Of the run whose folder is `run`. Raises Fault where a line is damaged."""
+    past = experiments.read(run)
+    return Past(
+        baseline=past[0] if past else None,
+        incumbent=experiments.incumbent(past),
+        best=experiments.best(past),
+        noise=noise.spread_of(noise.by_commit(past, noise.read(run)).values()),
+        last_agent=next((one.get("agent") for one in reversed(past) if one.get("agent") != "baseline"), None),
+        spent=spent(past),
+    )
+
+
+def spent(past: Iterable[Experiment]) -> Spent:
+    """What they took, as far as they tell it."""
+    seconds, dollars, tokens = (total(one.get(name) for one in past) for name in ("wall_seconds", "cost_usd", "tokens"))
+    return Spent(
+        None if seconds is None else float(round(seconds / 3600, 3)),
+        None if dollars is None else float(round(dollars, 6)),
+        None if tokens is None else int(tokens),
+    )
+
+
+def total(amounts: Iterable[Any]) -> Decimal | None:
+    """The sum of those that are known; None where none is."""
+    known = [Decimal(amount) for amount in amounts if amount is not None]
+    return sum(known, Decimal(0)) if known else None
+
+
 # ---------------------------------------------------------------------------
 # What changes with a row
 # ---------------------------------------------------------------------------
@@ -50,27 +120,29 @@ def records(run: Path) -> Status:
     """What the run is and what it has yielded. Of a damaged file nothing is known, and it is told."""
     facts, problems = manifest.read(run), []
 
-    def readable(read: Callable[[], list[T]]) -> list[T] | None:
+    def readable(read: Callable[[], T]) -> T | None:
         try:
             return read()
         except KINDS as error:
             problems.append(problem(str(error), error.hint if isinstance(error, Fault) else "make validate"))
             return None
 
-    rows = readable(lambda: ledger.read(run / "results.tsv"))
-    past = readable(lambda: experiments.read(run))
-    reruns = readable(lambda: noise.read(run))
+    lines = readable(lambda: ledger.lines(run / "results.tsv"))
+    past = readable(lambda: past_of(run))
+    known = past or Past()
     return {
         "tag": facts["tag"],
         "start": facts["start"],
         "created": facts["created"],
         "profile": facts["settings"]["PROFILE"],
         "time_budget": float(facts["settings"]["TIME_BUDGET"]),
-        "counts": None if rows is None else counts(rows),
-        **progress(past or []),
-        "noise": spread(past or [], reruns or []),
-        "last": last_rows(rows or [], past),
-        "last_agent": next((one.get("agent") for one in reversed(past or []) if one.get("agent") != "baseline"), None),
+        "rows": None if lines is None else rows(lines, past),
+        **progress(known),
+        "noise": {"sd": float(known.noise.sd), "df": known.noise.df} if known.noise else None,
+        "spent": vars(known.spent),
+        "last": last_rows(run, lines or [], is_known=past is not None),
+        "last_agent": known.last_agent,
+        "incumbent": known.incumbent,
         "run_mb": megabytes(run),
         "damage": problems,
     }
@@ -81,28 +153,35 @@ def problem(what: str, hint: str) -> dict[str, str]:
     return {"problem": clean(what, 300), "hint": hint}
 
 
-def counts(rows: list[Row]) -> dict[str, int]:
-    """How many there are, and of each verdict."""
-    of = Counter(row.status for row in rows)
-    return {"rows": len(rows), **{word: of[word] for word in ("keep", "discard", "crash")}}
+def rows(lines: list[str], past: Past | None) -> dict[str, int]:
+    """How many rows there are, and of each verdict, the baseline's not counted."""
+    of = Counter(map(ledger.status, lines))
+    if (baseline := baseline_row(lines, past)) is not None:
+        of[ledger.status(baseline)] -= 1
+    return {"total": of.total(), "kept": of["keep"], "discarded": of["discard"], "crashed": of["crash"]}
 
 
-def in_words(counts: dict[str, int]) -> str:
-    """`126: 23 keep, 102 discard, 1 crash`"""
-    return f"{counts['rows']}: {counts['keep']} keep, {counts['discard']} discard, {counts['crash']} crash"
+def baseline_row(lines: list[str], past: Past | None) -> str | None:
+    """The row of the baseline: there may be none yet, or rows written by hand before it.
+
+    Where the experiments are not known it is the first one.
+    """
+    if past is None:
+        return lines[0] if lines else None
+    commit = past.baseline["commit"][:7] if past.baseline else "none yet"
+    return next((line for line in lines if line.startswith(f"{commit}\t")), None)
 
 
-def progress(past: list[Experiment]) -> Status:
+def progress(past: Past) -> Status:
     """Baseline and best, once there is a baseline."""
-    best = experiments.best(past)
-    if best is None:
+    if past.baseline is None or past.best is None:
         return dict.fromkeys(("baseline", "best", "gain", "gain_percent"))
-    gain: Decimal = past[0]["val_bpb"] - best["val_bpb"]
+    gain: Decimal = past.baseline["val_bpb"] - past.best["val_bpb"]
     return {
-        "baseline": brief(past[0]),
-        "best": brief(best),
+        "baseline": brief(past.baseline),
+        "best": brief(past.best),
         "gain": float(gain),
-        "gain_percent": float(round(100 * gain / past[0]["val_bpb"], 2)),
+        "gain_percent": float(round(100 * gain / past.baseline["val_bpb"], 2)),
     }
 
 
@@ -112,20 +191,24 @@ def brief(experiment: Experiment) -> Status:
     return {**known, "val_bpb": float(experiment["val_bpb"])}
 
 
-def spread(past: list[Experiment], reruns: list[noise.Run]) -> Status | None:
-    """The noise, where it is known."""
-    found = noise.spread_of(noise.by_commit(past, reruns).values())
-    return {"sd": float(found.sd), "df": found.df} if found else None
-
-
-def last_rows(rows: list[Row], past: list[Experiment] | None) -> list[Status]:
+def last_rows(run: Path, lines: list[str], *, is_known: bool) -> list[Status]:
     """The last ones; foreign are those that were written by hand, which no experiment has (null: not known)."""
-    ours = None if past is None else {experiment["commit"][:7] for experiment in past}
-    first = max(0, len(rows) - LAST)
+    first = max(0, len(lines) - LAST)
+    found = [ledger.row(line) for line in lines[first:]]
+    ours = recorded(run, [row.commit for row in found])
     return [
-        {"n": n, **vars(row), "foreign": None if ours is None else row.commit not in ours}
-        for n, row in enumerate(rows[first:], start=first + 1)
+        {"n": n, **vars(row), "foreign": row.commit not in ours if is_known else None}
+        for n, row in enumerate(found, start=first + 1)
     ]
+
+
+def recorded(run: Path, commits: list[str]) -> set[str]:
+    """Which of these commits, of 7 digits, have an experiment: looked for from the end, where the last ones are."""
+    path = run / experiments.FILE
+    if not path.exists() or path.stat().st_size == 0:
+        return set()
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        return {one for one in commits if len(one) == 7 and data.rfind(f'"commit": "{one}'.encode()) >= 0}
 
 
 def megabytes(folder: Path) -> float:
@@ -146,51 +229,29 @@ def megabytes(folder: Path) -> float:
 
 
 def now(run: Path, facts: Facts) -> Status:
-    """The loop, the experiment in flight, the training in flight, the machine, and what is wrong."""
-    wanted = facts.get("wanted") == "yes"
+    """The loop, what is in flight, the machine, and what is wrong."""
+    alive = facts.get("alive") == "yes"
     return {
         "branch": facts.get("branch"),
-        "loop": {"holder": facts.get("holder"), "wanted": wanted, "watched_by": facts.get("watcher")},
+        "loop": loop(facts),
         "proposer": facts.get("agent"),
         "engine": facts.get("engine"),
-        "in_flight": in_flight(Flight(run / "flight")),
-        "training": training(run) if "holder" in facts else None,
+        "flights": phases.flights(run, alive=alive),
+        "beside": phases.beside(run, alive=alive),
         "free_mb": shutil.disk_usage(run).free // 1_000_000,
         "problems": troubles(run) + dead_loop(run, facts),
     }
 
 
-def in_flight(flight: Flight) -> Status | None:
-    """The experiment in flight, and the step that it is in."""
-    done = flight.text("done")
-    if done is None:
-        return None
-    finished = set(done.split("\n")[1:])
-    steps = sorted(path.name for path in STEPS.iterdir())
+def loop(facts: Facts) -> Status:
+    """Whether one is at work, and who looks after it."""
+    pid = facts.get("pid", "")
     return {
-        "description": flight.text("description"),
-        "agent": flight.text("agent"),
-        "step": next((step for step in steps if step not in finished), None),
-        "attempt": flight.attempt if done.startswith("attempt ") else None,
-        "started": flight.text("started"),
-    }
-
-
-def training(run: Path) -> Status | None:
-    """The training run in flight, of an experiment or beside them; null once it is over."""
-    link = run / "run.log"  # lib/train points it there
-    folder = run / link.readlink().parent if link.is_symlink() else run
-    started = Flight(folder).text("started")
-    if started is None or (folder / "ended").exists() or not link.exists() or folder == run:
-        return None
-    step = logs.last_step(link)
-    began = datetime.fromisoformat(started.removesuffix("Z")).replace(tzinfo=timezone.utc)
-    return {
-        "log": str(link.readlink()),
-        "wall_seconds": round((datetime.now(timezone.utc) - began).total_seconds(), 1),
-        "progress": step and step.progress,
-        "num_steps": step and step.number,
-        "loss": step and step.loss,
+        "alive": facts.get("alive") == "yes",
+        "pid": int(pid) if pid.isdecimal() else None,
+        "since": facts.get("since"),
+        "wanted": facts.get("wanted") == "yes",
+        "watched_by": facts.get("watcher"),
     }
 
 
@@ -211,7 +272,7 @@ def troubles(run: Path) -> list[dict[str, str]]:
 
 def dead_loop(run: Path, facts: Facts) -> list[dict[str, str]]:
     """A loop that is wanted, and is not there."""
-    if "holder" in facts or facts.get("wanted") != "yes":
+    if facts.get("alive") == "yes" or facts.get("wanted") != "yes":
         return []
     restarts = (Flight(run).text("restarts") or "").split()
     if not restarts:
@@ -227,122 +288,3 @@ def last_words(log: Path) -> list[str]:
     """The last lines of a log that may not be there."""
     text = logs.end(log, 1000).decode(errors="replace") if log.exists() else ""
     return [line for line in text.splitlines() if line.strip()]
-
-
-# ---------------------------------------------------------------------------
-# For a person
-# ---------------------------------------------------------------------------
-
-
-def text(at: Status, columns: int | None = None) -> str:
-    """At most 24 lines of 80 columns where no more than two things are wrong, the latter at the end, where the eye is.
-
-    Lines are cut to so many columns, if that is given; what is wrong, and the way out, is never cut.
-    """
-    return "\n".join([*body(at, columns), *(["", *told] if (told := wrong(at, columns)) else [])])
-
-
-def as_json(at: Status) -> str:
-    """The object, for machines."""
-    return json.dumps(public(at), indent=2, ensure_ascii=False)
-
-
-def public(at: Status) -> Status:
-    """As the schema has it: what is wrong in one list."""
-    rest = {name: value for name, value in at.items() if name not in ("damage", "last_agent")}
-    return {**rest, "proposer": proposer(at), "problems": at["damage"] + at["problems"]}
-
-
-def proposer(at: Status) -> str | None:
-    """Of the loop that is wanted, of the experiment in flight, or of the last one."""
-    flying = (at["in_flight"] or {}).get("agent")
-    found: str | None = at["proposer"] or (flying if flying != "baseline" else None) or at["last_agent"]
-    return found
-
-
-def body(at: Status, columns: int | None) -> list[str]:
-    """What a person reads, but for what is wrong."""
-    return [fit(printable(line), columns) for line in (*head(at), *results(at), "", *map(row_line, at["last"]))]
-
-
-def wrong(at: Status, columns: int | None) -> list[str]:
-    """What is wrong, and the way out, in as many lines as it takes."""
-    found = at["damage"] + at["problems"]
-    told = [line for one in found for line in (f"trouble   {one['problem']}", f"hint      {one['hint']}")]
-    return [part for line in told for part in wrapped(printable(line), columns)]
-
-
-def printable(line: str) -> str:
-    """Without what would move the cursor."""
-    return "".join(character if character.isprintable() else "?" for character in line)
-
-
-def fit(line: str, columns: int | None) -> str:
-    """Cut to what fits."""
-    return line if columns is None or len(line) <= columns else line[: columns - 3] + "..."
-
-
-def wrapped(line: str, columns: int | None) -> list[str]:
-    """In as many lines as it takes."""
-    return [line] if columns is None else textwrap.wrap(line, max(columns, 20), subsequent_indent=" " * 10)
-
-
-def head(at: Status) -> list[str]:
-    """What is going on."""
-    who = ", ".join(
-        f"{name} {at_work}" for name, at_work in (("proposer", proposer(at)), ("engine", at["engine"])) if at_work
-    )
-    return [
-        f"run       {at['tag']}, from {at['start'][:7]}, set up {at['created']}",
-        f"branch    {at['branch'] or 'not known'}",
-        f"profile   {at['profile']}, {at['time_budget']:g} s a run" + (f"; {who}" if who else ""),
-        f"loop      {loop(at['loop'])}",
-        f"in flight {flight_line(at)}",
-    ]
-
-
-def loop(of: Status) -> str:
-    """Whether a loop is at work, and who looks after it."""
-    state = f"running, {of['holder']}" if of["holder"] else "not running" + ("" if of["wanted"] else ": make loop")
-    if of["wanted"] or of["holder"]:
-        state += f"; {of['watched_by']} looks after it" if of["watched_by"] else "; no cron: make cron"
-    return state
-
-
-def flight_line(at: Status) -> str:
-    """The step, how far its training is, and last the experiment, which may be long."""
-    flying, trains = at["in_flight"], at["training"]
-    how_far = [training_line(at)] if trains else []
-    if flying is None:
-        return ", ".join(["a run beside the experiments", *how_far]) if trains else "nothing"
-    attempt = [f"attempt {flying['attempt']}"] if (flying["attempt"] or 1) > 1 else []
-    return ", ".join([flying["step"] or "over", *attempt, *how_far]) + f": {flying['description'] or 'no proposal yet'}"
-
-
-def training_line(at: Status) -> str:
-    """`34 s of 60 s, loss 2.345678`; where it does not tell, how long it has been running."""
-    trains, budget = at["training"], at["time_budget"]
-    if trains["progress"] is None:
-        return f"running for {trains['wall_seconds']:.0f} s, budget {budget:g} s"
-    return f"{trains['progress'] * budget:.0f} s of {budget:g} s, loss {trains['loss']:.6f}"
-
-
-def results(at: Status) -> list[str]:
-    """What there is so far."""
-    of, best, known = at["counts"], at["best"], at["noise"]
-    found = [f"rows      {'not known' if of is None else in_words(of)}"]
-    if best is None:
-        found.append("best      no baseline yet: make loop")
-    else:
-        gain = f"gain {at['gain']:+.6f}, {at['gain_percent']:.2f} %"
-        found.append(f"baseline  {at['baseline']['val_bpb']:.6f}")
-        found.append(f"best      {best['val_bpb']:.6f} ({gain}), #{best['n']} {best['description']}")
-    if known:
-        found.append(f"noise     {known['sd']:.6f} is one standard deviation ({known['df']} degrees of freedom)")
-    return [*found, f"disk      {at['run_mb']:.1f} MB in runs/{at['tag']}, {at['free_mb'] / 1000:.1f} GB free"]
-
-
-def row_line(row: Status) -> str:
-    """As it stands in the ledger."""
-    mark = "  (foreign: written by hand)" if row["foreign"] else ""
-    return f"{row['commit']}  {row['val_bpb']}  {row['memory_gb']:>5}  {row['status']:<7}  {row['description']}{mark}"

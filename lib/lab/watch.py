@@ -16,7 +16,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from lab import experiments, logs, status
+from lab import experiments, logs, status, status_words
+from lab.experiments import Experiment
 from lab.logs import Curve
 from lab.status import Facts, Status
 
@@ -94,10 +95,10 @@ class Watched:
         stamp = [_stamp(self._run / name) for name in RECORDS]
         if stamp != self._stamp:
             self._stamp, self._records = stamp, status.records(self._run)
-            self._incumbent = incumbent_curve(self._run)
+            self._incumbent = incumbent_curve(self._run, self._records["incumbent"])
         at = {**self._records, **status.now(self._run, facts)}
-        if at["training"]:
-            self._follow(self._run / at["training"]["log"])
+        if trains := status_words.in_training(at):
+            self._follow(self._run / trains["log"])
         return Seen(at, self._curve, self._incumbent)
 
     def _follow(self, log: Path) -> None:
@@ -124,14 +125,13 @@ def _stamp(path: Path) -> tuple[int, int] | None:
     return about.st_mtime_ns, about.st_size
 
 
-def incumbent_curve(run: Path) -> Curve:
+def incumbent_curve(run: Path, incumbent: Experiment | None) -> Curve:
     """The curve of the incumbent, from the log that is kept of it; empty where there is none."""
     try:
-        incumbent = experiments.incumbent(experiments.read(run))
         log = logs.own(run, incumbent) if incumbent else None
         return logs.curve(log) if log else Curve()
     except (OSError, ValueError, EOFError):
-        return Curve()  # damaged: the status says what is
+        return Curve()  # a log that is damaged, or was dropped meanwhile
 
 
 # ---------------------------------------------------------------------------
@@ -149,11 +149,13 @@ class View:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """The lines of the status, with the run in flight in between."""
         at, columns = self._seen.status, options.max_width
-        yield from map(styled, status.wrong(at, columns))  # first: a low terminal shows the beginning
-        for line in status.body(at, columns):
+        trains = status_words.in_training(at)
+        yield from map(styled, status_words.wrong(at, columns))  # first: a low terminal shows the beginning
+        for line in status_words.body(at, columns):
             yield styled(line)
-            if line.startswith("in flight") and at["training"]:
-                yield from training(self._seen, columns, BLOCKS if console.encoding.startswith("utf") else ASCII_BLOCKS)
+            if trains and line.startswith(status_words.FLYING):
+                blocks = BLOCKS if console.encoding.startswith("utf") else ASCII_BLOCKS
+                yield from training(self._seen, trains["progress"], columns, blocks)
 
 
 def styled(line: str) -> Text:
@@ -163,10 +165,9 @@ def styled(line: str) -> Text:
     return Text(line, style=STYLES.get(word, ""), no_wrap=True, overflow="ellipsis")
 
 
-def training(seen: Seen, columns: int, blocks: str) -> Iterator[Table | Text]:
+def training(seen: Seen, progress: float | None, columns: int, blocks: str) -> Iterator[Table | Text]:
     """A progress bar; and its loss, with the incumbent's in the same scale below it."""
     width = next((width for width in WIDTHS if width <= columns - 10), WIDTHS[-1])
-    progress = seen.status["training"]["progress"]
     if progress is None:
         return
     grid = Table.grid(padding=0)

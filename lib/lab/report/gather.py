@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from lab import experiments, noise, replay, schemas, wild
-from lab.status import counts, in_words
+from lab.ledger import in_words
 
 Facts = dict[str, Any]
 TAKEN = (  # of a line of experiments.jsonl
@@ -39,7 +39,7 @@ def run(path: Path) -> Facts:
         "facts": facts.get("comparable", {}),
         "noise": spread(path.parent),
         "audit": beside(path, "audit") or None,
-        "counts": in_words(counts(found.rows)),
+        "counts": in_words(row.status for row in found.rows),
         "mended": found.said[:MOST_SAID],
         "more_mended": max(0, len(found.said) - MOST_SAID),
         "notes": notes(name, found, bad, [entry for entry in rows if past and entry.get("foreign")]),
