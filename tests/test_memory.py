@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from house import House, lab_step
+from house import House
 from lab import memory, remember
 
 SETTING = "small 60 s on a machine"
@@ -335,11 +335,3 @@ def test_of_a_longer_one_the_end_is_searched(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(memory, "NEWEST_BYTES", 30)
     (tmp_path / "issues.md").write_text("- one zebra\n- two zebras\n- three zebras\n")
     assert [one.where for one in memory.search(tmp_path, "zebra", 5)] == ["issues.md:3", "issues.md:2"]
-
-
-def test_the_step_says_what_it_cannot_do(tmp_path: Path) -> None:
-    (tmp_path / "flight").mkdir()
-    result = lab_step("remember", tmp_path)
-    assert result.exit_code == 2
-    assert "'commit'" not in result.stdout
-    assert "commit' is not there" in result.stderr
