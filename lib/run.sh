@@ -62,6 +62,7 @@ take_tree() {
   export LAB_TREE=$ROOT LAB_HOLDER=$$
   break_locks
   mend_index
+  rm -rf "$RUN/kept" # of a loop that is dead, or of before a power cut
   [[ ! -d $RUN ]] || beat
 }
 

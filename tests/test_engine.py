@@ -3,6 +3,7 @@
 RUN_DIR/rc is there only when the command came to its own end or to its limit: a stop is never taken for a verdict.
 """
 
+import json
 import os
 import signal
 import socket
@@ -431,6 +432,100 @@ def test_a_signal_at_any_time_ends_all(engine: Engine) -> None:
         process.wait(timeout=20)
         assert time.monotonic() - signalled < 10
         stopped(run)
+
+
+@pytest.mark.parametrize(
+    "cmd", ["sleep 100", "trap 'exit 3' TERM; sleep 100 & wait", "trap 'exit 0' TERM; sleep 100 & wait"]
+)
+def test_a_stop_that_the_command_hears_of_first(engine: Engine, cmd: str) -> None:
+    """It is sent to many processes, and reaches them in any order."""
+    for number in range(5):
+        run = engine.run_dir(f": >ready; {cmd}", name=str(number))
+        process = engine.at_work(run)
+        time.sleep(0.5)
+        os.killpg(int(fact(run, "pid")), signal.SIGTERM)
+        time.sleep(0.02)
+        process.terminate()
+        assert process.wait(timeout=20) == 125
+        stopped(run)
+
+
+def test_a_signal_that_only_the_command_gets_is_its_end(engine: Engine) -> None:
+    run = engine.run_dir(": >ready; sleep 100")
+    process = engine.at_work(run)
+    os.killpg(int(fact(run, "pid")), signal.SIGTERM)
+    assert process.wait(timeout=20) == 143
+    ended(run, 143)
+
+
+def test_a_closed_terminal_ends_all(engine: Engine) -> None:
+    run = engine.run_dir(STUBBORN)
+    process = engine.at_work(run)
+    process.send_signal(signal.SIGHUP)
+    assert process.wait(timeout=20) == 125
+    stopped(run)
+
+
+def test_where_it_is_ignored_a_closed_terminal_ends_nothing(engine: Engine) -> None:
+    """As under nohup, or in a loop."""
+    run = engine.run_dir(": >ready; sleep 1; exit 3")
+    ignoring = ["bash", "-c", "trap '' HUP; exec \"$@\"", "-", str(ENGINE), str(run)]
+    with subprocess.Popen(ignoring, env=engine.environment) as process:
+        wait_until((run / "tree/ready").exists)
+        process.send_signal(signal.SIGHUP)
+    assert process.returncode == 3
+    ended(run, 3)
+
+
+def test_it_ends_with_the_loop_that_it_is_for(engine: Engine) -> None:
+    """Also where somebody between the two was killed, too, and could not pass it on."""
+    with subprocess.Popen(["sleep", "100"]) as holder:
+        engine.environment["LAB_HOLDER"] = str(holder.pid)
+        run = engine.run_dir(": >ready; sleep 100")
+        process = engine.at_work(run)
+        holder.kill()  # and is a zombie, until it is waited for
+        assert process.wait(timeout=20) == 125
+    stopped(run)
+
+
+def test_what_an_earlier_run_has_left_is_not_believed(engine: Engine) -> None:
+    run = engine.run_dir(": >ready; sleep 100")
+    for name in ("rc", "ended", "resources"):
+        (run / name).write_text("0\n")
+    engine.at_work(run)
+    assert not [name for name in ("rc", "ended", "resources") if (run / name).exists()]
+    assert engine.call("--cancel", run).returncode == 0
+    stopped(run)
+
+
+# --- What it has used, and what runs beside it -----------------------------------------------------------------------
+
+BUSY = "python3 -c 'import time\nwhile time.process_time() < {}: pass'"
+
+
+def resources(run: Path) -> dict[str, float]:
+    return json.loads((run / "resources").read_text())
+
+
+def test_the_cpu_seconds_of_all_are_counted(engine: Engine) -> None:
+    """Of a child that was waited for, of one that has lost its parents, and of one that is ended with the command."""
+    orphan = f"(setsid {BUSY.format(0.6)} &) ; "
+    run = engine.run_dir(f"{BUSY.format(0.3)}; {orphan} sleep 3; {BUSY.format(99)} & sleep 1")
+    assert engine.call(run).returncode == 0
+    used = resources(run)["cpu_seconds"]
+    assert 0.3 + 0.6 + 0.2 < used < 0.3 + 0.6 + 1.8, used
+    assert resources(run)["beside_cpu_seconds"] == 0
+
+
+def test_a_helper_runs_beside_it_and_ends_with_it(engine: Engine) -> None:
+    run = engine.run_dir('until [[ -e $LAB_RUN_DIR/reply/said ]]; do sleep 0.05; done; cat "$LAB_RUN_DIR/reply/said"')
+    (run / "beside").write_text(f'{BUSY.format(0.3)}; echo heard; echo 42 >"$LAB_RUN_DIR/reply/said"; sleep 100')
+    assert engine.call(run).returncode == 0
+    ended(run, 0)
+    assert log(run) == "42\n"
+    assert (run / "beside.log").read_text() == "heard\n"
+    assert resources(run)["beside_cpu_seconds"] > 0.3
+    assert resources(run)["cpu_seconds"] < 0.3
 
 
 # --- What leaves everything behind -----------------------------------------------------------------------------------

@@ -25,7 +25,7 @@ POINTS = 8  # of a seed
 # Calls that change nothing leave what the last one that did has left.
 CHANGES = (
     r"(gzip|ln|mkdir|mv|rm|sync|fsync|replace)\b|cp (?!-p)"
-    r"|git (commit-tree|read-tree|write-tree|hash-object|update-index|update-ref|checkout|init)"
+    r"|git (commit-tree|mktree|hash-object|update-ref|checkout|--git-dir\S+ .*read-tree)"
 )
 Sites = dict[str, list[Site]]
 
@@ -78,11 +78,11 @@ def test_all_killed_at_once_before_any_command(killer: Killer, sites: Sites, chu
 
 
 def test_all_killed_between_the_end_of_any_step_and_its_mark(killer: Killer, sites: Sites) -> None:
-    """So that each step is done twice."""
-    steps = [site for site in sites["better"] if site.place == "dispatch" and "/lib/steps/" in site.words]
-    second = [Point("dispatch", "2/mv.*/flight/done.new")] * (len(steps) - 1)  # of the step after the one done again
-    points = [Point("dispatch", "1/mv.*/flight/done.new"), *second]
-    killer.kill_again_and_again(points)
+    """So that each step is done twice: after the last call that it makes, or that is made for it."""
+    ends = ("call-proposer.propose", "after"), ("20-commit", "after"), ("train.run.1", "after")
+    ends += ("lab-step.conclude", "before"), ("80-settle", "after")  # the former is its exit
+    last = {site.place: site.number for site in sites["better"]}
+    killer.kill_again_and_again([Point(place, last[place], when) for place, when in ends])
     killer.report()
 
 
@@ -150,13 +150,14 @@ def test_killed_in_an_experiment_that_a_step_sends_back(killer: Killer, sites: S
 
 def test_killed_while_a_record_is_written(killer: Killer) -> None:
     """A line of experiments.jsonl is half-written, twice; then a row of results.tsv, twice; then both are there."""
-    ways = (2, "torn", "all"), (2, "torn", "self"), (4, "torn", "all"), (2, "torn", "self"), (4, "before", "all")
-    killer.kill_again_and_again([*(Point("lab-step.record", *way) for way in ways), Point("lab-step.record", 3)])
+    line, row = "1/fsync.experiments.jsonl", "1/fsync.results.tsv"
+    torn = [Point("lab-step.conclude", at, "torn", victim) for at in (line, row) for victim in ("all", "self")]
+    killer.kill_again_and_again([*torn, Point("lab-step.conclude", row, "after")])
     killer.report()
 
 
 # What writes train.py in the tree: the place, and a pattern of the words.
-WRITES = {"cp": ("train.run.1", r"(cp|mv) .*train.py$"), "git checkout": ("70-settle", "git checkout")}
+WRITES = {"cp": ("train.run.1", r"(cp|mv) .*train.py$"), "git checkout": ("80-settle", "git checkout")}
 
 
 def test_killed_in_the_baseline_again_and_again(tmp_path: Path, sites: Sites) -> None:
@@ -164,9 +165,9 @@ def test_killed_in_the_baseline_again_and_again(tmp_path: Path, sites: Sites) ->
     house = House(tmp_path, TRAIN)
     house.setup()
     killer = Killer(house)
-    places = ("10-propose", 2), ("20-commit", 4), ("train.run.1", 3), ("engine-host.run.1", 6), ("lab-step.measure", 2)
-    records = [Point("lab-step.record", number, "torn") for number in (2, 4)]
-    for point in [*(Point(*place) for place in places), *records, Point("70-settle", 3), Point("70-settle", 6)]:
+    places = ("10-propose", 2), ("20-commit", 4), ("train.run.1", 3), ("runner.py.run.1", 1), ("lab-step.conclude", 1)
+    records = [Point("lab-step.conclude", f"1/fsync.{name}", "torn") for name in ("experiments.jsonl", "results.tsv")]
+    for point in [*(Point(*place) for place in places), *records, Point("80-settle", 3), Point("80-settle", 6)]:
         killer.strike(point)
     assert len(killer.fired) == 9
     assert house.loop(1, killer.agent).status == 0
@@ -192,13 +193,12 @@ def test_killed_while_train_py_is_written(killer: Killer, sites: Sites, command:
 
 # What is killed -> whether the training was, so that its experiment is a crash.
 HELPERS = {
-    r"bash .*/lib/engine-host ": False,
-    r"sleep \d{3}": False,
+    r".*python\S* -IS .*/lib/runner.py .*/run.1": False,
     r".*python\S* train.py": True,
 }
 if LONG:
     HELPERS |= {rf"bash .*/lib/{script} ": False for script in ("dispatch", "steps/30-run", "train")}
-    HELPERS |= {r"bash .*/lib/account ": True, r".*uv run --no-sync train.py": True}
+    HELPERS |= {r".*uv run --no-sync train.py": True}
 
 
 def kill_one(killer: Killer, pattern: str) -> None:
@@ -230,8 +230,21 @@ def test_one_process_killed_while_the_training_runs(killer: Killer, pattern: str
     killer.check(may_fail=True)
 
 
+def test_the_core_killed_while_the_training_runs(killer: Killer) -> None:
+    killer.house.seconds.write_text("2")
+    with killer.house.running("bin/loop", MAX_EXPERIMENTS="1", AGENT=str(killer.agent)) as process:
+        killer.house.wait_for("runs/mar14/flight/run.1/pid")
+        kill_one(killer, r".*lab-step --serve ")
+        assert process.wait(20) == 2
+    assert "train: the Python core of this loop has ended\nhint: start the loop again" in killer.said()
+    killer.house.seconds.write_text("0")
+    assert killer.house.loop(1, killer.agent).status == 0
+    assert killer.house.statuses() == ["keep", "keep"]
+    killer.check()
+
+
 @pytest.mark.parametrize(
-    "pattern", [r"bash \S+/proposer", r"bash .*/engine-host .*/call", r"bash .*/call-proposer"][not LONG :]
+    "pattern", [r"bash \S+/proposer", r".*python\S* -IS .*/lib/runner.py .*/call", r"bash .*/call-proposer"][not LONG :]
 )
 def test_one_process_killed_while_a_deaf_proposer_works(killer: Killer, pattern: str) -> None:
     """The first time that it is asked it hears no TERM and never ends."""
@@ -249,11 +262,8 @@ def test_one_process_killed_while_a_deaf_proposer_works(killer: Killer, pattern:
     killer.check()
 
 
-@pytest.mark.parametrize("child", ["setpriv.*setsid", "setpriv.*sleep"])
-@pytest.mark.parametrize("run_dir", ["call", "run.1"])
-def test_an_engine_killed_while_it_starts_a_child(killer: Killer, run_dir: str, child: str) -> None:
-    """Which has not said yet that it wants to end with its parent."""
-    killer.kill(Point(f"engine-host.{run_dir}", f"1/{child}", "before", "parent"))
+def test_a_runner_killed_while_it_starts_its_command(killer: Killer) -> None:
+    killer.kill(Point("runner.py.run.1", "1/uv", "before", "parent"))
     killer.report()
 
 
@@ -265,7 +275,6 @@ LOCKS = (
     ".git/HEAD.lock",
     ".git/refs/heads/autoresearch/mar14.lock",
     ".git/refs/experiments/mar14/{commit}.lock",
-    "runs/mar14/flight/index.lock",
 )
 
 
@@ -276,15 +285,6 @@ def test_locks_that_were_left(killer: Killer, sites: Sites) -> None:
         path = killer.house.tree / lock.format(commit=struck.commit)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
-    killer.go_on(struck)
-    killer.check()
-
-
-def test_an_index_lock_of_an_unfinished_commit_that_was_left(killer: Killer, sites: Sites) -> None:
-    """git read-tree into the flight's own index, before there is a commit."""
-    struck = killer.strike(Point("20-commit", find(sites["better"], "20-commit", "git write-tree")))
-    assert (killer.flight / "index").exists()
-    (killer.flight / "index.lock").touch()
     killer.go_on(struck)
     killer.check()
 
@@ -331,15 +331,15 @@ def test_a_lock_that_a_person_holds_is_left_alone(killer: Killer) -> None:
 
 # Where the power is cut: the place, the call there (a pattern of its words), before or after it.
 CUTS = {
-    "while a proposal is made": ("call-proposer.propose", "setpriv", "after"),
+    "while a proposal is made": ("call-proposer.propose", "head", "before"),
     "before the commit is written down": ("20-commit", "sync", "before"),
     "after the commit": ("20-commit", "git update-ref", "before"),
-    "in the training": ("account.times", "uv", "before"),
-    "after the decision": ("lab-step.judge", "end", "before"),
-    "in the record": ("lab-step.record", "fsync", "after"),
-    "after the record": ("lab-step.record", "end", "before"),
-    "when the branch was moved": ("70-settle", "git update-ref", "after"),
-    "when train.py was restored": ("70-settle", "git checkout", "after"),
+    "in the training": ("runner.py.run.1", "uv", "before"),
+    "after the decision": ("lab-step.conclude", "fsync", "before"),
+    "in the record": ("lab-step.conclude", "fsync results.tsv", "before"),
+    "after the record": ("lab-step.conclude", "exit", "before"),
+    "when the branch was moved": ("80-settle", "git update-ref", "after"),
+    "when train.py was restored": ("80-settle", "git checkout", "after"),
     "when the flight is over": ("dispatch", r"mv \S+/flight \S+/flight.old", "after"),
 }
 
@@ -366,9 +366,9 @@ GIT = tuple(int(part) for part in re.findall(r"\d+", subprocess.check_output(["g
 
 @pytest.mark.skipif(GIT < (2, 36), reason="this git does not say what it syncs")
 def test_git_syncs_what_a_row_relies_on(killer: Killer) -> None:
-    """Else a power cut leaves a branch at a commit that is not there. The proposer's copy is worth nothing."""
+    """Else a power cut leaves a branch at a commit that is not there."""
     cut = PowerCut(killer)
     killer.sites("better", **cut.settings)
-    calls = [call for call in cut.git_calls() if "core.fsync=none" not in call.words]
-    for command in ("hash-object", "write-tree", "commit-tree", "update-ref"):
+    calls = cut.git_calls()
+    for command in ("hash-object", "commit-tree", "update-ref"):
         assert {call.has_synced for call in calls if command in call.words} == {True}, command

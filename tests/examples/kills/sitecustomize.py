@@ -1,12 +1,14 @@
 """The shim's part in Python: loaded, by PYTHONPATH, into each Python that a loop under test starts (tests/kills.py).
 
-What is counted: the start, each os.fsync, each os.replace, and the end. `torn` instead of before, inside or after: a
-file loses half of its last line in the moment before it is synced, as a power cut would have it.
+What is counted: the start, each os.fsync, each os.replace, and the end; in a fork, which is a step of its own, the exit
+instead of the end. `torn` instead of before, inside or after: a file loses half of its last line in the moment before
+it is synced, as a power cut would have it.
 """
 
 import atexit
 import contextlib
 import os
+import re
 import signal
 import sys
 import time
@@ -33,8 +35,10 @@ def armed_here(event: str) -> list[str] | None:
         file.write(f"{place()} {event}\n")
     if wanted[0] != place():
         return None
-    calls = [line.split(" ")[0] for line in (KILLS / "calls").read_text().splitlines()]
-    if calls.count(place()) < int(wanted[1]):
+    number, _, pattern = wanted[1].partition("/")
+    calls = [line.split(" ", 1) for line in (KILLS / "calls").read_text().splitlines()]
+    alike = [words for caller, words in calls if caller == place() and re.match(pattern, words)]
+    if len(alike) < int(number) or not re.match(pattern, event):
         return None
     try:
         os.rename(KILLS / "armed", KILLS / "fired")
@@ -77,7 +81,10 @@ def wrapped(name: str, real: Call) -> Call:
     """The function of `os`, with a kill point around it."""
 
     def call(*arguments: Any, **more: Any) -> Any:
-        wanted = armed_here(f"{name} {arguments[0]}")
+        subject = arguments[0]
+        if name == "fsync":
+            subject = os.path.basename(os.readlink(f"/proc/self/fd/{subject}"))
+        wanted = armed_here(f"{name} {subject}")
         if wanted and wanted[2] == "torn" and name == "fsync" and os.path.isfile(f"/proc/self/fd/{arguments[0]}"):
             tear(arguments[0])
         if wanted and wanted[2] != "after":
@@ -104,5 +111,6 @@ def at(event: str) -> None:
 if KILLS.is_dir():
     os.fsync = wrapped("fsync", os.fsync)
     os.replace = wrapped("replace", os.replace)
+    os._exit = wrapped("exit", os._exit)
     at("start")
     atexit.register(at, "end")
