@@ -162,9 +162,9 @@ def test_golden_of_a_night(tmp_path: Path) -> None:
 )
 def test_a_long_run_fits_and_every_section_has_its_share(tmp_path: Path, rows: int, description: str) -> None:
     past = [BASELINE, *losses(rows - 2, description), experiment(rows, "keep", 0.99, description)]
-    past[3] = experiment(4, "discard", 0.9975, description, rule="no-gain")
+    past[-97] = experiment(rows - 96, "discard", 0.9975, description, rule="no-gain")
     hints.add(run_of(tmp_path), description)
-    text = brief(tmp_path, past, [changed(past[3], DEPTH="9")], program=f"{description}\n" * 100)
+    text = brief(tmp_path, past, [changed(past[-97], DEPTH="9")], program=f"{description}\n" * 100)
     assert len(text.encode()) > 10_000
     assert "\ufffd" not in text
     assert all(line in ("", *text.split("\n")) for line in section(text, "What the person in charge"))
@@ -181,6 +181,16 @@ def test_a_long_run_fits_and_every_section_has_its_share(tmp_path: Path, rows: i
         "Not touched",
     ):
         assert section(text, title), title
+
+
+def test_of_a_longer_run_the_end_is_looked_at(tmp_path: Path) -> None:
+    past = [BASELINE, experiment(2, "keep", 0.9, "the best of all"), *losses(1300)[1:]]
+    text = brief(tmp_path, past, [])
+    assert "Of the 1,301 experiments of this run the last 1,000 are looked at.\n" in text
+    assert "Incumbent: val_bpb 0.900000, 44.0 GB (#2, the best of all)" in text, "that is known from all of it"
+    assert re.search(r"## The last \d+ of 1301 experiments", text)
+    assert "of 1000 places" in text
+    assert "are looked at" not in brief(tmp_path, past[:1000], [])
 
 
 def run_of(folder: Path) -> Path:

@@ -75,6 +75,6 @@ def test_what_has_none_on_record_is_told_by_its_description(tmp_path: Path) -> N
         {"commit": COMMIT, "description": "x"},
         {"commit": "b2" * 20, "description": "raise LR 0.04 -> 0.06 and B[1]"},
     ]
-    first, second = changes.read(tmp_path, past)
+    first, second = changes.of_last(tmp_path, past)
     assert first == of("8  # blocks", "9")
     assert (second.constants, second.places, second.diff) == ({"LR": ["0.04", "0.06"]}, ["LR"], None)

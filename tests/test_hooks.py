@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from house import IMPROVE, House
-from lab import record, schemas
+from lab import index, record, schemas
 
 
 def wait_until(holds: Callable[[], Any], seconds: float = 30) -> Any:
@@ -72,16 +72,14 @@ def test_each_new_best_is_told(run: House) -> None:
     ("status", "val_bpb", "is_news"),
     [("keep", 0.8, True), ("keep", 0.9, False), ("keep", 0.95, False), ("discard", 0.8, False), ("crash", None, False)],
 )
-def test_what_is_a_new_best(status: str, val_bpb: float | None, is_news: bool) -> None:
+def test_what_is_a_new_best(status: str, val_bpb: float | None, is_news: bool, tmp_path: Path) -> None:
     """A simplification is kept, and is no better; a discard may be better, at too many lines."""
-    one = {"status": status, "val_bpb": val_bpb}
-    others = [
-        {"status": "keep", "val_bpb": 1.0},
-        {"status": "keep", "val_bpb": 0.9},
-        {"status": "keep", "val_bpb": 0.91},
-    ]
-    assert record.is_new_best(one, others) == is_news
-    assert not record.is_new_best(one, []), "the baseline is no news"
+    past = [{"commit": f"{n}", "rule": "", "status": "keep", "val_bpb": n, "runs": []} for n in (1.0, 0.9, 0.91)]
+    past += [{"commit": "this", "rule": "", "status": status, "val_bpb": val_bpb, "runs": []}]
+    (tmp_path / "experiments.jsonl").write_text("".join(json.dumps(one) + "\n" for one in past))
+    assert record.is_new_best(past[-1], index.read(tmp_path)) == is_news
+    (tmp_path / "experiments.jsonl").write_text(json.dumps(past[-1]) + "\n")
+    assert not record.is_new_best(past[-1], index.read(tmp_path)), "the baseline is no news"
 
 
 def test_make_hands_a_command_over_as_it_was_typed(run: House) -> None:

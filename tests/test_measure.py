@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from house import lab_step
+from lab import index
+from lab.measure import measure as step
 
 GOOD = """\
 ---
@@ -36,9 +37,7 @@ def measure(
 
 def call(folder: Path) -> dict[str, Any]:
     (folder / "manifest.json").write_text('{"comparable": {}}')
-    result = lab_step("measure", folder)
-    assert result.exit_code == 0, result.output
-    assert result.output == ""
+    step(folder, index.read(folder))
     measured: dict[str, Any] = json.loads((folder / "flight" / "measure.json").read_text())
     return measured
 
@@ -319,7 +318,6 @@ def test_a_run_that_left_no_status_is_a_fault_of_the_toolkit(tmp_path: Path) -> 
     (tmp_path / "flight" / "run.1").mkdir(parents=True)
     (tmp_path / "flight" / "done").write_text("attempt 1\n")
     (tmp_path / "manifest.json").write_text('{"comparable": {}}')
-    result = lab_step("measure", tmp_path)
-    assert result.exit_code == 2
-    assert "rc" in result.stderr
+    with pytest.raises(FileNotFoundError, match="rc"):
+        step(tmp_path, index.read(tmp_path))
     assert not (tmp_path / "flight" / "measure.json").exists()

@@ -1,12 +1,13 @@
-"""`lab judge` and `lab record`: a measured flight -> its verdict, one row, one object, one line for a person."""
+"""A measured flight -> its verdict, one row, one object, one line for a person."""
 
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
-from house import lab_step
-from lab import ledger, schemas
+from lab import conclude, index, ledger, schemas
+from lab.evidence import Trial
+from lab.judge import judge
 
 BASELINE, FIRST, SECOND = "a1" * 20, "b2" * 20, "c3" * 20
 BEFORE = "LR = 0.04\nDEPTH = 8\n"
@@ -20,8 +21,11 @@ REJECTED |= NOTHING_MORE | {"why": "rejected: changed prepare.py"}
 
 
 @pytest.fixture
-def run(tmp_path: Path) -> Path:
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A run that has just been set up."""
+    monkeypatch.setenv("AUTORESEARCH_MEMORY", str(tmp_path / "memory"))
+    settings = {"PROFILE": "small", "TIME_BUDGET": "60", "BASELINE_RUNS": "1"}
+    (tmp_path / "manifest.json").write_text(json.dumps({"start": "0" * 40, "settings": settings}))
     (tmp_path / "results.tsv").write_text(ledger.HEADER + "\n")
     return tmp_path
 
@@ -36,8 +40,8 @@ def fly(
     description: str = "raise LR 0.04 -> 0.06",
     attempt: int = 1,
 ) -> None:
-    """A flight that has been measured, by one run, and judged, and awaits its row."""
-    if measured["val_bpb"]:
+    """A flight that has been measured, by one run."""
+    if measured["val_bpb"] and not measured["disturbance"]:
         measured = measured | {"runs": [RUN | {"val_bpb": float(measured["val_bpb"])}]}
     flight = run / "flight"
     flight.mkdir(exist_ok=True)
@@ -54,20 +58,15 @@ def fly(
     for name, text in facts.items():
         (flight / name).write_text(text + "\n")
     (flight / "before.py").write_text(BEFORE)
-    (flight / "train.py").unlink(missing_ok=True)
+    for name in ("train.py", "verdict", "decision.json", "summary", "best"):
+        (flight / name).unlink(missing_ok=True)
     if after is not None:
         (flight / "train.py").write_text(after)
-    lab("judge", run)
-
-
-def lab(command: str, run: Path) -> None:
-    result = lab_step(command, run)
-    assert (result.exit_code, result.output) == (0, ""), result.output
 
 
 def record(run: Path) -> dict[str, Any]:
     """The object of the last row, once it is recorded."""
-    lab("record", run)
+    assert conclude.close(run) is None
     assert ledger.problems(run / "results.tsv") == []
     experiment = objects(run)[-1]
     assert schemas.problems("experiment", experiment) == []
@@ -203,7 +202,12 @@ def test_why_is_the_reason_where_it_is_known(run: Path) -> None:
 
 def test_a_run_that_stayed_disturbed_has_a_note(run: Path) -> None:
     baseline(run)
-    fly(run, FIRST, MEASURED | {"disturbance": "it stood still for 9 s"})
+    runs = [RUN, RUN, RUN]
+    fly(
+        run,
+        FIRST,
+        MEASURED | {"runs": runs, "disturbance": "it stood still for 9 s", "last": "candidate", "last_seed": 42},
+    )
     assert record(run)["reason"].endswith("; not as usual: it stood still for 9 s")
 
 
@@ -256,6 +260,7 @@ def test_recording_again_adds_nothing(run: Path) -> None:
     record(run)
     before = (rows(run), objects(run), fact(run, "summary"))
     for _ in range(3):
+        record(run)
         (run / "flight" / "summary").unlink()
         record(run)
     assert (rows(run), objects(run), fact(run, "summary")) == before
@@ -271,6 +276,7 @@ def test_what_is_missing_is_added(run: Path, lost: str, torn: bool) -> None:
     before = (rows(run), [one | {"ended": ""} for one in objects(run)], fact(run, "summary"))
     lines = (run / lost).read_text().splitlines(keepends=True)
     (run / lost).write_text("".join(lines[:-1]) + (lines[-1][:20] if torn else ""))
+    (run / "flight" / "summary").unlink()
     record(run)
     assert (rows(run), [one | {"ended": ""} for one in objects(run)], fact(run, "summary")) == before
     assert (run / f"{lost}.torn").exists() == torn
@@ -286,7 +292,6 @@ def test_what_was_recorded_once_is_not_recorded_differently(run: Path, lost: str
     if lost:
         (run / lost).write_text(ledger.HEADER + "\n" + before[0][0] + "\n")
     fly(run, FIRST, CRASHED)
-    assert fact(run, "verdict") == "crash"
     record(run)
     assert (rows(run), objects(run), fact(run, "summary")) == before
     assert fact(run, "verdict") == "keep"
@@ -295,9 +300,12 @@ def test_what_was_recorded_once_is_not_recorded_differently(run: Path, lost: str
 def test_judging_again_changes_nothing(run: Path) -> None:
     baseline(run)
     fly(run, FIRST, MEASURED | {"val_bpb": "0.993200"})
-    before = fact(run, "decision.json")
-    lab("judge", run)
-    assert fact(run, "decision.json") == before
+    said = []
+    for _ in range(2):
+        judge(Trial.read(run, index.read(run)))
+        said.append((fact(run, "decision.json"), fact(run, "verdict"), fact(run, "failure")))
+    assert said[0] == said[1]
+    assert said[0][1:] == ("keep", "none")
 
 
 def test_a_row_written_by_hand_counts(run: Path) -> None:
@@ -321,17 +329,16 @@ def test_any_description_of_the_ledger(run: Path, description: str) -> None:
 def test_an_object_that_does_not_fit_the_schema_is_a_fault(run: Path) -> None:
     baseline(run)
     fly(run, "no hash", MEASURED)
-    result = lab_step("record", run)
-    assert result.exit_code == 2
-    assert "commit" in result.stderr
+    with pytest.raises(ValueError, match="commit"):
+        conclude.close(run)
     assert len(objects(run)) == 1
+    assert len(rows(run)) == 1
 
 
-@pytest.mark.parametrize("name", ["measure.json", "decision.json", "commit", "description", "done"])
+@pytest.mark.parametrize("name", ["measure.json", "commit", "description", "done"])
 def test_a_missing_fact_is_a_fault(run: Path, name: str) -> None:
     fly(run, BASELINE, MEASURED, description="baseline")
     (run / "flight" / name).unlink()
-    result = lab_step("record", run)
-    assert result.exit_code == 2
-    assert name in result.stderr
+    with pytest.raises(ValueError, match=name):
+        conclude.close(run)
     assert rows(run) == []

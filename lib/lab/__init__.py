@@ -1,7 +1,8 @@
 """The Python core of the experiment loop: files in, files out. It starts no process and calls no git: the steps do.
 
-the steps          brief describe measure mend rerun judge record remember (`steps` calls them; `cli` all others)
-what is kept       flight ledger experiments changes noise logs manifest settings memory hints; schemas, files
+the steps          brief describe conclude mend (`steps` calls them; `cli` all others)
+a conclusion       measure rerun judge record remember, in this order; index: what they need of the past
+what is kept       flight ledger experiments changes noise logs manifest settings memory hints; schemas, files, jsonl
 what a run is      failures evaluation conditions; complexity; reading, by rules; evidence of several, decide
 what all teach     lessons
 the verbs          status, phases, status_words; watch show find report export audit extra replay proposal verdict;

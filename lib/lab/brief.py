@@ -10,11 +10,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lab import changes, decide, experiments, hints, lessons, manifest, memory, noise
+from lab import changes, decide, experiments, hints, lessons, manifest, memory
 from lab.catalog.beliefs import BELIEFS
 from lab.catalog.choose import RADICAL_AFTER, WIDER_AFTER
 from lab.experiments import Experiment
 from lab.flight import Flight
+from lab.index import Index, read
 from lab.lessons import Try
 from lab.wording import clean
 
@@ -75,10 +76,10 @@ def _size(text: str) -> int:
 
 def brief(run: Path) -> str:
     """The brief for the next proposal of the run whose folder is `run`."""
-    past = experiments.read(run)
-    tries = lessons.tries(past, changes.read(run, past))
-    head = "\n".join([RULES, *state(run, past), ""])
-    sections = list(_sections(run, past, tries))
+    index, past = read(run), experiments.last(run, experiments.WINDOW)
+    tries = lessons.tries(past, changes.of_last(run, past))
+    head = "\n".join([RULES, *state(run, index), ""])
+    sections = list(_sections(run, index.count, past, tries))
     left = LONGEST - len(head.encode())
     for section in sections:
         left = section.take(section.share, left)
@@ -87,7 +88,7 @@ def brief(run: Path) -> str:
     return head + "".join(section.text() for section in sections)
 
 
-def _sections(run: Path, past: Sequence[Experiment], tries: Sequence[Try]) -> Iterator[Section]:
+def _sections(run: Path, count: int, past: Sequence[Experiment], tries: Sequence[Try]) -> Iterator[Section]:
     """All that there is to say, the most useful first."""
     code = constants(run)
     misses = lessons.near_misses(tries)
@@ -98,7 +99,7 @@ def _sections(run: Path, past: Sequence[Experiment], tries: Sequence[Try]) -> It
     yield Section(steered, [f"> {line}" for line in program(run)], 2400, 4096)
     near = [_near(one) for one in misses[:12]]
     yield Section("## Near misses: gained, but within the noise, or at too high a price", near, 2200, 3200)
-    title = f"## The last {{shown}} of {len(past)} experiments, the newest first"
+    title = f"## The last {{shown}} of {count} experiments, the newest first"
     yield Section(title, [row(one) for one in reversed(past[-MOST_ROWS:])], 1900, 2800)
     yield Section("## What each kind of idea has paid", list(_paid(tries)), 1100)
     title = f"## What failed, by constant or line of code: {{shown}} of {len(ends)} places, the most tried first"
@@ -107,25 +108,28 @@ def _sections(run: Path, past: Sequence[Experiment], tries: Sequence[Try]) -> It
     yield Section("## From the memory of earlier runs", list(_remembered(run, tries)), 1000, 2500)
 
 
-def state(run: Path, past: Sequence[Experiment]) -> Iterator[str]:
+def state(run: Path, index: Index) -> Iterator[str]:
     """What is compared with what, in which noise."""
     chosen = manifest.read(run)["settings"]
     yield f"Run {run.name}: profile {chosen['PROFILE']}, {chosen['TIME_BUDGET']} s of training."
-    for name, one in (("Incumbent", experiments.incumbent(past)), ("Best", experiments.best(past))):
+    for name, one in (("Incumbent", index.incumbent), ("Best", index.best)):
         if one:
             memory_gb = "" if one["memory_gb"] is None else f", {one['memory_gb']:.1f} GB"
             yield f"{name}: val_bpb {one['val_bpb']:.6f}{memory_gb} (#{one['n']}, {clean(one['description'], 200)})"
-    if not past:
+    compared = index.incumbent or index.baseline
+    if not compared:
         yield "There is no baseline yet."
-    elif spread := noise.spread_of((runs := noise.by_commit(past, noise.read(run))).values()):
-        of_incumbent = runs[(experiments.incumbent(past) or past[0])["commit"]]
+    elif spread := index.spread:
+        of_incumbent = index.groups[compared["commit"]]
         band = decide.band_of(decide.Noise(spread.sd, spread.df, 1, max(1, len(of_incumbent))))
         yield f"Noise: another seed moves val_bpb by {spread.sd:.6f} (one standard deviation)."
         yield f"One run more than {band:.4f} below the incumbent is a gain; less is noise."
     else:
         yield f"The noise is not measured; a gain below {decide.BAND} counts as none."
-    training = Flight(run / "flight").text("description")
-    if training and Flight(run / "flight").text("commit") not in {one["commit"] for one in past[-1:]}:
+    if index.count > experiments.WINDOW:
+        yield f"Of the {index.count:,} experiments of this run the last {experiments.WINDOW:,} are looked at."
+    training, last = Flight(run / "flight").text("description"), index.last
+    if training and (last is None or Flight(run / "flight").text("commit") != last["commit"]):
         yield f"In training now: {clean(training, 200)}"
 
 

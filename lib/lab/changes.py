@@ -6,15 +6,14 @@ too low" have moved the same constant. A place is a constant's name, or the line
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from difflib import SequenceMatcher, unified_diff
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
-from lab import complexity, files
-from lab.experiments import Experiment
+from lab import complexity, files, jsonl
+from lab.experiments import NEAR, Experiment
 from lab.wording import clean
 
 FILE = "changes.jsonl"
@@ -110,16 +109,13 @@ def clean_code(line: str) -> str:
 
 def append(run: Path, change: Change) -> None:
     """Add a change, unless one of its commit is there."""
-    path = run / FILE
-    if not path.exists() or f'"{change.commit}"' not in path.read_text(encoding="utf-8"):
-        files.append_line(path, json.dumps(asdict(change), ensure_ascii=False))
+    if all(one["commit"] != change.commit for one in jsonl.last(run / FILE, NEAR)):
+        files.append_line(run / FILE, json.dumps(asdict(change), ensure_ascii=False))
 
 
-def read(run: Path, past: Iterable[Experiment]) -> Iterator[Change]:
-    """The change of each experiment; of one that has none on record, what its description says."""
-    path = run / FILE
-    lines = path.read_text(encoding="utf-8").split("\n") if path.exists() else [""]
-    known: dict[str, dict[str, Any]] = {one["commit"]: one for one in map(json.loads, filter(None, lines[:-1]))}
+def of_last(run: Path, past: Sequence[Experiment]) -> Iterator[Change]:
+    """The change of each of the last experiments; of one that has none on record, what its description says."""
+    known = {one["commit"]: one for one in jsonl.last(run / FILE, max(len(past), NEAR))}
     for one in past:
         found = known.get(one["commit"])
         yield Change(**found) if found else told(one["commit"], one["description"])

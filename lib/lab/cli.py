@@ -159,7 +159,7 @@ def begin(run: Path, tag: str, start: str) -> None:
 @click.argument("run", type=FOLDER)
 def check(run: Path) -> None:
     """Refuse a damaged ledger or another measurement; print the incumbent. Stdin: what prepare.py --check printed."""
-    from lab import experiments, files, ledger, manifest
+    from lab import experiments, files, index, ledger, manifest
 
     for name in ("results.tsv", experiments.FILE):
         torn = files.set_torn_line_aside(run / name)
@@ -168,9 +168,12 @@ def check(run: Path) -> None:
     problems = ledger.problems(run / "results.tsv")
     if problems:
         raise Fault("\n".join(["the ledger is damaged:", *problems]), "mend these lines by hand")
+    if problems := experiments.problems(run):
+        raise Fault("\n".join([f"'{run / experiments.FILE}' is damaged:", *problems]), "mend these lines by hand")
     manifest.check(run, stdin())
-    incumbent = experiments.incumbent(experiments.read(run))
-    print(incumbent["commit"] if incumbent else "")
+    known = index.made(run)
+    index.store(run, known)
+    print(known.incumbent["commit"] if known.incumbent else "")
 
 
 @main.command()

@@ -1,53 +1,86 @@
-"""The training runs of the experiment in flight -> its verdict and its row, as far as nothing is in doubt."""
+"""The flight after a training run -> one more run; or its verdict, on record and in the memory; or neither yet.
+
+`conclude` follows each training run. It leaves a crash that a later step may undo, by a look at the machine or by a
+mend, as it is; `close` then concludes on what stayed one. Both may be killed anywhere and called again: what is on
+record is only finished, and `summary`, written last, says that all is.
+"""
 
 from pathlib import Path
 
-from lab import experiments
+from lab import experiments, index, memory
+from lab.evidence import Trial
+from lab.experiments import Experiment
 from lab.flight import Flight
+from lab.index import Index
 from lab.judge import judge
 from lab.measure import measure
-from lab.record import record
+from lab.record import record, settle, summary
 from lab.remember import remember
 from lab.rerun import rerun
 
+CANNOT_MEND = ("baseline", "catalog")  # as proposers
+
 
 def conclude(run: Path) -> str | None:
-    """Measure; then ask for one more run (`again 30`), leave it to a later step, or judge and record."""
-    flight = Flight(run / "flight")
-    if any(one["commit"] == flight.need("commit") for one in experiments.read(run)):
-        return _record(run)
-    measure(run)
-    if _is_open(run, flight):
-        return None
-    if word := rerun(run):
-        code, seed, *why = flight.need("next").split(" ", 2)
-        return f"one more run of the {code}, with seed {seed}{': ' + why[0] if why else ''}\n{word}"
-    judge(run)
-    return _record(run)
-
-
-def _is_open(run: Path, flight: Flight) -> bool:
-    if flight.text("suspect"):
-        return True
-    if flight.is_baseline:
-        return flight.json("measure.json")["failure"] is not None
-    is_asked = flight.text("agent") != "catalog" and not (run / "flight/edit").exists()
-    return flight.text("mendable") == "yes" and is_asked
+    """Measure what was run, and go on as far as that allows. Returns what is told, and `again 30` as the last line."""
+    known = index.read(run)
+    if recorded := _recorded(run):
+        return _finished(run, known, recorded)
+    measure(run, known)
+    trial = Trial.read(run, known)
+    return None if _is_for_others(trial) else _decided(trial)
 
 
 def close(run: Path) -> str | None:
-    """Judge and record what was left open."""
-    flight = Flight(run / "flight")
-    judge(run)
-    if flight.is_baseline and flight.text("verdict") == "crash":
+    """The same without a measurement, of what was left to others; nothing where all is concluded."""
+    if Flight(run / "flight").text("summary") is not None:
         return None
-    return _record(run)
+    known = index.read(run)
+    if recorded := _recorded(run):
+        return _finished(run, known, recorded)
+    return _decided(Trial.read(run, known))
 
 
-def _record(run: Path) -> str | None:
-    record(run)
+def _recorded(run: Path) -> Experiment | None:
+    """The experiment in flight, if it is on record."""
+    return experiments.recorded(run, Flight(run / "flight").need("commit"))
+
+
+def _is_for_others(trial: Trial) -> bool:
+    """Whether the machine is looked at, its proposer mends it, or a person is told of a baseline that does not run."""
+    flight = trial.flight
+    can_be_mended = flight.text("mendable") == "yes" and flight.text("agent") not in CANNOT_MEND
+    is_mended = can_be_mended and not (flight.folder / "edit").exists()  # who made that edit sees the log
+    return flight.text("suspect") is not None or is_mended or trial.is_failed_baseline
+
+
+def _decided(trial: Trial) -> str | None:
+    """One more run; or the verdict, and its record. Of a baseline that failed, the verdict alone: it leaves no row."""
+    if one_more := rerun(trial):
+        return one_more
+    judge(trial)
+    if trial.is_failed_baseline:
+        return None
+    record(trial)
+    recorded = _recorded(trial.run)
+    assert recorded is not None, "it was just recorded"
+    return _finished(trial.run, trial.index, recorded)
+
+
+def _finished(run: Path, known: Index, recorded: Experiment) -> str | None:
+    """All that follows from the line on record."""
+    known = index.after(run, known)
+    settle(run, known, recorded)
+    told = _remembered(run, known, recorded)
+    index.store(run, known)
+    Flight(run / "flight").write("summary", summary(recorded))
+    return told
+
+
+def _remembered(run: Path, known: Index, recorded: Experiment) -> str | None:
+    """What is told where the memory cannot be written: the experiment is on record all the same."""
     try:
-        remember(run)
+        remember(run, known, recorded)
     except (OSError, ValueError) as error:
-        return f"this experiment could not be added to the memory: {error}\n"
+        return f"this experiment could not be added to the memory, '{memory.folder(run)}': {error}\n"
     return None

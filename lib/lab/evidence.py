@@ -3,11 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from lab import conditions, experiments, noise
-from lab.experiments import Experiment
+from lab import complexity, conditions, noise
+from lab.flight import Flight
+from lab.index import Index
 from lab.noise import Spread
 
 
@@ -42,16 +44,52 @@ class Evidence:
         return self.spread.sd * runs.sqrt() if self.spread else Decimal(0)
 
 
-def gather(run: Path, past: list[Experiment], measured: dict[str, Any]) -> Evidence | None:
-    """The evidence on the candidate in flight, which has a metric; None before there is an incumbent."""
-    incumbent = experiments.incumbent(past)
+@dataclass(frozen=True)
+class Trial:
+    """The measured flight, and the past that it is held against: read once, for all that decides on it."""
+
+    run: Path
+    index: Index
+    flight: Flight
+    measured: dict[str, Any]
+
+    @classmethod
+    def read(cls, run: Path, index: Index) -> "Trial":
+        """Of the run whose folder is `run`."""
+        flight = Flight(run / "flight")
+        return cls(run, index, flight, flight.json("measure.json"))
+
+    @cached_property
+    def evidence(self) -> Evidence | None:
+        """None of a failure, and before there is an incumbent."""
+        return None if self.measured["failure"] else gather(self.index, self.measured)
+
+    @cached_property
+    def counts(self) -> tuple[int, int] | None:
+        """Code lines added and removed; None where no train.py came back."""
+        after = self.flight.text("train.py")
+        return None if after is None else complexity.counts(self.flight.need("before.py"), after)
+
+    @property
+    def is_failed_baseline(self) -> bool:
+        """Nothing can be compared with a baseline that does not run: that is for a person."""
+        return self.flight.is_baseline and bool(self.measured["failure"])
+
+
+def gather(index: Index, measured: dict[str, Any]) -> Evidence | None:
+    """The evidence on the candidate in flight, which has a metric; None before there is an incumbent.
+
+    Of the incumbent's runs beside it, those that are on record already, from before a kill, count once.
+    """
+    incumbent = index.incumbent
     if incumbent is None:
         return None
-    groups = noise.by_commit(past, noise.read(run))
-    groups[incumbent["commit"]] += noise.undisturbed(measured["incumbent_runs"])
+    groups, there = index.groups, index.rerun_seeds(incumbent["commit"])
+    beside = noise.undisturbed(measured["incumbent_runs"])
+    groups[incumbent["commit"]] += [one for one in beside if one["seed"] not in there]
     own = noise.undisturbed(measured["runs"])
     known = groups[incumbent["commit"]]
     like = [one for one in known if conditions.are_like(one, conditions.mean_of(own[1:] or own))]
     first, *fresh = noise.values(own)
-    spread = noise.spread_of([*groups.values(), own[1:]])
+    spread = noise.pooled([*groups.values(), own[1:]], index.closed).spread()
     return Evidence(noise.values(like or known), first, fresh, spread, is_like=bool(like))

@@ -1,51 +1,61 @@
-"""`experiments.jsonl`: one JSON object for each row of the ledger (schemas/experiment.schema.json), in that order."""
+"""`experiments.jsonl`: one JSON object for each row of the ledger (schemas/experiment.schema.json), in that order.
+
+Numbers with a fraction are Decimal. Raises Fault where a line is no object.
+"""
 
 import json
 from collections.abc import Iterable
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from lab import files, schemas
-from lab.errors import Fault
+from lab import files, jsonl, schemas
 
 Experiment = dict[str, Any]
 FILE = "experiments.jsonl"
 NEAR_MISSES = ("no-gain", "complexity", "memory")  # rules by which what may have gained is discarded
-parse = json.JSONDecoder(parse_float=Decimal).decode  # of one line; made once, for there may be thousands
+WINDOW = 1000  # of the last experiments: what a proposal is made of, so that it costs no more in a long run
+NEAR = 16  # of the last experiments: among them is the one in flight, if it is on record
 
 
 def read(run: Path) -> list[Experiment]:
-    """All experiments of the run; numbers with a fraction are Decimal. A torn last line is left out.
-
-    Raises Fault where another line is no object.
-    """
-    path = run / FILE
-    if not path.exists():
-        return []
-    found: list[Experiment] = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").split("\n")[:-1], start=1):
-        if line and not isinstance(one := _parsed(line), dict):
-            raise Fault(f"'{path}' is damaged in line {number}", "mend that line by hand, or take it away")
-        if line:
-            found.append(one)
-    return found
+    """All experiments of the run. What an experiment costs must not grow with them: see index.py, and `last`."""
+    return jsonl.read(run / FILE)
 
 
-def _parsed(line: str) -> Any:
-    try:
-        return parse(line)
-    except ValueError:
-        return None
+def last(run: Path, count: int) -> list[Experiment]:
+    """The last experiments of the run, oldest first."""
+    return jsonl.last(run / FILE, count)
+
+
+def recorded(run: Path, commit: str) -> Experiment | None:
+    """The experiment in flight, if it is on record: then it is one of the last."""
+    return next((one for one in last(run, NEAR) if one["commit"] == commit), None)
 
 
 def append(run: Path, experiment: Experiment) -> None:
     """Add an experiment. Raises ValueError when it does not fit the schema."""
     text = json.dumps(experiment, default=float, ensure_ascii=False)
-    problems = schemas.problems("experiment", json.loads(text))
-    if problems:
-        raise ValueError("; ".join(f"{where}: {problem}" for where, problem in problems))
+    if problems := _problems(json.loads(text)):
+        raise ValueError("; ".join(problems))
     files.append_line(run / FILE, text)
+
+
+def problems(run: Path, most: int = 10) -> list[str]:
+    """What is wrong with the experiments of the run by the schema, `line 3: gain: ...`: the first few of it."""
+    found: list[str] = []
+    for number, (line, _) in enumerate(jsonl.since(run / FILE, 0), start=1):
+        if line.strip():
+            found += (f"line {number}: {problem}" for problem in _problems(jsonl.parsed(run / FILE, number, line)))
+        if len(found) >= most:
+            break
+    return found[:most]
+
+
+def _problems(experiment: Experiment) -> list[str]:
+    """jsonschema takes 70 ms to import, and 0.3 ms for each: it has the words for what does not fit, and no more."""
+    if schemas.fits("experiment", experiment):
+        return []
+    return [f"{where}: {problem}" for where, problem in schemas.problems("experiment", experiment)]
 
 
 def outcome(experiment: Experiment) -> str:

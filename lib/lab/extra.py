@@ -60,7 +60,8 @@ def extra(run: Path, folder: Path) -> str:
         return f"{LOST} the run with seed {seed} does not count: {result['why']}"
     if result["disturbance"] and _times(folder) <= DISTURBED:
         return f"{AGAIN} {result['disturbance']}"
-    noise.append(run, _commit(folder), [result["run"]])
+    there = {one["seed"] for one in noise.read(run) if one["commit"] == _commit(folder)}
+    noise.append(run, _commit(folder), [result["run"]], there)
     doubt = f" (not as usual: {result['disturbance']})" if result["disturbance"] else ""
     return f"{COUNTED} {result['run']['val_bpb']:.6f} with seed {seed}{doubt}"
 

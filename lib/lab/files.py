@@ -58,13 +58,11 @@ def set_torn_line_aside(path: Path) -> str | None:
 
     It is written there first and cut off here second, so that nothing is lost in between.
     """
-    if not path.exists():
+    if not path.exists() or _is_whole(path):
         return None
     data = path.read_bytes()
     whole = data.rfind(b"\n") + 1
     torn = data[whole:]
-    if not torn:
-        return None
     with path.with_name(path.name + ".torn").open("ab") as aside:
         aside.write(torn + b"\n")
         aside.flush()
@@ -73,3 +71,11 @@ def set_torn_line_aside(path: Path) -> str | None:
         file.truncate(whole)
         os.fsync(file.fileno())
     return torn.decode(errors="replace")
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether nothing follows the last newline, which almost always is so: then the rest need not be read."""
+    with path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - 1))
+        return size == 0 or file.read(1) == b"\n"

@@ -2,37 +2,30 @@
 
 from dataclasses import replace
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
-from lab import complexity, experiments, noise
+from lab import noise
 from lab.decide import Case, Decision, Noise, decide
-from lab.evidence import Evidence, gather
+from lab.evidence import Evidence, Trial
+from lab.experiments import Experiment
 from lab.failures import WHY
-from lab.flight import Flight
 
 
-def judge(run: Path) -> None:
+def judge(trial: Trial) -> None:
     """Decide on the experiment in flight. A baseline that runs is kept: it is compared with nothing."""
-    flight = Flight(run / "flight")
-    measured = flight.json("measure.json")
-    past = experiments.read(run)
-    incumbent = experiments.incumbent(past)
-    before, after = flight.need("before.py"), flight.text("train.py")
-    lines = None if after is None else complexity.counts(before, after)
-    evidence = None if measured["failure"] else gather(run, past, measured)
+    measured, incumbent, evidence = trial.measured, trial.index.incumbent, trial.evidence
     if measured["failure"]:
         decision = Decision("crash", "crash", f"crash: {measured['why'] or WHY[measured['failure']]}")
     elif evidence is None or incumbent is None:
         decision = Decision("keep", "baseline", "baseline: the unmodified start of the run")
     else:
-        decision = decide(_case(measured, evidence, past, lines or (0, 0)))
+        decision = decide(_case(trial, evidence, incumbent))
     if measured["disturbance"]:  # still, after it was run again
         decision = replace(decision, reason=f"{decision.reason}; not as usual: {measured['disturbance']}")
     level = None if incumbent is None else _level(evidence) or incumbent["val_bpb"]
-    flight.write_json("decision.json", _facts(decision, measured, level, lines))
-    flight.write("failure", measured["failure"] or "none")
-    flight.write("verdict", decision.verdict)
+    trial.flight.write_json("decision.json", _facts(decision, measured, level, trial.counts))
+    trial.flight.write("failure", measured["failure"] or "none")
+    trial.flight.write("verdict", decision.verdict)
 
 
 def _level(evidence: Evidence | None) -> Decimal | None:
@@ -40,15 +33,12 @@ def _level(evidence: Evidence | None) -> Decimal | None:
     return noise.average(evidence.incumbent).quantize(Decimal("0.000001")) if evidence else None
 
 
-def _case(
-    measured: dict[str, Any], evidence: Evidence, past: list[experiments.Experiment], lines: tuple[int, ...]
-) -> Case:
-    incumbent, best = experiments.incumbent(past), experiments.best(past)
-    memories = measured["memory_gb"], incumbent["memory_gb"] if incumbent else None
-    known = evidence.spread
+def _case(trial: Trial, evidence: Evidence, incumbent: Experiment) -> Case:
+    best, lines, known = trial.index.best, trial.counts or (0, 0), evidence.spread
+    memories = trial.measured["memory_gb"], incumbent["memory_gb"]
     return Case(
         incumbent=_level(evidence) or Decimal(0),
-        candidate=Decimal(measured["val_bpb"]),
+        candidate=Decimal(trial.measured["val_bpb"]),
         added=lines[0],
         removed=lines[1],
         best=Decimal(best["val_bpb"]) if best else None,
@@ -59,7 +49,7 @@ def _case(
 
 
 def _facts(
-    decision: Decision, measured: dict[str, Any], level: Decimal | None, lines: tuple[int, ...] | None
+    decision: Decision, measured: dict[str, Any], level: Decimal | None, lines: tuple[int, int] | None
 ) -> dict[str, Any]:
     value = None if measured["val_bpb"] is None else Decimal(measured["val_bpb"])
     return {

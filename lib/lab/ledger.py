@@ -63,6 +63,14 @@ def in_words(statuses: Iterable[str]) -> str:
     return f"{of.total()}: {of['keep']} keep, {of['discard']} discard, {of['crash']} crash"
 
 
+def place(path: Path, commit: str) -> tuple[int, bool]:
+    """The number of the row of a commit (7 digits), and whether it is there; else that of the next row."""
+    data = path.read_bytes()  # searched as it is: to take 100,000 rows apart takes a second
+    end = data.rfind(b"\n") + 1
+    at = data.find(f"\n{commit}\t".encode(), 0, end)
+    return data.count(b"\n", 0, end if at < 0 else at + 1), at >= 0
+
+
 def problems(path: Path) -> list[str]:
     """What is wrong with a ledger: one `FILE:LINE: column: problem` for each fault, in the order of the lines.
 
@@ -107,7 +115,7 @@ def _row_problems(line: str) -> Iterator[str]:
         yield f"row: {len(values)} columns, not {len(COLUMNS)}"
         return
     row = dict(zip(COLUMNS, values, strict=True))
-    if not schemas.quick("row")(row):
+    if not schemas.fits("row", row):
         for column, problem in schemas.problems("row", row):
             yield f"{column}: {problem}"
 

@@ -13,18 +13,19 @@ from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 
-from lab import conditions, decide, evaluation, experiments, failures, ledger, logs, manifest, noise
+from lab import conditions, decide, evaluation, failures, ledger, logs, manifest, noise
 from lab.flight import Flight
+from lab.index import Index, read
 
 METRIC = re.compile(rb"(?:\A|[\r\n])(val_bpb|peak_vram_mb|training_seconds|num_steps):[ \t]*([^\s]{0,64})")
 
 
-def measure(run: Path) -> None:
+def measure(run: Path, index: Index) -> None:
     """Write `measure.json` for the runs of the code in flight: its own, and those of the incumbent beside them."""
     flight = Flight(run / "flight")
     rejected = flight.text("rejected")
     folders = [] if rejected is not None else _folders(flight)
-    past = Past.read(run)
+    past = Past.of(run, index)
     results = [(code_of(folder), _result(folder, past)) for folder in folders]
     own = [result for code, result in results if code == "candidate"]
     failed = next((result for result in own if result["failure"]), None)
@@ -85,11 +86,10 @@ class Past:
     usual: conditions.Usual | None
 
     @classmethod
-    def read(cls, run: Path) -> "Past":
+    def of(cls, run: Path, index: Index) -> "Past":
         """Of the run whose folder is `run`."""
-        known = experiments.read(run)
-        last = [*noise.read(run), *(one for experiment in known for one in experiment["runs"])]
-        return cls(manifest.read(run)["comparable"], known[0]["runs"] if known else [], conditions.usual(last))
+        baseline = index.baseline["runs"] if index.baseline else []
+        return cls(manifest.read(run)["comparable"], baseline, index.usual)
 
     @property
     def wants_record(self) -> bool:
@@ -240,4 +240,4 @@ def _setting(folder: Path, name: str) -> str | None:
 
 def one(run: Path, folder: Path) -> dict[str, Any]:
     """A single training run in `folder`, beside the experiments of `run`."""
-    return _result(folder, Past.read(run))
+    return _result(folder, Past.of(run, read(run)))

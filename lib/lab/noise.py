@@ -9,14 +9,15 @@ import json
 from collections import defaultdict
 from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import Context, Decimal, localcontext
 from pathlib import Path
 from typing import Any
 
-from lab import conditions, experiments, files
+from lab import conditions, experiments, files, jsonl
 from lab.experiments import Experiment
 
 FILE = "reruns.jsonl"
+DIGITS = 60  # of a sum of squares
 Run = dict[str, Any]
 
 
@@ -60,15 +61,41 @@ def seeds(past: Iterable[Experiment], reruns: Iterable[Run], commits: Container[
     return [int(run["seed"]) for run in (*runs, *(run for run in reruns if run["commit"] in commits))]
 
 
+@dataclass(frozen=True)
+class Pool:
+    """What groups of runs of the same code say of the noise: the squares of what each run is off its group's mean.
+
+    The sum is taken with so many digits that it is the same in any order: runs that are looked at now and those that
+    were pooled long ago (index.py) come to the same spread.
+    """
+
+    squares: Decimal = Decimal(0)
+    df: int = 0
+
+    def plus(self, groups: Iterable[Sequence[Decimal]]) -> "Pool":
+        """With these groups; one of a single run says nothing."""
+        squares, df = self.squares, self.df
+        with localcontext(Context(prec=DIGITS)):
+            for group in groups:
+                if len(group) > 1:
+                    mean = average(group)
+                    squares += sum(((value - mean) ** 2 for value in group), Decimal(0))
+                    df += len(group) - 1
+        return Pool(squares, df)
+
+    def spread(self) -> Spread | None:
+        """None where no group had two runs."""
+        return Spread((self.squares / self.df).sqrt(), self.df) if self.df else None
+
+
 def spread(groups: Iterable[Sequence[Decimal]]) -> Spread | None:
     """Pooled over groups of runs of the same code; None where no group has two."""
-    squares, df = Decimal(0), 0
-    for group in groups:
-        if len(group) > 1:
-            mean = average(group)
-            squares += sum(((value - mean) ** 2 for value in group), Decimal(0))
-            df += len(group) - 1
-    return Spread((squares / df).sqrt(), df) if df else None
+    return Pool().plus(groups).spread()
+
+
+def pooled(groups: Iterable[Iterable[Run]], pool: Pool = Pool()) -> Pool:
+    """Groups of runs of the same code, added to the pool: only those of like conditions are held against each other."""
+    return pool.plus(values(like) for group in groups for like in conditions.groups(group))
 
 
 def of(run: Path) -> Spread | None:
@@ -77,8 +104,8 @@ def of(run: Path) -> Spread | None:
 
 
 def spread_of(groups: Iterable[Iterable[Run]]) -> Spread | None:
-    """The spread over groups of runs of the same code: only those of like conditions are held against each other."""
-    return spread(values(like) for group in groups for like in conditions.groups(group))
+    """The spread over groups of runs of the same code."""
+    return pooled(groups).spread()
 
 
 def average(group: Sequence[Decimal]) -> Decimal:
@@ -87,15 +114,12 @@ def average(group: Sequence[Decimal]) -> Decimal:
 
 
 def read(run: Path) -> list[Run]:
-    """The reruns of incumbents; a torn last line is left out."""
-    path = run / FILE
-    lines = path.read_text(encoding="utf-8").split("\n") if path.exists() else [""]
-    return [json.loads(line, parse_float=Decimal) for line in lines[:-1] if line]
+    """The reruns of incumbents."""
+    return jsonl.read(run / FILE)
 
 
-def append(run: Path, commit: str, reruns: Iterable[Run]) -> None:
-    """Add reruns of a commit, each unless one of its seed is there."""
-    there = {(one["commit"], one["seed"]) for one in read(run)}
+def append(run: Path, commit: str, reruns: Iterable[Run], there: Container[int]) -> None:
+    """Add reruns of a commit, each unless one of its seed is `there`."""
     for one in undisturbed(reruns):
-        if (commit, one["seed"]) not in there:
+        if one["seed"] not in there:
             files.append_line(run / FILE, json.dumps({"commit": commit, **one}, default=float))

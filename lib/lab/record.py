@@ -1,7 +1,8 @@
-"""The flight -> a line of `changes.jsonl` and of `experiments.jsonl`, a row of `results.tsv`, `summary`, and `best`.
+"""The judged flight -> a line each of `reruns.jsonl`, `changes.jsonl`, `experiments.jsonl`; a row, `verdict`, `best`.
 
-Each is written unless it is there, so that an interrupted step is simply done again. The line comes first, and the row
-is made of it: what was recorded once is not recorded differently, even if a power cut had it measured again.
+Each is written unless it is there, so that an interrupted call is simply made again. The line of `experiments.jsonl`
+comes first, and all that follows is made of it: what was recorded once is not recorded differently, even if a power cut
+had it measured again.
 """
 
 from datetime import datetime, timezone
@@ -9,44 +10,47 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from lab import changes, experiments, files, ledger, noise
+from lab import changes, experiments, files, jsonl, ledger, noise
+from lab.evidence import Trial
+from lab.experiments import Experiment
 from lab.flight import Flight
+from lab.index import Index
 from lab.ledger import Row
 from lab.wording import description
 
 
-def record(run: Path) -> None:
-    """Record the flight of the run whose folder is `run`. Raises OSError with nothing half-written."""
-    flight = Flight(run / "flight")
-    table = run / "results.tsv"
-    commits = [row.commit for row in ledger.read(table)]
-    commit = flight.need("commit")
-    n = commits.index(commit[:7]) + 1 if commit[:7] in commits else len(commits) + 1
-    past = experiments.read(run)
-    known = next((one for one in past if one["commit"] == commit), None)
-    others = [one for one in past if one is not known]
-    if incumbent := experiments.incumbent(others):
-        noise.append(run, incumbent["commit"], flight.json("measure.json")["incumbent_runs"])
-    experiment = known or experiment_of(flight, n)
+def record(trial: Trial) -> None:
+    """Record the judged flight; what an interrupted call has left counts. Raises OSError with nothing half-written."""
+    run, flight = trial.run, trial.flight
+    if incumbent := trial.index.incumbent:
+        there = trial.index.rerun_seeds(incumbent["commit"])
+        noise.append(run, incumbent["commit"], trial.measured["incumbent_runs"], there)
+    n, _ = ledger.place(run / "results.tsv", flight.need("commit")[:7])
+    experiment = experiment_of(flight, n)
     if (change := change_of(flight, experiment)) is not None:
         changes.append(run, change)
-    if known is None:
-        experiments.append(run, experiment)
-    if commit[:7] not in commits:
-        files.append_line(table, row_of(experiment).line())
+    experiments.append(run, experiment)
+
+
+def settle(run: Path, index: Index, experiment: Experiment) -> None:
+    """What follows from the line on record, unless it is there: the row, `verdict` and `best`. It is in the index."""
+    row, flight = row_of(experiment), Flight(run / "flight")
+    if not ledger.place(run / "results.tsv", row.commit)[1]:
+        files.append_line(run / "results.tsv", row.line())
     flight.write("verdict", experiment["status"])
-    flight.write("summary", summary(experiment))
-    if is_new_best(experiment, others):
+    if is_new_best(experiment, index):
         flight.write_json("best", experiment)
+    else:
+        (flight.folder / "best").unlink(missing_ok=True)
 
 
-def is_new_best(experiment: experiments.Experiment, others: list[experiments.Experiment]) -> bool:
-    """Whether it is kept, and better than all before; the first of a run is the baseline, and no news."""
-    best = experiments.best(others)
-    return experiment["status"] == "keep" and best is not None and experiment["val_bpb"] < best["val_bpb"]
+def is_new_best(experiment: Experiment, index: Index) -> bool:
+    """Whether it is the best of all, of which it is the last; the first of a run is the baseline, and no news."""
+    best = index.best
+    return best is not None and best["commit"] == experiment["commit"] and index.replaced is not None
 
 
-def change_of(flight: Flight, experiment: experiments.Experiment) -> changes.Change | None:
+def change_of(flight: Flight, experiment: Experiment) -> changes.Change | None:
     """What it changed, with the diff, if it may be worth another look; None where no train.py came back."""
     after = flight.text("train.py")
     if after is None:
@@ -55,7 +59,7 @@ def change_of(flight: Flight, experiment: experiments.Experiment) -> changes.Cha
     return changes.of(experiment["commit"], flight.need("before.py"), after, with_diff=is_near)
 
 
-def row_of(experiment: experiments.Experiment) -> Row:
+def row_of(experiment: Experiment) -> Row:
     """The row, with the hash of the experiment's own commit."""
     crashed, memory = experiment["status"] == "crash", experiment["memory_gb"]
     return Row(
@@ -67,7 +71,7 @@ def row_of(experiment: experiments.Experiment) -> Row:
     )
 
 
-def experiment_of(flight: Flight, n: int) -> experiments.Experiment:
+def experiment_of(flight: Flight, n: int) -> Experiment:
     """All that is known, null for what is not."""
     measured = flight.json("measure.json")
     return {
@@ -110,7 +114,7 @@ def spent(flight: Flight) -> dict[str, Any]:
 def usage(path: Path) -> dict[str, Any]:
     """What a proposer has written; nothing where that is no JSON object."""
     try:
-        value = experiments.parse(path.read_text(encoding="utf-8"))
+        value = jsonl.decode(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     return value if isinstance(value, dict) else {}

@@ -15,6 +15,7 @@ from lab import changes, complexity, experiments, manifest, memory
 from lab.changes import Change
 from lab.experiments import Experiment
 from lab.flight import Flight
+from lab.index import Index
 from lab.wording import clean
 
 GPUS = Path("/proc/driver/nvidia/gpus")
@@ -22,31 +23,26 @@ PROCESSOR = Path("/proc/cpuinfo")
 LONGEST = 160  # characters of a cause, a place or a description
 
 
-def remember(run: Path) -> None:
-    """Write what the experiment in flight has taught. Raises OSError with the memory as it was."""
-    flight = Flight(run / "flight")
-    past = experiments.read(run)
-    commit = flight.need("commit")
-    at = [one["commit"] for one in past].index(commit)
-    one, folder = past[at], memory.folder(run)
+def remember(run: Path, index: Index, one: Experiment) -> None:
+    """Write what the experiment in flight, the last of the index, has taught. Raises OSError; the memory is whole."""
+    flight, folder = Flight(run / "flight"), memory.folder(run)
     mark = f"{run.name} #{one['n']} {one['commit'][:7]}"
-    setting = setting_of(run, past)
-    _remember_incumbent(folder, past[:at], one, mark)
+    setting = setting_of(run, index.device)
+    _remember_incumbent(folder, index.before(one["commit"]), one, mark)
     if one["rule"] == "baseline":
         began = f"run {run.name} at commit {manifest.read(run)['start'][:7]}, val_bpb {one['val_bpb']:.6f}"
         _add(folder, "decisions", memory.DECIDED, "began", mark, f"{began}; {_dated(one, mark, setting)}")
     elif one["status"] == "keep":
         _remember_keep(folder, one, mark, setting)
     elif one["status"] == "discard":
-        _remember_failure(folder, one, next(changes.read(run, [one])), mark, setting)
+        _remember_failure(folder, one, next(changes.of_last(run, [one])), mark, setting)
     _remember_crash(folder, flight, one, mark, setting)
 
 
-def setting_of(run: Path, past: list[Experiment]) -> str:
+def setting_of(run: Path, device: str | None) -> str:
     """What a result holds for: `full 300 s on NVIDIA H100 80GB HBM3`."""
     chosen = manifest.read(run)["settings"]
-    devices = (one.get("device") for experiment in past for one in experiment["runs"])
-    return f"{chosen['PROFILE']} {chosen['TIME_BUDGET']} s on {machine(next(filter(None, devices), None))}"
+    return f"{chosen['PROFILE']} {chosen['TIME_BUDGET']} s on {machine(device)}"
 
 
 def machine(device: str | None) -> str:
@@ -101,9 +97,8 @@ def _mend(flight: Flight) -> str:
     return f"{clean((removed or ['nothing'])[0], 80)} -> {clean((added or ['nothing'])[0], 80)}"
 
 
-def _remember_incumbent(folder: Path, past: list[Experiment], one: Experiment, mark: str) -> None:
+def _remember_incumbent(folder: Path, incumbent: Experiment | None, one: Experiment, mark: str) -> None:
     """A person has committed on top of the last keep: from here on, that is what is compared with."""
-    incumbent = experiments.incumbent(past)
     if incumbent and one["parent"] != incumbent["commit"]:
         parent = f"commit {one['parent'][:7]} on top of #{incumbent['n']}"
         said = f"a person's {parent} is the incumbent from {mark} on"

@@ -10,13 +10,11 @@ since. A val_bpb of less than half of the incumbent's is nothing that one proces
 """
 
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
-from lab import complexity, experiments, manifest, noise
+from lab import manifest, noise
 from lab.decide import t_quantile
-from lab.evidence import Evidence, gather
-from lab.flight import Flight
+from lab.evidence import Evidence, Trial
 from lab.noise import Spread
 
 SCREEN = Decimal("0.6")  # standard errors, above: a first run looks like a win
@@ -30,20 +28,25 @@ DISTURBED = 2  # times that a run is made again with its seed, since the machine
 OF_INCUMBENT = 2  # runs of it for each fresh run, until it is
 
 
-def rerun(run: Path) -> str | None:
-    """Write `next` (code and seed) and say `again 30` where one more run is needed."""
-    flight = Flight(run / "flight")
-    measured = flight.json("measure.json")
+def rerun(trial: Trial) -> str | None:
+    """Write `next` (code and seed), and say what a person is told and `again 30`, where one more run is needed."""
+    wanted = _wanted(trial)
+    if wanted is None:
+        return None
+    code, seed, why = wanted
+    trial.flight.write("next", f"{code} {seed} {why or ''}".rstrip())
+    return f"one more run of the {code}, with seed {seed}{f': {why}' if why else ''}\nagain 30\n"
+
+
+def _wanted(trial: Trial) -> tuple[str, int, str | None] | None:
+    """Of which code, with which seed, and why, where it was disturbed."""
+    measured = trial.measured
     if measured["failure"]:
         return None
     if measured["disturbance"] and _times(measured) <= DISTURBED:
-        flight.write("next", f"{measured['last']} {measured['last_seed']} {measured['disturbance']}")
-        return "again 30\n"
-    code = _of_baseline(run, measured) if flight.is_baseline else _of_candidate(run, flight, measured)
-    if code is None:
-        return None
-    flight.write("next", f"{code} {_fresh_seed(run, measured, code)}")
-    return "again 30\n"
+        return measured["last"], measured["last_seed"], measured["disturbance"]
+    code = _of_baseline(trial) if trial.flight.is_baseline else _of_candidate(trial)
+    return None if code is None else (code, _fresh_seed(trial, code), None)
 
 
 def _times(measured: dict[str, Any]) -> int:
@@ -52,20 +55,19 @@ def _times(measured: dict[str, Any]) -> int:
     return sum(run["seed"] == measured["last_seed"] for run in runs)
 
 
-def _of_baseline(run: Path, measured: dict[str, Any]) -> str | None:
-    wanted = int(manifest.read(run)["settings"].get("BASELINE_RUNS", "1"))
-    return "candidate" if len(noise.undisturbed(measured["runs"])) < wanted else None
+def _of_baseline(trial: Trial) -> str | None:
+    wanted = int(manifest.read(trial.run)["settings"].get("BASELINE_RUNS", "1"))
+    return "candidate" if len(noise.undisturbed(trial.measured["runs"])) < wanted else None
 
 
-def _of_candidate(run: Path, flight: Flight, measured: dict[str, Any]) -> str | None:
-    evidence = gather(run, experiments.read(run), measured)
-    added, removed = complexity.counts(flight.need("before.py"), flight.need("train.py"))
-    if evidence is None:
+def _of_candidate(trial: Trial) -> str | None:
+    evidence, counts = trial.evidence, trial.counts
+    if evidence is None or counts is None:
         return None
-    reruns = len(noise.undisturbed(measured["incumbent_runs"]))
+    reruns = len(noise.undisturbed(trial.measured["incumbent_runs"]))
     if evidence.spread and not evidence.is_like and reruns < OF_INCUMBENT:
         return "incumbent"
-    if not is_open(evidence, is_simpler=added < removed):
+    if not is_open(evidence, is_simpler=counts[0] < counts[1]):
         return None
     more = len(evidence.incumbent) < KNOWN and reruns < OF_INCUMBENT * (len(evidence.fresh) + 1)
     return "incumbent" if more else "candidate"
@@ -90,11 +92,10 @@ def _quantile(p: float, spread: Spread) -> Decimal:
     return Decimal(repr(t_quantile(p, spread.df)))
 
 
-def _fresh_seed(run: Path, measured: dict[str, Any], code: str) -> int:
+def _fresh_seed(trial: Trial, code: str) -> int:
     """One that this code has not been run with: the next after the largest."""
     if code == "candidate":
-        return 1 + max(int(one["seed"]) for one in measured["runs"])
-    past = experiments.read(run)
-    incumbent = experiments.incumbent(past)
-    used = noise.seeds(past, noise.read(run), {incumbent["commit"]} if incumbent else ())
-    return 1 + max([*used, *(int(one["seed"]) for one in measured["incumbent_runs"])])
+        return 1 + max(int(one["seed"]) for one in trial.measured["runs"])
+    incumbent = trial.index.incumbent
+    used = trial.index.seeds(incumbent) if incumbent else []
+    return 1 + max([*used, *(int(one["seed"]) for one in trial.measured["incumbent_runs"])])

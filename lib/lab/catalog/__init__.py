@@ -29,7 +29,7 @@ def catalog(run: Path, train: Path, tried: Container[str]) -> Proposal | None:
     """
     source = train.read_bytes().decode()
     small = manifest.read(run)["settings"].get("PROFILE") in ("small", "auto")
-    past = outcomes(experiments.read(run))
+    past = outcomes(experiments.last(run, experiments.WINDOW))
     with suppress(SyntaxError):  # a train.py that is no Python: no idea
         for proposal in proposals(source, small, past):
             if blob_id(proposal.source) not in tried and fits(proposal.source, source, small):
