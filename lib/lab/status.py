@@ -9,14 +9,14 @@ import mmap
 import os
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, TypeVar
 
-from lab import experiments, ledger, logs, manifest, noise, phases
+from lab import experiments, index, ledger, logs, manifest, phases
 from lab.errors import KINDS, Fault
 from lab.experiments import Experiment
 from lab.flight import Flight
@@ -83,32 +83,32 @@ class Past:
 
 
 def past_of(run: Path) -> Past:
-    """Of the run whose folder is `run`. Raises Fault where a line is damaged."""
-    past = experiments.read(run)
+    """Of the run whose folder is `run`. Raises Fault where a line is damaged that the index does not know yet."""
+    known = index.read(run)
+    agent = known.last.get("agent") if known.last else None
     return Past(
-        baseline=past[0] if past else None,
-        incumbent=experiments.incumbent(past),
-        best=experiments.best(past),
-        noise=noise.spread_of(noise.by_commit(past, noise.read(run)).values()),
-        last_agent=next((one.get("agent") for one in reversed(past) if one.get("agent") != "baseline"), None),
-        spent=spent(past),
+        baseline=known.baseline,
+        incumbent=known.incumbent,
+        best=known.best,
+        noise=known.spread,
+        last_agent=None if agent == "baseline" else agent,
+        spent=spent(known),
     )
 
 
-def spent(past: Iterable[Experiment]) -> Spent:
-    """What they took, as far as they tell it."""
-    seconds, dollars, tokens = (total(one.get(name) for one in past) for name in ("wall_seconds", "cost_usd", "tokens"))
+def spent(known: index.Index) -> Spent:
+    """What the experiments took, as far as they tell it."""
+
+    def told(name: str) -> Decimal | None:
+        total = known.spent[name]
+        return None if total.unknown == known.count else total.sum
+
+    seconds, dollars, tokens = told("wall_seconds"), told("cost_usd"), told("tokens")
     return Spent(
         None if seconds is None else float(round(seconds / 3600, 3)),
         None if dollars is None else float(round(dollars, 6)),
         None if tokens is None else int(tokens),
     )
-
-
-def total(amounts: Iterable[Any]) -> Decimal | None:
-    """The sum of those that are known; None where none is."""
-    known = [Decimal(amount) for amount in amounts if amount is not None]
-    return sum(known, Decimal(0)) if known else None
 
 
 # ---------------------------------------------------------------------------
