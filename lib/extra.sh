@@ -2,6 +2,8 @@
 # experiment that an interrupted loop has left in flight stays as it is. Sourced.
 # shellcheck shell=bash
 
+source "$ROOT/lib/training.sh"
+
 EXTRA=0   # runs that were begun
 COUNTED=0 # runs that gave a value
 
@@ -45,7 +47,7 @@ extra_run() {
     mkdir -p "$dir" "$RUN/logs"
     put "$dir/commit" "$commit"
     git cat-file --filters "$commit:train.py" >"$dir/train.py"
-    run_child "$ROOT/lib/train" "$dir" "$dir/train.py" "$commit" "$seed"
+    train "$dir" "$dir/train.py" "$commit" "$seed"
     gzip --stdout "$dir/run.log" >"$RUN/logs/${commit:0:7}-seed$seed.log.gz"
     read -r word said < <("$LAB" extra "$RUN" "$dir")
   done

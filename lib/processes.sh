@@ -66,14 +66,3 @@ exit_if_stopped() {
 # end_tagged NAME=VALUE: ends what was started with this in its environment, whatever session or group it has made for itself
 # since: a variable is inherited by all descendants, a process group is not. TERM, then KILL; fails when one is left.
 end_tagged() { "$PYTHON" -IS "$ROOT/lib/runner.py" --end "$1"; }
-
-# start_ticks PID: sets TICKS to when the kernel started it, in clock ticks since boot; with the pid, a name that is never used
-# again. Fails when it is not there, or a zombie: one that has ended, and that nobody has asked for its status.
-start_ticks() {
-  local stat=''
-  read -r -d '' stat <"/proc/$1/stat" || [[ -n $stat ]] || return 1
-  read -r -a stat <<<"${stat##*) }" # the program's name, in brackets, may hold anything
-  [[ ${stat[0]} != Z ]] || return 1
-  # shellcheck disable=SC2034 # used where this is sourced
-  TICKS=${stat[19]}
-} 2>/dev/null

@@ -95,6 +95,13 @@ on_branch() {
     die "branch '$BRANCH' is not checked out any more" "git checkout '$BRANCH'"
 }
 
+# at_commit: AT is the commit of the run's branch; asked of its file, where it has one, for git takes ten times as long.
+at_commit() {
+  AT=
+  read -r AT 2>/dev/null <"$COMMON_DIR/refs/heads/$BRANCH" || :
+  [[ $AT =~ ^[0-9a-f]{40,64}$ ]] || AT=$(git rev-parse --verify "refs/heads/$BRANCH")
+}
+
 # has_baseline: whether there is an experiment on record; rows written by hand are none.
 has_baseline() { [[ -s $RUN/experiments.jsonl ]]; }
 
@@ -186,7 +193,7 @@ ready() {
 
 # drop_flight: the experiment in flight is over. By rename first, so that no half of it is ever taken for one.
 drop_flight() {
-  rm -rf "$FLIGHT.old"
+  [[ ! -e $FLIGHT.old ]] || rm -rf "$FLIGHT.old"
   mv "$FLIGHT" "$FLIGHT.old"
   rm -rf "$FLIGHT.old"
 }

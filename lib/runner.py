@@ -1,22 +1,24 @@
 #!/usr/bin/env python3
 """The runner: runs one command on the host that computes, and leaves nothing of it behind.
 
-Usage: runner.py RUN_DIR | --end NAME=VALUE | --can-confine | --first COMMAND...
+Usage: runner.py RUN_DIR | --cancel RUN_DIR | --end NAME=VALUE | --can-confine | --first COMMAND...
 
 RUN_DIR holds `cmd` (shell text), `cwd`, `limit_s` (seconds), `env` (NAME=value lines) and, where they are wanted:
 `confine`, a line for each path that is to be hidden from the command, or can be read or written by it all the same
 (`hide PATH`, `read PATH`, `write PATH`): all else is then read-only, and there is no network; and `beside`, the shell
 text of a helper outside of that confinement, which gives back what it has to say in `reply/`.
 
-It writes run.log, host, started, pid; when the command has ended, ended, resources (JSON: CPU seconds of the command
-and of all that it started, whoever their parents were by then; of the helper; how many processes the kernel has ended
-for want of memory meanwhile); and last, by rename, rc. There is an rc only when the command came to its own end or to
-its limit. A stop (TERM, INT, HUP) is never taken for a verdict, not even when the command hears of it first.
+It writes handle (its pid, and when that began), run.log, host, started, pid; when the command has ended, ended and
+resources (JSON: CPU seconds of the command and of all that it started, whoever their parents were by then; of the
+helper; how many processes the kernel has ended for want of memory meanwhile); and last, by rename, rc. There is an rc
+only when the command came to its own end or to its limit. A stop (TERM, INT, HUP) is never taken for a verdict, not
+even when the command hears of it first.
 
 Exit: the command's own status; 128+n it died of signal n; 124 over the limit; 126, 127 it could not be run; 125
 stopped, or a fault that is not the command's.
 
---end ends every process that has NAME=VALUE in its environment, for a runner that was killed itself; 1: some are left.
+--cancel ends it, from any process on this host, and what a runner that was killed itself has left; twice is harmless.
+--end ends every process that has NAME=VALUE in its environment; 1: some are left.
 --can-confine says whether `confine` works here. --first is what the runner starts as the first process of a sandbox.
 
 Standard library only, and no more of it than is needed: it is started for every run and every proposal. After tini and
@@ -25,8 +27,9 @@ dumb-init: https://github.com/krallin/tini, https://github.com/Yelp/dumb-init.
 
 from __future__ import annotations
 
-import _signal as signal  # the C module behind `signal`: the enums of that are a third of the time of a start
-import ctypes
+# Of two modules only their C part: what stands around it would be half of the time of a start.
+import _ctypes
+import _signal as signal
 import os
 import sys
 import time
@@ -34,6 +37,8 @@ import time
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
+
+    Pids = Callable[[], Collection[int]]
 
 GRACE_S = 3  # from TERM to KILL: a stop is over within 5 seconds
 GIVE_UP_S = 8  # from TERM on, a process that does not end on KILL either is left to the person
@@ -47,7 +52,12 @@ SANDBOX = ["bwrap", "--die-with-parent", "--as-pid-1", "--unshare-pid", "--unsha
 SANDBOX += ["--dev-bind", "/dev", "/dev", "--tmpfs", "/dev/shm", "--proc", "/proc"]
 FIRST = [sys.executable, "-IS", os.path.abspath(__file__), "--first"]
 
-prctl = ctypes.CDLL(None).prctl
+PRCTL = _ctypes.dlsym(_ctypes.dlopen(None, 0), "prctl")
+
+
+def prctl(option: int, value: int) -> None:
+    """Of the C library."""
+    _ctypes.call_function(PRCTL, (option, value, 0, 0, 0))
 
 
 class Children:
@@ -57,7 +67,7 @@ class Children:
         """Orphans are given to this process from now on."""
         self.statuses: dict[int, int] = {}  # by pid: the exit statuses of those that have ended,
         self.cpu_seconds: dict[int, float] = {}  # and the CPU seconds of each, with those that it has waited for
-        prctl(SUBREAPER, 1, 0, 0, 0)
+        prctl(SUBREAPER, 1)
 
     def start(self, argv: list[str], environment: dict[str, str] | None = None, output: int | None = None) -> int:
         """Start a command in a session of its own, without input. Returns its pid."""
@@ -66,7 +76,7 @@ class Children:
         if pid:
             return pid
         try:
-            prctl(PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+            prctl(PDEATHSIG, signal.SIGTERM)
             if os.getppid() != parent:
                 os._exit(125)
             if output is not None:
@@ -110,14 +120,14 @@ def close_others() -> None:
                 continue  # that of the listing
 
 
-def end_all(pids_left: Callable[[], Collection[int]], is_any_left: Callable[[], object]) -> bool:
-    """Signal what `pids_left` says until `is_any_left` says no. Returns whether that was within GIVE_UP_S."""
+def end_all(pids_left: Pids, is_any_left: Callable[[], object], grace: float = GRACE_S) -> bool:
+    """TERM, and after `grace` seconds KILL, to what `pids_left` says. Returns whether nothing is left soon after."""
     began, signalled = time.monotonic(), set[int]()
     while is_any_left():
         waited = time.monotonic() - began
-        if waited > GIVE_UP_S:
+        if waited > grace + GIVE_UP_S - GRACE_S:
             return False
-        number = signal.SIGTERM if waited < GRACE_S else signal.SIGKILL
+        number = signal.SIGTERM if waited < grace else signal.SIGKILL
         for pid in pids_left():
             if number == signal.SIGKILL or pid not in signalled:
                 signalled.add(pid)
@@ -169,13 +179,17 @@ def tagged(variable: bytes) -> list[int]:
     return found
 
 
-def is_alive(pid: str) -> bool:
-    """Whether there is such a process; a zombie has ended."""
+def birth(pid: object) -> str:
+    """When it was started, in clock ticks since the machine was: with the pid, a name that is never used again.
+
+    Empty where there is no such process; a zombie has ended.
+    """
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:
-            return file.read().rpartition(b")")[2].split()[0] not in (b"Z", b"X")
+            stat = file.read().rpartition(b")")[2].split()  # the name may hold anything
     except OSError:
-        return False
+        return ""
+    return "" if stat[0] in (b"Z", b"X") else stat[19].decode()
 
 
 class Stop:
@@ -193,7 +207,7 @@ class Stop:
             came = signal.sigtimedwait([*self.signals, signal.SIGCHLD], max(0, min(left, LOOK_S)))
             if came:
                 return came.si_signo != signal.SIGCHLD
-            if self.holder and not is_alive(self.holder):
+            if self.holder and not birth(self.holder):
                 return True  # it was killed, and somebody between it and this process, too
             if seconds == 0:
                 break
@@ -243,10 +257,9 @@ class Run:
         return self.read(name) if os.path.exists(self.path(name)) else ""
 
     def write(self, name: str, text: object) -> None:
-        """The file is there as a whole, or not at all."""
-        with open(self.path(name + ".new"), "w", encoding="utf-8") as file:
+        """One line."""
+        with open(self.path(name), "w", encoding="utf-8") as file:
             file.write(f"{text}\n")
-        os.rename(self.path(name + ".new"), self.path(name))
 
     def argv(self) -> list[str]:
         """The command, in its sandbox where one is wanted."""
@@ -258,6 +271,7 @@ class Run:
         for name in ("rc", "ended", "resources"):
             if os.path.lexists(self.path(name)):
                 os.unlink(self.path(name))
+        self.write("handle", f"{os.getpid()} {birth(os.getpid())}")
         os.chdir(self.cwd)
         log = os.open(self.path("run.log"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
         self.write("host", os.uname().nodename)
@@ -274,7 +288,8 @@ class Run:
         spent = f'"cpu_seconds": {sum(children.cpu_seconds.values()):.3f}, "beside_cpu_seconds": {beside:.3f}'
         self.write("resources", f'{{{spent}, "oom_kills": {oom_kills() - killed_before}}}')
         if status != 125 and not stop.wait(0):
-            self.write("rc", status)
+            self.write("rc.new", status)
+            os.rename(self.path("rc.new"), self.path("rc"))
             return status
         return 125
 
@@ -340,11 +355,27 @@ def run(folder: str) -> int:
     stop = Stop()
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # ignored, children would leave no status
     signal.pthread_sigmask(signal.SIG_BLOCK, [*stop.signals, signal.SIGCHLD])  # from here on they are waited for
-    prctl(PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+    prctl(PDEATHSIG, signal.SIGTERM)
     try:
         return Run(folder).go(Children(), stop)
     except (OSError, ValueError, KeyError):
         return 125
+
+
+def cancel(folder: str) -> bool:
+    """End the runner of a RUN_DIR, which ends all; then what it could not. Returns whether nothing is left."""
+    folder = os.path.realpath(folder)
+
+    def runner() -> list[int]:
+        try:
+            with open(os.path.join(folder, "handle")) as file:
+                pid, born = file.read().split()
+        except (OSError, ValueError):
+            return []
+        return [int(pid)] if birth(pid) == born else []
+
+    variable = b"LAB_RUN_DIR=" + os.fsencode(folder)
+    return end_all(runner, runner, GIVE_UP_S + 1) and end_all(lambda: tagged(variable), lambda: tagged(variable))
 
 
 def first(command: list[str]) -> int:
@@ -362,6 +393,8 @@ def first(command: list[str]) -> int:
 
 def main(arguments: list[str]) -> int:
     """See the head of this file. Returns the exit status."""
+    if arguments[:1] == ["--cancel"]:
+        return 0 if cancel(arguments[1]) else 1
     if arguments[:1] == ["--end"]:
         variable = os.fsencode(arguments[1])
         return 0 if end_all(lambda: tagged(variable), lambda: tagged(variable)) else 1

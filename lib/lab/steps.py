@@ -5,12 +5,12 @@ The function called NAME, on the folder of the run.
 Not click: its import would be a third of the time of a step, and nobody types these.
 """
 
-import gc
 import os
 import signal
 import sys
 import traceback
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from importlib import import_module
 from pathlib import Path
 
@@ -48,32 +48,25 @@ def _function(name: str) -> Callable[[Path], str | None]:
 def serve(run: Path) -> int:
     """Answer requests `ID NAME [FILE]` on stdin by `ID STATUS`, until there is nobody left who could ask.
 
-    Each is done by a fork of this process, which has imported everything and knows nothing of earlier ones. What it
-    says is written to FILE, a path in the folder of the run. Ctrl-C is for those who ask.
+    What is said is written to FILE, a path in the folder of the run. All modules are there from the beginning, and none
+    keeps anything of the run: each request reads what it needs anew. Ctrl-C is for those who ask.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     for name in SERVED:
         _function(name)
-    gc.freeze()  # what is shared with the forks stays shared
     for line in sys.stdin:
-        asker, name, *files = line.split(" ", 2)
-        child = os.fork()
-        if not child:
-            os._exit(_answer(name.strip(), run, files[0].rstrip("\n") if files else os.devnull))
-        _, status = os.waitpid(child, 0)
-        print(asker, os.waitstatus_to_exitcode(status) & 255, flush=True)
+        asker, name, *file = line.split(maxsplit=2)
+        status = _answer(name, run, run / file[0].strip() if file else Path(os.devnull))
+        print(asker, status, flush=True)
     return 0
 
 
-def _answer(name: str, run: Path, file: str) -> int:
-    """In the fork: one step, as `lab-step NAME RUN >FILE`."""
+def _answer(name: str, run: Path, file: Path) -> int:
+    """One step, as `lab-step NAME RUN >FILE`."""
+    sys.argv[1:] = [name]  # for whoever looks at this process
     try:
-        sys.argv[1:] = [name]
-        os.dup2(os.open(run / file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666), 1)
-        status = main([name, str(run)])
-        sys.stdout.flush()
+        with file.open("w") as out, redirect_stdout(out):
+            return main([name, str(run)])
     except Exception:
         traceback.print_exc()
-        status = 1
-    sys.stderr.flush()
-    return status
+        return 1

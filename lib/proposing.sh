@@ -1,19 +1,8 @@
-#!/usr/bin/env bash
-# Usage: call-proposer MODE COMMIT FOLDER
-#
-# Lets the proposer edit a copy of the tree of COMMIT once; MODE is what it is asked for: `propose`, or `mend` after a crash.
-# Reads FOLDER/brief; writes to FOLDER agent, said (its stdout), train.py, if one came back that can be read, and last changed: a
-# line for each tracked file that it changed (`git diff --name-status`). The proposer may write usage.json (what it took) and
-# transcript (all that it saw and said) there. FLIGHT/call is the RUN_DIR, with its stderr.
-#
-# The copy is a repository of its own without a remote, outside of this tree (an agent obeys the instructions of every
-# folder above it), and only its train.py comes back. What was changed is judged, by this tree's git, which the
-# proposer cannot reach; how it exits says nothing (real agents exit 0 after a refusal, or a 401).
-source "${BASH_SOURCE[0]%/*}/common.sh"
-source "$ROOT/lib/processes.sh"
+# Asking a proposer. Sourced, after processes.sh.
+# shellcheck shell=bash
+
 source "$ROOT/lib/keys.sh"
 
-readonly MODE=$1 COMMIT=$2 FOLDER=$3
 readonly CALL=$FLIGHT/call # the RUN_DIR of the call: a proposer is limited and ended just as a training run is
 readonly ENGINE_HERE=$ROOT/lib/engines/local
 readonly LARGEST=1048576 # bytes of a train.py
@@ -21,12 +10,39 @@ readonly LARGEST=1048576 # bytes of a train.py
 # enforced; and what tells a person's agent how to run experiments: one that makes a single edit would obey it.
 readonly LEFT_OUT=(/bin/ /lib/ /schemas/ /tests/ /docs/ /AGENTS.md /CLAUDE.md /GEMINI.md /.claude/ /.agents/)
 
+# call_proposer MODE COMMIT FOLDER: lets the proposer edit a copy of the tree of COMMIT once; MODE is what it is asked for: `propose`,
+# or `mend` after a crash. Reads FOLDER/brief; writes to FOLDER agent, said (its stdout), train.py, if one came back that can be
+# read, changed, a line for each tracked file that it changed (`git diff --name-status`), and last answered. The proposer may
+# write usage.json (what it took) and transcript (all that it saw and said) there. FLIGHT/call is the RUN_DIR, with its stderr.
+#
+# The copy is a repository of its own without a remote, outside of this tree (an agent obeys the instructions of every
+# folder above it), and only its train.py comes back. What was changed is judged, by this tree's git, which the
+# proposer cannot reach; how it exits says nothing (real agents exit 0 after a refusal, or a 401).
+call_proposer() {
+  local MODE=$1 COMMIT=$2 FOLDER=$3 name
+  end_earlier
+  note "$FOLDER/agent" "${AGENT_PATH##*/}"
+  read -r name </proc/sys/kernel/random/uuid
+  scratch=${TMPDIR:-/tmp}/autoresearch-${name:0:8}
+  trap 'rm -rf "$scratch"' EXIT
+  note "$FLIGHT/scratch" "$scratch" # before it is there: a kill in between would leave it for ever
+  mkdir -m 700 "$scratch"
+  copy_tree
+  take_keys
+  ask
+  exit_if_stopped
+  bring_back
+  rm -rf "$scratch"
+  trap - EXIT
+}
+
 # end_earlier: an interrupted call has left its proposer running, or its copy on the disk.
 end_earlier() {
   local earlier
   [[ -e $FLIGHT/scratch ]] || return 0
   [[ ! -d $CALL ]] || "$ENGINE_HERE" --cancel "$CALL"
-  read -r earlier <"$FLIGHT/scratch"
+  read -r earlier <"$FLIGHT/scratch" || earlier= # a full disk
+  [[ $earlier == */autoresearch-???????? ]] || earlier=$CALL
   rm -rf "$earlier" "$CALL" "$FOLDER/train.py" "$FOLDER/usage.json" "$FOLDER/transcript"
 }
 
@@ -63,18 +79,6 @@ bring_back() {
   local path=$scratch/tree/train.py
   [[ ! -f $path || -L $path ]] || head -c $((LARGEST + 1)) -- "$path" >"$FOLDER/train.py"
   GIT_INDEX_FILE=$FLIGHT/index git -c core.quotePath=false -c core.fileMode=false --work-tree="$scratch/tree" \
-    diff --no-ext-diff --no-renames --name-status >"$FOLDER/changed.new"
-  mv -f "$FOLDER/changed.new" "$FOLDER/changed"
+    diff --no-ext-diff --no-renames --name-status >"$FOLDER/changed"
+  : >"$FOLDER/answered"
 }
-
-end_earlier
-note "$FOLDER/agent" "${AGENT_PATH##*/}"
-scratch=$(mktemp -u "${TMPDIR:-/tmp}/autoresearch-XXXXXXXX")
-trap 'rm -rf "$scratch"' EXIT
-put "$FLIGHT/scratch" "$scratch" # before it is there: a kill in between would leave it for ever
-mkdir -m 700 "$scratch"
-copy_tree
-take_keys
-ask
-exit_if_stopped
-bring_back
