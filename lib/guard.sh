@@ -9,7 +9,7 @@ readonly MEASUREMENT=(prepare.py pyproject.toml bin lib schemas)
 # train_is_of_flight: whether train.py is one of those that the experiment in flight puts there, or has taken from there.
 train_is_of_flight() {
   local one
-  for one in train.py before.py edit/train.py; do
+  for one in before.py train.py edit/train.py; do
     ! cmp -s train.py "$FLIGHT/$one" || return 0
   done
   return 1
@@ -61,17 +61,20 @@ keep_aside() {
 }
 
 # new_files: what git does not track, and we, or the next training run, would run or import.
-new_files() (
+# They are NEW_FILES then.
+new_files() {
+  mapfile -d '' -t NEW_FILES < <(git ls-files -z --others --exclude=__pycache__/ -- bin lib schemas)
   shopt -s nullglob
-  printf '%s\0' *.py *.pyc *.so */__init__.py */__init__.pyc
-  git ls-files -z --others --exclude=__pycache__/ -- bin lib schemas
-)
+  NEW_FILES+=(*.py *.pyc *.so */__init__.py */__init__.pyc)
+  shopt -u nullglob
+}
 
 # look_before: what there is, before a training run. What the core says of the records is kept where that cannot change it.
 look_before() {
   core look_before looked
   mapfile -t LOOKED <"$RUN/looked"
-  mapfile -d '' -t FILES_BEFORE < <(new_files)
+  new_files
+  FILES_BEFORE=("${NEW_FILES[@]}")
 }
 
 # put_back_records: as look_before found them.
@@ -93,9 +96,10 @@ put_away_new_files() {
   for path in "${FILES_BEFORE[@]}"; do
     before[$path]=1
   done
-  while IFS= read -r -d '' path; do
+  new_files
+  for path in "${NEW_FILES[@]}"; do
     [[ -n ${before[$path]:-} ]] || names+=("$path")
-  done < <(new_files)
+  done
   ((${#names[@]})) || return 0
   keep_aside "$(git rev-parse HEAD)" "${names[@]}"
   for name in "${names[@]}"; do

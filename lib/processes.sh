@@ -16,13 +16,6 @@ trap 'pass_on INT' INT
 trap 'pass_on TERM' TERM
 trap 'pass_on HUP' HUP # a closed terminal; where it is ignored, as in a loop, bash leaves it so
 
-# After `kill -9` of this shell nobody else would tell its child (util-linux before 2.33 does not know the option). For the
-# dispatcher, which passes it on; and a runner looks itself whether the loop, LAB_HOLDER, is alive.
-HEIR=(setpriv --pdeathsig TERM --)
-[[ -n ${LAB_HEIR:=$("${HEIR[@]}" printf yes 2>/dev/null || printf no)} ]]
-[[ $LAB_HEIR == yes ]] || HEIR=()
-export LAB_HEIR # asked once a loop, not once a script
-
 # run_child COMMAND...: run it to its end and give back its status; TERM, INT and HUP reach it at once, as TERM.
 # In the background, because bash runs no trap while it waits for a command in the foreground.
 run_child() {

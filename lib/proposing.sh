@@ -22,11 +22,10 @@ call_proposer() {
   local MODE=$1 COMMIT=$2 FOLDER=$3 name
   end_earlier
   note "$FOLDER/agent" "${AGENT_PATH##*/}"
-  read -r name </proc/sys/kernel/random/uuid
-  scratch=${TMPDIR:-/tmp}/autoresearch-${name:0:8}
+  read -r name </proc/sys/kernel/random/uuid # that nobody can guess, and make before us
+  scratch=${TMPDIR:-/tmp}/autoresearch-$name
   trap 'rm -rf "$scratch"' EXIT
   note "$FLIGHT/scratch" "$scratch" # before it is there: a kill in between would leave it for ever
-  mkdir -m 700 "$scratch"
   copy_tree
   take_keys
   ask
@@ -42,7 +41,7 @@ end_earlier() {
   [[ -e $FLIGHT/scratch ]] || return 0
   [[ ! -d $CALL ]] || "$ENGINE_HERE" --cancel "$CALL"
   read -r earlier <"$FLIGHT/scratch" || earlier= # a full disk
-  [[ $earlier == */autoresearch-???????? ]] || earlier=$CALL
+  [[ $earlier == */autoresearch-????????-????-????-????-???????????? ]] || earlier=$CALL
   rm -rf "$earlier" "$CALL" "$FOLDER/train.py" "$FOLDER/usage.json" "$FOLDER/transcript"
 }
 
@@ -50,7 +49,7 @@ end_earlier() {
 # left out is not changed (skip-worktree).
 copy_tree() {
   local git=$scratch/tree/.git
-  mkdir -p "$scratch/tmp" "$git/objects/info" "$git/refs/heads" "$git/info" "$CALL"
+  (umask 077 && mkdir -p "$scratch/tmp" "$git/objects/info" "$git/refs/heads" "$git/info" "$CALL")
   printf '%s\n' "$COMMON_DIR/objects" >"$git/objects/info/alternates"
   printf 'ref: refs/heads/main\n' >"$git/HEAD"
   printf '%s\n' "$COMMIT" >"$git/refs/heads/main"

@@ -54,7 +54,7 @@ confine() {
 run_engine() {
   local progress=
   if [[ -t 2 ]]; then
-    "${HEIR[@]}" "$ROOT/lib/progress" "$RUN_DIR" &
+    "$ROOT/lib/progress" "$RUN_DIR" &
     progress=$!
     disown # bash would report its end
   fi

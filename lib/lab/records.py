@@ -86,14 +86,18 @@ def _facts(run: Path) -> list[str]:
 
 
 def _copy(path: Path, copy: Path) -> None:
-    """As it is; of a large one that has only grown since, as records do, what has come."""
-    size, known = path.stat().st_size, copy.stat().st_size if copy.exists() else 0
+    """As it is, unless it is so already; of a large one that has grown since, as records do, what has come."""
+    now, then = path.stat(), copy.stat() if copy.exists() else None
+    if then and (now.st_size, now.st_mtime_ns) == (then.st_size, then.st_mtime_ns):
+        return
+    size, known = now.st_size, then.st_size if then else 0
     if size <= WHOLE or not 0 < known <= size:
         shutil.copy2(path, copy)
         return
     with path.open("rb") as source, copy.open("ab") as target:
         source.seek(known)
         shutil.copyfileobj(source, target)
+    shutil.copystat(path, copy)
 
 
 def _fingerprint(path: Path) -> str | None:
