@@ -60,50 +60,35 @@ keep_aside() {
   tell "put back what is not an experiment's to change: '$*'; the changed version is commit ${aside:0:7}"
 }
 
-# new_files: what git does not track, and we, or the next training run, would run or import.
-# They are NEW_FILES then.
-new_files() {
-  mapfile -d '' -t NEW_FILES < <(git ls-files -z --others --exclude=__pycache__/ -- bin lib schemas)
-  shopt -s nullglob
-  NEW_FILES+=(*.py *.pyc *.so */__init__.py */__init__.pyc)
-  shopt -u nullglob
-}
-
-# look_before: what there is, before a training run. What the core says of the records is kept where that cannot change it.
+# look_before: what there is, before a training run. What the core says of it is kept where that cannot change it.
 look_before() {
   core look_before looked
-  mapfile -t LOOKED <"$RUN/looked"
-  new_files
-  FILES_BEFORE=("${NEW_FILES[@]}")
+  mapfile -d '' -t LOOKED <"$RUN/looked"
 }
 
-# put_back_records: as look_before found them.
-put_back_records() {
-  local names aside
-  printf '%s\n' "${LOOKED[@]}" >"$RUN/looked"
-  core put_back put-back
-  mapfile -t names <"$RUN/put-back"
-  ((${#names[@]})) || return 0
-  aside=${names[0]} names=("${names[@]:1}")
-  tell "put back the records that a training run has changed: '${names[*]}'; what it made of them is in 'runs/$TAG/$aside'"
-  printf "runs/$TAG/%s\n" "${names[@]}"
-}
-
-# put_away_new_files: those that came in the meantime.
-put_away_new_files() {
-  local path name names=()
-  declare -A before=()
-  for path in "${FILES_BEFORE[@]}"; do
-    before[$path]=1
+# look_after COMMIT: what the run has changed is put back, and named: records by the core, files of COMMIT by git; new files that we,
+# or the next run, would run or import are taken away.
+look_after() {
+  local found one aside records=() new=() is_changed=no
+  printf '%s\0' "${LOOKED[@]}" >"$RUN/looked"
+  core look_after found
+  mapfile -d '' -t found <"$RUN/found"
+  for one in "${found[@]}"; do
+    case $one in
+      aside\ *) aside=${one#* } ;;
+      record\ *) records+=("${one#* }") ;;
+      new\ *) new+=("${one#* }") ;;
+      *) is_changed=yes ;;
+    esac
   done
-  new_files
-  for path in "${NEW_FILES[@]}"; do
-    [[ -n ${before[$path]:-} ]] || names+=("$path")
-  done
-  ((${#names[@]})) || return 0
-  keep_aside "$(git rev-parse HEAD)" "${names[@]}"
-  for name in "${names[@]}"; do
-    rm -f -- "$name"
-  done
-  printf '%s\n' "${names[@]}"
+  if ((${#records[@]})); then
+    tell "put back the records that a training run has changed: '${records[*]}'; what it made of them is in 'runs/$TAG/$aside'"
+    printf "runs/$TAG/%s\n" "${records[@]}"
+  fi
+  if ((${#new[@]})); then
+    keep_aside "$(git rev-parse HEAD)" "${new[@]}"
+    rm -f -- "${new[@]}"
+    printf '%s\n' "${new[@]}"
+  fi
+  [[ $is_changed == no ]] || put_back "$1" train.py "${MEASUREMENT[@]}"
 }

@@ -405,5 +405,10 @@ def main(arguments: list[str]) -> int:
     return run(arguments[0])
 
 
-if __name__ == "__main__":
+def start() -> None:
+    """The whole program."""
     os._exit(main(sys.argv[1:]))  # without the clearing up of an interpreter: nothing is buffered
+
+
+if __name__ == "__main__":
+    start()

@@ -13,16 +13,17 @@ train() {
   cp "$2" train.py
   write_order "$4"
   ln -sfn "${RUN_DIR#"$RUN/"}/run.log" "$RUN/run.log"
+  put_back "$commit" "${MEASUREMENT[@]}" >"$RUN_DIR/changed"
+  if [[ -s $RUN_DIR/changed ]]; then # by somebody else: it would be another measurement
+    : >"$RUN_DIR/looked"
+    return
+  fi
   look_before
   run_engine
   exit_if_stopped
   [[ ! -d $RUN_DIR/scratch ]] || rm -rf "$RUN_DIR/scratch" # with which it may have filled the disk
   [[ -e $RUN_DIR/rc ]] || die "the engine '${ENGINE_PATH##*/}' ended without a verdict on the run" "see what it said above, and '$RUN_DIR'"
-  {
-    put_back_records
-    put_away_new_files
-    put_back "$commit" train.py "${MEASUREMENT[@]}"
-  } >"$RUN_DIR/changed"
+  look_after "$commit" >"$RUN_DIR/changed"
   : >"$RUN_DIR/looked"
 }
 

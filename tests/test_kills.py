@@ -193,7 +193,7 @@ def test_killed_while_train_py_is_written(killer: Killer, sites: Sites, command:
 
 # What is killed -> whether the training was, so that its experiment is a crash.
 HELPERS = {
-    r".*python\S* -IS .*/lib/runner.py .*/run.1": False,
+    r".*python\S* -IS .*/run\.1 ?": False,
     r".*python\S* train.py": True,
 }
 if LONG:
@@ -244,7 +244,7 @@ def test_the_core_killed_while_the_training_runs(killer: Killer) -> None:
 
 
 @pytest.mark.parametrize(
-    "pattern", [r"bash \S+/proposer", r".*python\S* -IS .*/lib/runner.py .*/call", r"bash .*/call-proposer"][not LONG :]
+    "pattern", [r"bash \S+/proposer", r".*python\S* -IS .*/call ?", r"bash .*/call-proposer"][not LONG :]
 )
 def test_one_process_killed_while_a_deaf_proposer_works(killer: Killer, pattern: str) -> None:
     """The first time that it is asked it hears no TERM and never ends."""

@@ -1,64 +1,74 @@
-"""The records of a run -> as they were before a training run, where that has changed them.
+"""What a training run has no business with -> as it was before the run, where the run has changed it.
 
-A run that is not confined can write anywhere. So the records, and the facts of the flight, are copied to `kept/` before
-it, and a fingerprint of each file is handed to the shell, in whose memory the run cannot change it: whoever writes to a
-file, and makes size and times what they were, has still moved its ctime.
+A run that is not confined can write anywhere. So a fingerprint is taken of each record, of the facts of the flight, and
+of each file that we, or the next run, would run or import; and handed to the shell, in whose memory the run cannot
+change it. Whoever writes to a file, and makes its size and times what they were, has still moved its ctime. Records and
+facts are copied to `kept/`, for no commit has them.
 """
 
 import json
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
 
 from lab.errors import Fault
 
-LOOKED = "looked"  # the fingerprints: written here by `look_before`, and by the shell for `put_back`
-NAMES = ("results.tsv", "experiments.jsonl", "changes.jsonl", "reruns.jsonl", "index.json", "manifest.json")
-MORE_NAMES = ("audit.json", "start")
-FLIGHT = "flight"
-FACTS = "kept/flight.json"  # the copies of those: name -> text, a character a byte; in one file, for there are many
-OURS = (f"{FLIGHT}/word",)  # written by the shell meanwhile
-WHOLE = 1 << 20  # bytes; of a larger record that has grown only its end is copied
+LOOKED = "looked"  # the fingerprints: written here by `look_before`, and by the shell for `look_after`
+RECORDS = (
+    "results.tsv", "experiments.jsonl", "changes.jsonl", "reruns.jsonl", "index.json", "manifest.json",
+    "audit.json", "start",
+)  # fmt: skip
+FLIGHT, NO_FACTS = "flight", ("word", "index", "brief", "transcript")  # written by the shell meanwhile, or not needed
+FACTS = "kept/flight.json"  # copies of the facts: name -> text, a character a byte; in one file, for there are many
+WHOLE = 1 << 20  # bytes; of a larger record that has only grown, as records do, what is new is copied
+FOLDERS, FILES = ("bin", "lib", "schemas"), ("train.py", "pyproject.toml")
+CODE = (".py", ".pyc", ".so")
+TREE = "../../"  # from the folder of the run to the root
 
 
 def look_before(run: Path) -> str:
-    """Copy the records, and say a fingerprint of each, and of each copy: a line each."""
+    """Copy what has no other copy, and say a fingerprint of everything, and of the copies; a NUL after each."""
     (run / "kept").mkdir(exist_ok=True)
     records, facts = _records(run), _facts(run)
     for name in records:
         _copy(run / name, run / _kept(name))
     copies = {name: (run / name).read_bytes().decode("latin-1") for name in facts}
-    (run / FACTS).write_text(json.dumps(copies))
-    names = [*records, *map(_kept, records), *facts, FACTS]
-    return "".join(f"{_fingerprint(run / name)} {name}\n" for name in names)
+    (run / FACTS).write_text(json.dumps(copies, ensure_ascii=False), encoding="utf-8")
+    names = [*records, *map(_kept, records), *facts, FACTS, *_tree(run)]
+    return "".join(f"{_fingerprint(run, name)} {name}\0" for name in names)
 
 
-def put_back(run: Path) -> str | None:
-    """Put back what is not as `look_before` found it. Says where that is kept aside, and the names, a line each.
+def look_after(run: Path) -> str:
+    """Put back what has no other copy, and say what is not as `look_before` found it; a NUL after each.
 
-    Raises Fault where the copies were changed, too.
+    `aside FOLDER` has what was made of the records; `record NAME` was put back; `new NAME` and `changed NAME` are files
+    of the tree. Raises Fault where the copies were changed, too.
     """
-    lines = (line.split(" ", 1) for line in (run / LOOKED).read_text().splitlines())
-    before = {name: fingerprint for fingerprint, name in lines}
+    looked = (run / LOOKED).read_bytes().decode(errors="surrogateescape").split("\0")[:-1]
+    before = {name: fingerprint for fingerprint, name in (line.split(" ", 1) for line in looked)}
 
     def changed(names: Iterable[str]) -> list[str]:
-        return [name for name in names if before.get(name) != _fingerprint(run / name)]
+        return [name for name in names if before.get(name) != _fingerprint(run, name)]
 
-    names = changed(dict.fromkeys([*before, *_records(run), *_facts(run)]))
-    ours = [name for name in names if not name.startswith("kept/")]
-    if changed({_kept(name) for name in ours if name in before}):
+    found = changed(dict.fromkeys([*before, *_records(run), *_facts(run), *_tree(run)]))
+    copies = {name for name in found if name.startswith("kept/")}
+    ours = [name for name in found if not name.startswith(TREE) and name not in copies]
+    if copies & {_kept(name) for name in ours}:
         hint = f"look at '{run}' before anything else is run"
         raise Fault(f"the records of run '{run.name}' were changed, and so were their copies", hint)
-    for name in set(names) - set(ours):
+    for name in copies:
         (run / name).unlink(missing_ok=True)  # it is copied anew, as a whole
-    return _restored(run, ours, before) if ours else None
+    told = list(_restored(run, ours, before)) if ours else []
+    told += [f"{'changed' if name in before else 'new'} {name[len(TREE) :]}" for name in found if name.startswith(TREE)]
+    return "".join(f"{one}\0" for one in told)
 
 
-def _restored(run: Path, names: list[str], before: dict[str, str]) -> str:
+def _restored(run: Path, names: list[str], before: dict[str, str]) -> Iterator[str]:
     aside = run / "aside" / f"{datetime.now():%Y%m%d-%H%M%S}"
-    facts: dict[str, str] = json.loads((run / FACTS).read_text()) if (run / FACTS).exists() else {}
+    yield f"aside {aside.relative_to(run)}"
+    facts: dict[str, str] = json.loads((run / FACTS).read_text(encoding="utf-8")) if (run / FACTS).exists() else {}
     for name in names:
         if os.path.lexists(run / name):
             (aside / name).parent.mkdir(parents=True, exist_ok=True)
@@ -67,7 +77,7 @@ def _restored(run: Path, names: list[str], before: dict[str, str]) -> str:
             (run / name).write_bytes(facts[name].encode("latin-1"))
         elif name in before:
             shutil.copy2(run / _kept(name), run / name)
-    return "".join(f"{name}\n" for name in (aside.relative_to(run), *names))
+        yield f"record {name}"
 
 
 def _kept(name: str) -> str:
@@ -75,23 +85,45 @@ def _kept(name: str) -> str:
 
 
 def _records(run: Path) -> list[str]:
-    return [name for name in (*NAMES, *MORE_NAMES) if os.path.lexists(run / name)]
+    return [name for name in RECORDS if os.path.lexists(run / name)]
 
 
 def _facts(run: Path) -> list[str]:
     """Of the experiment in flight, if there is one: its files, not its folders."""
     folder = run / FLIGHT
-    names = [f"{FLIGHT}/{entry.name}" for entry in os.scandir(folder) if not entry.is_dir()] if folder.is_dir() else []
-    return [name for name in names if name not in OURS]
+    entries = os.scandir(folder) if folder.is_dir() else ()
+    return [f"{FLIGHT}/{entry.name}" for entry in entries if not entry.is_dir() and entry.name not in NO_FACTS]
+
+
+def _tree(run: Path) -> Iterator[str]:
+    """What is run or imported, and what defines the measurement; not the bytecode that Python keeps beside it."""
+    yield from (TREE + name for name in FILES if os.path.lexists(run / TREE / name))
+    for entry in os.scandir(run / TREE):
+        if entry.is_dir(follow_symlinks=False):
+            if entry.name in FOLDERS:
+                yield from _below(f"{entry.path}", f"{TREE}{entry.name}")
+            elif not entry.name.startswith("."):
+                names = (f"{TREE}{entry.name}/__init__{end}" for end in CODE)
+                yield from (name for name in names if os.path.lexists(run / name))
+        elif entry.name.endswith(CODE) and entry.name not in FILES:
+            yield TREE + entry.name
+
+
+def _below(folder: str, name: str) -> Iterator[str]:
+    for entry in os.scandir(folder):
+        if not entry.is_dir(follow_symlinks=False):
+            yield f"{name}/{entry.name}"
+        elif entry.name != "__pycache__":
+            yield from _below(entry.path, f"{name}/{entry.name}")
 
 
 def _copy(path: Path, copy: Path) -> None:
-    """As it is, unless it is so already; of a large one that has grown since, as records do, what has come."""
+    """As it is, unless it is so already."""
     now, then = path.stat(), copy.stat() if copy.exists() else None
     if then and (now.st_size, now.st_mtime_ns) == (then.st_size, then.st_mtime_ns):
         return
-    size, known = now.st_size, then.st_size if then else 0
-    if size <= WHOLE or not 0 < known <= size:
+    known = then.st_size if then else 0
+    if now.st_size <= WHOLE or not 0 < known <= now.st_size:
         shutil.copy2(path, copy)
         return
     with path.open("rb") as source, copy.open("ab") as target:
@@ -100,10 +132,10 @@ def _copy(path: Path, copy: Path) -> None:
     shutil.copystat(path, copy)
 
 
-def _fingerprint(path: Path) -> str | None:
+def _fingerprint(run: Path, name: str) -> str | None:
     """What changes with any write to the file, or another file in its place."""
     try:
-        found = path.lstat()
+        found = os.lstat(f"{run}/{name}")
     except OSError:
         return None
     return f"{found.st_ino}:{found.st_mode}:{found.st_size}:{found.st_mtime_ns}:{found.st_ctime_ns}"

@@ -17,7 +17,7 @@ from pathlib import Path
 from lab.errors import KINDS, told
 
 SERVED = {  # step -> the module that it is in
-    "brief": "brief", "describe": "describe", "mend": "mend", "look_before": "records", "put_back": "records",
+    "brief": "brief", "describe": "describe", "mend": "mend", "look_before": "records", "look_after": "records",
     "conclude": "conclude", "close": "conclude",
 }  # fmt: skip
 NAMES = {**SERVED, "before_tool": "before_tool", "before_stop": "before_stop"}
@@ -65,7 +65,7 @@ def _answer(name: str, run: Path, file: Path) -> int:
     """One step, as `lab-step NAME RUN >FILE`."""
     sys.argv[1:] = [name]  # for whoever looks at this process
     try:
-        with file.open("w") as out, redirect_stdout(out):
+        with file.open("w", errors="surrogateescape") as out, redirect_stdout(out):
             return main([name, str(run)])
     except Exception:
         traceback.print_exc()
