@@ -51,7 +51,7 @@ def measure(
         text = record if isinstance(record, str) else json.dumps(record)
         (run / "record/evaluation.json").write_text(text)
     if cpu is not None:
-        (run / "record/times").write_text(f"0m0.004s 0m0.001s\n1m{cpu - 60.5:.3f}s 0m0.500s\n")
+        (run / "resources").write_text(json.dumps({"cpu_seconds": cpu}))
     (folder / "flight/done").write_text("attempt 1\n")
     (folder / "manifest.json").write_text(json.dumps({"comparable": FACTS}))
     if baseline is not None:
@@ -187,10 +187,19 @@ def test_it_is_rejected_by_name(tmp_path: Path) -> None:
     assert measured["why"] == "budget: 59.0 s beside training and evaluation, where the baseline takes 4.4 s"
 
 
-def test_minutes_of_cpu_seconds(tmp_path: Path) -> None:
-    (tmp_path / "record").mkdir()
-    (tmp_path / "record/times").write_text("0m1.000s 0m1.000s\n12m3.250s 1m0.500s\n")
-    assert evaluation.cpu_seconds(tmp_path) == 783.75
+@pytest.mark.parametrize(
+    ("said", "seconds"),
+    [
+        ('{"cpu_seconds": 783.75}', 783.75),
+        ('{"cpu_seconds": "7"}', None),
+        ("[]", None),
+        ("{", None),
+        ("[" * 10**5, None),
+    ],
+)
+def test_what_the_runner_says_of_cpu_seconds(tmp_path: Path, said: str, seconds: float | None) -> None:
+    (tmp_path / "resources").write_text(said)
+    assert evaluation.cpu_seconds(tmp_path) == seconds
 
 
 def test_a_script_that_ends_early_may_take_its_budget() -> None:

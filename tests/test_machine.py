@@ -91,7 +91,7 @@ def test_where_nothing_is_found_the_log_is_believed_twice(machine: House) -> Non
 
 
 def test_a_full_disk_that_stops_the_toolkit_itself_is_waited_for(machine: House) -> None:
-    machine.add_step("41-writes", "# Reads nothing; writes nothing.\n[[ $(cat ~/free) -gt 100 ]]\n")
+    machine.add_step("81-writes", "# Reads nothing; writes nothing.\n[[ $(cat ~/free) -gt 100 ]]\n")
     machine.setup(TAG="mar15", FROM="HEAD")
     run = machine.tree / "runs/mar15"
     fill(machine, 5)

@@ -242,10 +242,12 @@ def test_why(tmp_path: Path, log: str, rc: int, why: str) -> None:
     assert measure(tmp_path, log, rc)["why"] == why
 
 
-@pytest.mark.parametrize(("kills", "failure"), [("1\n", "oom"), ("0\n", "killed"), ("", "killed"), ("-1\n", "killed")])
+@pytest.mark.parametrize(
+    ("kills", "failure"), [("1", "oom"), ("0", "killed"), ("", "killed"), ("-1", "killed"), ('"x"', "killed")]
+)
 def test_the_engine_says_whether_the_oom_killer_was_at_work(tmp_path: Path, kills: str, failure: str) -> None:
     measure(tmp_path, "step 1\n", 137)
-    (tmp_path / "flight/run.1/oom_kills").write_text(kills)
+    (tmp_path / "flight/run.1/resources").write_text(f'{{"oom_kills": {kills}}}')
     assert call(tmp_path)["failure"] == failure
 
 

@@ -23,7 +23,7 @@ def files(*folders: str) -> Iterator[Path]:
 
 def is_bash(path: Path) -> bool:
     head = path.read_bytes()[:4096].decode(errors="replace")
-    return head.startswith("#!/usr/bin/env bash") or "\n# shellcheck shell=bash" in head
+    return head.startswith(("#!/usr/bin/env bash", "#!/bin/sh")) or "\n# shellcheck shell=bash" in head
 
 
 def is_python(path: Path) -> bool:

@@ -10,6 +10,7 @@ from click.testing import CliRunner, Result
 from lab import ledger, schemas
 from lab.cli import main
 from lab.settings import run_timeout
+from test_experiments import ONE
 
 START = "0123456789" * 4
 FACTS = {"profile": "small", "time_budget": 60.0, "max_seq_len": 256, "data": "d" * 64, "tokenizer": "7" * 64}
@@ -366,9 +367,15 @@ def test_a_torn_last_line_is_set_aside_and_told(run: Path, name: str) -> None:
     assert check(run).stderr == ""
 
 
+def test_check_refuses_what_is_no_experiment(run: Path) -> None:
+    begin(run)
+    (run / "experiments.jsonl").write_text(json.dumps(ONE) + "\n" + json.dumps(ONE | {"status": "kept"}) + "\n")
+    refused(check(run), "experiments.jsonl", "'kept'")
+
+
 def test_check_prints_the_incumbent(run: Path) -> None:
     begin(run)
     ends = [("a" * 40, "keep"), ("b" * 40, "keep"), ("c" * 40, "discard"), ("d" * 40, "crash")]
-    objects = [json.dumps({"commit": commit, "status": status}) for commit, status in ends]
+    objects = [json.dumps(ONE | {"n": n, "commit": one, "status": status}) for n, (one, status) in enumerate(ends, 1)]
     (run / "experiments.jsonl").write_text("\n".join(objects) + "\n")
     assert check(run).stdout == "b" * 40 + "\n"

@@ -244,7 +244,7 @@ def test_who_proposes(tmp_path: Path) -> None:
     """The loop's, else that of the experiment in flight, else the last one's."""
     run = make_run(tmp_path, ROWS)
     path = run / "experiments.jsonl"
-    agents = ["baseline", "codex", "claude", "baseline"]
+    agents = ["baseline", "codex", "codex", "claude"]
     past = [json.loads(line) | {"agent": who} for line, who in zip(path.read_text().splitlines(), agents, strict=True)]
     path.write_text("".join(json.dumps(one) + "\n" for one in past))
     assert as_json(run)["proposer"] == "claude"

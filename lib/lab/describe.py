@@ -56,7 +56,7 @@ def rejection(flight: Flight) -> str:
         return "train.py is not a plain file"
     path, aside = flight.folder / "train.py", flight.folder / "train.py.rejected"
     if path.exists() and path.stat().st_size > LARGEST:
-        path.unlink()  # lib/call-proposer brings its beginning back
+        path.unlink()  # lib/proposing.sh brings its beginning back
     if not path.exists():  # an interrupted call may have put it aside
         return "train.py is not UTF-8" if aside.exists() else "train.py is over 1 MB"
     try:

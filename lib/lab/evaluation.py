@@ -78,7 +78,7 @@ def resources(folder: Path) -> dict[str, Any]:
     """What lib/runner.py says of a run; an engine need not have it."""
     try:
         said = json.loads((folder / "resources").read_text())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return said if isinstance(said, dict) else {}
 

@@ -223,7 +223,8 @@ def _memory_gb(text: str | None) -> str | None:
 
 def _oom_kills(folder: Path) -> int:
     """How many processes the kernel's OOM killer ended while the run lasted; an engine need not say it."""
-    return int(evaluation.resources(folder).get("oom_kills", 0))
+    kills = evaluation.resources(folder).get("oom_kills")
+    return kills if isinstance(kills, int) and kills > 0 else 0
 
 
 def seed_of(folder: Path) -> int | None:

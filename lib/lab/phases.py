@@ -81,7 +81,7 @@ def phase(done: str, trains: Found | None, *, at_work: bool) -> str:
 
 
 def training(run: Path) -> Found | None:
-    """The training run that run.log points to (lib/train), unless it is over."""
+    """The training run that run.log points to (lib/training.sh), unless it is over."""
     link = run / "run.log"
     folder = run / link.readlink().parent if link.is_symlink() else run
     seconds = seconds_since(Flight(folder).text("started"))

@@ -5,7 +5,7 @@ from pathlib import Path
 from lab import schemas
 from lab.errors import Fault
 
-LARGEST = 1048576  # bytes of a train.py; of a larger one lib/call-proposer brings one byte more back
+LARGEST = 1048576  # bytes of a train.py; of a larger one lib/proposing.sh brings one byte more back
 
 
 def check(train: Path, description: str) -> None:

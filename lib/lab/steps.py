@@ -1,4 +1,4 @@
-"""`lab-step NAME RUN`: what lib/steps and lib/agent-hook call. `lab-step --serve RUN`: the same, for a whole loop.
+"""`lab-step NAME RUN`: what lib/agent-hook calls. `lab-step --serve RUN`: what a loop keeps, for lib/steps.
 
 The function called NAME, on the folder of the run.
 

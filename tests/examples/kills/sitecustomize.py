@@ -1,8 +1,7 @@
 """The shim's part in Python: loaded, by PYTHONPATH, into each Python that a loop under test starts (tests/kills.py).
 
-What is counted: the start, each os.fsync, each os.replace, and the end; in a fork, which is a step of its own, the exit
-instead of the end. `torn` instead of before, inside or after: a file loses half of its last line in the moment before
-it is synced, as a power cut would have it.
+What is counted: the start, each os.fsync, each os.replace, and the end. `torn` instead of before, inside or after: a
+file loses half of its last line in the moment before it is synced, as a power cut would have it.
 """
 
 import atexit
@@ -111,6 +110,5 @@ def at(event: str) -> None:
 if KILLS.is_dir():
     os.fsync = wrapped("fsync", os.fsync)
     os.replace = wrapped("replace", os.replace)
-    os._exit = wrapped("exit", os._exit)
     at("start")
     atexit.register(at, "end")
