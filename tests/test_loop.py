@@ -286,6 +286,19 @@ def test_a_closed_terminal_ends_nothing(slow: House) -> None:
     slow.check_invariants()
 
 
+def test_a_closed_terminal_ends_one_experiment_and_all_that_it_has_started(slow: House) -> None:
+    """Nothing is lost: the next call goes on."""
+    with slow.running("bin/experiment", AGENT=str(slow.setting("0.9"))) as process:
+        slow.wait_for("runs/mar14/flight/run.1/pid")
+        os.killpg(process.pid, signal.SIGHUP)
+        assert process.wait(10) == 129
+    assert slow.left_running() == []
+    slow.seconds.write_text("0")
+    assert slow.once("/bin/false").status == 0
+    assert slow.statuses() == ["keep", "keep"]
+    slow.check_invariants()
+
+
 def test_make_stop_ends_the_loop_after_the_experiment_in_flight(slow: House) -> None:
     assert "no loop is running" in slow.call("bin/stop").err
     slow.seconds.write_text("2")
