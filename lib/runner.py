@@ -356,9 +356,11 @@ def run(folder: str) -> int:
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # ignored, children would leave no status
     signal.pthread_sigmask(signal.SIG_BLOCK, [*stop.signals, signal.SIGCHLD])  # from here on they are waited for
     prctl(PDEATHSIG, signal.SIGTERM)
+    children = Children()
     try:
-        return Run(folder).go(Children(), stop)
+        return Run(folder).go(children, stop)
     except (OSError, ValueError, KeyError):
+        children.end()  # a full disk may come at any line
         return 125
 
 
@@ -380,6 +382,8 @@ def cancel(folder: str) -> bool:
 
 def first(command: list[str]) -> int:
     """Be the first process of a sandbox: all that is left in it ends with the command, and is counted."""
+    if os.getpid() != 1:
+        return 125  # it would end all processes of its user
     children = Children()
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGCHLD])
     child = children.start(command)

@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -496,6 +497,22 @@ def test_what_an_earlier_run_has_left_is_not_believed(engine: Engine) -> None:
     assert not [name for name in ("rc", "ended", "resources") if (run / name).exists()]
     assert engine.call("--cancel", run).returncode == 0
     stopped(run)
+
+
+def test_a_disk_that_is_full_when_the_command_has_started_leaves_nothing(engine: Engine) -> None:
+    run = engine.run_dir("sleep 100")
+    (run / "pid").mkdir()  # nothing can be written there
+    assert engine.call(run).returncode == 125
+    stopped(run)
+
+
+def test_the_first_process_of_a_sandbox_is_nothing_else() -> None:
+    """It ends all other processes that it can see: by hand, those would be its user's."""
+    runner = Path(__file__).parents[1] / "lib/runner.py"
+    with subprocess.Popen(["sleep", "100"]) as bystander:
+        assert subprocess.run([sys.executable, runner, "--first", "true"], check=False).returncode == 125
+        assert bystander.poll() is None
+        bystander.kill()
 
 
 # --- What it has used, and what runs beside it -----------------------------------------------------------------------
