@@ -190,10 +190,3 @@ ready() {
   name_committer
   start_core
 }
-
-# drop_flight: the experiment in flight is over. By rename first, so that no half of it is ever taken for one.
-drop_flight() {
-  [[ ! -e $FLIGHT.old ]] || rm -rf "$FLIGHT.old"
-  mv "$FLIGHT" "$FLIGHT.old"
-  rm -rf "$FLIGHT.old"
-}

@@ -340,7 +340,7 @@ def test_a_lock_that_a_person_holds_is_left_alone(killer: Killer) -> None:
 # Where the power is cut: the place, the call there (a pattern of its words), before or after it.
 CUTS = {
     "while a proposal is made": ("10-propose", "head", "before"),
-    "before the commit is written down": ("20-commit", "sync", "before"),
+    "before the commit is written down": ("lab-step.land", "fsync", "before"),
     "after the commit": ("20-commit", "git update-ref", "before"),
     "in the training": ("runner.py.run.1", "uv", "before"),
     "after the decision": ("lab-step.conclude", "fsync", "before"),
@@ -348,7 +348,7 @@ CUTS = {
     "after the record": ("lab-step.conclude", "replace .*summary.new", "after"),
     "when the branch was moved": ("80-settle", "git update-ref", "after"),
     "when train.py was restored": ("80-settle", "git checkout", "after"),
-    "when the flight is over": ("dispatch", r"mv \S+/flight \S+/flight.old", "after"),
+    "when the flight is over": ("lab-step.drop", r"replace \S+/flight$", "after"),
 }
 
 

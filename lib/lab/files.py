@@ -21,12 +21,12 @@ def write_atomically(path: Path, content: str | bytes, *, durable: bool = True) 
             os.fsync(file.fileno())
     new.replace(path)
     if durable:
-        sync_folder(path.parent)
+        sync(path.parent)
 
 
-def sync_folder(folder: Path) -> None:
-    """Make the names in `folder` durable: a rename is in the folder, not in the file."""
-    fd = os.open(folder, os.O_RDONLY)
+def sync(path: Path) -> None:
+    """Make a file durable, or the names in a folder: a rename is in the folder, not in the file."""
+    fd = os.open(path, os.O_RDONLY)
     try:
         os.fsync(fd)
     finally:
@@ -50,7 +50,7 @@ def append_line(path: Path, line: str) -> None:
         except OSError:  # the disk is full, most likely: half a row is worse than none
             os.ftruncate(file.fileno(), size)
             raise
-    sync_folder(path.parent)
+    sync(path.parent)
 
 
 def set_torn_line_aside(path: Path) -> str | None:

@@ -1,6 +1,8 @@
 """The experiment in flight: `runs/<tag>/flight/`, one small file a fact, written by one step and read by later ones."""
 
 import json
+import os
+import shutil
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -49,3 +51,31 @@ class Flight:
     def is_baseline(self) -> bool:
         """Whether this is the unmodified start of a run, which is compared with nothing."""
         return self.text("agent") == "baseline"
+
+
+def land(run: Path) -> None:
+    """Make what the experiment in flight is safe from a power cut, and then, in `commit`, that it has a commit.
+
+    `commit.new` has that, and `object` the path of an object that git has not synced, unless it is in a pack.
+    """
+    folder = run / "flight"
+    own = [Path(entry.path) for entry in os.scandir(folder) if entry.is_file(follow_symlinks=False)]
+    unsafe = Path((folder / "object").read_text().rstrip("\n"))
+    for path in [*own, *([unsafe, unsafe.parent] if unsafe.exists() else []), folder]:
+        files.sync(path)
+    (folder / "commit.new").replace(folder / "commit")
+    files.sync(folder)
+
+
+def drop(run: Path) -> None:
+    """The experiment in flight is over. By rename first, so that no half of it is ever taken for one.
+
+    What is in train.py is safe before that: from then on nobody knows whose it is.
+    """
+    root, folder, old = run.parents[1], run / "flight", run / "flight.old"
+    for path in (root / "train.py", root):
+        if path.exists():
+            files.sync(path)
+    shutil.rmtree(old, ignore_errors=True)
+    folder.replace(old)
+    shutil.rmtree(old)

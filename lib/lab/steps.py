@@ -18,7 +18,7 @@ from lab.errors import KINDS, told
 
 SERVED = {  # step -> the module that it is in
     "brief": "brief", "describe": "describe", "mend": "mend", "look_before": "records", "look_after": "records",
-    "conclude": "conclude", "close": "conclude",
+    "conclude": "conclude", "close": "conclude", "land": "flight", "drop": "flight",
 }  # fmt: skip
 NAMES = {**SERVED, "before_tool": "before_tool", "before_stop": "before_stop"}
 

@@ -8,6 +8,7 @@ import atexit
 import contextlib
 import os
 import re
+import shutil
 import signal
 import sys
 import time
@@ -76,6 +77,17 @@ def tear(descriptor: int) -> None:
     os.ftruncate(descriptor, size - (size - text.rstrip(b"\n").rfind(b"\n") - 1) // 2)
 
 
+def note_sync(descriptor: int, now: int) -> None:
+    """That what it holds now is safe from a power cut, as `strike` notes it: its inode, the time, and a copy."""
+    with (KILLS / "synced").open("a") as file:
+        file.write(f"{os.fstat(descriptor).st_ino} {now}\n")
+    path = os.readlink(f"/proc/self/fd/{descriptor}")
+    if (KILLS / "safe").is_dir() and os.path.isfile(path):
+        copy = KILLS / "safe" / path.lstrip("/")
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(path, copy)
+
+
 def wrapped(name: str, real: Call) -> Call:
     """The function of `os`, with a kill point around it."""
 
@@ -91,8 +103,7 @@ def wrapped(name: str, real: Call) -> Call:
         now = time.time_ns() // 1000
         result = real(*arguments, **more)
         if name == "fsync":
-            with (KILLS / "synced").open("a") as file:
-                file.write(f"{os.fstat(arguments[0]).st_ino} {now}\n")
+            note_sync(arguments[0], now)
         if wanted and wanted[2] == "after":
             strike(wanted[3])
         return result
