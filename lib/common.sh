@@ -19,9 +19,9 @@ cd -P -- "${BASH_SOURCE[0]%/*}/.."
 [[ $PWD == "$ROOT" ]] || { cd -- "$ROOT" && ROOT=$OLDPWD; } 2>/dev/null || ROOT=$PWD
 VENV=${UV_PROJECT_ENVIRONMENT:-$ROOT/.venv}
 LAB=$VENV/bin/lab # the Python core
-PYTHON=$VENV/bin/python
-[[ -x $PYTHON ]] || PYTHON=python3 # of the system, until there is an environment, and where it is broken
-readonly ROOT VENV LAB PYTHON
+LAB_PYTHON=$VENV/bin/python
+[[ -x $LAB_PYTHON ]] || LAB_PYTHON=python3 # of the system, until there is an environment, and where it is broken
+readonly ROOT VENV LAB LAB_PYTHON
 export LAB
 
 # Somebody else's repository, named in the environment (a git hook, `git rebase --exec`), must never be the one we commit to.

@@ -145,7 +145,7 @@ ask_prepare() {
 choose_confinement() {
   export LAB_CONFINED=no
   [[ $CONFINE == yes || ($CONFINE == auto && $1 == *'"evaluation_record": true'*) ]] || return 0
-  if "$PYTHON" -IS "$ROOT/lib/runner.py" --can-confine >/dev/null 2>&1; then
+  if "$LAB_PYTHON" -IS "$ROOT/lib/runner.py" --can-confine >/dev/null 2>&1; then
     LAB_CONFINED=yes
   elif [[ $CONFINE == yes ]]; then
     die "CONFINE is 'yes', but bubblewrap does not work here" 'make doctor says why'
