@@ -91,6 +91,14 @@ def test_make_hands_a_command_over_as_it_was_typed(run: House) -> None:
     )
 
 
+def test_nobody_waits_for_a_hook(run: House) -> None:
+    """Nor for the core, which ends when nobody is left who could ask it."""
+    began = time.monotonic()
+    assert run.loop(1, run.proposer(IMPROVE), ON_KEEP="sleep 12", LAB_HOOK_S="15").status == 0
+    assert time.monotonic() - began < 12
+    assert run.statuses() == ["keep", "keep"]
+
+
 def test_a_hook_that_hangs_and_forks_holds_up_nothing_and_is_ended(run: House) -> None:
     """With what has left its session and its environment, too."""
     pids = run.outside / "pids"
