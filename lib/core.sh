@@ -12,10 +12,10 @@ start_core() {
   exec {asked}>&- {answers}<&-
 }
 
-# end_core: at the end of that verb; what it does for somebody who was killed comes to its end.
+# end_core: at the end of that verb. By a signal, for a step whose own parent was killed may still be there, and could ask.
 end_core() {
   [[ -n ${CORE_PID:-} ]] || return 0
-  exec 6>&- 7<&-
+  kill "$CORE_PID" 2>/dev/null || :
   wait "$CORE_PID" 2>/dev/null || :
 }
 

@@ -33,6 +33,7 @@ call_proposer() {
   bring_back
   rm -rf "$scratch"
   trap - EXIT
+  : >"$FOLDER/answered" # not before: who has it does not come back here, and would leave the copy
 }
 
 # end_earlier: an interrupted call has left its proposer running, or its copy on the disk.
@@ -79,5 +80,4 @@ bring_back() {
   [[ ! -f $path || -L $path ]] || head -c $((LARGEST + 1)) -- "$path" >"$FOLDER/train.py"
   GIT_INDEX_FILE=$FLIGHT/index git -c core.quotePath=false -c core.fileMode=false --work-tree="$scratch/tree" \
     diff --no-ext-diff --no-renames --name-status >"$FOLDER/changed"
-  : >"$FOLDER/answered"
 }

@@ -114,9 +114,9 @@ def test_killed_at_any_command_and_gone_on_with(killer: Killer, sites: Sites, ch
 
 
 def drawn(sites: list[Site], rng: random.Random, number: int) -> list[Point]:
-    """Points with other victims: the loop alone, a script, the command itself."""
+    """Points with other victims: the loop alone, a script, the command itself; but none that the proposer calls."""
     found = []
-    for site in rng.choices(sites, k=number):
+    for site in rng.choices([site for site in sites if site.place != "proposer"], k=number):
         when = rng.choice(["before", "inside", "inside", "after"])
         victim = rng.choice(["all", "loop", "parent", "self"])
         found.append(Point(site.place, site.number, when, victim, delay_for(site.words, rng)))
