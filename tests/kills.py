@@ -22,7 +22,7 @@ SHIMS = Path(__file__).parent / "examples/kills"
 # fmt: off
 COMMANDS = (  # all but sleep: how often it is called is chance
     "awk", "cat", "cmp", "cp", "date", "df", "env", "find", "flock", "git", "grep", "gzip", "head", "ln", "mkdir",
-    "mktemp", "mv", "readlink", "realpath", "rm", "sed", "setpriv", "sort", "stat", "sync", "tail", "timeout", "tr",
+    "mktemp", "mv", "readlink", "realpath", "rm", "sed", "sort", "stat", "sync", "tail", "timeout", "tr",
     "uv", "xargs",
 )
 # fmt: on
@@ -318,7 +318,7 @@ def strays(folder: Path) -> list[str]:
 
 def delay_for(words: str, rng: random.Random) -> float:
     """Seconds into a command that are likely to be in the middle of it."""
-    return rng.uniform(0.001, 0.3 if words.startswith(("uv ", "setpriv ", "env ")) else 0.02)
+    return rng.uniform(0.001, 0.3 if words.startswith(("uv ", "env ")) else 0.02)
 
 
 # --- Power cuts ------------------------------------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 """The Python core of the experiment loop: files in, files out. It starts no process and calls no git: the steps do.
 
-the steps          brief describe conclude mend (`steps` calls them; `cli` all others)
+the steps          brief describe conclude mend; records, around a training (`steps` calls them; `cli` all others)
 a conclusion       measure rerun judge record remember, in this order; index: what they need of the past
 what is kept       flight ledger experiments changes noise logs manifest settings memory hints; schemas, files, jsonl
 what a run is      failures evaluation conditions; complexity; reading, by rules; evidence of several, decide
