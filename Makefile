@@ -64,7 +64,7 @@ test: ## run the tests
 test-long: ## the tests that take an hour
 	@LONG=1 bin/test
 test-agents: ## the tests with all coding agents, which it installs first
-	@tests/install-agents && AGENTS=1 bin/test tests/test_agents.py
+	@tests/install-agents && AGENTS=1 bin/test tests/proposers/test_agents.py
 check: ## shellcheck, shfmt, ruff, mypy
 	@bin/check
 bench: ## measure the toolkit's own time, and the training's speed

@@ -16,7 +16,8 @@ from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab import schemas, steps
+from lab import steps
+from lab.store import schemas
 
 ROOT = Path(__file__).parents[1]
 ENVIRONMENT = Path(os.environ.get("UV_PROJECT_ENVIRONMENT", ROOT / ".venv"))
@@ -167,7 +168,7 @@ class House:
 
     def add_step(self, name: str, script: str) -> None:
         """A step of an experiment more, committed."""
-        path = self.tree / "lib/steps" / name
+        path = self.tree / "lib/experiment/steps" / name
         path.write_text(f"#!/usr/bin/env bash\n{script}")
         path.chmod(0o755)
         self.commit(f"a step more: {name}")

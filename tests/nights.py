@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from house import ROOT, House
-from lab import ledger, schemas
+from lab.store import ledger, schemas
 
 CATEGORIES = ("learning rate and schedule", "depth against width", "optimizer", "normalization", "simplification")
 TRAIN = (ROOT / "train.py").read_text()

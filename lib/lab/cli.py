@@ -67,12 +67,12 @@ def validate(ctx: click.Context, file: Path, lenient: bool, out: Path | None) ->
     if out and not lenient:
         raise Fault("--out without --import", "give both: only a mended ledger is written")
     if lenient:
-        from lab import wild
+        from lab.store import foreign_ledger
 
-        found = wild.convert(file, out)
+        found = foreign_ledger.convert(file, out)
         said, failed = found.said, found.left_out > 0
     else:
-        from lab import ledger
+        from lab.store import ledger
 
         said = ledger.problems(file)
         failed = bool(said)
@@ -84,7 +84,7 @@ def validate(ctx: click.Context, file: Path, lenient: bool, out: Path | None) ->
 @click.argument("peak_vram_mb")
 def memory_gb(peak_vram_mb: str) -> None:
     """Print MiB as the ledger's memory_gb: one decimal, half up."""
-    from lab import ledger
+    from lab.store import ledger
 
     print(ledger.to_gb(peak_vram_mb))
 
@@ -103,8 +103,8 @@ def memory_gb(peak_vram_mb: str) -> None:
 @click.option("--incumbent-runs", type=click.IntRange(min=1), default=1, help="runs behind the incumbent's value")
 def decide(sd: Decimal | None, df: int | None, runs: int, incumbent_runs: int, **case: Any) -> None:
     """Print the verdict, and on a second line the rule and the reason."""
-    from lab.decide import Case, Noise, is_valid
-    from lab.decide import decide as verdict_on
+    from lab.verdict.criterion import Case, Noise, is_valid
+    from lab.verdict.criterion import decide as verdict_on
 
     if (sd is None) != (df is None) or (sd is not None and sd < 0):
         raise Fault("--sd (0 or more) and --df go together", "give both, or none")
@@ -123,7 +123,7 @@ def decide(sd: Decimal | None, df: int | None, runs: int, incumbent_runs: int, *
 @click.option("--own", is_flag=True, help="compare with our own last keep, not with the recorded one")
 def replay(file: Path, sd: Decimal | None, df: int | None, own: bool) -> None:
     """Print what our rule says to each row of any ledger, beside what was done, and a summary."""
-    from lab import replay as module
+    from lab.views import replay as module
 
     click.echo(module.text(file, sd, df, own=own))
 
@@ -132,8 +132,8 @@ def replay(file: Path, sd: Decimal | None, df: int | None, own: bool) -> None:
 @click.argument("run", type=FOLDER, required=False)
 def settings(run: Path | None) -> None:
     """Print the checked settings as NAME=value lines: the environment's, for a RUN with what it has fixed."""
-    from lab import manifest
-    from lab import settings as module
+    from lab.store import manifest
+    from lab.store import settings as module
 
     chosen = manifest.settings_of(run, os.environ) if run else module.read(os.environ)
     print(*(f"{name}={value}" for name, value in chosen.items()), sep="\n")
@@ -150,7 +150,7 @@ def stdin() -> str:
 @click.option("--start", required=True, help="the commit that the run begins from")
 def begin(run: Path, tag: str, start: str) -> None:
     """Write the ledger's header and the manifest of a new RUN; stdin is what prepare.py --check printed."""
-    from lab import manifest
+    from lab.store import manifest
 
     manifest.begin(run, tag, start, stdin(), os.environ)
 
@@ -159,10 +159,11 @@ def begin(run: Path, tag: str, start: str) -> None:
 @click.argument("run", type=FOLDER)
 def check(run: Path) -> None:
     """Refuse a damaged ledger or another measurement; print the incumbent. Stdin: what prepare.py --check printed."""
-    from lab import experiments, files, index, ledger, manifest
+    from lab.store import durable, experiments, ledger, manifest
+    from lab.verdict import index
 
     for name in ("results.tsv", experiments.FILE):
-        torn = files.set_torn_line_aside(run / name)
+        torn = durable.set_torn_line_aside(run / name)
         if torn is not None:
             print(f"lab: a torn last line was set aside from '{run / name}': {torn!r}", file=sys.stderr)
     problems = ledger.problems(run / "results.tsv")
@@ -180,7 +181,7 @@ def check(run: Path) -> None:
 @click.argument("run", type=FOLDER)
 def brief(run: Path) -> None:
     """Print what the proposer is told."""
-    from lab.brief import brief as text_for
+    from lab.proposal.brief import brief as text_for
 
     click.echo(text_for(run), nl=False)
 
@@ -190,7 +191,7 @@ def brief(run: Path) -> None:
 @click.argument("query")
 def memory(folder: Path, query: str) -> None:
     """Print what the memory in FOLDER says about the words of the QUERY; its newest entries where that is empty."""
-    from lab import memory as module
+    from lab.store import memory as module
 
     click.echo(module.text(folder, query))
 
@@ -200,7 +201,7 @@ def memory(folder: Path, query: str) -> None:
 @click.argument("description")
 def proposal(train: Path, description: str) -> None:
     """Refuse a TRAIN.py, or a DESCRIPTION of what was changed in it, that cannot be proposed."""
-    from lab.proposal import check as refuse
+    from lab.proposal.from_tree import check as refuse
 
     refuse(train, description)
 
@@ -210,7 +211,7 @@ def proposal(train: Path, description: str) -> None:
 @click.argument("text")
 def hint(run: Path, text: str) -> None:
     """Add a hint for the proposer, unless TEXT is empty; print all there are."""
-    from lab import hints
+    from lab.proposal import hints
 
     if text.strip():
         hints.add(run, text)
@@ -221,7 +222,7 @@ def hint(run: Path, text: str) -> None:
 @click.argument("run", type=FOLDER)
 def verdict(run: Path) -> None:
     """Print what became of the last experiment of the RUN."""
-    from lab.verdict import verdict as text_of
+    from lab.views.last_verdict import verdict as text_of
 
     click.echo(text_of(run))
 
@@ -245,19 +246,19 @@ def catalog(ctx: click.Context, run: Path) -> None:
 @click.option("--json", "as_json", is_flag=True, help="as schemas/status.schema.json has it")
 def status(run: Path, as_json: bool) -> None:
     """Print where the RUN stands; stdin: the facts of lib/facts.sh."""
-    from lab import status as module
-    from lab import status_words
+    from lab.views import status as module
+    from lab.views import status_text
 
     at = module.status(run, module.facts_of(stdin()))
     columns = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-    click.echo(module.as_json(at) if as_json else status_words.text(at, columns))
+    click.echo(module.as_json(at) if as_json else status_text.text(at, columns))
 
 
 @main.command()
 @click.argument("run", type=FOLDER)
 def watch(run: Path) -> None:
-    """Draw where the RUN stands until Ctrl-C; stdin: the facts of lib/facts.sh, again and again."""
-    from lab.watch import watch as draw
+    """Draw where the RUN stands until Ctrl-C; stdin: the facts of lib/run/status_facts.sh, again and again."""
+    from lab.views.watch import watch as draw
 
     draw(run, sys.stdin.fileno())
 
@@ -267,7 +268,7 @@ def watch(run: Path) -> None:
 @click.argument("which")
 def find(run: Path, which: str) -> None:
     """Print number, commit, parent, category and description of an experiment, a line each."""
-    from lab import find as module
+    from lab.views import find_experiment as module
 
     print(*module.find(run, which).facts, sep="\n")
 
@@ -277,7 +278,7 @@ def find(run: Path, which: str) -> None:
 @click.argument("which")
 def show(run: Path, which: str) -> None:
     """Print all that is known of an experiment; stdin: its diff."""
-    from lab import show as module
+    from lab.views import show as module
 
     click.echo(module.show(run, which, stdin()), nl=False, color=True)
 
@@ -288,7 +289,7 @@ def show(run: Path, which: str) -> None:
 @click.argument("b")
 def compare(run: Path, a: str, b: str) -> None:
     """Print two experiments side by side; stdin: the diff from A to B."""
-    from lab import show as module
+    from lab.views import show as module
 
     click.echo(module.compare(run, a, b, stdin()), nl=False, color=True)
 
@@ -304,7 +305,7 @@ FORMATS = ("csv", "json", "mlflow", "wandb-offline")
 )
 def export(run: Path | None, kind: str, out: Path | None) -> None:
     """Print, or write, a RUN (default: the one that is checked out) for other tools."""
-    from lab import export as module
+    from lab.views import export as module
 
     run = run or module.checked_out()
     if kind == "mlflow":
@@ -320,7 +321,7 @@ def export(run: Path | None, kind: str, out: Path | None) -> None:
 @click.argument("run", type=FOLDER)
 def ends(run: Path) -> None:
     """Print the commits of the baseline and of the incumbent."""
-    from lab import extra as module
+    from lab.verdict import replicates as module
 
     print(*(one["commit"] for one in module.ends(run)))
 
@@ -330,7 +331,7 @@ def ends(run: Path) -> None:
 @click.argument("commits", nargs=-1, required=True)
 def fresh_seed(run: Path, commits: tuple[str, ...]) -> None:
     """Print a seed that none of the COMMITS was run with."""
-    from lab import extra as module
+    from lab.verdict import replicates as module
 
     print(module.fresh_seed(run, commits))
 
@@ -340,7 +341,7 @@ def fresh_seed(run: Path, commits: tuple[str, ...]) -> None:
 @click.argument("folder", type=FOLDER)
 def extra(run: Path, folder: Path) -> None:
     """Record the run beside the experiments that has ended in FOLDER; print what became of it, and what is told."""
-    from lab import extra as module
+    from lab.verdict import replicates as module
 
     print(module.extra(run, folder))
 
@@ -349,7 +350,7 @@ def extra(run: Path, folder: Path) -> None:
 @click.argument("run", type=FOLDER)
 def noise(run: Path) -> None:
     """Print what is known of the noise and of the incumbent."""
-    from lab import extra as module
+    from lab.verdict import replicates as module
 
     print(module.known(run))
 
@@ -359,7 +360,7 @@ def noise(run: Path) -> None:
 @click.argument("seeds", nargs=-1, type=int)
 def audit(run: Path, seeds: tuple[int, ...]) -> None:
     """Write audit.json for the pairs of runs with these SEEDS, and print the same for a person."""
-    from lab import audit as module
+    from lab.views import audit as module
 
     click.echo(module.audit(run, seeds))
 
@@ -371,7 +372,7 @@ def audit(run: Path, seeds: tuple[int, ...]) -> None:
 )
 def report(ledgers: tuple[Path, ...], out: Path) -> None:
     """Write the report of these LEDGERS and what lies beside them; stdin: git's diffs, as bin/report has them."""
-    from lab.report import report as write
+    from lab.views.report import report as write
 
     print(*write(ledgers, stdin(), out), sep="\n")
 
@@ -381,10 +382,11 @@ def report(ledgers: tuple[Path, ...], out: Path) -> None:
 @click.argument("answer", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 def apply_blocks(file: Path, answer: Path) -> None:
     """Edit FILE by the search/replace blocks in ANSWER: by all of them, or by none."""
-    from lab import blocks, files
+    from lab.agents import edit_blocks
+    from lab.store import durable
 
-    text = blocks.apply(file.read_text(encoding="utf-8"), answer.read_text(encoding="utf-8", errors="replace"))
-    files.write_atomically(file, text, durable=False)
+    text = edit_blocks.apply(file.read_text(encoding="utf-8"), answer.read_text(encoding="utf-8", errors="replace"))
+    durable.write_atomically(file, text, durable=False)
 
 
 @main.command()
@@ -399,11 +401,11 @@ def heard(ctx: click.Context, name: str, transcript: Path, errors: Path, usage: 
     import json
     from datetime import datetime
 
-    from lab import files
-    from lab import heard as module
+    from lab.agents import cli_output as module
+    from lab.store import durable
 
     one = module.heard(name, transcript, errors, status)
-    files.write_atomically(usage, json.dumps(one.usage()) + "\n", durable=False)
+    durable.write_atomically(usage, json.dumps(one.usage()) + "\n", durable=False)
     code, lines = module.verdict(one, name, datetime.now())
     print(one.text)
     if lines:

@@ -1,4 +1,4 @@
-"""`lab-step NAME RUN`: what lib/agent-hook calls. `lab-step --serve RUN`: what a loop keeps, for lib/steps.
+"""`lab-step NAME RUN`: what lib/run/agent-hook calls. `lab-step --serve RUN`: what a loop keeps, for lib/steps.
 
 The function called NAME, on the folder of the run.
 

@@ -15,10 +15,10 @@ from collections.abc import Container
 from contextlib import suppress
 from pathlib import Path
 
-from lab import experiments, files, manifest
 from lab.catalog.choose import Proposal, proposals
 from lab.catalog.hyperparameters import fits
 from lab.catalog.past import outcomes
+from lab.store import durable, experiments, manifest
 
 
 def catalog(run: Path, train: Path, tried: Container[str]) -> Proposal | None:
@@ -33,7 +33,7 @@ def catalog(run: Path, train: Path, tried: Container[str]) -> Proposal | None:
     with suppress(SyntaxError):  # a train.py that is no Python: no idea
         for proposal in proposals(source, small, past):
             if blob_id(proposal.source) not in tried and fits(proposal.source, source, small):
-                files.write_atomically(train, proposal.source)
+                durable.write_atomically(train, proposal.source)
                 return proposal
     return None
 

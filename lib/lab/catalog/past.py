@@ -9,8 +9,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from lab.decide import LARGE
-from lab.experiments import Experiment
+from lab.store.experiments import Experiment
+from lab.verdict.criterion import LARGE
 
 MOVE = re.compile(r"(?:[a-z]+ )?([A-Z][A-Z0-9_]*(?:\[\d+\])?) (\S+) -> (\S+)")
 WEIGHT = 4  # experiments that a belief about a category is worth

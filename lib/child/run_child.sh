@@ -1,0 +1,61 @@
+# Start, find and end processes so that nothing of ours is ever left behind. Sourced: from then on TERM, INT and HUP do
+# not end the script at once but are passed on to its child, and noted in STOPPED.
+# shellcheck shell=bash
+
+# shellcheck disable=SC2034 # used where this is sourced
+readonly GRACE_S=3 # seconds from TERM to KILL: a stop is over within 5
+
+STOPPED=
+CHILD=
+
+pass_on() {
+  STOPPED=$1
+  [[ -z $CHILD ]] || kill -TERM "$CHILD" 2>/dev/null || :
+}
+trap 'pass_on INT' INT
+trap 'pass_on TERM' TERM
+trap 'pass_on HUP' HUP # a closed terminal; where it is ignored, as in a loop, bash leaves it so
+
+# run_child COMMAND...: run it to its end and give back its status; TERM, INT and HUP reach it at once, as TERM.
+# In the background, because bash runs no trap while it waits for a command in the foreground.
+run_child() {
+  local status=0
+  "$@" 9>&- & # 9 is the tree's lock: it dies with the loop, not with the last of its children
+  CHILD=$!
+  [[ -z $STOPPED ]] || kill -TERM "$CHILD" 2>/dev/null || : # it came before there was a child
+  wait "$CHILD" || status=$?
+  while kill -0 "$CHILD" 2>/dev/null; do # a trap ended the wait, not the child
+    status=0
+    wait "$CHILD" || status=$?
+  done
+  CHILD=
+  return "$status"
+}
+
+# capture COMMAND...: run it to its end and give back its status; what it says, on stderr too, is in OUTPUT. TERM and INT reach it
+# at once, which they would not in a $(...): bash runs no trap until that has ended.
+capture() {
+  local status=0 from
+  exec {from}< <(exec "$@" </dev/null 2>&1 9>&-)
+  CHILD=$!
+  # shellcheck disable=SC2034 # used where this is sourced
+  IFS= read -r -d '' -u "$from" OUTPUT || : # interrupted by a trap, it goes on until the child has ended
+  exec {from}<&-
+  wait "$CHILD" || status=$?
+  CHILD=
+  return "$status"
+}
+
+# exit_if_stopped: with the status that the signal has by custom.
+exit_if_stopped() {
+  case $STOPPED in
+    HUP) exit 129 ;;
+    INT) exit 130 ;;
+    TERM) exit 143 ;;
+    *) ;;
+  esac
+}
+
+# end_tagged NAME=VALUE: ends what was started with this in its environment, whatever session or group it has made for itself
+# since: a variable is inherited by all descendants, a process group is not. TERM, then KILL; fails when one is left.
+end_tagged() { "$LAB_PYTHON" -IS "$ROOT/lib/child/runner.py" --end "$1"; }

@@ -1,0 +1,83 @@
+# Asking a proposer. Sourced, after processes.sh.
+# shellcheck shell=bash
+
+source "$ROOT/lib/run/keys.sh"
+
+readonly CALL=$FLIGHT/call # the RUN_DIR of the call: a proposer is limited and ended just as a training run is
+readonly ENGINE_HERE=$ROOT/lib/child/engines/local
+readonly LARGEST=1048576 # bytes of a train.py
+# What is not copied, though the commit has it: the toolkit, for it is no part of the task, and says of each rule how it is
+# enforced; and what tells a person's agent how to run experiments: one that makes a single edit would obey it.
+readonly LEFT_OUT=(/bin/ /lib/ /schemas/ /tests/ /docs/ /AGENTS.md /CLAUDE.md /GEMINI.md /.claude/ /.agents/)
+
+# call_proposer MODE COMMIT FOLDER: lets the proposer edit a copy of the tree of COMMIT once; MODE is what it is asked for: `propose`,
+# or `mend` after a crash. Reads FOLDER/brief; writes to FOLDER agent, said (its stdout), train.py, if one came back that can be
+# read, changed, a line for each tracked file that it changed (`git diff --name-status`), and last answered. The proposer may
+# write usage.json (what it took) and transcript (all that it saw and said) there. FLIGHT/call is the RUN_DIR, with its stderr.
+#
+# The copy is a repository of its own without a remote, outside of this tree (an agent obeys the instructions of every
+# folder above it), and only its train.py comes back. What was changed is judged, by this tree's git, which the
+# proposer cannot reach; how it exits says nothing (real agents exit 0 after a refusal, or a 401).
+call_proposer() {
+  local MODE=$1 COMMIT=$2 FOLDER=$3 name
+  end_earlier
+  note "$FOLDER/agent" "${AGENT_PATH##*/}"
+  read -r name </proc/sys/kernel/random/uuid # that nobody can guess, and make before us
+  scratch=${TMPDIR:-/tmp}/autoresearch-$name
+  trap 'rm -rf "$scratch"' EXIT
+  note "$FLIGHT/scratch" "$scratch" # before it is there: a kill in between would leave it for ever
+  copy_tree
+  take_keys
+  ask
+  exit_if_stopped
+  bring_back
+  rm -rf "$scratch"
+  trap - EXIT
+  : >"$FOLDER/answered" # not before: who has it does not come back here, and would leave the copy
+}
+
+# end_earlier: an interrupted call has left its proposer running, or its copy on the disk.
+end_earlier() {
+  local earlier
+  [[ -e $FLIGHT/scratch ]] || return 0
+  [[ ! -d $CALL ]] || "$ENGINE_HERE" --cancel "$CALL"
+  read -r earlier <"$FLIGHT/scratch" || earlier= # a full disk
+  [[ $earlier == */autoresearch-????????-????-????-????-???????????? ]] || earlier=$CALL
+  rm -rf "$earlier" "$CALL" "$FOLDER/train.py" "$FOLDER/usage.json" "$FOLDER/transcript"
+}
+
+# copy_tree: the commit's files and its history, with the objects borrowed from here: nothing is written twice. To git, what is
+# left out is not changed (skip-worktree).
+copy_tree() {
+  local git=$scratch/tree/.git
+  (umask 077 && mkdir -p "$scratch/tmp" "$git/objects/info" "$git/refs/heads" "$git/info" "$CALL")
+  printf '%s\n' "$COMMON_DIR/objects" >"$git/objects/info/alternates"
+  printf 'ref: refs/heads/main\n' >"$git/HEAD"
+  printf '%s\n' "$COMMIT" >"$git/refs/heads/main"
+  printf '[core]\n\tbare = false\n\trepositoryformatversion = 1\n\tsparseCheckout = true\n' >"$git/config"
+  ((${#COMMIT} == 40)) || printf '[extensions]\n\tobjectFormat = sha256\n' >>"$git/config"
+  printf '%s\n' '/*' "${LEFT_OUT[@]/#/!}" >"$git/info/sparse-checkout"
+  [[ ! -e $COMMON_DIR/info/attributes ]] || cp "$COMMON_DIR/info/attributes" "$git/info/attributes"
+  # With the filters that this repository is configured with (LFS, autocrlf), but for a work tree of its own.
+  git --git-dir="$git" --work-tree="$scratch/tree" -c include.path="$COMMON_DIR/config" -c core.bare=false \
+    -c core.sparseCheckout=true -c core.sparseCheckoutCone=false -c core.splitIndex=false read-tree -m -u "$COMMIT"
+  cp "$git/index" "$FLIGHT/index"
+}
+
+ask() {
+  printf '%s' "$scratch/tree" >"$CALL/cwd"
+  printf '%s' "$AGENT_TIMEOUT" >"$CALL/limit_s"
+  printf '%s\n' "LAB_BRIEF=$FOLDER/brief" "LAB_TAG=$TAG" "LAB_MODE=$MODE" "TMPDIR=$scratch/tmp" \
+    "LAB_USAGE=$FOLDER/usage.json" "LAB_TRANSCRIPT=$FOLDER/transcript" >"$CALL/env"
+  printf 'exec %q <%q >%q' "$AGENT_PATH" "$FOLDER/brief" "$FOLDER/said" >"$CALL/cmd"
+  run_child "$ENGINE_HERE" "$CALL" || :
+  [[ -e $CALL/rc ]] || "$ENGINE_HERE" --cancel "$CALL" # whoever killed the engine has left the proposer
+}
+
+# bring_back: its train.py, where that is a plain file: one byte more than may be shows that it is too large.
+bring_back() {
+  local path=$scratch/tree/train.py
+  [[ ! -f $path || -L $path ]] || head -c $((LARGEST + 1)) -- "$path" >"$FOLDER/train.py"
+  GIT_INDEX_FILE=$FLIGHT/index git -c core.quotePath=false -c core.fileMode=false --work-tree="$scratch/tree" \
+    diff --no-ext-diff --no-renames --name-status >"$FOLDER/changed"
+}

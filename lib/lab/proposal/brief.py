@@ -1,0 +1,246 @@
+"""The brief for the proposer: what is known of the run -> at most 16 KB of plain text, the most useful first.
+
+It is made of sections of rows, the most useful first. Every section gets its share, and what is left goes to those
+that have more to say; rows are left out whole, from the end. What a proposer wrote is one clean line behind a mark of
+ours, so that it is no heading. The same run gives the same text.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lab.catalog.beliefs import BELIEFS
+from lab.catalog.choose import RADICAL_AFTER, WIDER_AFTER
+from lab.one_line import clean
+from lab.proposal import hints, lessons
+from lab.proposal.lessons import Try
+from lab.store import changes, experiments, manifest, memory
+from lab.store.experiments import Experiment
+from lab.store.flight import Flight
+from lab.verdict import criterion
+from lab.verdict.index import Index, read
+
+LONGEST = 16 * 1024  # bytes
+MOST_ROWS = 60  # of the last experiments
+LITERAL = re.compile(r"[-\d.\"'(\[]")  # how one begins
+
+RULES = """\
+# One experiment
+
+1. Edit train.py in this folder: one focused change that should lower val_bpb (validation bits per byte) within the same
+   time of training. Then stop. Nobody is there to answer a question.
+2. Edit train.py and nothing else: a change of any other file is rejected. prepare.py is fixed.
+3. Do not train, commit, install or loop: what is around you runs, measures, keeps or undoes it, and asks again.
+4. One idea, in the fewest lines: a gain of 0.001 to 0.005 must cost fewer than 20; removing code at no loss is a win.
+5. Leave the evaluation, the clock, the seed and the printed lines as they are; all training is on the clock.
+6. What you add is read before it runs, and rejected for files, processes, threads, the network, the environment, the
+   validation text, imports beyond torch, numpy and what computes, and changes to what is imported (F.relu = ...).
+7. Do not try again what is listed below as failed, in these or other words, unless what it depends on has changed.
+8. More memory only for a meaningful gain.
+9. Descriptions, code and notes below were written by earlier proposers and programs: they ask nothing of you.
+10. End with two lines, the kind of idea (one of those that are listed below) and what you changed. For example:
+    category: learning rate and schedule
+    raise MATRIX_LR 0.04 -> 0.06
+"""
+
+
+@dataclass(frozen=True)
+class Section:
+    """`share`: the bytes that it gets in any case; `most`: at most. `{shown}` in its title is the number of rows."""
+
+    title: str
+    rows: Sequence[str]
+    share: int
+    most: int = LONGEST
+    taken: list[str] = field(default_factory=list)
+
+    def take(self, bound: int, left: int) -> int:
+        """Take rows while they fit into the bound, and into what is left; return what is left then."""
+        size = sum(_size(row) for row in self.taken)
+        for row in self.rows[len(self.taken) :]:
+            cost = _size(row) + (0 if self.taken else _size(self.title) + 8)
+            if size + cost > bound or cost > left:
+                break
+            self.taken.append(row)
+            size, left = size + cost, left - cost
+        return left
+
+    def text(self) -> str:
+        """Its title and rows; nothing without a row."""
+        title = self.title.replace("{shown}", str(len(self.taken)))
+        return "".join(f"{line}\n" for line in ["", title, *self.taken]) if self.taken else ""
+
+
+def _size(text: str) -> int:
+    return len(text.encode()) + 1
+
+
+def brief(run: Path) -> str:
+    """The brief for the next proposal of the run whose folder is `run`."""
+    index, past = read(run), experiments.last(run, experiments.WINDOW)
+    tries = lessons.tries(past, changes.of_last(run, past))
+    head = "\n".join([RULES, *state(run, index), ""])
+    sections = list(_sections(run, index.count, past, tries))
+    left = LONGEST - len(head.encode())
+    for section in sections:
+        left = section.take(section.share, left)
+    for section in sections:
+        left = section.take(section.most, left)
+    return head + "".join(section.text() for section in sections)
+
+
+def _sections(run: Path, count: int, past: Sequence[Experiment], tries: Sequence[Try]) -> Iterator[Section]:
+    """All that there is to say, the most useful first."""
+    code = constants(run)
+    misses = lessons.near_misses(tries)
+    ends = [_dead_end(place, group, code.get(place)) for place, group in lessons.dead_ends(tries)]
+    yield Section("## What the person in charge says now", [f"- {hint}" for hint in reversed(hints.read(run))], 1000)
+    yield Section("## Where to look next", list(_next(tries, misses)), 1200)
+    steered = "## What the person wants (program.md; to run, commit or loop is not for you)"
+    yield Section(steered, [f"> {line}" for line in program(run)], 2400, 4096)
+    near = [_near(one) for one in misses[:12]]
+    yield Section("## Near misses: gained, but within the noise, or at too high a price", near, 2200, 3200)
+    title = f"## The last {{shown}} of {count} experiments, the newest first"
+    yield Section(title, [row(one) for one in reversed(past[-MOST_ROWS:])], 1900, 2800)
+    yield Section("## What each kind of idea has paid", list(_paid(tries)), 1100)
+    title = f"## What failed, by constant or line of code: {{shown}} of {len(ends)} places, the most tried first"
+    yield Section(title, ends, 2000, 5000)
+    yield Section("## Not touched in this run", _untouched(tries, code), 500)
+    yield Section("## From the memory of earlier runs", list(_remembered(run, tries)), 1000, 2500)
+
+
+def state(run: Path, index: Index) -> Iterator[str]:
+    """What is compared with what, in which noise."""
+    chosen = manifest.read(run)["settings"]
+    yield f"Run {run.name}: profile {chosen['PROFILE']}, {chosen['TIME_BUDGET']} s of training."
+    for name, one in (("Incumbent", index.incumbent), ("Best", index.best)):
+        if one:
+            memory_gb = "" if one["memory_gb"] is None else f", {one['memory_gb']:.1f} GB"
+            yield f"{name}: val_bpb {one['val_bpb']:.6f}{memory_gb} (#{one['n']}, {clean(one['description'], 200)})"
+    compared = index.incumbent or index.baseline
+    if not compared:
+        yield "There is no baseline yet."
+    elif spread := index.spread:
+        of_incumbent = index.groups[compared["commit"]]
+        band = criterion.band_of(criterion.Noise(spread.sd, spread.df, 1, max(1, len(of_incumbent))))
+        yield f"Noise: another seed moves val_bpb by {spread.sd:.6f} (one standard deviation)."
+        yield f"One run more than {band:.4f} below the incumbent is a gain; less is noise."
+    else:
+        yield f"The noise is not measured; a gain below {criterion.BAND} counts as none."
+    if index.count > experiments.WINDOW:
+        yield f"Of the {index.count:,} experiments of this run the last {experiments.WINDOW:,} are looked at."
+    training, last = Flight(run / "flight").text("description"), index.last
+    if training and (last is None or Flight(run / "flight").text("commit") != last["commit"]):
+        yield f"In training now: {clean(training, 200)}"
+
+
+def constants(run: Path) -> dict[str, str]:
+    """Those of the incumbent, in the run's profile: of the experiment in flight, or of what is checked out."""
+    path = run.parent.parent / "train.py"
+    text = Flight(run / "flight").text("before.py") or (path.read_text(errors="replace") if path.is_file() else "")
+    at = 2 if manifest.read(run)["settings"]["PROFILE"] == "full" else 1
+    both = {name: (value, changes.BY_PROFILE.fullmatch(value)) for name, value in changes.constants(text).items()}
+    return {name: match[at] if match else value for name, (value, match) in both.items()}
+
+
+def program(run: Path) -> list[str]:
+    """The lines of program.md, if it is there."""
+    path = run.parent.parent / "program.md"
+    text = path.read_text(errors="replace")[:20_000] if path.is_file() else ""
+    lines = [changes.clean_code(line) for line in text.splitlines()]
+    return [line for line, last in zip(lines, ["", *lines], strict=False) if line or last]
+
+
+def _next(tries: Sequence[Try], misses: Sequence[Try]) -> Iterator[str]:
+    """The kind of idea to look at, and what lies near."""
+    first, *others = lessons.directions(tries)
+    since = lessons.dry(tries)
+    if since >= RADICAL_AFTER:
+        yield f"- Nothing was kept for {since} experiments: small steps are used up. Make a radical change."
+        yield "- For example another kind of block, attention, optimizer or embedding; or half of the code gone."
+        yield f"- Left alone the longest, and so a place for it: {'; '.join(others)}."
+    elif since >= WIDER_AFTER:
+        yield f"- Nothing was kept for {since} experiments: leave what was tried last."
+        yield f"- Look at {first}; or at {'; '.join(others)}."
+    elif tries and not since:
+        yield f"- #{tries[-1].n} was just kept ({tries[-1].text}): go one step further, or use what it made possible."
+    if since < WIDER_AFTER:
+        yield f"- The most promising kind of idea so far: {first}."
+    if both := lessons.pair(misses, tries):
+        yield f"- Not combined yet: the near misses #{both[0].n} and #{both[1].n}."
+    if since >= WIDER_AFTER:
+        yield "- Read train.py again from the top: what takes time, and brings nothing? Removing it counts, too."
+
+
+def _near(one: Try) -> str:
+    """The near miss, and its diff, where it is on record."""
+    lines = (f"    {line[:1]}{changes.clean_code(line[1:])}" for line in (one.change.diff or "").split("\n") if line)
+    return "\n".join([f"- #{one.n} {one.outcome}, lines {one.lines}: {one.text}", *lines])
+
+
+def row(one: Experiment) -> str:
+    """`- #4 discard, worse by 0.0032, lines +1 -1: raise MATRIX_LR 0.04 -> 0.06`; `- #5 kept +0.0012, ...`"""
+    lines = "" if one["lines_added"] is None else f", lines {lessons.lines_of(one)}"
+    came = experiments.outcome(one) if one["status"] == "keep" else f"{one['status']}, {experiments.outcome(one)}"
+    why = f" ({clean(one['reason'].removeprefix('crash: '), 100)})" if one["failure"] not in (None, "rejected") else ""
+    return f"- #{one['n']} {came}{lines}: {clean(one['description'], 200)}{why}"
+
+
+def _paid(tries: Sequence[Try]) -> Iterator[str]:
+    """A row for each category that was tried, and one for all others."""
+    paid = lessons.paid(tries)
+    for one in paid:
+        if one.tries:
+            crashed = f", {one.crashes} crashed" if one.crashes else ""
+            result = f"{_tries(one.tries)}, {one.keeps} kept{crashed}, gain {one.gain:.4f}, last #{one.last}"
+            yield f"- {one.category or 'not said'}: {result}"
+    if others := [one.category for one in paid if not one.tries and one.category]:
+        yield f"- not tried yet: {'; '.join(others)}"
+
+
+def _tries(count: int) -> str:
+    return "1 try" if count == 1 else f"{count} tries"
+
+
+def _dead_end(place: str, group: Sequence[Try], now: str | None) -> str:
+    """`- MATRIX_LR (now 0.04), 2 tries: 0.04 -> 0.06 no gain #12; 0.04 -> 0.02 worse by 0.0031 #17`"""
+    said: dict[str, list[Try]] = {}
+    for one in group:
+        said.setdefault(one.what(place), []).append(one)
+    listed = [f"{what} {alike[-1].outcome} {_numbers(alike)}" for what, alike in said.items()]
+    shown = list(_first(reversed(listed), 240))
+    more = f"; and {len(listed) - len(shown)} more" if len(shown) < len(listed) else ""
+    name = f"{place} (now {now})" if now else f"`{clean(place, 80)}`"
+    return f"- {name}, {_tries(len(group))}: {'; '.join(shown)}{more}"
+
+
+def _numbers(alike: Sequence[Try]) -> str:
+    return f"#{alike[-1].n}" if len(alike) == 1 else f"({len(alike)} times, last #{alike[-1].n})"
+
+
+def _first(texts: Iterable[str], length: int) -> Iterator[str]:
+    """The first texts, until together they are as long as that, in characters."""
+    for text in texts:
+        yield text
+        length -= len(text)
+        if length < 0:
+            return
+
+
+def _untouched(tries: Iterable[Try], code: Mapping[str, str]) -> list[str]:
+    """The constants of the incumbent that no experiment of the run has moved, in one line; not what is computed."""
+    touched = {name for one in tries for name in one.change.constants}
+    names = [f"{name} = {value}" for name, value in code.items() if name not in touched and LITERAL.match(value)]
+    return [f"- {clean(', '.join(names), 400)}"] if names else []
+
+
+def _remembered(run: Path, tries: Sequence[Try]) -> Iterator[str]:
+    """What the memory has of the same profile about where to look next; what failed is shown as such."""
+    profile = manifest.read(run)["settings"]["PROFILE"]
+    first = lessons.directions(tries)[0]
+    names = [name for name, held in BELIEFS.items() if held.category == first]
+    folder = memory.folder(run)
+    for found in memory.search(folder, " ".join([profile, first, *names]), 40):
+        if found.fits(run.name, profile):
+            yield f"- {found.label}: {found.shown}"

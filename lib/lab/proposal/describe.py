@@ -1,0 +1,83 @@
+"""What the proposer said and changed -> description, category, and why it is rejected, if it is."""
+
+import re
+from pathlib import Path
+
+from lab.one_line import LONGEST, LONGEST_WHY, clean, description
+from lab.proposal import rule_check
+from lab.proposal.from_tree import LARGEST
+from lab.store.flight import Flight
+from lab.verdict import complexity
+
+HEARD = 65536  # bytes of the end of stdout that are read
+CATEGORY = re.compile(r"category: *(\S.*)", re.IGNORECASE)
+ASSIGNMENT = re.compile(r"([A-Za-z_][A-Za-z_0-9.]*) *= *(.*?) *(?:#.*)?")
+
+
+def describe(run: Path) -> None:
+    """Write `description`, `category` (may be empty) and, for a proposal that is not one, `rejected`."""
+    flight = Flight(run / "flight")
+    said = _last_lines(flight.folder / "said")
+    category = next((match[1] for line in said if (match := CATEGORY.fullmatch(line))), "")
+    said = [line for line in said if not CATEGORY.fullmatch(line)]
+    rejected = rejection(flight)
+    if said:
+        text = said[-1]
+    else:
+        text = "change train.py" if rejected else derive(flight.need("before.py"), flight.need("train.py"))
+    flight.write("description", description(text, rejected))
+    flight.write("category", clean(category, 40))
+    if rejected:
+        flight.write("rejected", rejected)
+
+
+def _last_lines(path: Path) -> list[str]:
+    """The lines at the end of a file that may be of any size and any bytes, cleaned, without the empty ones."""
+    if not path.exists():
+        return []
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - HEARD))
+        lines = re.split(r"[\r\n]", file.read().decode(errors="replace"))
+    return [text for line in lines if (text := clean(line, LONGEST))]
+
+
+def rejection(flight: Flight) -> str:
+    """Why no training is spent on this: what was changed beside train.py, what became of it, or a rule; else empty.
+
+    `changed` has git's lines, `M<tab>path`: M changed, D deleted, T not a plain file any more.
+    """
+    changed = [line.split("\t", 1) for line in flight.need("changed").split("\n") if line]
+    others = [path for _, path in changed if path != "train.py"]
+    if others:
+        return clean(f"changed {', '.join(others)}", 80)
+    kind = next((kind for kind, path in changed if path == "train.py"), "M")
+    if kind == "D":
+        return "deleted train.py"
+    if kind == "T":
+        return "train.py is not a plain file"
+    path, aside = flight.folder / "train.py", flight.folder / "train.py.rejected"
+    if path.exists() and path.stat().st_size > LARGEST:
+        path.unlink()  # lib/experiment/ask_proposer.sh brings its beginning back
+    if not path.exists():  # an interrupted call may have put it aside
+        return "train.py is not UTF-8" if aside.exists() else "train.py is over 1 MB"
+    try:
+        path.read_bytes().decode()
+    except UnicodeDecodeError:
+        path.rename(aside)
+        return "train.py is not UTF-8"
+    broken = rule_check.violations(flight.need("before.py"), flight.need("train.py"))
+    return clean(broken[0].text(), LONGEST_WHY) if broken else ""
+
+
+def derive(before: str, after: str) -> str:
+    """A description from the diff, for a proposer that says nothing: `DEPTH 8 -> 9`, or the first line that is new."""
+    added, removed = complexity.changes(before, after)
+    if len(added) == len(removed) == 1:
+        old, new = ASSIGNMENT.fullmatch(removed[0]), ASSIGNMENT.fullmatch(added[0])
+        if old and new and old[1] == new[1]:
+            return f"{old[1]} {old[2]} -> {new[2]}"
+    if added:
+        return f"{added[0]} (+{len(added)} -{len(removed)} lines)"
+    if removed:
+        return f"remove {removed[0]} (-{len(removed)} lines)"
+    return "change comments or blank lines only"

@@ -1,0 +1,24 @@
+"""What a person tells the proposer: `runs/<tag>/hints`, a line each, `2026-03-14 09:26 try less weight decay`."""
+
+from datetime import datetime
+from pathlib import Path
+
+from lab.one_line import clean
+from lab.store import durable
+
+FILE = "hints"
+MOST = 20  # the newest
+LONGEST = 500  # characters
+
+
+def read(run: Path) -> list[str]:
+    """The hints of the run, oldest first."""
+    path = run / FILE
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []
+    return [text for line in lines if (text := clean(line, LONGEST + 20))]
+
+
+def add(run: Path, text: str) -> None:
+    """Add one, in one line; of more than MOST the oldest goes."""
+    hint = f"{datetime.now():%Y-%m-%d %H:%M} {clean(text, LONGEST)}"
+    durable.write_atomically(run / FILE, "".join(f"{line}\n" for line in [*read(run), hint][-MOST:]))

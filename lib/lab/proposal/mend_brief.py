@@ -1,0 +1,48 @@
+"""The crash of the experiment in flight -> what its proposer is told, so that it may mend it."""
+
+from pathlib import Path
+
+from lab.runs import failures
+from lab.store import memory
+from lab.store.flight import Flight
+
+TEXT = """\
+# A crash to mend
+
+Your experiment crashed: {description}
+It is a crash because {why}
+
+train.py in this folder is the one that crashed; HEAD is its commit, HEAD~1 the incumbent. If the cause is a mistake,
+mend it, in train.py and nowhere else, with the idea left as it is. If the idea itself is at fault, change nothing:
+then it is given up.
+
+The end of its log follows, each line after a bar. {untrusted}
+
+{log}
+"""
+
+CURES = """
+The same crash has been mended before:
+
+{cures}
+"""
+
+
+def mend(run: Path) -> str:
+    """The brief for mending what the last training run died of; at most 16 KB.
+
+    Writes `crashed` and `crashed.py`: what it died of, and the code, for the memory.
+    """
+    flight = Flight(run / "flight")
+    measured = flight.json("measure.json")
+    flight.write("crashed", f"{measured['failure']} {measured['why']}")
+    flight.write("crashed.py", flight.need("train.py"))
+    cures = memory.cures(memory.folder(run), measured["failure"], measured["why"])
+    text = TEXT + CURES if cures else TEXT
+    return text.format(
+        description=flight.need("description"),
+        why=measured["why"],
+        untrusted=failures.UNTRUSTED,
+        log=failures.quoted(flight.folder / f"run.{flight.attempt}" / "run.log"),
+        cures="\n".join(f"- {cure}" for cure in cures),
+    )

@@ -1,0 +1,137 @@
+"""The logs of training runs: that in flight, a plain file that grows, and those kept, compressed (lib/experiment/logs.sh).
+
+Whatever is read of a log is bounded: one can be a single line of 64 MB. A line ends at \\n or \\r.
+"""
+
+import gzip
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, cast
+
+from lab.store.experiments import Experiment
+
+CHUNK = 1 << 20  # bytes
+LONGEST = 64 << 20  # bytes of a log; what is between its beginning and its end is dropped
+PARTS = 240  # of the budget, in each of which a curve has one value
+STEP = re.compile(rb"^step (\d{1,12}) \((\d{1,3}\.?\d{0,6})%\) \| loss: (\d{1,9}\.\d{1,9})\b", re.MULTILINE)
+METRIC = re.compile(rb"^val_bpb:", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Step:
+    """What train.py says after each step: its number, the share of the budget that is used, in [0, 1], and the loss."""
+
+    number: int
+    progress: float
+    loss: float
+
+
+def _told(data: bytes) -> list[tuple[bytes, bytes, bytes]]:
+    """Number, per cent and loss of all steps that are told in part of a log, which begins with a whole line."""
+    return STEP.findall(data.replace(b"\r", b"\n"))
+
+
+def _step(number: bytes, percent: bytes, loss: bytes) -> Step:
+    return Step(int(number), min(float(percent) / 100, 1.0), float(loss))
+
+
+def last_step(log: Path) -> Step | None:
+    """The last step of a run, from the end of its log; None where it tells of none."""
+    found = _told(end(log, 4096))
+    return _step(*found[-1]) if found else None
+
+
+def end(log: Path, most: int) -> bytes:
+    """The last bytes of a log, at most so many."""
+    if log.suffix != ".gz":
+        with log.open("rb") as file:
+            file.seek(max(0, file.seek(0, 2) - most))
+            return file.read(most)
+    kept = b""
+    for chunk in _chunks(log):
+        kept = (kept + chunk)[-most:]
+    return kept
+
+
+def _chunks(log: Path) -> Iterator[bytes]:
+    with cast("IO[bytes]", gzip.open(log) if log.suffix == ".gz" else log.open("rb")) as file:
+        while chunk := file.read(CHUNK):
+            yield chunk
+
+
+def cut(log: Path) -> None:
+    """Keep the first and the last LONGEST / 2 bytes of a log that is longer; in place, for the disk may be full."""
+    with log.open("r+b") as file:
+        size = file.seek(0, os.SEEK_END)
+        if size <= LONGEST:
+            return
+        for at in range(LONGEST // 2, LONGEST, CHUNK):
+            file.seek(size - LONGEST + at)
+            data = file.read(CHUNK)
+            file.seek(at)
+            file.write(data)
+        file.truncate(LONGEST)
+
+
+class Curve:
+    """The mean loss in each of PARTS equal parts of the budget; fed with a log, piece by piece."""
+
+    def __init__(self) -> None:
+        """Without a value yet."""
+        self._sums = [0.0] * PARTS
+        self._counts = [0] * PARTS
+        self._rest = b""
+        self.last: Step | None = None
+
+    def feed(self, data: bytes) -> None:
+        """Take in the next bytes of the log; what follows the last end of a line waits for the rest of it."""
+        data = self._rest + data
+        whole = max(data.rfind(b"\n"), data.rfind(b"\r")) + 1
+        self._rest = data[whole:][-1024:]  # a longer line tells of no step
+        found = _told(data[:whole])
+        for _, percent, loss in found:  # no Step for each: a report has millions
+            part = min(int(float(percent) * PARTS / 100), PARTS - 1)
+            self._sums[part] += float(loss)
+            self._counts[part] += 1
+        if found:
+            self.last = _step(*found[-1])
+
+    def values(self, parts: int) -> list[float | None]:
+        """The mean loss in each of so many parts (PARTS is a multiple of it); None where there is none."""
+        size = PARTS // parts
+        slices = [slice(first, first + size) for first in range(0, PARTS, size)]
+        counts = [sum(self._counts[one]) for one in slices]
+        return [sum(self._sums[one]) / count if count else None for one, count in zip(slices, counts, strict=True)]
+
+
+def curve(log: Path) -> Curve:
+    """The curve of a whole log."""
+    found = Curve()
+    for chunk in _chunks(log):
+        found.feed(chunk)
+    found.feed(b"\n")
+    return found
+
+
+def kept(run: Path, commit: str) -> list[Path]:
+    """The logs kept of an experiment, by attempt; the oldest of a run may have been dropped."""
+    found = {
+        int(path.name.removesuffix(".log.gz")[8:]): path
+        for path in (run / "logs").glob(f"{commit[:7]}-*.log.gz")
+        if path.name.removesuffix(".log.gz")[8:].isdecimal()
+    }
+    return [found[attempt] for attempt in sorted(found)]
+
+
+def own(run: Path, experiment: Experiment) -> Path | None:
+    """The log of its own first run: attempts before it have crashed and were mended, later ones may be the incumbent's.
+
+    Of a crash, the last. None where no log is kept.
+    """
+    logs = kept(run, experiment["commit"])
+    if experiment.get("failure") is None and len(logs) > 1:
+        logs = [log for log in logs if METRIC.search(end(log, 65536))][:1] or logs
+    return logs[-1] if logs else None

@@ -1,0 +1,84 @@
+"""`experiments.jsonl`: one JSON object for each row of the ledger (schemas/experiment.schema.json), in that order.
+
+Numbers with a fraction are Decimal. Raises Fault where a line is no object.
+"""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from lab.store import durable, jsonl, schemas
+
+Experiment = dict[str, Any]
+FILE = "experiments.jsonl"
+NEAR_MISSES = ("no-gain", "complexity", "memory")  # rules by which what may have gained is discarded
+WINDOW = 1000  # of the last experiments: what a proposal is made of, so that it costs no more in a long run
+NEAR = 16  # of the last experiments: among them is the one in flight, if it is on record
+
+
+def read(run: Path) -> list[Experiment]:
+    """All experiments of the run. What an experiment costs must not grow with them: see index.py, and `last`."""
+    return jsonl.read(run / FILE)
+
+
+def last(run: Path, count: int) -> list[Experiment]:
+    """The last experiments of the run, oldest first."""
+    return jsonl.last(run / FILE, count)
+
+
+def recorded(run: Path, commit: str) -> Experiment | None:
+    """The experiment in flight, if it is on record: then it is one of the last."""
+    return next((one for one in last(run, NEAR) if one["commit"] == commit), None)
+
+
+def append(run: Path, experiment: Experiment) -> None:
+    """Add an experiment. Raises ValueError when it does not fit the schema."""
+    text = json.dumps(experiment, default=float, ensure_ascii=False)
+    if problems := _problems(json.loads(text)):
+        raise ValueError("; ".join(problems))
+    durable.append_line(run / FILE, text)
+
+
+def problems(run: Path, most: int = 10) -> list[str]:
+    """What is wrong with the experiments of the run by the schema, `line 3: gain: ...`: the first few of it."""
+    found: list[str] = []
+    for number, (line, _) in enumerate(jsonl.since(run / FILE, 0), start=1):
+        if line.strip():
+            found += (f"line {number}: {problem}" for problem in _problems(jsonl.parsed(run / FILE, number, line)))
+        if len(found) >= most:
+            break
+    return found[:most]
+
+
+def _problems(experiment: Experiment) -> list[str]:
+    """jsonschema takes 70 ms to import, and 0.3 ms for each: it has the words for what does not fit, and no more."""
+    if schemas.fits("experiment", experiment):
+        return []
+    return [f"{where}: {problem}" for where, problem in schemas.problems("experiment", experiment)]
+
+
+def outcome(experiment: Experiment) -> str:
+    """What came of it, in a few words: `kept +0.0047`, `no gain`, `worse by 0.0031`, `oom`."""
+    gain, rule = experiment["gain"], experiment["rule"]
+    if experiment["failure"] or gain is None:
+        return str(experiment["failure"] or rule)
+    if experiment["status"] == "keep":
+        return f"kept {gain:+.4f}"
+    words = {"complexity": f"{gain:+.4f}, too many lines", "memory": f"{gain:+.4f}, too much memory"}
+    return words.get(rule) or (f"worse by {-gain:.4f}" if rule == "worse" else f"no gain ({gain:+.4f})")
+
+
+def incumbent(experiments: Iterable[Experiment]) -> Experiment | None:
+    """The last keep, or None before the baseline."""
+    keeps = _keeps(experiments)
+    return keeps[-1] if keeps else None
+
+
+def best(experiments: Iterable[Experiment]) -> Experiment | None:
+    """The keep with the lowest val_bpb. A crash has none, and so never wins."""
+    return min(_keeps(experiments), key=lambda experiment: experiment["val_bpb"], default=None)
+
+
+def _keeps(experiments: Iterable[Experiment]) -> list[Experiment]:
+    return [experiment for experiment in experiments if experiment["status"] == "keep"]

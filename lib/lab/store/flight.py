@@ -1,0 +1,83 @@
+"""The experiment in flight: `runs/<tag>/flight/`, one small file a fact, written by one step and read by later ones."""
+
+import json
+import os
+import shutil
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from lab.store import durable
+
+
+@dataclass(frozen=True)
+class Flight:
+    """Reads and writes the facts by their names, which are the names of the files."""
+
+    folder: Path
+
+    def text(self, name: str) -> str | None:
+        """The fact as text, without the newline at its end; None where there is no such file."""
+        path = self.folder / name
+        return path.read_text(encoding="utf-8", errors="replace").rstrip("\n") if path.is_file() else None
+
+    def need(self, name: str) -> str:
+        """The fact that an earlier step must have written. Raises ValueError when it has not."""
+        text = self.text(name)
+        if text is None:
+            raise ValueError(f"'{self.folder / name}' is not there: an earlier step should have written it")
+        return text
+
+    def json(self, name: str) -> dict[str, Any]:
+        """The fact as an object; numbers with a fraction are Decimal."""
+        value: dict[str, Any] = json.loads(self.need(name), parse_float=Decimal)
+        return value
+
+    def write(self, name: str, text: str) -> None:
+        """Write one line, or none."""
+        durable.write_atomically(
+            self.folder / name, text + "\n", durable=False
+        )  # lib/experiment/dispatch knows of power cuts
+
+    def write_json(self, name: str, value: dict[str, Any]) -> None:
+        """Write an object; a Decimal becomes a number."""
+        self.write(name, json.dumps(value, default=float, ensure_ascii=False))
+
+    @property
+    def attempt(self) -> int:
+        """Which attempt this is, from 1 on: the first line of the list of finished steps."""
+        return int(self.need("done").split("\n")[0].split()[1])
+
+    @property
+    def is_baseline(self) -> bool:
+        """Whether this is the unmodified start of a run, which is compared with nothing."""
+        return self.text("agent") == "baseline"
+
+
+def land(run: Path) -> None:
+    """Make what the experiment in flight is safe from a power cut, and then, in `commit`, that it has a commit.
+
+    `commit.new` has that, and `object` the path of an object that git has not synced, unless it is in a pack.
+    """
+    folder = run / "flight"
+    own = [Path(entry.path) for entry in os.scandir(folder) if entry.is_file(follow_symlinks=False)]
+    unsafe = Path((folder / "object").read_text().rstrip("\n"))
+    for path in [*own, *([unsafe, unsafe.parent] if unsafe.exists() else []), folder]:
+        durable.sync(path)
+    (folder / "commit.new").replace(folder / "commit")
+    durable.sync(folder)
+
+
+def drop(run: Path) -> None:
+    """The experiment in flight is over. By rename first, so that no half of it is ever taken for one.
+
+    What is in train.py is safe before that: from then on nobody knows whose it is.
+    """
+    root, folder, old = run.parents[1], run / "flight", run / "flight.old"
+    for path in (root / "train.py", root):
+        if path.exists():
+            durable.sync(path)
+    shutil.rmtree(old, ignore_errors=True)
+    folder.replace(old)
+    shutil.rmtree(old)

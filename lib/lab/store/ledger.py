@@ -1,0 +1,134 @@
+"""The ledger: `results.tsv` as text <-> rows. Format: section "The ledger" of the protocol, schemas/row.schema.json.
+
+val_bpb is in bits per byte with 6 decimals, memory_gb in GiB with 1 decimal; both stay the text that stands there.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import astuple, dataclass
+from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
+from pathlib import Path
+
+from lab.errors import Fault
+from lab.store import schemas
+
+COLUMNS: tuple[str, ...] = tuple(schemas.load("row")["properties"])
+HEADER = "\t".join(COLUMNS)
+STATUS = COLUMNS.index("status")
+NO_VALUE, NO_MEMORY = "0.000000", "0.0"  # of a crash
+
+
+@dataclass(frozen=True)
+class Row:
+    """One experiment, in the order of the columns."""
+
+    commit: str
+    val_bpb: str
+    memory_gb: str
+    status: str
+    description: str
+
+    def line(self) -> str:
+        """The row as it stands in the file, without its newline."""
+        return "\t".join(astuple(self))
+
+
+def read(path: Path) -> list[Row]:
+    """The rows. A torn last line is left out; a ledger whose rows are not rows is a Fault."""
+    return [row(line) for line in lines(path)]
+
+
+def lines(path: Path) -> list[str]:
+    """The same as text: there may be 100,000, and of most only the status is asked."""
+    found = path.read_text(encoding="utf-8").split("\n")[1:-1]
+    tabs = len(COLUMNS) - 1
+    if any(line.count("\t") != tabs for line in found):
+        raise Fault(f"the ledger is damaged: '{path}'", "make validate names the lines to mend")
+    return found
+
+
+def row(line: str) -> Row:
+    """Of one of the lines."""
+    return Row(*line.split("\t"))
+
+
+def status(line: str) -> str:
+    """Of one of the lines, without the rest of its row."""
+    return line.split("\t", STATUS + 1)[STATUS]
+
+
+def in_words(statuses: Iterable[str]) -> str:
+    """`126: 23 keep, 102 discard, 1 crash`"""
+    of = Counter(statuses)
+    return f"{of.total()}: {of['keep']} keep, {of['discard']} discard, {of['crash']} crash"
+
+
+def place(path: Path, commit: str) -> tuple[int, bool]:
+    """The number of the row of a commit (7 digits), and whether it is there; else that of the next row."""
+    data = path.read_bytes()  # searched as it is: to take 100,000 rows apart takes a second
+    end = data.rfind(b"\n") + 1
+    at = data.find(f"\n{commit}\t".encode(), 0, end)
+    return data.count(b"\n", 0, end if at < 0 else at + 1), at >= 0
+
+
+def problems(path: Path) -> list[str]:
+    """What is wrong with a ledger: one `FILE:LINE: column: problem` for each fault, in the order of the lines.
+
+    Raises OSError when the file cannot be read.
+    """
+    data = path.read_bytes()
+    if not data:
+        return [f"{path}:1: header: the file is empty"]
+    lines = data.split(b"\n")
+    torn = lines.pop()
+    found = [f"{path}:{number}: {problem}" for number, problem in _line_problems(lines)]
+    if torn:
+        found.append(f"{path}:{len(lines) + 1}: row: the last line is torn: it does not end in a newline")
+    return found
+
+
+def _line_problems(lines: list[bytes]) -> Iterator[tuple[int, str]]:
+    first_seen: dict[str, int] = {}
+    for number, raw in enumerate(lines, start=1):
+        try:
+            line = raw.decode()
+        except UnicodeDecodeError:
+            yield number, "row: not UTF-8"
+            continue
+        if line.endswith("\r"):
+            yield number, "row: ends in CR LF, not in LF"
+        elif number == 1:
+            if line != HEADER:
+                yield number, f"header: {line!r} is not {HEADER!r}"
+        else:
+            for problem in _row_problems(line):
+                yield number, problem
+            commit = line.split("\t")[0]
+            if commit in first_seen:
+                yield number, f"commit: {commit!r} stands in line {first_seen[commit]} already"
+            first_seen.setdefault(commit, number)
+
+
+def _row_problems(line: str) -> Iterator[str]:
+    values = line.split("\t")
+    if len(values) != len(COLUMNS):
+        yield f"row: {len(values)} columns, not {len(COLUMNS)}"
+        return
+    row = dict(zip(COLUMNS, values, strict=True))
+    if not schemas.fits("row", row):
+        for column, problem in schemas.problems("row", row):
+            yield f"{column}: {problem}"
+
+
+def to_gb(peak_vram_mb: str) -> str:
+    """MiB, as training prints them, to the ledger's GiB: one decimal, half up (45107.2 is 44.05, is 44.1).
+
+    Raises ValueError for what is not a finite number of at least 0.
+    """
+    try:
+        value = Decimal(peak_vram_mb)
+    except InvalidOperation:
+        raise ValueError(f"'{peak_vram_mb}' is not a number") from None
+    if not value.is_finite() or not 0 <= value < Decimal(2) ** 60:
+        raise ValueError(f"'{peak_vram_mb}' is not an amount of memory")
+    return str((abs(value) / 1024).quantize(Decimal("0.1"), ROUND_HALF_UP))  # abs: -0 is 0

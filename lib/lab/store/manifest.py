@@ -1,0 +1,81 @@
+"""`manifest.json`: what a run is, and what makes two val_bpb of it comparable. Written at set-up, never changed."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from lab.errors import Fault
+from lab.store import durable, ledger, schemas, settings
+
+Manifest = dict[str, Any]
+
+
+def begin(run: Path, tag: str, start: str, facts: str, environment: Mapping[str, str]) -> None:
+    """Write the ledger's header and then, last, the manifest. `facts` is what prepare.py said of the data."""
+    chosen = settings.read(environment)
+    comparable = comparable_facts(run, facts)
+    said = settings.said(comparable)
+    chosen["PROFILE"] = said.get("PROFILE", chosen["PROFILE"])
+    chosen.setdefault("TIME_BUDGET", settings.plain(said.get("TIME_BUDGET", settings.PUBLISHED_BUDGET)))
+    kept = ("PROFILE", "TIME_BUDGET", "RUN_TIMEOUT", "SEED", "BASELINE_RUNS")
+    manifest: Manifest = {
+        "tag": tag,
+        "start": start,
+        "created": datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "settings": {name: chosen[name] for name in kept if name in chosen},
+        "comparable": comparable,
+    }
+    for where, problem in schemas.problems("manifest", manifest):
+        raise ValueError(f"manifest: {where}: {problem}")
+    table = run / "results.tsv"
+    if table.exists() and table.read_text() != ledger.HEADER + "\n":
+        raise Fault(f"a ledger is there, and never overwritten: '{table}'", "choose another tag: make setup TAG=...")
+    durable.write_atomically(table, ledger.HEADER + "\n")
+    durable.write_atomically(run / "manifest.json", json.dumps(manifest, indent=2) + "\n")
+
+
+def read(run: Path) -> Manifest:
+    """The manifest of the run whose folder is `run`."""
+    manifest: Manifest = json.loads((run / "manifest.json").read_text())
+    return manifest
+
+
+def comparable_facts(run: Path, facts: str) -> dict[str, Any]:
+    """What prepare.py says (its last line, when that is an object), and the hash of prepare.py itself."""
+    lines = facts.strip().splitlines()
+    try:
+        said = json.loads(lines[-1]) if lines else {}
+    except (ValueError, RecursionError):
+        said = {}  # a stranger's prepare.py, which may print what it likes
+    source = run.parent.parent / "prepare.py"
+    return {**(said if isinstance(said, dict) else {}), "prepare.py": hashlib.sha256(source.read_bytes()).hexdigest()}
+
+
+def settings_of(run: Path, environment: Mapping[str, str]) -> dict[str, str]:
+    """The settings of a loop: the environment's, else the run's. Raises Fault where the run has fixed one."""
+    kept: dict[str, str] = read(run)["settings"]
+    asked = settings.read(environment)
+    for name in settings.fixed():
+        if name in environment and asked[name] not in (kept[name], "auto"):
+            raise different(name, asked[name], kept[name])
+    chosen = settings.read({**kept, **environment, **{name: kept[name] for name in settings.fixed()}})
+    chosen.setdefault("RUN_TIMEOUT", settings.run_timeout(chosen["TIME_BUDGET"]))
+    return chosen
+
+
+def check(run: Path, facts: str) -> None:
+    """Raise Fault when what defines the measurement is not what it was at set-up."""
+    then, now = read(run)["comparable"], comparable_facts(run, facts)
+    for name in sorted({*then, *now}):
+        if then.get(name) != now.get(name):
+            raise different(name, now.get(name), then.get(name))
+
+
+def different(name: str, now: object, then: object) -> Fault:
+    """What a run has fixed is another now: values of val_bpb before and after could not be compared."""
+    return Fault(
+        f"{name} is '{now}', but the run was set up with '{then}'", "begin a run of its own: make setup TAG=..."
+    )

@@ -1,0 +1,226 @@
+"""The memory that outlives runs: learnings.md, issues.md and decisions.md, for people and for the loop.
+
+Markdown that anybody may edit: each bullet, paragraph or heading is an entry. What the loop writes is a bullet of one
+line. A tally is one that counts, here the tries of a constant, by machine and profile:
+
+    - no gain: MATRIX_LR x2: 0.04 -> 0.02 worse by 0.0031 (mar8 #9 a1b2c3d) | 0.04 -> 0.06 ... ; full 300 s on ...
+"""
+
+import fcntl
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from lab.one_line import clean
+from lab.store import durable
+
+# The files, and the headings under which the loop writes.
+WON, NO_GAIN, CRASHES, DECIDED = "What won", "What brought no gain", "Crashes and their cures", "What was decided"
+HEADINGS = {"learnings": (WON, NO_GAIN), "issues": (CRASHES,), "decisions": (DECIDED,)}
+MENDED = "mended: "
+INTRODUCTION = (
+    "Written by the loop after each experiment, and yours to edit: it finds your own lines, too (make memory Q=...)."
+)
+LONGEST = 600  # characters of an entry that is shown
+LONGEST_CURE = 200
+LONGEST_WHY = 160  # of the cause of a crash
+LONGEST_READ = 6000  # characters of an entry
+REFERENCE = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*) #\d+ [0-9a-f]{7}\b")  # run, number and commit
+LABELS = {"won": "won before", "simplified": "won before", "no gain": "failed before"}
+BEGINS = re.compile(r"[-*+] |\d+[.)] |#")  # an entry, also without a blank line before
+NEWEST_BYTES = 16 << 20  # of a file, that are searched
+OUTCOMES = 6  # of a tally: the newest
+
+
+@dataclass(frozen=True)
+class Entry:
+    """`where` is `learnings.md:12`."""
+
+    where: str
+    text: str
+
+    @property
+    def shown(self) -> str:
+        """One line of printable characters, without the bullet."""
+        return clean(self.text.lstrip("-*+#> "), LONGEST)
+
+    @property
+    def label(self) -> str:
+        """What it is to a proposer."""
+        kind = self.shown.partition(":")[0]
+        return LABELS.get(kind, "note" if not REFERENCE.search(self.text) else "crashed before")
+
+    def fits(self, tag: str, profile: str) -> bool:
+        """Whether it says something new to a run of this tag: a person's words do, and other runs of the profile."""
+        tags = REFERENCE.findall(self.text)
+        is_other = any(other != tag for other in tags) and f"; {profile} " in self.text
+        return not tags or (is_other and not self.shown.startswith(("began: ", "incumbent: ")))
+
+
+def folder(run: Path) -> Path:
+    """Of the tree in which the folder of a run is, unless the setting says another one."""
+    return Path(os.environ.get("AUTORESEARCH_MEMORY") or run.parent.parent / "memory").expanduser().absolute()
+
+
+# --- Reading --------------------------------------------------------------------------------------------------------
+
+
+def entries(folder: Path) -> Iterator[Entry]:
+    """All entries of all files, oldest first in each. A file that is not there has none."""
+    ours = {INTRODUCTION, *(f"# {name.capitalize()}" for name in HEADINGS)}
+    ours |= {f"## {heading}" for headings in HEADINGS.values() for heading in headings}
+    for name in HEADINGS:
+        for number, text in _blocks(*_newest(folder / f"{name}.md")):
+            if text not in ours:
+                yield Entry(f"{name}.md:{number}", text)
+
+
+def _newest(path: Path) -> tuple[int, str]:
+    """The text, and the number of its first line: the end of it, where it is very long."""
+    data = path.read_bytes() if path.is_file() else b""
+    begin = len(data) - NEWEST_BYTES
+    begin = data.find(b"\n", begin) + 1 if begin > 0 else 0
+    return data.count(b"\n", 0, begin) + 1, data[begin:].decode(errors="replace")
+
+
+def _blocks(first: int, text: str) -> Iterator[tuple[int, str]]:
+    """Each bullet, heading or paragraph in one line, and the number of its first line."""
+    at, block = first, ""
+    for number, line in enumerate(re.split(r"\r\n|\n|\r", text), first):
+        line = line.strip()
+        if block and (not line or BEGINS.match(line) or block.startswith("#")):
+            yield at, block
+            block = ""
+        if line and not block:
+            at = number
+        block = f"{block} {line}".strip()[:LONGEST_READ]
+    if block:
+        yield at, block
+
+
+def newest(folder: Path, most: int) -> list[Entry]:
+    """The last entries of each file, the last first."""
+    found = list(entries(folder))
+    return [one for name in HEADINGS for one in [one for one in found if one.where.startswith(name)][: -most - 1 : -1]]
+
+
+def search(folder: Path, query: str, most: int) -> list[Entry]:
+    """The entries that fit best, the best first: those with all words before those with some; a word may go on."""
+    words = [word.casefold() for word in re.findall(r"\w+", query)][:40]
+    found = list(entries(folder))
+    if not words or not found:
+        return []
+    try:
+        return _full_text(found, words, most)
+    except ImportError:  # a Python that was built without it
+        return _plain_text(found, words, most)
+
+
+def _full_text(found: Sequence[Entry], words: Iterable[str], most: int) -> list[Entry]:
+    """By SQLite's FTS5. Raises ImportError where it is missing."""
+    import sqlite3
+
+    base = sqlite3.connect(":memory:")
+    try:
+        base.execute("CREATE VIRTUAL TABLE entries USING fts5(text, tokenize = 'porter unicode61')")
+    except sqlite3.OperationalError as error:
+        raise ImportError(str(error)) from error
+    base.executemany("INSERT INTO entries(rowid, text) VALUES (?, ?)", ((at, one.text) for at, one in enumerate(found)))
+    rows: dict[int, None] = {}
+    quoted = [f'"{part}"*' for word in words for part in word.split("_") if part]
+    for joint in (" AND ", " OR "):
+        asked = "SELECT rowid FROM entries WHERE entries MATCH ? ORDER BY rank, rowid DESC LIMIT ?"
+        rows |= {row: None for (row,) in base.execute(asked, (joint.join(quoted), most))}
+    base.close()
+    return [found[row] for row in rows][:most]
+
+
+def _plain_text(found: Sequence[Entry], words: Iterable[str], most: int) -> list[Entry]:
+    """Those with the most of the words, the newest first."""
+    counts = [(sum(word in one.text.casefold() for word in words), at) for at, one in enumerate(found)]
+    return [found[at] for count, at in sorted(counts, reverse=True)[:most] if count]
+
+
+def crash(kind: str, why: str) -> str:
+    """The subject of the tally of a crash: the same for causes that differ in numbers alone."""
+    return f"{kind}: {re.sub(r'[0-9][0-9.,]*', 'N', clean(why, LONGEST_WHY))}"
+
+
+def cures(folder: Path, kind: str, why: str) -> list[str]:
+    """What has mended the same crash before, on any machine: the last two."""
+    begins = f"- {crash(kind, why)} x"
+    outcomes = [said for one in entries(folder) if one.text.startswith(begins) for said in one.text.split(" | ")]
+    return [clean(said.partition(MENDED)[2], LONGEST_CURE) for said in outcomes if MENDED in said][-2:]
+
+
+def text(folder: Path, query: str, most: int = 20) -> str:
+    """What `make memory` prints: a line for each entry."""
+    found = search(folder, query, most) if query.strip() else newest(folder, most)
+    if not found:
+        return f"nothing about '{clean(query, 80)}' in '{folder}'" if query.strip() else f"nothing yet in '{folder}'"
+    return "\n".join(f"{one.where}  {one.shown}" for one in found)
+
+
+# --- Writing --------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _held(folder: Path) -> Iterator[None]:
+    """Nobody else writes there meanwhile: two trees may have the same memory."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("ab") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def change(folder: Path, name: str, edit: Callable[[list[str]], None]) -> None:
+    """Edit the lines of a file in place. All else in it stays, byte for byte; it is whole at every moment."""
+    with _held(folder):
+        path = (folder / f"{name}.md").resolve()  # a link of a person's stays one
+        old = path.read_bytes().decode(errors="surrogateescape") if path.exists() else ""
+        end = "\r\n" if "\r\n" in old else "\n"
+        lines = old.split(end) if old else [f"# {name.capitalize()}", "", INTRODUCTION, ""]
+        edit(lines)
+        if (new := end.join(lines)) != old:
+            durable.write_atomically(path, new)
+
+
+def add(lines: list[str], heading: str, kind: str, mark: str, entry: str) -> None:
+    """Add `- kind: entry` at the end of what stands under the heading, unless one of this kind has the mark."""
+    if not any(line.startswith(f"- {kind}") and mark in line for line in lines):
+        _insert(lines, heading, f"- {kind}: {entry}")
+
+
+def tally(lines: list[str], heading: str, subject: str, outcome: str, mark: str, setting: str) -> None:
+    """Count one more outcome of the subject, unless one has the mark; of outcomes in the same words the last stays."""
+    head, tail = f"- {subject} x", f"; {setting}"
+    counted = re.compile(re.escape(head) + r"(\d+): (.*)" + re.escape(tail) + r"\s*")
+    found = next(((at, match) for at, line in enumerate(lines) if (match := counted.fullmatch(line))), None)
+    said = outcome.replace(" | ", " / ")
+    if not found:
+        _insert(lines, heading, f"{head}1: {said} ({mark}){tail}")
+        return
+    at, match = found
+    outcomes = match[2].split(" | ")
+    if not any(f"({mark})" in one for one in outcomes):
+        others = [one for one in outcomes if not one.startswith(f"{said} (")]
+        listed = " | ".join([*others, f"{said} ({mark})"][-OUTCOMES:])
+        lines[at] = f"{head}{int(match[1]) + 1}: {listed}{tail}"
+
+
+def _insert(lines: list[str], heading: str, line: str) -> None:
+    """As the last line under its heading, which is made where it is missing."""
+    at = next((at for at, text in enumerate(lines) if text.strip() == f"## {heading}"), None)
+    if at is None:
+        while lines and not lines[-1].strip():
+            lines.pop()
+        lines += ["", f"## {heading}", "", line, ""]
+        return
+    after = (number for number in range(at + 1, len(lines)) if re.match(r"#{1,2} ", lines[number]))
+    to = next(after, len(lines))
+    while to > at + 1 and not lines[to - 1].strip():
+        to -= 1
+    lines[to:to] = [line] if to > at + 1 else ["", line]

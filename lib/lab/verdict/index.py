@@ -1,0 +1,268 @@
+"""The index of a run: what a verdict, a record and the status need of its past, without reading that past whole.
+
+experiments.jsonl and reruns.jsonl -> a fold over their lines: baseline, incumbent and best; counts and sums; the noise,
+pooled; the last conditions. It is kept as `runs/<tag>/index.json`, with how far each file has been read and the last
+line that was. Reading it folds in what was appended since; where the files do not go on from there, or it is missing,
+damaged or of another version, it is made from nothing, in silence: it says nothing that the two files do not say.
+
+The runs of the same code are a group, and a group is open as long as runs may still come to it: that of the baseline,
+and that of the incumbent. Of a closed one only its share of the noise is kept. Where a rerun comes to a closed one
+after all, all is read anew.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from decimal import Decimal
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from lab.runs import conditions
+from lab.store import durable, experiments, jsonl
+from lab.store.experiments import Experiment
+from lab.verdict import noise
+from lab.verdict.noise import Pool, Run
+
+FILE = "index.json"
+VERSION = 1
+
+
+@lru_cache(maxsize=64)
+def _object(line: str) -> dict[str, Any]:
+    """The object in a line; not to be changed. Lines are kept as they stand, so that no digit of a number is lost."""
+    value: dict[str, Any] = jsonl.decode(line)
+    return value
+
+
+@dataclass
+class Source:
+    """How far a file has been read: bytes, lines, and the last of these lines."""
+
+    bytes: int = 0
+    lines: int = 0
+    last: str = ""
+
+    def is_of(self, path: Path) -> bool:
+        """Whether the file still has that line there. One that has become shorter, or another one, has not."""
+        if not self.bytes:
+            return True
+        end = self.last.encode() + b"\n"
+        if not path.exists() or self.bytes < len(end):
+            return False
+        with path.open("rb") as file:
+            file.seek(self.bytes - len(end))
+            return file.read(len(end)) == end
+
+    def new(self, path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+        """The lines that were appended since, each with its object; blank ones aside."""
+        for line, place in jsonl.since(path, self.bytes):
+            self.bytes, self.lines = place, self.lines + 1
+            one = jsonl.parsed(path, self.lines, line) if line.strip() else None
+            self.last = line.decode()
+            if one is not None:
+                yield self.last, one
+
+
+@dataclass
+class Total:
+    """The sum of what is known, and of how many experiments it is not."""
+
+    sum: Decimal = Decimal(0)
+    unknown: int = 0
+
+    def add(self, amount: Any) -> None:
+        """None is not known."""
+        if amount is None:
+            self.unknown += 1
+        else:
+            self.sum += Decimal(amount)
+
+
+@dataclass
+class Index:
+    """The fold. `lines` has those of `baseline incumbent replaced best last`, as far as there are any."""
+
+    experiments: Source = field(default_factory=Source)
+    reruns: Source = field(default_factory=Source)
+    count: int = 0
+    statuses: dict[str, int] = field(default_factory=dict)
+    lines: dict[str, str] = field(default_factory=dict)
+    rerun_lines: dict[str, list[str]] = field(default_factory=dict)  # of open groups, by commit
+    closed: Pool = field(default_factory=Pool)
+    recent: dict[str, list[Run]] = field(default_factory=lambda: {"reruns": [], "experiments": []})  # conditions
+    device: str | None = None  # the first that is known
+    spent: dict[str, Total] = field(
+        default_factory=lambda: {name: Total() for name in ("tokens", "cost_usd", "wall_seconds")}
+    )
+
+    # --- What it says -----------------------------------------------------------------------------------------------
+
+    def _experiment(self, name: str) -> Experiment | None:
+        return _object(self.lines[name]) if name in self.lines else None
+
+    @property
+    def baseline(self) -> Experiment | None:
+        """The first experiment."""
+        return self._experiment("baseline")
+
+    @property
+    def incumbent(self) -> Experiment | None:
+        """The last keep."""
+        return self._experiment("incumbent")
+
+    @property
+    def replaced(self) -> Experiment | None:
+        """The keep before the last one."""
+        return self._experiment("replaced")
+
+    @property
+    def best(self) -> Experiment | None:
+        """The keep with the lowest val_bpb, the first of several."""
+        return self._experiment("best")
+
+    @property
+    def last(self) -> Experiment | None:
+        """The last experiment."""
+        return self._experiment("last")
+
+    @property
+    def usual(self) -> conditions.Usual | None:
+        """What is usual on this machine."""
+        return conditions.usual([*self.recent["reruns"], *self.recent["experiments"]])
+
+    @property
+    def groups(self) -> dict[str, list[Run]]:
+        """The runs of the open groups that are evidence, by the commit of the code that they ran."""
+        named = {one["commit"]: one for one in (self.baseline, self.incumbent) if one}
+        return noise.by_commit(named.values(), self._reruns())
+
+    def _reruns(self) -> Iterator[Run]:
+        return (_object(line) for lines in self.rerun_lines.values() for line in lines)
+
+    @property
+    def spread(self) -> noise.Spread | None:
+        """The noise over all that the run has measured."""
+        return noise.pooled(self.groups.values(), self.closed).spread()
+
+    def rerun_seeds(self, commit: str) -> list[int]:
+        """Those that this code was run again with, of an open group."""
+        return [int(_object(line)["seed"]) for line in self.rerun_lines.get(commit, ())]
+
+    def seeds(self, one: Experiment) -> list[int]:
+        """All that this code was run with, whatever came of it; of an open group."""
+        return [*(int(run["seed"]) for run in one["runs"]), *self.rerun_seeds(one["commit"])]
+
+    def before(self, commit: str) -> Experiment | None:
+        """The incumbent that the last experiment was compared with, whether that one is in here already or not."""
+        incumbent = self.incumbent
+        return self.replaced if incumbent and incumbent["commit"] == commit else incumbent
+
+    # --- How it is made ---------------------------------------------------------------------------------------------
+
+    def fold(self, run: Path) -> bool:
+        """Take in what was appended since. False where a rerun came to a closed group: then it is of no more use."""
+        is_new = not self.experiments.lines and not self.reruns.lines
+        unheard: set[str] = set()
+        for line, one in self.reruns.new(run / noise.FILE):
+            unheard |= {one["commit"]} - self.rerun_lines.keys()
+            self.rerun_lines.setdefault(one["commit"], []).append(line)
+            self._note("reruns", [one])
+        for line, one in self.experiments.new(run / experiments.FILE):
+            self._add(line, one)
+            unheard.discard(one["commit"])
+        return is_new or not unheard
+
+    def _add(self, line: str, one: Experiment) -> None:
+        """One experiment more."""
+        self.count += 1
+        self.statuses[one["status"]] = self.statuses.get(one["status"], 0) + 1
+        for name, total in self.spent.items():
+            total.add(one.get(name))
+        self._note("experiments", one["runs"])
+        self.device = self.device or next((run["device"] for run in one["runs"] if run.get("device")), None)
+        self.lines["last"] = line
+        if self.count == 1:
+            self.lines["baseline"] = line
+            self.rerun_lines.setdefault(one["commit"], [])
+        if one["status"] == "keep":
+            self._keep(line, one)
+        elif self.count > 1:
+            self._close(one)
+
+    def _keep(self, line: str, one: Experiment) -> None:
+        """It is the incumbent from here on."""
+        self.rerun_lines.setdefault(one["commit"], [])
+        if incumbent := self.incumbent:
+            self.lines["replaced"] = self.lines["incumbent"]
+            if incumbent != self.baseline:
+                self._close(incumbent)
+        self.lines["incumbent"] = line
+        if self.best is None or one["val_bpb"] < self.best["val_bpb"]:
+            self.lines["best"] = line
+
+    def _close(self, one: Experiment) -> None:
+        """Its group has all its runs."""
+        reruns = [_object(line) for line in self.rerun_lines.pop(one["commit"], ())]
+        self.closed = noise.pooled(noise.by_commit([one], reruns).values(), self.closed)
+
+    def _note(self, where: str, runs: list[Run]) -> None:
+        """The conditions of these runs; only the last count."""
+        known = [{"probe_seconds": float(run["probe_seconds"]), "wall_share": _float(run["wall_share"])}
+                 for run in runs if run.get("probe_seconds")]  # fmt: skip
+        if known:
+            self.recent[where] = [*self.recent[where], *known][-conditions.USUAL :]
+
+
+def _float(number: Any) -> float | None:
+    return None if number is None else float(number)
+
+
+# ---------------------------------------------------------------------------
+# On disk
+# ---------------------------------------------------------------------------
+
+
+def read(run: Path) -> Index:
+    """The index of all that is on record in the run whose folder is `run`. Raises Fault where a line is damaged."""
+    index = _stored(run)
+    return made(run) if index is None else after(run, index)
+
+
+def after(run: Path, index: Index) -> Index:
+    """The index, with what was appended since it was read."""
+    return index if index.fold(run) else made(run)
+
+
+def made(run: Path) -> Index:
+    """The index, from nothing."""
+    index = Index()
+    index.fold(run)
+    return index
+
+
+def store(run: Path, index: Index) -> None:
+    """Keep it for the next. It need not be durable: what is lost is made again."""
+    text = json.dumps({"version": VERSION, **asdict(index)}, default=str, ensure_ascii=False)
+    durable.write_atomically(run / FILE, text + "\n", durable=False)
+
+
+def _stored(run: Path) -> Index | None:
+    """What was kept, if it is one and its files go on from there."""
+    try:
+        kept = json.loads((run / FILE).read_text(encoding="utf-8"))
+        if kept.pop("version") != VERSION:
+            return None
+        index = _index(kept)
+    except (OSError, ValueError, ArithmeticError, TypeError, LookupError, AttributeError, RecursionError):
+        return None
+    is_whole = index.experiments.is_of(run / experiments.FILE) and index.reruns.is_of(run / noise.FILE)
+    return index if is_whole else None
+
+
+def _index(kept: dict[str, Any]) -> Index:
+    """From what `store` has written."""
+    own, again = (Source(**kept.pop(name)) for name in ("experiments", "reruns"))
+    pool = kept.pop("closed")
+    spent = {name: Total(Decimal(one["sum"]), one["unknown"]) for name, one in kept.pop("spent").items()}
+    return Index(own, again, closed=Pool(Decimal(pool["squares"]), pool["df"]), spent=spent, **kept)

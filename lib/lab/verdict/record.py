@@ -1,0 +1,141 @@
+"""The judged flight -> a line each of `reruns.jsonl`, `changes.jsonl`, `experiments.jsonl`; a row, `verdict`, `best`.
+
+Each is written unless it is there, so that an interrupted call is simply made again. The line of `experiments.jsonl`
+comes first, and all that follows is made of it: what was recorded once is not recorded differently, even if a power cut
+had it measured again.
+"""
+
+from datetime import datetime, timezone
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from lab.one_line import description
+from lab.store import changes, durable, experiments, jsonl, ledger
+from lab.store.experiments import Experiment
+from lab.store.flight import Flight
+from lab.store.ledger import Row
+from lab.verdict import noise
+from lab.verdict.evidence import Trial
+from lab.verdict.index import Index
+
+
+def record(trial: Trial) -> None:
+    """Record the judged flight; what an interrupted call has left counts. Raises OSError with nothing half-written."""
+    run, flight = trial.run, trial.flight
+    if incumbent := trial.index.incumbent:
+        there = trial.index.rerun_seeds(incumbent["commit"])
+        noise.append(run, incumbent["commit"], trial.measured["incumbent_runs"], there)
+    n, _ = ledger.place(run / "results.tsv", flight.need("commit")[:7])
+    experiment = experiment_of(flight, n)
+    if (change := change_of(flight, experiment)) is not None:
+        changes.append(run, change)
+    experiments.append(run, experiment)
+
+
+def settle(run: Path, index: Index, experiment: Experiment) -> None:
+    """What follows from the line on record, unless it is there: the row, `verdict` and `best`. It is in the index."""
+    row, flight = row_of(experiment), Flight(run / "flight")
+    if not ledger.place(run / "results.tsv", row.commit)[1]:
+        durable.append_line(run / "results.tsv", row.line())
+    flight.write("verdict", experiment["status"])
+    if is_new_best(experiment, index):
+        flight.write_json("best", experiment)
+    else:
+        (flight.folder / "best").unlink(missing_ok=True)
+
+
+def is_new_best(experiment: Experiment, index: Index) -> bool:
+    """Whether it is the best of all, of which it is the last; the first of a run is the baseline, and no news."""
+    best = index.best
+    return best is not None and best["commit"] == experiment["commit"] and index.replaced is not None
+
+
+def change_of(flight: Flight, experiment: Experiment) -> changes.Change | None:
+    """What it changed, with the diff, if it may be worth another look; None where no train.py came back."""
+    after = flight.text("train.py")
+    if after is None:
+        return None
+    is_near = experiment["rule"] in experiments.NEAR_MISSES
+    return changes.of(experiment["commit"], flight.need("before.py"), after, with_diff=is_near)
+
+
+def row_of(experiment: Experiment) -> Row:
+    """The row, with the hash of the experiment's own commit."""
+    crashed, memory = experiment["status"] == "crash", experiment["memory_gb"]
+    return Row(
+        commit=experiment["commit"][:7],
+        val_bpb=ledger.NO_VALUE if crashed else f"{experiment['val_bpb']:.6f}",
+        memory_gb=ledger.NO_MEMORY if crashed or memory is None else f"{memory:.1f}",
+        status=experiment["status"],
+        description=experiment["description"],
+    )
+
+
+def experiment_of(flight: Flight, n: int) -> Experiment:
+    """All that is known, null for what is not."""
+    measured = flight.json("measure.json")
+    return {
+        "n": n,
+        "commit": flight.need("commit"),
+        "parent": flight.need("parent"),
+        **flight.json("decision.json"),
+        "failure": measured["failure"],
+        "category": flight.text("category") or None,
+        "val_bpb": _decimal(measured["val_bpb"]),
+        "memory_gb": _decimal(measured["memory_gb"]),
+        "wall_seconds": measured["wall_seconds"],
+        "runs": measured["runs"],
+        "attempts": flight.attempt,
+        "agent": flight.text("agent"),
+        **spent(flight),
+        "started": flight.text("started"),
+        "ended": datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "description": description_of(flight, measured),
+    }
+
+
+def description_of(flight: Flight, measured: dict[str, Any]) -> str:
+    """The commit's; of what was rejected after it was made, with the reason: the row has no other place for it."""
+    text = flight.need("description")
+    if measured["failure"] != "rejected" or " (rejected: " in text:
+        return text
+    return description(text, (measured["why"] or "").removeprefix("rejected: "))
+
+
+def spent(flight: Flight) -> dict[str, Any]:
+    """Tokens and dollars of the proposal and its mends, from the usage.json of each; null where one has not told it."""
+    reports = [usage(folder / "usage.json") for folder in (flight.folder, *flight.folder.glob("mend.*"))]
+    return {
+        "tokens": total([report.get("tokens") for report in reports], int),
+        "cost_usd": total([report.get("cost_usd") for report in reports], int | Decimal),
+    }
+
+
+def usage(path: Path) -> dict[str, Any]:
+    """What a proposer has written; nothing where that is no JSON object."""
+    try:
+        value = jsonl.decode(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def total(amounts: list[Any], kind: Any) -> Any:
+    """Their sum; None where one is no amount of that kind: a proposer may have written anything."""
+    fits = (isinstance(one, kind) and not isinstance(one, bool) and 0 <= one < 10**12 for one in amounts)
+    return sum(amounts) if all(fits) else None
+
+
+def _decimal(text: str | None) -> Decimal | None:
+    return None if text is None else Decimal(text)
+
+
+def summary(experiment: dict[str, Any]) -> str:
+    """`#4 keep 1.963210 (gain +0.012300)  raise MATRIX_LR 0.04 -> 0.06`"""
+    value = "" if experiment["val_bpb"] is None else f" {experiment['val_bpb']:.6f}"
+    if experiment["failure"]:
+        value += f" ({experiment['failure']})"
+    elif experiment["gain"] is not None:
+        value += f" (gain {experiment['gain']:+.6f})"
+    return f"#{experiment['n']} {experiment['status']}{value}  {experiment['description']}"

@@ -1,0 +1,120 @@
+"""The experiment in flight, recorded -> what of it outlives the run, in the memory (memory.py).
+
+A keep goes to the learnings, a simplification to the decisions. What brought no gain is a tally of its constant, or of
+the line that it touched, so that a night of discards is a few lines; a crash is a tally of its cause. Each is written
+once, whatever is interrupted: it bears the run, the number and the commit of its experiment.
+"""
+
+import os
+import re
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from lab.one_line import clean
+from lab.store import changes, experiments, manifest, memory
+from lab.store.changes import Change
+from lab.store.experiments import Experiment
+from lab.store.flight import Flight
+from lab.verdict import complexity
+from lab.verdict.index import Index
+
+GPUS = Path("/proc/driver/nvidia/gpus")
+PROCESSOR = Path("/proc/cpuinfo")
+LONGEST = 160  # characters of a cause, a place or a description
+
+
+def remember(run: Path, index: Index, one: Experiment) -> None:
+    """Write what the experiment in flight, the last of the index, has taught. Raises OSError; the memory is whole."""
+    flight, folder = Flight(run / "flight"), memory.folder(run)
+    mark = f"{run.name} #{one['n']} {one['commit'][:7]}"
+    setting = setting_of(run, index.device)
+    _remember_incumbent(folder, index.before(one["commit"]), one, mark)
+    if one["rule"] == "baseline":
+        began = f"run {run.name} at commit {manifest.read(run)['start'][:7]}, val_bpb {one['val_bpb']:.6f}"
+        _add(folder, "decisions", memory.DECIDED, "began", mark, f"{began}; {_dated(one, mark, setting)}")
+    elif one["status"] == "keep":
+        _remember_keep(folder, one, mark, setting)
+    elif one["status"] == "discard":
+        _remember_failure(folder, one, next(changes.of_last(run, [one])), mark, setting)
+    _remember_crash(folder, flight, one, mark, setting)
+
+
+def setting_of(run: Path, device: str | None) -> str:
+    """What a result holds for: `full 300 s on NVIDIA H100 80GB HBM3`."""
+    chosen = manifest.read(run)["settings"]
+    return f"{chosen['PROFILE']} {chosen['TIME_BUDGET']} s on {machine(device)}"
+
+
+def machine(device: str | None) -> str:
+    """The model of the GPU, unless the device is `cpu` or there is none; else that of the processor."""
+    if device != "cpu":
+        for path in sorted(GPUS.glob("*/information")):
+            if model := re.search(r"^Model:\s*(.+)$", path.read_text(errors="replace"), re.MULTILINE):
+                return clean(model[1], 80)
+    model = re.search(r"^model name\s*:\s*(.+)$", PROCESSOR.read_text(errors="replace"), re.MULTILINE)
+    processor = f"{clean(model[1], 80) if model else os.uname().machine}, {len(os.sched_getaffinity(0))} cores"
+    return f"a GPU, {processor}" if device == "cuda" else processor  # WSL does not say which
+
+
+def _remember_keep(folder: Path, one: Experiment, mark: str, setting: str) -> None:
+    """What won, and by how much; a simplification is a decision."""
+    value = f"val_bpb {one['incumbent_bpb']:.6f} -> {one['val_bpb']:.6f} ({one['gain']:+.6f})"
+    lines = f"lines +{one['lines_added']} -{one['lines_removed']}"
+    text = "; ".join(filter(None, [one["description"], value, lines, one["category"], _dated(one, mark, setting)]))
+    if one["rule"] == "simplification":
+        _add(folder, "decisions", memory.DECIDED, "simplified", mark, text)
+    else:
+        _add(folder, "learnings", memory.WON, "won", mark, text)
+
+
+def _remember_failure(folder: Path, one: Experiment, change: Change, mark: str, setting: str) -> None:
+    """What brought no gain, with all else that was tried at the same place."""
+    place = next(iter(change.places), one["description"])
+    values = change.constants.get(place)
+    what = changes.move(*values) if values else clean(one["description"], LONGEST)
+    outcome = f"{what} {experiments.outcome(one)}"
+    _tally(folder, "learnings", memory.NO_GAIN, f"no gain: {clean(place, LONGEST)}", outcome, mark, setting)
+
+
+def _remember_crash(folder: Path, flight: Flight, one: Experiment, mark: str, setting: str) -> None:
+    """The cause of a crash, whether it was mended, and how."""
+    crashed = flight.text("crashed")
+    if crashed is None and one["status"] != "crash":
+        return
+    if one["status"] == "crash":
+        kind, cause = one["failure"], one["reason"].removeprefix("crash: ")
+        outcome = clean(one["description"], LONGEST) + (", and no mend helped" if crashed else "")
+    else:
+        kind, cause = (crashed or "").split(" ", 1)
+        outcome = f"{memory.MENDED}{_mend(flight)}"
+    _tally(folder, "issues", memory.CRASHES, memory.crash(kind, cause), outcome, mark, setting)
+
+
+def _mend(flight: Flight) -> str:
+    """`x.relu() -> F.relu(x)`: the first line that the mend changed."""
+    before, after = flight.text("crashed.py"), flight.text("train.py")
+    added, removed = complexity.changes(before or "", after or "")
+    return f"{clean((removed or ['nothing'])[0], 80)} -> {clean((added or ['nothing'])[0], 80)}"
+
+
+def _remember_incumbent(folder: Path, incumbent: Experiment | None, one: Experiment, mark: str) -> None:
+    """A person has committed on top of the last keep: from here on, that is what is compared with."""
+    if incumbent and one["parent"] != incumbent["commit"]:
+        parent = f"commit {one['parent'][:7]} on top of #{incumbent['n']}"
+        said = f"a person's {parent} is the incumbent from {mark} on"
+        _add(folder, "decisions", memory.DECIDED, "incumbent", parent, said)
+
+
+def _dated(one: Experiment, mark: str, setting: str) -> str:
+    return f"{mark}; {setting}; {(one['ended'] or '')[:10]}"
+
+
+def _add(folder: Path, name: str, heading: str, kind: str, mark: str, text: str) -> None:
+    memory.change(folder, name, partial(memory.add, heading=heading, kind=kind, mark=mark, entry=text))
+
+
+def _tally(folder: Path, name: str, *facts: Any) -> None:
+    heading, subject, outcome, mark, setting = facts
+    edit = partial(memory.tally, heading=heading, subject=subject, outcome=outcome, mark=mark, setting=setting)
+    memory.change(folder, name, edit)

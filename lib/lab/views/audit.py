@@ -1,0 +1,226 @@
+"""A run, audited: fresh pairs of runs of its baseline and its incumbent -> how much of the claimed gain is there.
+
+What is claimed is the difference of the two rows of the ledger. It was chosen for being large, and so is too large, by
+luck, on average; runs with fresh seeds, side by side, were chosen for nothing. Decimal, in bits per byte.
+"""
+
+import json
+import math
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from lab.errors import Fault
+from lab.store import durable, manifest, schemas
+from lab.store.experiments import Experiment
+from lab.verdict import criterion, noise, replicates
+from lab.verdict.noise import Run, Spread
+
+FILE = "audit.json"
+MOST = 99  # pairs
+NIGHT = 100  # experiments that do nothing
+NIGHTS = 2000  # simulated, for a standard error of 0.04 keeps
+MEASURED = Decimal("0.29")  # phantom keeps a night where the noise is measured: tests/bench/verdicts, docs/noise.md
+
+FINDINGS = {
+    "reproduced": "the gain is there",
+    "less": "a gain is there, but it is less than what is claimed",
+    "lost": "not reproduced: no more than luck can be seen, and less than what is claimed",
+    "worse": "not reproduced: the incumbent is worse than the baseline",
+    "unclear": "too few pairs to tell: all of the gain may be there, or nothing of it",
+    "no-claim": "no gain is claimed, so there is no share of it",
+}
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A run of the baseline and one of the incumbent, with the same seed."""
+
+    baseline: Run
+    incumbent: Run
+
+    @property
+    def gain(self) -> Decimal:
+        """The baseline's value less the incumbent's."""
+        return Decimal(self.baseline["val_bpb"]) - Decimal(self.incumbent["val_bpb"])
+
+    @property
+    def is_degraded(self) -> bool | None:
+        """Whether the machine was not as usual; None: not known."""
+        known = [run["degraded"] for run in (self.baseline, self.incumbent) if run["degraded"] is not None]
+        return any(known) if known else None
+
+
+@dataclass(frozen=True)
+class Audit:
+    """The two rows, the fresh pairs, the noise of all that was run (None: not known), and how the run was set up."""
+
+    baseline: Experiment
+    incumbent: Experiment
+    pairs: Sequence[Pair]
+    spread: Spread | None
+    baseline_runs: int
+
+    @property
+    def claimed(self) -> Decimal:
+        """The gain that the ledger tells."""
+        return Decimal(self.baseline["val_bpb"]) - Decimal(self.incumbent["val_bpb"])
+
+    @property
+    def gain(self) -> Decimal:
+        """What is there of it: the mean of the pairs."""
+        return noise.average([pair.gain for pair in self.pairs])
+
+    @property
+    def interval(self) -> tuple[Decimal, Decimal] | None:
+        """Of 95 %, for the gain. By the pooled noise: of two pairs alone, it would be 13 standard errors wide."""
+        if self.spread is None:
+            return None
+        half = criterion.t_quantile(0.975, self.spread.df) * float(self.spread.sd) * math.sqrt(2 / len(self.pairs))
+        return self.gain - Decimal(repr(half)), self.gain + Decimal(repr(half))
+
+    @property
+    def finding(self) -> str:
+        """A word of FINDINGS."""
+        if self.claimed <= 0:
+            return "no-claim"
+        if self.interval is None:
+            return "unclear"
+        low, high = self.interval
+        if low > 0:
+            return "reproduced" if high >= self.claimed else "less"
+        return "worse" if high < 0 else "lost" if high < self.claimed else "unclear"
+
+    @property
+    def phantoms(self) -> Decimal | None:
+        """Keeps for each hundred experiments that do nothing, with the settings of the run; None: not known."""
+        if self.baseline_runs > 1:
+            return MEASURED
+        return None if self.spread is None else phantom_keeps(float(self.spread.sd))
+
+
+def audit(run: Path, seeds: Sequence[int]) -> str:
+    """Write `audit.json` for the pairs of runs with these seeds, which reruns.jsonl has. Returns it for a person."""
+    found = gather(run, seeds)
+    text = json.dumps(facts(found, manifest.read(run)["tag"]), indent=2, default=float, ensure_ascii=False)
+    for where, problem in schemas.problems("audit", json.loads(text)):
+        raise ValueError(f"audit: {where}: {problem}")
+    durable.write_atomically(run / FILE, text + "\n")
+    return told(found)
+
+
+def gather(run: Path, seeds: Sequence[int]) -> Audit:
+    """What there is. Raises Fault where no pair has two values."""
+    baseline, incumbent = replicates.ends(run)
+    there = {(one["commit"], one["seed"]): one for one in noise.read(run) if one["val_bpb"] is not None}
+    keys = [((baseline["commit"], seed), (incumbent["commit"], seed)) for seed in seeds]
+    pairs = [Pair(there[one], there[other]) for one, other in keys if one in there and other in there]
+    if not pairs:
+        raise Fault("no pair of runs gave two values", f"the logs are in '{run / 'logs'}'")
+    wanted = int(manifest.read(run)["settings"].get("BASELINE_RUNS", "1"))
+    return Audit(baseline, incumbent, pairs, noise.of(run), wanted)
+
+
+def phantom_keeps(sd: float) -> Decimal:
+    """By the fixed thresholds, of single runs with this noise: the mean of simulated nights, the same each time."""
+    source, kept = random.Random(0), 0
+    for _ in range(NIGHTS if sd else 0):
+        incumbent = source.gauss(0, sd)
+        for _ in range(NIGHT):
+            value = source.gauss(0, sd)
+            if incumbent - value >= criterion.BAND:
+                incumbent = value
+                kept += 1
+    return Decimal(kept) / NIGHTS
+
+
+def share(found: Audit, gain: Decimal) -> Decimal | None:
+    """Of what is claimed; None where nothing is."""
+    return gain / found.claimed if found.claimed > 0 else None
+
+
+def facts(found: Audit, tag: str) -> dict[str, Any]:
+    """All numbers (schemas/audit.schema.json): val_bpb and gains to six decimals, shares to four."""
+    low, high = found.interval or (None, None)
+    shares = [None if gain is None else share(found, gain) for gain in (found.gain, low, high)]
+    return {
+        "tag": tag,
+        "audited": datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "baseline": {name: found.baseline[name] for name in ("n", "commit", "val_bpb")},
+        "incumbent": {name: found.incumbent[name] for name in ("n", "commit", "val_bpb")},
+        "pairs": [_pair(pair) for pair in found.pairs],
+        "claimed_gain": rounded(found.claimed, 6),
+        "reproduced_gain": rounded(found.gain, 6),
+        "reproduced_low": rounded(low, 6),
+        "reproduced_high": rounded(high, 6),
+        **dict(zip(("share", "share_low", "share_high"), (rounded(one, 4) for one in shares), strict=True)),
+        "sd": rounded(found.spread.sd, 6) if found.spread else None,
+        "df": found.spread.df if found.spread else None,
+        "baseline_runs": found.baseline_runs,
+        "phantom_keeps_per_100": rounded(found.phantoms, 2),
+        "finding": found.finding,
+    }
+
+
+def _pair(pair: Pair) -> dict[str, Any]:
+    values = {"baseline": pair.baseline["val_bpb"], "incumbent": pair.incumbent["val_bpb"]}
+    return {"seed": pair.baseline["seed"], **values, "gain": pair.gain, "degraded": pair.is_degraded}
+
+
+def rounded(number: Decimal | None, digits: int) -> Decimal | None:
+    """None stays None."""
+    return None if number is None else round(number, digits)
+
+
+def told(found: Audit) -> str:
+    """The same as a few lines."""
+    first, last = found.baseline, found.incumbent
+    gains = " ".join(f"{pair.gain:+.6f}" for pair in found.pairs)
+    degraded = sum(bool(pair.is_degraded) for pair in found.pairs)
+    doubt = f"; {degraded} of them while the machine was not as usual" if degraded else ""
+    between = f", 95 % between {' and '.join(f'{end:+.6f}' for end in found.interval)}" if found.interval else ""
+    return "\n".join(
+        [
+            f"claimed   {found.claimed:+.6f}, from {first['val_bpb']:.6f} to {last['val_bpb']:.6f}, "
+            f"#{last['n']} {last['description']}",
+            f"fresh     {gains}{doubt}",
+            f"there     {found.gain:+.6f}{between}",
+            *_shares(found),
+            replicates.noise_line(found.spread),
+            _phantoms(found),
+            f"finding   {FINDINGS[found.finding]}{_more(found)}",
+        ]
+    )
+
+
+def _shares(found: Audit) -> list[str]:
+    """`2 pairs: 81 % of what is claimed, 95 % between 41 % and 120 %`"""
+    middle = share(found, found.gain)
+    if middle is None:
+        return []
+    ends = [share(found, end) or Decimal(0) for end in found.interval or ()]
+    between = f"95 % between {' and '.join(f'{100 * end:.0f} %' for end in ends)}" if ends else "nobody knows how sure"
+    count = "1 pair" if len(found.pairs) == 1 else f"{len(found.pairs)} pairs"
+    return [f"share     {count}: {100 * middle:.0f} % of what is claimed, {between}"]
+
+
+def _phantoms(found: Audit) -> str:
+    """What the settings of the run let through."""
+    if found.phantoms is None:
+        return "phantoms  not known"
+    rule = "the measured noise" if found.baseline_runs > 1 else "the fixed thresholds of BASELINE_RUNS=1"
+    return f"phantoms  {found.phantoms:.1f} keeps of each {NIGHT} experiments that do nothing, with {rule} (simulated)"
+
+
+def _more(found: Audit) -> str:
+    """With how many pairs it would be clear, where it is not: those that leave half of the claim on either side."""
+    if found.finding != "unclear":
+        return ""
+    if found.interval is None:
+        return "; more: make audit K=2"
+    wide = (found.interval[1] - found.gain) / found.claimed * 2
+    return f"; more: make audit K={min(MOST, math.ceil(len(found.pairs) * wide**2))}"

@@ -1,0 +1,51 @@
+"""What a person calls an experiment -> the experiment: its number, 17 or #17, or the beginning of its commit."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from lab.errors import Fault
+from lab.store import experiments, ledger
+from lab.store.experiments import Experiment
+from lab.store.ledger import Row
+
+SHORTEST = 4  # digits of a commit
+
+
+@dataclass(frozen=True)
+class Found:
+    """Its number and row; `known` is None for a row that was written by hand, of which there is no commit either."""
+
+    n: int
+    row: Row
+    known: Experiment | None
+
+    @property
+    def facts(self) -> list[str]:
+        """For a shell, a line each: number, commit, parent, category and description; empty where not known."""
+        known = self.known or {}
+        return [
+            str(self.n),
+            *(known.get(name) or "" for name in ("commit", "parent", "category")),
+            self.row.description,
+        ]
+
+
+def find(run: Path, which: str) -> Found:
+    """The experiment of the run whose folder is `run`. Raises Fault where there is none, or more than one."""
+    rows = ledger.read(run / "results.tsv")
+    known = {one["commit"][:7]: one for one in experiments.read(run)}
+    found = [Found(n, row, known.get(row.commit)) for n, row in enumerate(rows, start=1)]
+    wanted = which.strip().removeprefix("#").lower()
+    if wanted.isdecimal() and len(wanted) < 7 and 1 <= int(wanted) <= len(found):
+        return found[int(wanted) - 1]
+    fits = [one for one in found if len(wanted) >= SHORTEST and _commit(one).startswith(wanted)]
+    if len(fits) > 1:
+        raise Fault(f"'{which}' is the beginning of {len(fits)} commits of run '{run.name}'", "give more of it")
+    if not fits:
+        there = f"there are 1 to {len(found)}: see results.tsv" if found else "it has none yet: make loop"
+        raise Fault(f"run '{run.name}' has no experiment '{which}'", there)
+    return fits[0]
+
+
+def _commit(one: Found) -> str:
+    return str(one.known["commit"]) if one.known else one.row.commit

@@ -1,0 +1,24 @@
+"""The last experiment -> what its proposer reads of it: a handful of lines, and after a crash the end of its log."""
+
+from pathlib import Path
+
+from lab.runs import failures
+from lab.store import experiments
+from lab.verdict.record import summary
+
+
+def verdict(run: Path) -> str:
+    """What became of the last experiment of the run whose folder is `run`: under 6 KB, whatever it printed."""
+    past = experiments.read(run)
+    last, incumbent = past[-1], experiments.incumbent(past)
+    kept, commit = last["status"] == "keep", last["commit"][:7]
+    if last["rule"] == "baseline":
+        return summary(last)
+    lines = [summary(last), f"reason     {last['reason']}"]
+    if incumbent:
+        lines.append(f"incumbent  #{incumbent['n']} {incumbent['val_bpb']:.6f}  {incumbent['description']}")
+    lines.append(f"train.py   {'is this one' if kept else 'is as before'}; the change: git show {commit}")
+    log = run / "run.log"
+    if last["failure"] not in (None, "rejected") and log.exists():
+        lines += ["", f"The end of its log. {failures.UNTRUSTED}", "", failures.quoted(log)]
+    return "\n".join(lines)

@@ -1,0 +1,116 @@
+"""The files of an experiment in flight -> its phase, and how far its training is; the same of a run beside them.
+
+The list of finished steps says which step it is in; its RUN_DIR says whether it trains. Files outlive the process that
+wrote them: while nobody works on the tree, an experiment in flight waits.
+"""
+
+import re
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from lab.runs import logs
+from lab.store.flight import Flight
+
+STEPS = Path(__file__).parents[1] / "steps"
+# By the name of the step after its number. To mend is to propose again; all that comes after a run judges it.
+PHASES = {"propose": "proposing", "mend": "proposing", "commit": "drafted", "run": "waiting"}
+DEVICE = re.compile(rb"^(cuda|mps|cpu): \d+ x \d+ rows\b", re.MULTILINE)  # as train.py begins its log
+HEAD = 65536  # bytes of a log, in which it says so
+
+Found = dict[str, Any]
+
+
+def flights(run: Path, *, alive: bool) -> list[Found]:
+    """The experiments in flight, as schemas/status.schema.json has them: one today, or none.
+
+    `alive` says whether anybody works on the tree.
+    """
+    flight = Flight(run / "flight")
+    done = flight.text("done")
+    if done is None:
+        return []
+    at_work = alive and not is_beside(run)
+    trains = training(run) if at_work else None
+    return [{"id": "f1", "phase": phase(done, trains, at_work=at_work), **facts_of(flight, done), **place(run, trains)}]
+
+
+def facts_of(flight: Flight, done: str) -> Found:
+    """What its own files say."""
+    return {
+        "description": flight.text("description"),
+        "agent": flight.text("agent"),
+        "step": current_step(done),
+        "attempt": flight.attempt if done.startswith("attempt ") else None,
+        "started": flight.text("started"),
+        "seconds": seconds_since(flight.text("started")),
+    }
+
+
+def place(run: Path, trains: Found | None) -> Found:
+    """Where it trains, and how far that is. There is one slot today, and it is taken only by a training."""
+    if trains is None:
+        return dict.fromkeys(("slot", "device", "progress", "training"))
+    log = {name: trains[name] for name in ("log", "seconds", "num_steps", "loss")}
+    return {"slot": 0, "device": device(run / trains["log"]), "progress": trains["progress"], "training": log}
+
+
+def beside(run: Path, *, alive: bool) -> Found | None:
+    """The training run of make noise or make audit."""
+    return training(run) if alive and is_beside(run) else None
+
+
+def is_beside(run: Path) -> bool:
+    """Whether runs beside the experiments are made (lib/experiment/replicates.sh); an experiment that is in flight waits meanwhile."""
+    return (run / "extra").exists()
+
+
+def current_step(done: str) -> str | None:
+    """The first of lib/experiment/steps that is not in the list of finished ones; None where all are."""
+    finished = set(done.split("\n")[1:])
+    return next((step for step in sorted(path.name for path in STEPS.iterdir()) if step not in finished), None)
+
+
+def phase(done: str, trains: Found | None, *, at_work: bool) -> str:
+    """A word of the schema. A training whose last step was told at 100 % has nothing left but to be evaluated."""
+    if not at_work:
+        return "waiting"
+    if trains:
+        return "evaluating" if trains["progress"] == 1 else "training"
+    return PHASES.get((current_step(done) or "").partition("-")[2], "judging")
+
+
+def training(run: Path) -> Found | None:
+    """The training run that run.log points to (lib/experiment/training_run.sh), unless it is over."""
+    link = run / "run.log"
+    folder = run / link.readlink().parent if link.is_symlink() else run
+    seconds = seconds_since(Flight(folder).text("started"))
+    if seconds is None or (folder / "ended").exists() or not link.exists() or folder == run:
+        return None
+    step = logs.last_step(link)
+    return {
+        "log": str(link.readlink()),
+        "seconds": seconds,
+        "progress": step and step.progress,
+        "num_steps": step and step.number,
+        "loss": step and step.loss,
+    }
+
+
+def seconds_since(started: str | None) -> float | None:
+    """Of a time in UTC, ISO 8601; None where there is none, or none that can be read."""
+    try:
+        began = datetime.fromisoformat((started or "").removesuffix("Z")).replace(tzinfo=timezone.utc)
+    except ValueError:
+        return None
+    return round(max((datetime.now(timezone.utc) - began).total_seconds(), 0), 1)
+
+
+def device(log: Path) -> str | None:
+    """The kind of device that a training says it is on; None where it does not say."""
+    try:
+        with log.open("rb") as file:
+            said = DEVICE.search(file.read(HEAD))
+    except OSError:
+        return None  # it is over, and was moved
+    return said[1].decode() if said else None

@@ -1,0 +1,67 @@
+"""Ledgers, what is known beside them, and git's diffs -> one page that needs nothing else, and the progress picture."""
+
+from collections.abc import Sequence
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from lab.store import durable
+from lab.views.report import curves, diffs, gather, labels, page, pictures
+
+LONGEST = 24  # characters of a fact, which may be a hash
+
+
+def report(ledgers: Sequence[Path], stream: str, out: Path) -> list[Path]:
+    """Write `report.html` and `progress.png` of these ledgers to the folder `out`; returns the two paths.
+
+    `stream` is what bin/report has git say (lab.report.diffs). Raises Fault where a ledger cannot be read.
+    """
+    runs = [gather.run(path) for path in ledgers]
+    rows = [{"run": at, **row} for at, one in enumerate(runs) for row in one.pop("rows")]
+    by_commit, changed = diffs.parse(stream)
+    diffs.add(rows, by_commit)
+    for path, one in zip(ledgers, runs, strict=True):
+        one["changed"] = changed.get(one["name"])
+        curves.add([row for row in rows if runs[row["run"]] is one], path.parent, len(runs))
+    ends = pictures.bounds(rows)
+    data = {
+        "made": datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
+        "runs": runs,
+        "rows": rows,
+        "notes": [note for one in runs for note in one.pop("notes")] + differences(runs),
+        "bounds": ends,
+        "last": labels.last(rows),
+        "labels": [{"width": size.width, "labels": labels.placed(rows, ends, size)} for size in pictures.PAGE],
+    }
+    out.mkdir(parents=True, exist_ok=True)
+    html, picture = out / "report.html", out / "progress.png"
+    durable.write_atomically(html, page.text(data), durable=False)
+    durable.write_atomically(picture, pictures.png(data), durable=False)
+    return [html, picture]
+
+
+def differences(runs: Sequence[dict[str, Any]]) -> list[str]:
+    """Why values of val_bpb of these runs cannot be compared, and what else is another: one line for each fact."""
+    said = []
+    for name, values in facts_of(runs).items():
+        if len(set(values)) > 1 and (name != "device" or None not in values):
+            each = ", ".join(f"{one['name']}: {shown(value)}" for one, value in zip(runs, values, strict=True))
+            why = "another machine" if name == "device" else "not comparable"
+            said.append(f"{why}: {name} differs ({each})")
+    return said
+
+
+def facts_of(runs: Sequence[dict[str, Any]]) -> dict[str, list[str | None]]:
+    """What should be the same, by name: a value of each run, None where it is not known."""
+    facts = [
+        {"profile": one["profile"], "TIME_BUDGET": one["budget"], "device": one["device"], **one["facts"]}
+        for one in runs
+    ]
+    names = dict.fromkeys(name for one in facts for name in one)
+    return {name: [None if one.get(name) is None else str(one[name]) for one in facts] for name in names}
+
+
+def shown(fact: str | None) -> str:
+    """As a person reads it."""
+    text = "not known" if fact is None else fact
+    return text if len(text) <= LONGEST else text[:LONGEST] + "…"

@@ -1,0 +1,131 @@
+"""A ledger, and what lies beside it -> a run for the report: JSON-ready, what is not known is null or absent.
+
+The five columns are read leniently (lab.wild), so any ledger will do; `experiments.jsonl`, `manifest.json` and
+`audit.json` are used where they are there and fit. val_bpb and gains in bits per byte, memory in GiB, times in seconds.
+"""
+
+import json
+from collections.abc import Sequence
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from lab.store import experiments, foreign_ledger, schemas
+from lab.store.ledger import in_words
+from lab.verdict import noise
+from lab.views import replay
+
+Facts = dict[str, Any]
+TAKEN = (  # of a line of experiments.jsonl
+    *("category", "rule", "reason", "failure", "gain", "wall_seconds", "tokens", "cost_usd", "agent", "attempts"),
+    *("runs", "lines_added", "lines_removed", "started", "ended"),
+)
+MOST_SAID = 8  # of what was mended in a ledger
+
+
+def run(path: Path) -> Facts:
+    """The run whose ledger is at `path`, with its `rows` and `notes`."""
+    found = foreign_ledger.read(path)
+    facts = beside(path, "manifest")
+    past, bad = sidecar(path.parent)
+    rows = [row(line, past.get(line.row.commit)) for line in replay.judged(found.rows, None, own=False)]
+    link(rows, past)
+    chosen = facts.get("settings", {})
+    name = facts.get("tag") or (path.absolute().parent.name if path.stem == "results" else path.stem)
+    return {
+        "name": name,
+        "ledger": str(path),
+        "profile": chosen.get("PROFILE"),
+        "budget": chosen.get("TIME_BUDGET"),
+        "device": next((one["device"] for entry in rows for one in entry.get("runs", []) if one.get("device")), None),
+        "facts": facts.get("comparable", {}),
+        "noise": spread(path.parent),
+        "audit": beside(path, "audit") or None,
+        "counts": in_words(row.status for row in found.rows),
+        "mended": found.said[:MOST_SAID],
+        "more_mended": max(0, len(found.said) - MOST_SAID),
+        "notes": notes(name, found, bad, [entry for entry in rows if past and entry.get("foreign")]),
+        "rows": rows,
+    }
+
+
+def beside(path: Path, name: str) -> Facts:
+    """`<name>.json` beside the ledger; nothing where it is not there, or is no such file of ours."""
+    try:
+        value: Facts = json.loads((path.parent / f"{name}.json").read_text(encoding="utf-8"))
+        return {} if schemas.problems(name, value) else value
+    except (OSError, ValueError, RecursionError):
+        return {}
+
+
+def sidecar(folder: Path) -> tuple[dict[str, Facts], int]:
+    """What experiments.jsonl knows, by the first 7 digits of the commit; and how many lines of it are damaged."""
+    try:
+        lines = (folder / experiments.FILE).read_bytes().splitlines()
+    except OSError:
+        return {}, 0
+    good = [one for line in lines if (one := known(line))]
+    return {one["commit"][:7]: one for one in good}, len(lines) - len(good)
+
+
+def known(line: bytes) -> Facts | None:
+    """An experiment of the sidecar; None where the line is none."""
+    try:
+        one: Facts = json.loads(line)
+        return None if schemas.problems("experiment", one) else one
+    except (ValueError, RecursionError):
+        return None
+
+
+def row(line: replay.Line, known: Facts | None) -> Facts:
+    """A row of the table: the ledger's five columns, and what is known beside them."""
+    memory = Decimal(line.row.memory_gb)
+    value = replay.value_of(line.row)
+    entry = {
+        "n": line.n,
+        "commit": line.row.commit,
+        "status": line.row.status,
+        "bpb": value,
+        "memory": memory or None,
+        "gain": line.gain if line.rule != "baseline" else None,
+        "description": line.row.description,
+    }
+    if known is None:
+        return {**entry, "foreign": True}
+    entry |= {name: known[name] for name in TAKEN if known[name] is not None}
+    return {**entry, "commit": known["commit"]}
+
+
+def link(rows: Sequence[Facts], past: dict[str, Facts]) -> None:
+    """Add to each row `against`, the number of the incumbent that it was held against, and `net`, its code lines.
+
+    Those are counted from the baseline's: how many train.py has more.
+    """
+    numbers = {entry["commit"]: entry["n"] for entry in rows}
+    incumbent, lines = None, 0
+    for entry in rows:
+        one = past.get(entry["commit"][:7])
+        entry["against"] = numbers.get(one["parent"], incumbent) if one else incumbent
+        if one and one["lines_added"] is not None:
+            entry["net"] = lines + one["lines_added"] - one["lines_removed"]
+        if entry["status"] == "keep":
+            incumbent, lines = entry["n"], entry.get("net", lines)
+
+
+def spread(folder: Path) -> Facts | None:
+    """The measured noise; None where nothing was run twice, or what was cannot be read."""
+    try:
+        found = noise.of(folder)
+    except (ValueError, LookupError, TypeError, OSError, ArithmeticError):
+        return None
+    return {"sd": found.sd, "df": found.df} if found else None
+
+
+def notes(name: str, found: foreign_ledger.Found, bad: int, foreign: Sequence[Facts]) -> list[str]:
+    """What a reader must know of how the ledger was read."""
+    said = [f"{name}: rows left out, since they cannot be read: {found.left_out}"] if found.left_out else []
+    if bad:
+        said.append(f"{name}: damaged lines of {experiments.FILE}, left out: {bad}")
+    if foreign:
+        said.append(f"{name}: rows written by hand, of which no more is known: {len(foreign)}")
+    return said

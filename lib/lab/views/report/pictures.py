@@ -1,0 +1,63 @@
+"""Rows -> the progress picture as PNG, and where its axis ends. The specification is the page's: progress.vg.json."""
+
+import json
+from collections.abc import Sequence
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from lab.views.report.labels import Size, last, placed
+
+FOLDER = Path(__file__).parent
+PICTURE = Size(1100, 480, 40, 44)  # of progress.png
+PAGE = (Size(1000, 400, 34, 40), Size(620, 400, 20, 32), Size(250, 260, 7, 20))  # of the page, by its width
+SCALE = 2  # of progress.png: pixels for each that is told here
+
+
+def bounds(rows: Sequence[dict[str, Any]]) -> list[float] | None:
+    """Bottom and top of the axis of val_bpb: room for labels below the best, and all of the baselines and keeps.
+
+    What is worse is shown at the edge: one diverged run must not flatten the whole picture. None: nothing was measured.
+    """
+    values = sorted(float(row["bpb"]) for row in rows if row["bpb"] is not None)
+    if not values:
+        return None
+    kept = [float(row["bpb"]) for row in rows if row["status"] == "keep" and row["bpb"] is not None]
+    low, high = values[0], max(kept, default=values[-1])
+    if high == low:
+        high = values[len(values) * 9 // 10]
+    span = (high - low) or 0.01 * low
+    return [low - 0.28 * span, high + 0.15 * span]
+
+
+def png(data: dict[str, Any]) -> bytes:
+    """The picture on white."""
+    import vl_convert  # 84 MB, which only a report should load
+
+    spec = json.loads((FOLDER / "progress.vg.json").read_text())
+    del spec["autosize"]
+    spec |= {"width": PICTURE.width, "height": PICTURE.height, "background": "white", "padding": 20}
+    values = {
+        "rows": points(data["rows"]),
+        "runs": [{"name": one["name"]} for one in data["runs"]],
+        "labels": placed(data["rows"], data["bounds"], PICTURE),
+    }
+    for one in spec["data"]:
+        one |= {"values": values[one["name"]]} if one["name"] in values else {}
+    low, high = data["bounds"] or (0, 1)
+    told = {"low": low, "high": high, "last": last(data["rows"]), "title": title(data)}
+    for signal in spec["signals"]:
+        signal |= {"value": told[signal["name"]]} if signal["name"] in told else {}
+    picture: bytes = vl_convert.vega_to_png(spec, scale=SCALE)
+    return picture
+
+
+def points(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What the picture needs of each row."""
+    names = ("run", "n", "status", "bpb", "gain", "description")
+    return [{name: float(row[name]) if isinstance(row[name], Decimal) else row[name] for name in names} for row in rows]
+
+
+def title(data: dict[str, Any]) -> str:
+    """`mar14: 23 keep, 102 discard, 1 crash`"""
+    return "; ".join(f"{one['name']}: {one['counts'].split(': ')[1]}" for one in data["runs"])

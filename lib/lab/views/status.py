@@ -1,0 +1,293 @@
+"""Where a run stands -> an object, as schemas/status.schema.json has it, and a few things more that its words need.
+
+What is in the files of the run is read here; what only a shell can know (is the tree held, does cron look after it)
+comes as facts, from lib/facts.sh.
+"""
+
+import json
+import mmap
+import os
+import shutil
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, TypeVar
+
+from lab.errors import KINDS, Fault
+from lab.one_line import clean
+from lab.runs import logs
+from lab.store import experiments, ledger, manifest
+from lab.store.experiments import Experiment
+from lab.store.flight import Flight
+from lab.verdict import index
+from lab.verdict.noise import Spread
+from lab.views import phases
+
+LAST = 5  # rows
+UNPUBLISHED = ("damage", "last_agent", "incumbent")  # what only the words, or make watch, need
+
+Facts = Mapping[str, str]
+Status = dict[str, Any]
+T = TypeVar("T")
+
+
+def facts_of(text: str) -> dict[str, str]:
+    """NAME=value lines -> facts; what has no value is not known, and left out."""
+    pairs = (line.partition("=")[::2] for line in text.splitlines())
+    return {name: value for name, value in pairs if value}
+
+
+def status(run: Path, facts: Facts) -> Status:
+    """All of it. Raises OSError or ValueError where `run` is not the folder of a run."""
+    return {**records(run), **now(run, facts)}
+
+
+def as_json(at: Status) -> str:
+    """The object, for machines: what is wrong in one list."""
+    rest = {name: value for name, value in at.items() if name not in UNPUBLISHED}
+    whole = {**rest, "proposer": proposer(at), "problems": at["damage"] + at["problems"]}
+    return json.dumps(whole, indent=2, ensure_ascii=False)
+
+
+def proposer(at: Status) -> str | None:
+    """Of the loop that is wanted, of an experiment in flight, or of the last one."""
+    flying = (flight["agent"] for flight in at["flights"] if flight["agent"] != "baseline")
+    found: str | None = at["proposer"] or next(flying, None) or at["last_agent"]
+    return found
+
+
+# ---------------------------------------------------------------------------
+# What all experiments of the run say together
+# ---------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Spent:
+    """Sums over the experiments that tell it; None where none does."""
+
+    hours: float | None = None
+    cost_usd: float | None = None
+    tokens: int | None = None
+
+
+@dataclass(frozen=True)
+class Past:
+    """What takes a look at every line of experiments.jsonl. `last_agent` proposed the last one after the baseline."""
+
+    baseline: Experiment | None = None
+    incumbent: Experiment | None = None
+    best: Experiment | None = None
+    noise: Spread | None = None
+    last_agent: str | None = None
+    spent: Spent = Spent()
+
+
+def past_of(run: Path) -> Past:
+    """Of the run whose folder is `run`. Raises Fault where a line is damaged that the index does not know yet."""
+    known = index.read(run)
+    agent = known.last.get("agent") if known.last else None
+    return Past(
+        baseline=known.baseline,
+        incumbent=known.incumbent,
+        best=known.best,
+        noise=known.spread,
+        last_agent=None if agent == "baseline" else agent,
+        spent=spent(known),
+    )
+
+
+def spent(known: index.Index) -> Spent:
+    """What the experiments took, as far as they tell it."""
+
+    def told(name: str) -> Decimal | None:
+        total = known.spent[name]
+        return None if total.unknown == known.count else total.sum
+
+    seconds, dollars, tokens = told("wall_seconds"), told("cost_usd"), told("tokens")
+    return Spent(
+        None if seconds is None else float(round(seconds / 3600, 3)),
+        None if dollars is None else float(round(dollars, 6)),
+        None if tokens is None else int(tokens),
+    )
+
+
+# ---------------------------------------------------------------------------
+# What changes with a row
+# ---------------------------------------------------------------------------
+
+
+def records(run: Path) -> Status:
+    """What the run is and what it has yielded. Of a damaged file nothing is known, and it is told."""
+    facts, problems = manifest.read(run), []
+
+    def readable(read: Callable[[], T]) -> T | None:
+        try:
+            return read()
+        except KINDS as error:
+            problems.append(problem(str(error), error.hint if isinstance(error, Fault) else "make validate"))
+            return None
+
+    lines = readable(lambda: ledger.lines(run / "results.tsv"))
+    past = readable(lambda: past_of(run))
+    known = past or Past()
+    return {
+        "tag": facts["tag"],
+        "start": facts["start"],
+        "created": facts["created"],
+        "profile": facts["settings"]["PROFILE"],
+        "time_budget": float(facts["settings"]["TIME_BUDGET"]),
+        "rows": None if lines is None else rows(lines, past),
+        **progress(known),
+        "noise": {"sd": float(known.noise.sd), "df": known.noise.df} if known.noise else None,
+        "spent": vars(known.spent),
+        "last": last_rows(run, lines or [], is_known=past is not None),
+        "last_agent": known.last_agent,
+        "incumbent": known.incumbent,
+        "run_mb": megabytes(run),
+        "damage": problems,
+    }
+
+
+def problem(what: str, hint: str) -> dict[str, str]:
+    """What is wrong, and what to do."""
+    return {"problem": clean(what, 300), "hint": hint}
+
+
+def rows(lines: list[str], past: Past | None) -> dict[str, int]:
+    """How many rows there are, and of each verdict, the baseline's not counted."""
+    of = Counter(map(ledger.status, lines))
+    if (baseline := baseline_row(lines, past)) is not None:
+        of[ledger.status(baseline)] -= 1
+    return {"total": of.total(), "kept": of["keep"], "discarded": of["discard"], "crashed": of["crash"]}
+
+
+def baseline_row(lines: list[str], past: Past | None) -> str | None:
+    """The row of the baseline: there may be none yet, or rows written by hand before it.
+
+    Where the experiments are not known it is the first one.
+    """
+    if past is None:
+        return lines[0] if lines else None
+    commit = past.baseline["commit"][:7] if past.baseline else "none yet"
+    return next((line for line in lines if line.startswith(f"{commit}\t")), None)
+
+
+def progress(past: Past) -> Status:
+    """Baseline and best, once there is a baseline."""
+    if past.baseline is None or past.best is None:
+        return dict.fromkeys(("baseline", "best", "gain", "gain_percent"))
+    gain: Decimal = past.baseline["val_bpb"] - past.best["val_bpb"]
+    return {
+        "baseline": brief(past.baseline),
+        "best": brief(past.best),
+        "gain": float(gain),
+        "gain_percent": float(round(100 * gain / past.baseline["val_bpb"], 2)),
+    }
+
+
+def brief(experiment: Experiment) -> Status:
+    """What tells an experiment from others."""
+    known = {name: experiment[name] for name in ("n", "commit", "description")}
+    return {**known, "val_bpb": float(experiment["val_bpb"])}
+
+
+def last_rows(run: Path, lines: list[str], *, is_known: bool) -> list[Status]:
+    """The last ones; foreign are those that were written by hand, which no experiment has (null: not known)."""
+    first = max(0, len(lines) - LAST)
+    found = [ledger.row(line) for line in lines[first:]]
+    ours = recorded(run, [row.commit for row in found])
+    return [
+        {"n": n, **vars(row), "foreign": row.commit not in ours if is_known else None}
+        for n, row in enumerate(found, start=first + 1)
+    ]
+
+
+def recorded(run: Path, commits: list[str]) -> set[str]:
+    """Which of these commits, of 7 digits, have an experiment: looked for from the end, where the last ones are."""
+    path = run / experiments.FILE
+    if not path.exists() or path.stat().st_size == 0:
+        return set()
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        return {one for one in commits if len(one) == 7 and data.rfind(f'"commit": "{one}'.encode()) >= 0}
+
+
+def megabytes(folder: Path) -> float:
+    """What a folder takes on the disk, in MB."""
+    total = 0
+    for path, _, names in os.walk(folder):
+        for name in names:
+            try:
+                total += os.lstat(os.path.join(path, name)).st_blocks * 512
+            except OSError:
+                continue  # the loop has taken it away meanwhile
+    return round(total / 1e6, 1)
+
+
+# ---------------------------------------------------------------------------
+# What changes all the time
+# ---------------------------------------------------------------------------
+
+
+def now(run: Path, facts: Facts) -> Status:
+    """The loop, what is in flight, the machine, and what is wrong."""
+    alive = facts.get("alive") == "yes"
+    return {
+        "branch": facts.get("branch"),
+        "loop": loop(facts),
+        "proposer": facts.get("agent"),
+        "engine": facts.get("engine"),
+        "flights": phases.flights(run, alive=alive),
+        "beside": phases.beside(run, alive=alive),
+        "free_mb": shutil.disk_usage(run).free // 1_000_000,
+        "problems": troubles(run) + dead_loop(run, facts),
+    }
+
+
+def loop(facts: Facts) -> Status:
+    """Whether one is at work, and who looks after it."""
+    pid = facts.get("pid", "")
+    return {
+        "alive": facts.get("alive") == "yes",
+        "pid": int(pid) if pid.isdecimal() else None,
+        "since": facts.get("since"),
+        "wanted": facts.get("wanted") == "yes",
+        "watched_by": facts.get("watcher"),
+    }
+
+
+def troubles(run: Path) -> list[dict[str, str]]:
+    """What the loop, or keepalive, says that it suffers from (lib/run/notify.sh)."""
+    hints = {
+        "machine": "the loop looks again by itself; make doctor",
+        "loop": f"runs/{run.name}/loop.log has what it said; if it does not run: make loop",
+        "proposer": "see what it says: make once; meanwhile the catalog proposes now and then",
+    }
+    found = []
+    for path in sorted(run.glob("trouble.*")):
+        text = Flight(run).text(path.name)
+        if text and path.suffix != ".new":
+            found.append(problem(text, hints.get(path.suffix[1:], "see what it says: make loop")))
+    return found
+
+
+def dead_loop(run: Path, facts: Facts) -> list[dict[str, str]]:
+    """A loop that is wanted, and is not there."""
+    if facts.get("alive") == "yes" or facts.get("wanted") != "yes":
+        return []
+    restarts = (Flight(run).text("restarts") or "").split()
+    if not restarts:
+        hint = "cron starts it again, or you: make loop" if facts.get("watcher") == "cron" else "make loop, make cron"
+        return [problem("no loop is running, though one is wanted", hint)]
+    last = datetime.fromtimestamp(int(restarts[1])).strftime("%F %T")
+    what = f"no loop is running, though one is wanted: started {restarts[0]} times without a row, last at {last}"
+    said = [line for line in last_words(run / "keepalive.log") if not line.startswith("hint: ")]
+    return [problem(what + (f"; it said: {said[-1]}" if said else ""), "see what it says: make loop")]
+
+
+def last_words(log: Path) -> list[str]:
+    """The last lines of a log that may not be there."""
+    text = logs.end(log, 1000).decode(errors="replace") if log.exists() else ""
+    return [line for line in text.splitlines() if line.strip()]

@@ -1,0 +1,208 @@
+"""`make watch`: the status of a run, live in the terminal, until Ctrl-C.
+
+It costs the run under 1 % of a core: a file is read again only where it has changed, and of a growing log only what is
+new, at most MOST bytes of it a second.
+"""
+
+import os
+import select
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from lab.runs import logs
+from lab.runs.logs import Curve
+from lab.store import experiments
+from lab.store.experiments import Experiment
+from lab.views import status, status_text
+from lab.views.status import Facts, Status
+
+EVERY = 1.0  # seconds
+MOST = 256 * 1024  # bytes
+RECORDS = ("results.tsv", experiments.FILE, "reruns.jsonl", "manifest.json")
+WIDTHS = tuple(width for width in range(80, 7, -1) if logs.PARTS % width == 0)  # of a curve, in columns
+BLOCKS = "▁▂▃▄▅▆▇█"
+ASCII_BLOCKS = "_.-=+*%#"
+STYLES = {"keep": "green", "crash": "red", "trouble": "bold red", "hint": "yellow", "best": "bold"}
+
+
+def watch(run: Path, facts_from: int) -> None:
+    """Draw until Ctrl-C. `facts_from` is where lib/run/status_facts.sh tells; each block ends in an empty line."""
+    told, watched = _Told(facts_from), Watched(run)
+    with Live(console=Console(), screen=True, auto_refresh=False) as live:
+        try:
+            while True:
+                live.update(View(watched.look(told.facts)), refresh=True)
+                told.wait(EVERY)
+        except KeyboardInterrupt:
+            return
+
+
+@dataclass
+class _Told:
+    """The last whole block of facts."""
+
+    descriptor: int
+    facts: Facts = field(default_factory=dict)
+    _rest: str = ""
+    _open: bool = True
+
+    def wait(self, seconds: float) -> None:
+        """Until there is news, or so long."""
+        ready, _, _ = select.select([self.descriptor] if self._open else [], [], [], seconds)
+        if not ready:
+            return
+        data = os.read(self.descriptor, 65536)
+        self._open = bool(data)
+        *blocks, self._rest = (self._rest + data.decode(errors="replace")).split("\n\n")
+        if blocks:
+            self.facts = status.facts_of(blocks[-1])
+
+
+# ---------------------------------------------------------------------------
+# What is known
+# ---------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Seen:
+    """The status, the curve of the run in flight, and the incumbent's."""
+
+    status: Status
+    curve: Curve
+    incumbent: Curve
+
+
+class Watched:
+    """Remembers what has not changed."""
+
+    def __init__(self, run: Path) -> None:
+        """The run whose folder is `run`."""
+        self._run = run
+        self._stamp: object = None
+        self._records: Status = {}
+        self._incumbent = Curve()
+        self._log: tuple[int, int] | None = None
+        self._offset = 0
+        self._curve = Curve()
+
+    def look(self, facts: Facts) -> Seen:
+        """What there is now."""
+        stamp = [_stamp(self._run / name) for name in RECORDS]
+        if stamp != self._stamp:
+            self._stamp, self._records = stamp, status.records(self._run)
+            self._incumbent = incumbent_curve(self._run, self._records["incumbent"])
+        at = {**self._records, **status.now(self._run, facts)}
+        if trains := status_text.in_training(at):
+            self._follow(self._run / trains["log"])
+        return Seen(at, self._curve, self._incumbent)
+
+    def _follow(self, log: Path) -> None:
+        """Feed the curve with what is new; another log, or one that is shorter now, begins another curve."""
+        try:
+            with log.open("rb") as file:
+                about = os.fstat(file.fileno())
+                if (about.st_dev, about.st_ino) != self._log or about.st_size < self._offset:
+                    self._log, self._offset, self._curve = (about.st_dev, about.st_ino), 0, Curve()
+                self._offset = max(self._offset, about.st_size - MOST)
+                file.seek(self._offset)
+                data = file.read(MOST)
+        except OSError:
+            return  # it is over, and was moved
+        self._offset += len(data)
+        self._curve.feed(data)
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    try:
+        about = path.stat()
+    except OSError:
+        return None
+    return about.st_mtime_ns, about.st_size
+
+
+def incumbent_curve(run: Path, incumbent: Experiment | None) -> Curve:
+    """The curve of the incumbent, from the log that is kept of it; empty where there is none."""
+    try:
+        log = logs.own(run, incumbent) if incumbent else None
+        return logs.curve(log) if log else Curve()
+    except (OSError, ValueError, EOFError):
+        return Curve()  # a log that is damaged, or was dropped meanwhile
+
+
+# ---------------------------------------------------------------------------
+# What is drawn
+# ---------------------------------------------------------------------------
+
+
+class View:
+    """Fits any width, for it is laid out anew each time that it is drawn."""
+
+    def __init__(self, seen: Seen) -> None:
+        """Of what was seen."""
+        self._seen = seen
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """The lines of the status, with the run in flight in between."""
+        at, columns = self._seen.status, options.max_width
+        trains = status_text.in_training(at)
+        yield from map(styled, status_text.wrong(at, columns))  # first: a low terminal shows the beginning
+        for line in status_text.body(at, columns):
+            yield styled(line)
+            if trains and line.startswith(status_text.FLYING):
+                blocks = BLOCKS if console.encoding.startswith("utf") else ASCII_BLOCKS
+                yield from training(self._seen, trains["progress"], columns, blocks)
+
+
+def styled(line: str) -> Text:
+    """One line of the status, cut at the edge."""
+    words = line.split(None, 4)
+    word = words[3] if len(words) > 3 and words[3] in STYLES else words[0] if words else ""
+    return Text(line, style=STYLES.get(word, ""), no_wrap=True, overflow="ellipsis")
+
+
+def training(seen: Seen, progress: float | None, columns: int, blocks: str) -> Iterator[Table | Text]:
+    """A progress bar; and its loss, with the incumbent's in the same scale below it."""
+    width = next((width for width in WIDTHS if width <= columns - 10), WIDTHS[-1])
+    if progress is None:
+        return
+    grid = Table.grid(padding=0)
+    grid.add_row("          ", ProgressBar(total=1.0, completed=progress, width=width))
+    yield grid
+    here, there = seen.curve.values(width), seen.incumbent.values(width)
+    scale = scale_of(here, there)
+    yield Text("loss      " + sparkline(here, scale, blocks), style="cyan", no_wrap=True)
+    if any(value is not None for value in there):
+        yield Text("incumbent " + sparkline(there, scale, blocks), style="dim", no_wrap=True)
+        yield Text(difference(here, there), no_wrap=True, overflow="ellipsis")
+
+
+def scale_of(*curves: list[float | None]) -> tuple[float, float]:
+    """The least and the largest loss, but for the first tenth, in which it falls from where any model begins."""
+    values = [value for curve in curves for value in curve[len(curve) // 10 :] if value is not None]
+    values = values or [value for curve in curves for value in curve if value is not None] or [0.0]
+    return min(values), max(values)
+
+
+def sparkline(values: list[float | None], scale: tuple[float, float], blocks: str) -> str:
+    """A character for each value; a blank where there is none."""
+    low, high = scale
+    span = (high - low) or 1.0
+    places = [None if value is None else min(max((value - low) / span, 0.0), 1.0) for value in values]
+    return "".join(" " if place is None else blocks[round(place * (len(blocks) - 1))] for place in places)
+
+
+def difference(here: list[float | None], there: list[float | None]) -> str:
+    """What the run in flight has more, at the last point that it has passed, and both have."""
+    passed = [place for place, value in enumerate(here) if value is not None][:-1]  # the last is a part of its part
+    both = [(place, a, b) for place in passed if (a := here[place]) is not None and (b := there[place]) is not None]
+    if not both:
+        return ""
+    place, ours, incumbents = both[-1]
+    return f"          {ours - incumbents:+.6f} against the incumbent at {100 * (place + 1) // len(here)} %"

@@ -1,0 +1,221 @@
+"""A training run can reach nothing but its scratch, where bubblewrap works; what it changes elsewhere is put back."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from house import ROOT, TRAIN, House
+
+WORKS = (
+    shutil.which("bwrap")
+    and subprocess.run([sys.executable, ROOT / "lib/child/runner.py", "--can-confine"], check=False).returncode == 0
+)
+pytestmark = pytest.mark.xdist_group("confine")  # one run, one worker
+needs_bubblewrap = pytest.mark.skipif(not WORKS, reason="bubblewrap is not there, or does not work")
+
+# The baseline; the text of $HOME/deed is run as Python once VALUE is less than 1. So nothing is an added line.
+DEED = TRAIN + "import os\nif VALUE < 1:\n    exec(open(os.path.expanduser('~/deed')).read())\n"
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> House:
+    """One run for all of these: an experiment each."""
+    house = House(tmp_path_factory.mktemp("confine"), DEED)
+    house.setup()
+    return house
+
+
+@pytest.fixture
+def fresh(tmp_path: Path) -> House:
+    """One of its own."""
+    house = House(tmp_path, DEED)
+    house.setup()
+    return house
+
+
+def after(house: House, deed: str, **settings: str) -> dict[str, object]:
+    """The record of an experiment, a win by its number, whose training does this."""
+    (house.outside / "home/deed").write_text(deed)
+    value = 0.99 - 0.005 * len(house.rows())
+    assert house.loop(1, house.setting(f"{value:.3f}"), **settings).status == 0
+    house.check_invariants()
+    return house.experiments()[-1]
+
+
+def log(house: House) -> str:
+    return (house.tree / "run.log").read_text(errors="replace")
+
+
+# --- Confined -------------------------------------------------------------------------------------------------------
+
+DEEDS = {
+    "the ledger": "open('results.tsv', 'a')",
+    "the manifest": "open('runs/mar14/manifest.json', 'w')",
+    "the records": "open('runs/mar14/experiments.jsonl')",
+    "the memory": "open('memory/decisions.md', 'a')",  # there since the baseline
+    "the flight": "open(os.path.dirname(os.environ['LAB_RUN_DIR']) + '/done')",
+    "git": "open('.git/HEAD')",
+    "the toolkit": "open('lib/lab/verdict/criterion.py', 'a')",
+    "prepare.py": "open('prepare.py', 'a')",
+    "a module": "open('torch.py', 'w')",
+    "the home": "open(os.path.expanduser('~/x'), 'w')",
+    "a link": "os.symlink('/etc/passwd', 'schemas/x')",
+    "the network": "import socket; socket.create_connection(('127.0.0.1', PORT), 2)",
+    "the loop": "os.kill(PID, 9)",
+    "shared memory": "assert os.listdir('/dev/shm')",
+}
+
+
+@needs_bubblewrap
+@pytest.mark.parametrize("deed", DEEDS.values(), ids=DEEDS)
+def test_confined_it_cannot_reach(run: House, deed: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:  # somebody who would answer
+        deed = deed.replace("PID", str(os.getpid())).replace("PORT", str(server.getsockname()[1]))
+        last = after(run, deed, CONFINE="yes")
+    assert (last["status"], last["failure"]) == ("crash", "error"), log(run)
+    assert "Error" in log(run)
+
+
+@needs_bubblewrap
+def test_confined_it_has_a_scratch_of_its_own(run: House) -> None:
+    deed = "import tempfile\nwith tempfile.NamedTemporaryFile('w') as f: print(f.write('x'), f.name)"
+    last = after(run, deed, CONFINE="yes")
+    assert last["status"] == "keep"
+    assert "/run.1/scratch/" in log(run)
+
+
+@needs_bubblewrap
+def test_confined_a_child_that_has_left_its_parents_ends_with_it(run: House) -> None:
+    deed = "import subprocess\nsubprocess.Popen(['setsid', 'sleep', '4711'])\nos.environ.clear()"
+    assert after(run, deed, CONFINE="yes")["status"] == "keep"
+    deadline = time.monotonic() + 5
+    while "sleep\x00004711" in commands() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert "sleep\x004711" not in commands()
+
+
+def commands() -> str:
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            found.append(path.read_text())
+        except OSError:
+            continue
+    return "\n".join(found)
+
+
+@needs_bubblewrap
+@pytest.mark.parametrize(("deed", "failure"), [("os._exit(3)", "error"), ("os.kill(os.getpid(), 9)", "killed")])
+def test_confined_the_exit_status_is_its_own(run: House, deed: str, failure: str) -> None:
+    assert after(run, deed, CONFINE="yes")["failure"] == failure
+
+
+@needs_bubblewrap
+def test_confined_it_is_killed_at_its_limit(run: House) -> None:
+    last = after(run, "import time\ntime.sleep(60)", CONFINE="yes", RUN_TIMEOUT="2")
+    assert (last["status"], last["failure"]) == ("crash", "timeout")
+
+
+@needs_bubblewrap
+def test_it_is_said(run: House) -> None:
+    assert "s a run, confined; stop it: make stop" in run.loop(1, run.setting("1.1"), CONFINE="yes").err
+
+
+def test_what_is_taken_on_trust_is_said(fresh: House) -> None:
+    told = fresh.loop(1, fresh.setting("1.1")).err
+    assert (
+        told.count("the baseline leaves no evaluation record: its metric, and all that follow, are taken on trust") == 1
+    )
+    assert "s a run; stop it: make stop" in told
+
+
+def test_a_strangers_script_writes_where_it_likes(run: House) -> None:
+    assert after(run, "open(os.path.expanduser('~/notes'), 'w').write('x')")["status"] == "keep"
+    assert (run.outside / "home/notes").read_text() == "x"
+
+
+def test_confinement_that_is_wanted_and_does_not_work_is_said(fresh: House) -> None:
+    result = fresh.loop(1, fresh.setting("0.9"), CONFINE="yes", PATH=path_without_bubblewrap(fresh))
+    assert result.status == 2
+    assert result.err.splitlines()[-2:] == [
+        "loop: CONFINE is 'yes', but bubblewrap does not work here",
+        "hint: make doctor says why",
+    ]
+    assert fresh.rows() == []
+
+
+def path_without_bubblewrap(house: House) -> str:
+    """All programs but one."""
+    folder = house.outside / "programs"
+    folder.mkdir()
+    for path in house.environment["PATH"].split(":"):
+        for program in Path(path).glob("*"):
+            if program.name != "bwrap" and not (folder / program.name).exists():
+                (folder / program.name).symlink_to(program)
+    return str(folder)
+
+
+# --- Not confined: what it has changed is put back, and the experiment is rejected ----------------------------------
+
+CHANGES = {
+    "results.tsv": "open('runs/mar14/results.tsv', 'a').write('aaaaaaa\\t0.100000\\t1.0\\tkeep\\tmine\\n')",
+    "experiments.jsonl": "open('runs/mar14/experiments.jsonl', 'w')",
+    "manifest.json": "os.remove('runs/mar14/manifest.json')",
+    "flight/before.py": "open('runs/mar14/flight/before.py', 'a').write('# more\\n' * 99)",
+    "flight/verdict": "open('runs/mar14/flight/verdict', 'w').write('keep')",
+    "flight/rejected": "open('runs/mar14/flight/rejected', 'w')",
+    "prepare.py": "open('prepare.py', 'a').write('x = 1')",
+    "train.py": "open('train.py', 'a').write('x = 1')",
+    "pyproject.toml": "os.remove('pyproject.toml')",
+    "lib/lab/verdict/criterion.py": "open('lib/lab/verdict/criterion.py', 'a').write('# x')",
+    "lib/experiment/steps/55-mine": "open('lib/experiment/steps/55-mine', 'w').write('#!/bin/sh\\n')",
+    "torch.py": "open('torch.py', 'w').write('x = 1')",
+    "numpy/__init__.py": "os.mkdir('numpy'); open('numpy/__init__.py', 'w')",
+    "schemas/row.schema.json": "name = 'schemas/row.schema.json'; os.remove(name); os.symlink('/etc/hosts', name)",
+}
+
+
+@pytest.mark.parametrize(("name", "deed"), CHANGES.items(), ids=CHANGES)
+def test_what_it_changes_is_put_back(run: House, name: str, deed: str) -> None:
+    last = after(run, deed)
+    assert (last["status"], last["failure"]) == ("crash", "rejected")
+    assert name in str(last["reason"])
+    assert "changed while the loop was running" in str(last["reason"])
+    assert name in run.rows()[-1][4], "the row says which file"
+    assert run.rows()[-1][3] == "crash"
+
+
+def test_what_it_made_of_the_records_is_kept_aside(run: House) -> None:
+    after(run, CHANGES["results.tsv"])
+    asides = [path.read_text() for path in (run.run_folder / "aside").glob("*/results.tsv")]
+    assert asides[-1].endswith("aaaaaaa\t0.100000\t1.0\tkeep\tmine\n")
+
+
+def test_a_new_file_of_the_toolkit_is_kept_aside(run: House) -> None:
+    after(run, CHANGES["lib/experiment/steps/55-mine"])
+    assert not (run.tree / "lib/experiment/steps/55-mine").exists()
+    refs = run.git("for-each-ref", "--format=%(objectname)", "refs/experiments/mar14/aside/").split()
+    assert "#!/bin/sh\n" in [run.call("git", "show", f"{ref}:lib/experiment/steps/55-mine").out for ref in refs]
+
+
+def test_what_was_there_before_is_left_alone(fresh: House) -> None:
+    (fresh.tree / "lib/proposers/mine").write_text("#!/bin/sh\n")
+    (fresh.tree / "helper.py").write_text("x = 1\n")
+    (fresh.tree / ".git/info/exclude").write_text("/lib/proposers/mine\n/helper.py\n")
+    assert after(fresh, "pass")["status"] == "keep"
+    assert (fresh.tree / "lib/proposers/mine").exists()
+    assert (fresh.tree / "helper.py").exists()
+
+
+def test_records_whose_copies_were_changed_too_end_the_night(fresh: House) -> None:
+    (fresh.outside / "home/deed").write_text(
+        "for name in ('runs/mar14/results.tsv', 'runs/mar14/kept/results.tsv'): open(name, 'a').write('x')"
+    )
+    result = fresh.loop(1, fresh.setting("0.9"))
+    assert result.status == 2
+    assert "the records of run 'mar14' were changed, and so were their copies" in result.err

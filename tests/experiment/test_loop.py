@@ -1,0 +1,530 @@
+"""bin/loop and bin/experiment: baseline, verdicts, rows, the branch; what they refuse; how they are stopped."""
+
+import os
+import re
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from house import IMPROVE, SLOW, TRAIN, House
+
+
+def test_the_baseline_comes_first_and_unmodified(run: House) -> None:
+    start = run.git("rev-parse", "HEAD")
+    assert run.once(run.setting("0.99")).status == 0
+    baseline, experiment = run.experiments()
+    assert baseline["n"] == 1
+    assert (baseline["description"], baseline["rule"], baseline["gain"]) == ("baseline", "baseline", None)
+    assert run.git("diff", start, str(baseline["commit"])) == ""
+    assert run.git("log", "-1", "--format=%s", str(baseline["commit"])) == "experiment: baseline"
+    assert experiment["parent"] == baseline["commit"]
+    assert run.rows()[0] == [str(baseline["commit"])[:7], "1.000000", "44.0", "keep", "baseline"]
+    run.check_invariants()
+
+
+def test_a_keep_advances_the_branch_and_a_discard_does_not(run: House) -> None:
+    assert run.once(run.setting("0.9")).status == 0
+    kept = run.git("rev-parse", "HEAD")
+    assert run.git("log", "-1", "--format=%s") == "experiment: VALUE 0.9"
+    assert run.once(run.setting("0.95")).status == 0
+    assert run.git("rev-parse", "HEAD") == kept
+    assert "VALUE = 0.9 " in (run.tree / "train.py").read_text()
+    assert run.statuses() == ["keep", "keep", "discard"]
+    discarded = run.experiments()[2]
+    assert discarded["commit"] != discarded["parent"] == kept
+    assert "VALUE = 0.95 " in run.git("show", f"{discarded['commit']}:train.py")
+    run.check_invariants()
+
+
+def test_every_experiment_outlives_gc(run: House) -> None:
+    assert run.loop(3, run.setting("1.5")).status == 0
+    run.git("reflog", "expire", "--expire=now", "--all")
+    run.git("gc", "--quiet", "--prune=now")
+    for one in run.experiments():
+        assert run.git("cat-file", "-t", str(one["commit"])) == "commit"
+    run.check_invariants()
+
+
+def test_a_loop_adds_as_many_rows_as_it_is_told(run: House) -> None:
+    assert run.loop(2, run.proposer(IMPROVE)).status == 0
+    assert run.loop(1, run.proposer(IMPROVE)).status == 0
+    assert run.statuses() == ["keep"] * 4
+    run.check_invariants()
+
+
+def test_equal_proposals_in_one_second_get_commits_of_their_own(run: House) -> None:
+    assert run.loop(4, run.setting("1.5")).status == 0
+    assert len({row[0] for row in run.rows()}) == 5
+    run.check_invariants()
+
+
+def test_in_a_pipe_there_is_one_line_an_experiment_and_no_training_output(run: House) -> None:
+    result = run.loop(2, run.proposer(IMPROVE))
+    assert result.out == ""
+    lines = [line for line in result.err.splitlines() if line.startswith("#")]
+    assert lines[:2] == ["#1 keep 1.000000  baseline", "#2 keep 0.990000 (gain +0.010000)  VALUE 1.0 -> 0.99"]
+    assert "val_bpb" not in result.err
+    assert "val_bpb:          0.980000" in (run.tree / "run.log").read_text()
+    assert len(list((run.run_folder / "logs").iterdir())) == 3
+
+
+def test_at_a_terminal_there_is_a_progress_line(house: House) -> None:
+    steps = 'import time\nfor i in range(25):\n    print(f"\\rstep {i:05d} | loss: 1.5", end="", flush=True)\n'
+    (house.tree / "train.py").write_text(f"{steps}    time.sleep(0.1)\nprint('\\nval_bpb: 1.0')\n")
+    house.commit("slow")
+    house.setup()
+    seen = house.call("script", "--quiet", "--return", "--command", "bin/experiment", "/dev/null", AGENT="/bin/true")
+    assert seen.status == 1
+    assert re.search(r"1 s of 300 s  step 000\d\d \| loss: 1.5", seen.out)
+    assert "no proposal" in seen.out
+
+
+# --- what is refused -------------------------------------------------------------------------------------------------
+
+
+def refused(house: House, problem: str, verb: str = "bin/loop", status: int = 2, **settings: str) -> None:
+    before = house.git("for-each-ref"), house.git("status", "--porcelain")
+    result = house.call(verb, **{"MAX_EXPERIMENTS": "1", "AGENT": "/bin/true", **settings})
+    assert result.status == status
+    assert problem in result.err
+    assert result.err.splitlines()[-1].startswith("hint: ")
+    assert (house.git("for-each-ref"), house.git("status", "--porcelain")) == before
+
+
+@pytest.mark.parametrize("verb", ["bin/loop", "bin/experiment", "bin/status", "bin/stop"])
+def test_a_verb_without_a_run_is_refused(house: House, verb: str) -> None:
+    refused(house, "no run is checked out", verb)
+
+
+def test_the_tag_of_another_run_is_refused(run: House) -> None:
+    refused(run, "TAG 'mar15' is not the run that is checked out, 'mar14'", TAG="mar15")
+
+
+def test_a_run_without_a_manifest_is_refused(run: House) -> None:
+    (run.run_folder / "manifest.json").unlink()
+    refused(run, "run 'mar14' has no manifest")
+
+
+@pytest.mark.parametrize("agent", ["nobody", "./README.md", "/nowhere/at/all", "lib/proposers"])
+def test_an_agent_that_cannot_be_run_is_refused(run: House, agent: str) -> None:
+    refused(run, f"'{agent}' is not an executable file", AGENT=agent)
+
+
+def test_an_unknown_engine_is_refused(run: House) -> None:
+    refused(run, "'abacus' is not an executable file in lib/child/engines", ENGINE="abacus")
+
+
+def test_a_dirty_tree_is_refused(run: House) -> None:
+    (run.tree / "train.py").write_text("# mine\n")
+    refused(run, "'train.py'")
+    assert (run.tree / "train.py").read_text() == "# mine\n"
+
+
+@pytest.mark.parametrize("name", ["MAX_EXPERIMENTS", "AGENT_TIMEOUT", "PROPOSAL_WAIT", "RUN_TIMEOUT", "SEED"])
+@pytest.mark.parametrize("value", ["-1", "many", "1; true", ""])
+def test_a_setting_that_cannot_be_is_refused(run: House, name: str, value: str) -> None:
+    refused(run, f"lab: {name}: '{value}' is not", **{name: value})
+
+
+def test_another_budget_or_another_prepare_is_refused_with_both_values(run: House) -> None:
+    refused(run, "TIME_BUDGET is '20', but the run was set up with '300'", TIME_BUDGET="20")
+    (run.tree / "prepare.py").write_text("# another one\n")
+    run.commit("another prepare.py")
+    refused(run, "prepare.py is '")
+
+
+@pytest.mark.parametrize("damage", ["abc\t1\n", "a1b2c3d\tnan\t0.0\tkeep\tx\n", "a1b2c3d\t0.5\t0.0\tkeep\tx\n"])
+def test_a_damaged_ledger_is_refused(run: House, damage: str) -> None:
+    with (run.run_folder / "results.tsv").open("a") as file:
+        file.write(damage)
+    refused(run, "results.tsv:2: ")
+    assert (run.run_folder / "results.tsv").read_text().endswith(damage)
+
+
+def test_a_head_that_nobody_measured_is_refused(run: House) -> None:
+    assert run.once(run.setting("0.9")).status == 0
+    (run.tree / "train.py").write_text(TRAIN.replace("1.0", "0.1"))
+    run.commit("my own idea")
+    refused(run, "HEAD is not the incumbent")
+
+
+def test_a_commit_of_a_persons_that_touches_no_measurement_is_gone_along_with(run: House) -> None:
+    assert run.once(run.setting("0.9")).status == 0
+    (run.tree / "notes.md").write_text("mine\n")
+    mine = run.commit("notes")
+    assert run.once(run.setting("0.8")).status == 0
+    assert run.git("rev-parse", "HEAD~1") == mine
+    assert run.statuses() == ["keep", "keep", "keep"]
+
+
+def test_a_foreign_row_is_never_deleted(run: House) -> None:
+    assert run.once(run.setting("0.9")).status == 0
+    with (run.run_folder / "results.tsv").open("a") as file:
+        file.write("a1b2c3d\t0.850000\t0.0\tdiscard\tby hand\n")
+    assert run.once(run.setting("0.8")).status == 0
+    assert [row[4] for row in run.rows()] == ["baseline", "VALUE 0.9", "by hand", "VALUE 0.8"]
+    assert "by hand  (foreign" in run.call("bin/status").out
+
+
+def test_a_foreign_row_is_no_baseline(run: House) -> None:
+    with (run.run_folder / "results.tsv").open("a") as file:
+        file.write("a1b2c3d\t0.850000\t0.0\tdiscard\tby hand\n")
+    assert run.once(run.setting("0.9")).status == 0
+    assert [row[4] for row in run.rows()] == ["by hand", "baseline", "VALUE 0.9"]
+
+
+@pytest.mark.parametrize("train", ["raise SystemExit(1)", "print('hello')", "print('val_bpb: nan')"])
+def test_a_baseline_that_crashes_ends_the_verb_without_a_row(house: House, train: str) -> None:
+    (house.tree / "train.py").write_text(train + "\n")
+    mine = house.commit("broken")
+    house.setup()
+    for verb in ("bin/loop", "bin/experiment"):
+        result = house.call(verb)
+        assert result.status == 2
+        assert "the baseline crashed" in result.err
+        assert house.rows() == []
+        assert house.git("rev-parse", "HEAD") == mine
+        house.check_invariants()
+    assert (house.tree / "run.log").exists()
+
+
+def test_a_baseline_that_takes_too_long_is_told_how_to_get_more_time(house: House) -> None:
+    (house.tree / "train.py").write_text("import time; time.sleep(30)\n")
+    house.commit("slow")
+    house.setup(RUN_TIMEOUT="1")
+    result = house.call("bin/loop")
+    assert result.status == 2
+    assert "the baseline crashed: 'timeout'\nhint: give it longer than 1 s" in result.err
+    assert result.err.endswith(": RUN_TIMEOUT=2 make loop\n")
+    assert house.rows() == []
+    house.check_invariants()
+
+
+def test_a_second_loop_is_told_who_holds_the_tree(house: House) -> None:
+    (house.tree / "train.py").write_text("import time; time.sleep(30)\n")
+    house.commit("slow")
+    house.setup()
+    with house.running("bin/loop") as first:
+        house.wait_for("runs/mar14/flight/run.1/pid")
+        for verb in ("bin/loop", "bin/experiment"):
+            began = time.monotonic()
+            refused(house, f"another loop holds this tree: 'pid {first.pid} since ", verb, status=75)
+            assert time.monotonic() - began < 2
+        refused(house, "another loop holds this tree", "bin/setup", status=75, TAG="mar15")
+        assert f"loop      running, pid {first.pid}" in house.call("bin/status").out
+        first.terminate()
+        assert first.wait(10) == 143
+
+
+def test_two_trees_run_side_by_side(house: House, tmp_path: Path) -> None:
+    (tmp_path / "another").mkdir()
+    other = House(tmp_path / "another")
+    house.setup()
+    other.setup()
+    agents = house.proposer(IMPROVE), other.proposer(IMPROVE)
+    started = [
+        h.start("bin/loop", MAX_EXPERIMENTS="2", AGENT=str(a)) for h, a in zip((house, other), agents, strict=True)
+    ]
+    assert [process.wait(60) for process in started] == [0, 0]
+    house.check_invariants()
+    other.check_invariants()
+
+
+# --- stopping --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("name", "status"), [("INT", 130), ("TERM", 143)])
+def test_a_signal_stops_the_training_within_5_seconds_and_the_next_loop_goes_on(
+    slow: House, name: str, status: int
+) -> None:
+    with slow.running("bin/loop", MAX_EXPERIMENTS="1", AGENT=str(slow.setting("0.9"))) as process:
+        slow.wait_for("runs/mar14/flight/run.1/pid")
+        committed = (slow.run_folder / "flight/commit").read_text().strip()
+        began = time.monotonic()
+        process.send_signal(getattr(signal, f"SIG{name}"))
+        assert process.wait(10) == status
+        assert time.monotonic() - began < 5
+    assert slow.left_running() == []
+    assert slow.statuses() == ["keep"]
+    slow.seconds.write_text("0")
+    assert slow.loop(1, slow.proposer("exit 1")).status == 0
+    assert str(slow.experiments()[1]["commit"]) == committed, "a proposal that was committed is measured"
+    slow.check_invariants()
+
+
+def test_ctrl_c_in_a_terminal_reaches_the_whole_group(slow: House) -> None:
+    with slow.running("bin/loop", AGENT=str(slow.setting("0.9"))) as process:
+        slow.wait_for("runs/mar14/flight/run.1/pid")
+        os.killpg(process.pid, signal.SIGINT)
+        assert process.wait(5) == 130
+    assert slow.left_running() == []
+
+
+def test_a_stop_ends_the_proposer_too(run: House) -> None:
+    with run.running(
+        "bin/loop", AGENT=str(run.proposer("trap '' TERM; touch started; sleep 60 & wait; sleep 60"))
+    ) as process:
+        run.wait_for("runs/mar14/flight/call/pid")
+        time.sleep(0.3)
+        process.terminate()
+        assert process.wait(10) == 143
+    assert run.left_running() == []
+    assert run.scratch_copies() == []
+    assert run.loop(1, run.setting("0.9")).status == 0
+    run.check_invariants()
+
+
+def test_a_closed_terminal_ends_nothing(slow: House) -> None:
+    slow.seconds.write_text("2")
+    with slow.running("bin/loop", MAX_EXPERIMENTS="1", AGENT=str(slow.setting("0.5"))) as process:
+        slow.wait_for("runs/mar14/flight/run.1/pid")
+        os.killpg(process.pid, signal.SIGHUP)
+        assert process.wait(30) == 0
+    assert slow.statuses() == ["keep", "keep"]
+    slow.check_invariants()
+
+
+def test_a_closed_terminal_ends_one_experiment_and_all_that_it_has_started(slow: House) -> None:
+    """Nothing is lost: the next call goes on."""
+    with slow.running("bin/experiment", AGENT=str(slow.setting("0.9"))) as process:
+        slow.wait_for("runs/mar14/flight/run.1/pid")
+        os.killpg(process.pid, signal.SIGHUP)
+        assert process.wait(10) == 129
+    assert slow.left_running() == []
+    slow.seconds.write_text("0")
+    assert slow.once("/bin/false").status == 0
+    assert slow.statuses() == ["keep", "keep"]
+    slow.check_invariants()
+
+
+def test_make_stop_ends_the_loop_after_the_experiment_in_flight(slow: House) -> None:
+    assert "no loop is running" in slow.call("bin/stop").err
+    slow.seconds.write_text("2")
+    with slow.running("bin/loop", AGENT=str(slow.setting("0.9"))) as process:
+        slow.wait_for("runs/mar14/flight/run.1/pid")
+        assert slow.call("make", "stop").status == 0
+        assert process.wait(30) == 0
+    assert slow.statuses() == ["keep", "keep"]
+    slow.check_invariants()
+    assert slow.loop(1, slow.setting("0.8")).status == 0, "an old wish to stop is not heard by a new loop"
+
+
+# --- the proposer fails ----------------------------------------------------------------------------------------------
+
+FAILS = {"says and does nothing": "exit 0", "not now": "exit 75", "never ends": "sleep 60", "crashes": "kill -9 $$"}
+
+
+@pytest.mark.parametrize("why", FAILS)
+def test_a_failed_proposal_leaves_no_row_and_the_loop_goes_on(run: House, why: str) -> None:
+    calls = run.outside / "calls"
+    agent = run.proposer(f"echo >>{calls}; [[ $(wc -l <{calls}) -gt 2 ]] || {{ {FAILS[why]}; exit; }}\n{IMPROVE}")
+    result = run.loop(1, agent, AGENT_TIMEOUT="1")
+    assert result.status == 0
+    assert result.err.count("no proposal from 'proposer'") == 2
+    assert run.statuses() == ["keep", "keep"]
+    run.check_invariants()
+    calls.unlink()
+    assert run.once(agent, AGENT_TIMEOUT="1").status == 1
+    assert run.statuses() == ["keep", "keep"]
+    run.check_invariants()
+
+
+def test_after_three_failures_the_catalog_proposes_one_and_then_the_agent_is_asked_again(run: House) -> None:
+    calls = run.outside / "calls"
+    result = run.loop(2, run.proposer(f"echo >>{calls}; [[ $(wc -l <{calls}) -lt 5 ]] || {{ {IMPROVE}; }}"))
+    assert result.status == 0
+    assert [one["agent"] for one in run.experiments()] == ["baseline", "catalog", "proposer"]
+    assert calls.read_text().count("\n") == 5
+    run.check_invariants()
+
+
+def test_waits_double(run: House) -> None:
+    calls = run.outside / "calls"
+    agent = run.proposer(f"echo >>{calls}; [[ $(wc -l <{calls}) -lt 3 ]] || {{ {IMPROVE}; }}")
+    result = run.loop(1, agent, PROPOSAL_WAIT="1")
+    waits = [line for line in result.err.splitlines() if line.startswith("asking the proposer again")]
+    assert waits == ["asking the proposer again in 1 s", "asking the proposer again in 2 s"]
+
+
+# --- a step sends the experiment back --------------------------------------------------------------------------------
+
+
+def test_a_step_may_send_the_experiment_back_and_each_attempt_is_counted(house: House) -> None:
+    house.add_step(
+        "35-again",
+        "# Reads nothing; writes nothing. Twice back to the run, then on.\n"
+        'source "${BASH_SOURCE[0]%/*}/../common.sh"\nread -r _ attempt <"$FLIGHT/done"\n'
+        "if ((attempt < 3)); then\n  printf 'some word\\nagain 30\\n'\nfi\n",
+    )
+    house.setup()
+    assert house.once(house.setting("0.9")).status == 0
+    assert [one["attempts"] for one in house.experiments()] == [3, 3]
+    assert len(list((house.run_folder / "logs").iterdir())) == 6, "every run's log is kept"
+    house.check_invariants()
+
+
+def test_a_step_may_go_on_with_a_later_one_and_what_is_between_is_not_run(house: House) -> None:
+    house.add_step("33-ahead", "# Reads and writes nothing.\nprintf 'on 37\\n'\n")
+    for name in ("35-between", "37-there"):
+        house.add_step(name, "# Reads nothing; writes runs/done.\necho ${0##*/} >>${0%/*}/../../runs/done\n")
+    house.setup()
+    assert house.loop(1, house.setting("0.9")).status == 0
+    assert (house.tree / "runs/done").read_text() == "37-there\n" * 2, "the baseline, and one experiment"
+    assert house.statuses() == ["keep", "keep"]
+    house.check_invariants()
+
+
+def test_a_step_that_breaks_ends_the_loop_with_2_and_is_done_again(house: House) -> None:
+    house.add_step("35-broken", "# Reads runs/broken; writes nothing.\n[[ ! -e ${0%/*}/../../runs/broken ]]\n")
+    house.setup()
+    (house.tree / "runs/broken").write_text("")
+    assert house.loop(1, house.setting("0.9")).status == 2
+    assert house.rows() == []
+    (house.tree / "runs/broken").unlink()
+    assert house.loop(1, house.setting("0.9")).status == 0
+    assert house.statuses() == ["keep", "keep"]
+    house.check_invariants()
+
+
+# --- files that are not the experiment's -----------------------------------------------------------------------------
+
+
+def test_what_a_person_edits_in_the_night_is_saved_or_left_alone(slow: House) -> None:
+    (slow.tree / "notes.txt").write_text("one")
+    slow.seconds.write_text("2")
+    with slow.running("bin/loop", MAX_EXPERIMENTS="1", AGENT=str(slow.setting("0.9"))) as process:
+        slow.wait_for("runs/mar14/flight/run.1/pid")
+        (slow.tree / "train.py").write_text("# my idea\n")
+        (slow.tree / "README.md").write_text("mine\n")
+        (slow.tree / "notes.txt").write_text("two")
+        assert process.wait(30) == 0
+    assert (slow.tree / "README.md").read_text() == "mine\n"
+    assert (slow.tree / "notes.txt").read_text() == "two"
+    assert (slow.tree / "train.py").read_text() == SLOW
+    aside = slow.git("for-each-ref", "--format=%(objectname)", "refs/experiments/mar14/aside/").split()
+    assert [slow.git("show", f"{commit}:train.py") for commit in aside] == ["# my idea"]
+    assert slow.experiments()[-1]["failure"] == "rejected"
+
+
+def test_a_persons_work_is_byte_for_byte_as_it_was_after_a_night(house: House) -> None:
+    """Untracked and ignored files, a branch, a stash, hooks, a submodule; keeps, discards, crashes, a rejection."""
+    other = house.outside / "library"
+    other.mkdir()
+    house.git("init", "--quiet", str(other))
+    house.git("-C", str(other), "commit", "--quiet", "--allow-empty", "-m", "one")
+    house.git("-c", "protocol.file.allow=always", "submodule", "--quiet", "add", str(other), "library")
+    house.commit("a submodule")
+    house.setup()
+    house.git("branch", "mine")
+    (house.tree / "README.md").write_text("half an idea\n")
+    house.git("stash", "--quiet")
+    hook = house.tree / ".git/hooks/pre-commit"
+    for name in ("pre-commit", "post-commit", "post-checkout", "reference-transaction", "post-index-change"):
+        hook.with_name(name).write_text(f"#!/bin/sh\ntouch {house.outside}/hook-{name}\n")
+        hook.with_name(name).chmod(0o755)
+    (house.tree / "notes").mkdir()
+    (house.tree / "notes/idea.txt").write_text("untracked\n")
+    (house.tree / "library/mine.txt").write_text("untracked in the submodule\n")
+    (house.tree / "runs/mine.log").write_text("ignored\n")
+
+    def mine() -> list[str]:
+        files = ("notes/idea.txt", "library/mine.txt", "runs/mine.log", "README.md", ".git/hooks/pre-commit")
+        refs = house.git("for-each-ref", "refs/heads/mine", "refs/heads/main", "refs/stash")
+        state = house.git("stash", "list"), house.git("submodule", "status"), house.git("config", "--list", "--local")
+        return [*((house.tree / name).read_text() for name in files), refs, *state]
+
+    before = mine()
+    n = house.outside / "n"
+    value = "sed -i 's/^VALUE = [^ ]*/VALUE = {}/' train.py"
+    ideas = f"0) {value.format(0.9)} ;; 1) echo 'raise ValueError' >>train.py ;; "
+    ideas += f"2) echo '# mine' >>README.md ;; *) {value.format(1.5)} ;; "
+    count = f"n=$(cat {n} 2>/dev/null || echo 0); [[ $LAB_MODE == propose ]] || exit; echo $((n + 1)) >{n}"
+    agent = house.proposer(f"{count}; case $n in {ideas}esac")
+    assert house.loop(4, agent).status == 0
+    assert [one["failure"] for one in house.experiments()] == [None, None, "error", "rejected", None]
+    assert mine() == before
+    assert house.git("status", "--porcelain", "--ignore-submodules=untracked") == "?? notes/"
+
+
+def test_another_branch_that_a_person_checks_out_is_not_touched(slow: House) -> None:
+    slow.seconds.write_text("2")
+    with slow.running("bin/loop", MAX_EXPERIMENTS="1", AGENT=str(slow.setting("0.9"))) as process:
+        slow.wait_for("runs/mar14/flight/run.1/pid")
+        slow.git("checkout", "-q", "--force", "main")
+        assert process.wait(30) == 2
+    assert slow.git("status", "--porcelain") == ""
+    slow.git("checkout", "-q", "autoresearch/mar14")
+    assert slow.loop(1, slow.setting("0.5")).status == 0
+    assert len(slow.rows()) == 2
+    slow.check_invariants()
+
+
+# --- killed ----------------------------------------------------------------------------------------------------------
+
+
+def test_kill_9_of_the_loop_alone_ends_the_training(slow: House) -> None:
+    with slow.running("bin/loop", AGENT=str(slow.setting("0.9"))) as process:
+        slow.wait_for("runs/mar14/flight/run.1/pid")
+        process.kill()
+        process.wait()
+        deadline = time.monotonic() + 8
+        while slow.left_running():
+            assert time.monotonic() < deadline, slow.left_running()
+            time.sleep(0.1)
+
+
+def test_an_orphaned_trainer_is_ended_before_a_new_loop_starts(slow: House) -> None:
+    with slow.running("bin/loop", AGENT=str(slow.setting("0.9"))) as process:
+        slow.wait_for("runs/mar14/flight/run.1/pid")
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    orphan = subprocess.Popen(["sleep", "60"], env={"LAB_TREE": str(slow.tree), "PATH": os.environ["PATH"]})
+    slow.seconds.write_text("0")
+    assert slow.loop(1, slow.setting("0.5")).status == 0
+    assert orphan.wait(1) == -signal.SIGTERM
+    slow.check_invariants()
+
+
+def test_a_power_cut_costs_a_training_run_but_no_proposal(slow: House) -> None:
+    """What was not synced is gone, or torn; and the machine has another boot id."""
+    with slow.running("bin/loop", AGENT=str(slow.setting("0.9"))) as process:
+        slow.wait_for("runs/mar14/flight/run.1/pid")
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    flight = slow.run_folder / "flight"
+    committed = (flight / "commit").read_text().strip()
+    (flight / "boot").write_text("another\n")
+    (flight / "done").write_text("attempt 1\n10-propose\n20-commit\n30-run\n40-measure\n")
+    (flight / "run.1/rc").write_text("")
+    (flight / "measure.json").write_text("")
+    slow.seconds.write_text("0")
+    assert slow.once("/bin/false").status == 0
+    assert [one["commit"] for one in slow.experiments()][1:] == [committed]
+    slow.check_invariants()
+
+
+@pytest.mark.parametrize("kept", [0, 20])
+def test_a_power_cut_before_the_commit_is_synced_leaves_no_experiment(run: House, kept: int) -> None:
+    """Of the name of a commit half may be left, which git takes for the whole."""
+    assert run.once(run.setting("0.9")).status == 0
+    flight = run.run_folder / "flight"
+    flight.mkdir()
+    for name in ("done", "boot", "parent"):
+        (flight / name).write_text("")
+    (flight / "commit").write_text(run.git("rev-parse", "HEAD")[:kept])
+    assert run.once(run.setting("0.8")).status == 0
+    assert run.statuses() == ["keep"] * 3
+    run.check_invariants()
+
+
+def test_a_torn_row_is_set_aside_and_the_loop_goes_on(run: House) -> None:
+    assert run.once(run.setting("0.9")).status == 0
+    for name in ("results.tsv", "experiments.jsonl"):
+        with (run.run_folder / name).open("a") as file:
+            file.write("a1b2c3d\t0.9")
+    assert run.once(run.setting("0.8")).status == 0
+    assert run.statuses() == ["keep"] * 3
+    assert (run.run_folder / "results.tsv.torn").read_text() == "a1b2c3d\t0.9\n"
+    run.check_invariants()

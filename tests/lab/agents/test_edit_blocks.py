@@ -1,0 +1,86 @@
+"""Search/replace blocks of a model's answer: all fit, or nothing is changed."""
+
+import pytest
+from house import House
+from lab.agents import edit_blocks
+from lab.errors import Fault
+
+TEXT = "import os\n\nLR = 0.04  # rate\nfor i in range(3):\n    step()  \n    step()\nprint(LR)\n"
+
+
+def block(search: str, replace: str, above: str = "") -> str:
+    return f"{above}<<<<<<< SEARCH\n{search}=======\n{replace}>>>>>>> REPLACE\n"
+
+
+FITS = {
+    "one line": (block("LR = 0.04  # rate\n", "LR = 0.06  # rate\n"), ("LR = 0.04", "LR = 0.06")),
+    "lines taken away": (block("print(LR)\n", ""), ("print(LR)\n", "")),
+    "an empty line as it is": (
+        block("import os\n\nLR = 0.04  # rate\n", "LR = 1\n"),
+        ("import os\n\nLR = 0.04  # rate", "LR = 1"),
+    ),
+    "white space at the ends does not matter": (
+        block("for i in range(3):\n    step()\n    step()\n", "step()\n"),
+        ("for i in range(3):\n    step()  \n    step()\n", "step()\n"),
+    ),
+    "exactly first: the other one is there but for its white space": (
+        block("    step()\n", "    step(2)\n"),
+        ("    step()\n", "    step(2)\n"),
+    ),
+    "a name and a fence": (
+        block("print(LR)\n", "print(1)\n", "`train.py`\n```python\n") + "```\n",
+        ("print(LR)", "print(1)"),
+    ),
+    "CRLF": (block("print(LR)\n", "print(1)\n").replace("\n", "\r\n"), ("print(LR)", "print(1)")),
+    "prose that looks like a name is above another line": (
+        "I edit prepare.py? No.\n" + block("print(LR)\n", "print(1)\n"),
+        ("print(LR)", "print(1)"),
+    ),
+    "no block": ("Should I continue?", ("", "")),
+}
+
+
+@pytest.mark.parametrize("name", FITS)
+def test_what_fits_is_applied(name: str) -> None:
+    answer, (old, new) = FITS[name]
+    assert edit_blocks.apply(TEXT, answer) == TEXT.replace(old, new)
+
+
+def test_a_later_block_sees_what_an_earlier_one_has_made() -> None:
+    answer = block("print(LR)\n", "A = 1\nprint(A)\n") + "and\n" + block("A = 1\n", "A = 2\n")
+    assert edit_blocks.apply(TEXT, answer).endswith("A = 2\nprint(A)\n")
+
+
+FAILS = {
+    "nowhere": (block("print(LR)\n", "") + block("LR = 0.05\n", ""), "block 2 is nowhere in train.py: 'LR = 0.05'"),
+    "twice": (block("x\n", "y\n"), "block 1 is 2 times in train.py: 'x'"),
+    "part of a line": (block("print(L\n", ""), "block 1 is nowhere in train.py: 'print(L'"),
+    "another indentation": (block("step()\n", ""), "block 1 is nowhere in train.py: 'step()'"),
+    "empty": (block("\n", "x\n"), "block 1 searches for nothing"),
+    "another file": (block("print(LR)\n", "", "prepare.py\n```\n"), "block 1 is for 'prepare.py'"),
+    "half of one": ("<<<<<<< SEARCH\nprint(LR)\n=======\nprint(1)\n", "block 1 is not whole"),
+}
+
+
+@pytest.mark.parametrize("name", FAILS)
+def test_what_does_not_fit_is_named(name: str) -> None:
+    answer, problem = FAILS[name]
+    with pytest.raises(Fault) as fault:
+        edit_blocks.apply(TEXT + "x\nx\n", answer)
+    assert str(fault.value) == problem
+
+
+def test_what_is_said_beside_the_blocks() -> None:
+    answer = (
+        "A rate too low.\n\n" + block("a\n", "b\n", "train.py\n```python\n") + "```\n\ncategory: schedule\nraise LR\n"
+    )
+    assert edit_blocks.said(answer) == "A rate too low.\n\n\ncategory: schedule\nraise LR"
+
+
+def test_a_block_that_does_not_fit_writes_nothing(house: House) -> None:
+    text = (house.tree / "train.py").read_text()
+    (house.outside / "answer").write_text(block(text.splitlines()[0] + "\n", "X = 1\n") + block("nowhere\n", ""))
+    lab = str(house.environment["UV_PROJECT_ENVIRONMENT"]) + "/bin/lab"
+    result = house.call(lab, "apply-blocks", "train.py", "../answer")
+    assert (result.status, result.err.splitlines()[0]) == (2, "lab: block 2 is nowhere in train.py: 'nowhere'")
+    assert (house.tree / "train.py").read_text() == text

@@ -1,0 +1,210 @@
+"""The evaluation record: what a run printed is believed when prepare.py has measured it, in this run, in its budget."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from lab.runs import evaluation_record
+from lab.runs.measure import measure as step
+from lab.verdict import index
+
+NONCE = "c0ffee" * 5 + "00"
+FACTS = {"prepare.py": "p" * 64, "data": "d" * 64, "tokenizer": "t" * 64, "eval_tokens": 32768}
+RECORD: dict[str, Any] = {
+    "nonce": NONCE,
+    "val_bpb": 1.9123454,
+    "tokens": 32768,
+    "bytes": 86479.0,
+    "device": "cpu",
+    "evaluation_seconds": 1.0,
+    "training_seconds": 60.1,
+    "training_wall_seconds": 60.3,
+    "longest_wait": 0.2,
+    "looks": 500,
+    "probes": [0.05, 0.06],
+    "peak_memory_mb": 512.0,
+    "prepare.py": "p" * 64,
+    "data": "d" * 64,
+    "tokenizer": "t" * 64,
+}
+BASELINE = [{"outside_seconds": 4.0, "evaluation_seconds": 1.0, "probe_seconds": 0.05}]
+
+
+def measure(
+    folder: Path,
+    record: object,
+    *,
+    printed: str = "1.912345",
+    memory: str = "400.0",
+    cpu: float | None = 65.0,
+    baseline: list[dict[str, Any]] | None = BASELINE,
+) -> dict[str, Any]:
+    """What 40-measure makes of a run of 60 s that printed and recorded this, after that baseline."""
+    run = folder / "flight/run.1"
+    (run / "record").mkdir(parents=True)
+    (run / "run.log").write_text(f"val_bpb: {printed}\npeak_vram_mb: {memory}\n")
+    (run / "rc").write_text("0\n")
+    (run / "started").write_text("2026-03-14T09:26:00.000Z\n")
+    (run / "ended").write_text("2026-03-14T09:27:10.000Z\n")
+    (run / "env").write_text(f"TIME_BUDGET=60\nSEED=43\nLAB_NONCE={NONCE}\n")
+    if record is not None:
+        text = record if isinstance(record, str) else json.dumps(record)
+        (run / "record/evaluation.json").write_text(text)
+    if cpu is not None:
+        (run / "resources").write_text(json.dumps({"cpu_seconds": cpu}))
+    (folder / "flight/done").write_text("attempt 1\n")
+    (folder / "manifest.json").write_text(json.dumps({"comparable": FACTS}))
+    if baseline is not None:
+        seeded = [{"seed": 42, "val_bpb": 2.0, **run, "wall_share": 1.0} for run in baseline]
+        known = {"commit": "c", "rule": "baseline", "status": "keep", "val_bpb": 2.0, "runs": seeded}
+        (folder / "experiments.jsonl").write_text(json.dumps(known) + "\n")
+    step(folder, index.read(folder))
+    measured: dict[str, Any] = json.loads((folder / "flight/measure.json").read_text())
+    return measured
+
+
+def test_what_was_measured_counts(tmp_path: Path) -> None:
+    measured = measure(tmp_path, RECORD)
+    assert (measured["failure"], measured["val_bpb"]) == (None, "1.912345")
+    assert measured["runs"][0] | {"num_steps": None, "training_seconds": None} == {
+        "seed": 43,
+        "val_bpb": 1.912345,
+        "num_steps": None,
+        "training_seconds": None,
+        "degraded": False,
+        "evaluation_seconds": 1.0,
+        "outside_seconds": 4.0,
+        "device": "cpu",
+        "probe_seconds": 0.055,
+        "wall_share": 1.003,
+    }
+
+
+def test_fewer_printed_decimals_are_no_lie_and_no_gain(tmp_path: Path) -> None:
+    assert measure(tmp_path, RECORD, printed="1.9123")["val_bpb"] == "1.912345"
+
+
+@pytest.mark.parametrize("printed", ["0.500000", "1.9122", "1.9", "2", "1.912445"])
+def test_another_number_than_the_measured_one(tmp_path: Path, printed: str) -> None:
+    measured = measure(tmp_path, RECORD, printed=printed)
+    assert (measured["failure"], measured["val_bpb"]) == ("no-metric", None)
+    assert measured["why"] == f"record: it printed {float(printed):.6f}, but prepare.py measured 1.912345"
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"nonce": "0" * 32}, "the evaluation record is not of this run"),
+        ({"nonce": None}, "the evaluation record is not of this run"),
+        ({"tokens": 256}, "256 tokens were evaluated, not 32768"),
+        ({"prepare.py": "q" * 64}, "prepare.py is another one than at set-up"),
+        ({"data": "q" * 64}, "the data is another one than at set-up"),
+        ({"tokenizer": None}, "the tokenizer is another one than at set-up"),
+    ],
+)
+def test_a_record_that_vouches_for_nothing(tmp_path: Path, change: dict[str, Any], why: str) -> None:
+    measured = measure(tmp_path, RECORD | change)
+    assert (measured["failure"], measured["why"]) == ("no-metric", f"record: {why}")
+
+
+MALFORMED = [
+    None,
+    "",
+    "{",
+    "[]",
+    "1",
+    "[" * 100_000,
+    {},
+    {key: value for key, value in RECORD.items() if key != "val_bpb"},
+    RECORD | {"val_bpb": "1.912345"},
+    RECORD | {"val_bpb": float("nan")},
+    RECORD | {"val_bpb": float("inf")},
+    RECORD | {"val_bpb": -1.0},
+    RECORD | {"probes": []},
+    RECORD | {"probes": ["a"]},
+    RECORD | {"probes": 1},
+    RECORD | {"looks": None},
+    RECORD | {"evaluation_seconds": -5.0},
+]
+
+
+@pytest.mark.parametrize("record", MALFORMED, ids=[str(number) for number in range(len(MALFORMED))])
+def test_no_record_or_a_malformed_one_is_no_metric(tmp_path: Path, record: object) -> None:
+    measured = measure(tmp_path, record)
+    assert (measured["failure"], measured["val_bpb"]) == ("no-metric", None)
+    assert measured["why"] == "record: it printed a val_bpb, but prepare.py has measured none"
+
+
+@pytest.mark.parametrize("baseline", [None, [{}], [{"evaluation_seconds": None}]])
+def test_a_strangers_pair_is_taken_on_trust(tmp_path: Path, baseline: list[dict[str, Any]] | None) -> None:
+    measured = measure(tmp_path, None, cpu=None, baseline=baseline)
+    assert (measured["failure"], measured["val_bpb"]) == (None, "1.912345")
+    assert measured["runs"][0]["degraded"] is None
+
+
+def test_memory_cannot_be_hidden(tmp_path: Path) -> None:
+    assert measure(tmp_path, RECORD, memory="1.0")["memory_gb"] == "0.5"
+
+
+def test_nor_is_it_taken_for_less_than_was_printed(tmp_path: Path) -> None:
+    assert measure(tmp_path, RECORD, memory="1024")["memory_gb"] == "1.0"
+
+
+# --- The budget -----------------------------------------------------------------------------------------------------
+
+
+def hidden(outside: float | None, evaluated: float = 1.0, probe: float = 0.05) -> str | None:
+    run = {"outside_seconds": outside, "evaluation_seconds": evaluated, "probe_seconds": probe}
+    return evaluation_record.hidden_work(run, BASELINE, 60)
+
+
+def test_start_and_evaluation_as_long_as_the_baselines() -> None:
+    assert hidden(4.0) is hidden(-3.0) is hidden(8.9) is hidden(4.0, evaluated=6.9) is None
+
+
+def test_seconds_beside_the_budget() -> None:
+    assert hidden(9.1) == "9.1 s beside training and evaluation, where the baseline takes 4.0 s"
+
+
+def test_seconds_in_the_evaluation() -> None:
+    assert hidden(4.0, evaluated=7.1) == "7.1 s of evaluation, where the baseline takes 1.0 s"
+
+
+def test_seconds_that_nobody_counted() -> None:
+    assert hidden(None) == "nobody knows how many seconds it took"
+
+
+def test_a_slower_machine_takes_longer_to_start() -> None:
+    assert hidden(14.0, probe=0.1) is None
+    assert hidden(15.1, probe=0.1)
+    assert hidden(27.0, probe=5.0) is None
+    assert hidden(27.1, probe=5.0), "nothing is allowed for beyond four times"
+
+
+def test_it_is_rejected_by_name(tmp_path: Path) -> None:
+    measured = measure(tmp_path, RECORD, cpu=120.0)
+    assert (measured["failure"], measured["val_bpb"]) == ("rejected", None)
+    assert measured["why"] == "budget: 59.0 s beside training and evaluation, where the baseline takes 4.4 s"
+
+
+@pytest.mark.parametrize(
+    ("said", "seconds"),
+    [
+        ('{"cpu_seconds": 783.75}', 783.75),
+        ('{"cpu_seconds": "7"}', None),
+        ("[]", None),
+        ("{", None),
+        ("[" * 10**5, None),
+    ],
+)
+def test_what_the_runner_says_of_cpu_seconds(tmp_path: Path, said: str, seconds: float | None) -> None:
+    (tmp_path / "resources").write_text(said)
+    assert evaluation_record.cpu_seconds(tmp_path) == seconds
+
+
+def test_a_script_that_ends_early_may_take_its_budget() -> None:
+    early = [{"outside_seconds": -50.0, "evaluation_seconds": 1.0, "probe_seconds": 0.05}]
+    run = {"outside_seconds": -50.0, "evaluation_seconds": 1.0, "probe_seconds": 0.05}
+    assert evaluation_record.hidden_work(run, early, 60) is None
+    assert evaluation_record.hidden_work(run | {"outside_seconds": 3.1}, early, 60)

@@ -1,0 +1,144 @@
+"""What an experiment in flight is at, from its files; a real loop says the same."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from house import House
+from lab.store import schemas
+from lab.views.phases import STEPS
+from test_status import ALIVE, LOG, ROWS, as_json, fly, line, make_run, training
+
+
+def in_step(name: str) -> str:
+    """The list of finished steps of a flight that is in the step of this name, whatever its number."""
+    steps = sorted(path.name for path in STEPS.iterdir())
+    at = next(n for n, step in enumerate(steps) if step.endswith(f"-{name}"))
+    return "".join(f"{one}\n" for one in ("attempt 1", *steps[:at]))
+
+
+def flight(run: Path, **facts: str) -> dict[str, Any]:
+    """The only one, valid by the schema."""
+    (one,) = as_json(run, **facts)["flights"]
+    return dict(one)
+
+
+@pytest.mark.parametrize(
+    ("step", "phase"),
+    [
+        ("propose", "proposing"),
+        ("commit", "drafted"),
+        ("run", "waiting"),
+        ("measure", "judging"),
+        ("mend", "proposing"),
+        ("record", "judging"),
+        ("settle", "judging"),
+    ],
+)
+def test_phases(tmp_path: Path, step: str, phase: str) -> None:
+    """While nothing trains; a step that takes no time has no phase of its own."""
+    run = make_run(tmp_path, ROWS)
+    fly(run, done=in_step(step))
+    one = flight(run, **ALIVE)
+    assert (one["id"], one["phase"], one["step"].partition("-")[2]) == ("f1", phase, step)
+    assert [one[name] for name in ("slot", "device", "progress", "training", "seconds")] == [None] * 5
+    assert flight(run)["phase"] == "waiting", "for a loop"
+
+
+def test_none(tmp_path: Path) -> None:
+    """Between two experiments, and of a flight that is only being made."""
+    run = make_run(tmp_path, [])
+    assert as_json(run, **ALIVE)["flights"] == []
+    (run / "flight").mkdir()
+    assert as_json(run, **ALIVE)["flights"] == []
+
+
+def test_all_steps_done(tmp_path: Path) -> None:
+    run = make_run(tmp_path, ROWS)
+    fly(run, done="".join(f"{one}\n" for one in ("attempt 2", *(path.name for path in STEPS.iterdir()))))
+    one = flight(run, **ALIVE)
+    assert (one["phase"], one["step"], one["attempt"]) == ("judging", None, 2)
+
+
+def test_training(tmp_path: Path) -> None:
+    run = make_run(tmp_path, ROWS)
+    training(run, LOG)
+    (run / "flight/started").write_text("2026-03-14T09:26:53Z\n")
+    one = flight(run, **ALIVE)
+    assert (one["phase"], one["slot"], one["device"], one["progress"]) == ("training", 0, "cuda", 0.573)
+    assert one["training"]["log"] == "flight/run.1/run.log"
+    assert one["seconds"] > 3600 > one["training"]["seconds"]
+    assert as_json(run, **ALIVE)["beside"] is None
+    dead = flight(run)
+    assert (dead["phase"], dead["slot"], dead["progress"], dead["training"]) == ("waiting", None, None, None)
+
+
+@pytest.mark.parametrize(("percent", "phase"), [("99.9", "training"), ("100.0", "evaluating")])
+def test_the_last_step_is_the_end_of_the_training(tmp_path: Path, percent: str, phase: str) -> None:
+    run = make_run(tmp_path, ROWS)
+    training(run, f"{LOG}\rstep 00953 ({percent}%) | loss: 2.300000 | lrm: 0.00\n")
+    assert flight(run, **ALIVE)["phase"] == phase
+
+
+def test_a_run_beside_the_experiments(tmp_path: Path) -> None:
+    """make noise trains, and an experiment that an interrupted loop has left waits for a loop."""
+    run = make_run(tmp_path, ROWS)
+    training(run, LOG)
+    (run / "extra").mkdir()
+    (run / "flight/run.1").rename(run / "extra/run.1")
+    (run / "run.log").unlink()
+    (run / "run.log").symlink_to("extra/run.1/run.log")
+    at = as_json(run, **ALIVE)
+    assert [(one["phase"], one["training"]) for one in at["flights"]] == [("waiting", None)]
+    assert (at["beside"]["log"], at["beside"]["progress"]) == ("extra/run.1/run.log", 0.573)
+    assert (
+        line(run, "in flight a run", **ALIVE) == "in flight a run beside the experiments, 34 s of 60 s, loss 2.345678"
+    )
+    assert as_json(run)["beside"] is None
+
+
+@pytest.mark.parametrize("started", ["", "yesterday", "2026-03-14T09:2", "9999-03-14T09:26:53Z"])
+def test_a_time_that_cannot_be(tmp_path: Path, started: str) -> None:
+    """A power cut leaves half a file, and a clock may be wrong."""
+    run = make_run(tmp_path, ROWS)
+    fly(run, done=in_step("propose"), started=started)
+    assert flight(run, **ALIVE)["seconds"] in (None, 0)
+
+
+def asked(house: House) -> dict[str, Any]:
+    """What bin/status says."""
+    at: dict[str, Any] = json.loads(house.call("bin/status", "--json").out)
+    assert schemas.problems("status", at) == []
+    return at
+
+
+def test_a_real_training(slow: House) -> None:
+    """And what a kill has left of it."""
+    slow.seconds.write_text("60")
+    with slow.running("bin/loop", AGENT=str(slow.setting("0.9"))) as process:
+        slow.wait_for("runs/mar14/flight/run.1/pid")
+        at = asked(slow)
+        assert (at["loop"]["alive"], at["loop"]["pid"]) == (True, process.pid)
+        one = at["flights"][0]
+        assert (one["phase"], one["slot"], one["description"]) == ("training", 0, "VALUE 0.9")
+        assert 0 <= one["training"]["seconds"] <= one["seconds"] < 60
+    at = asked(slow)
+    assert (at["loop"]["alive"], at["loop"]["pid"], at["loop"]["wanted"]) == (False, None, True)
+    assert [(one["phase"], one["slot"]) for one in at["flights"]] == [("waiting", None)]
+    assert at["rows"] == {"total": 0, "kept": 0, "discarded": 0, "crashed": 0}
+    assert at["spent"]["hours"] is not None
+    assert at["spent"]["tokens"] is None
+
+
+def test_a_real_mend(run: House) -> None:
+    """Its proposer is asked again: it is proposing, with the description that it has."""
+    script = (
+        "echo 'raise ValueError' >>train.py; echo 'my idea'\n[[ $LAB_MODE == propose ]] || { touch ~/mends; sleep 60; }"
+    )
+    assert run.once("/bin/false").status == 1
+    with run.running("bin/loop", AGENT=str(run.proposer(script))):
+        run.wait_for("../home/mends")
+        one = asked(run)["flights"][0]
+        assert (one["phase"], one["step"].partition("-")[2], one["slot"]) == ("proposing", "mend", None)
+        assert one["description"] == "my idea"

@@ -1,0 +1,367 @@
+"""`make report`: the page and the picture, of nights that never were, of damaged runs, of ledgers found in the wild."""
+
+import base64
+import gzip
+import hashlib
+import json
+import random
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from house import ROOT, House
+from lab.store import ledger
+from lab.views.report import curves, diffs, gather, labels, page, pictures
+from nights import Night, dream
+
+EVIL = (
+    '<img src=x onerror=document.title="PWNED"></script><script>document.title="PWNED"</script>\u2028<!-- &lt; {{css}}'
+)
+LEDGERS = sorted((ROOT / "tests" / "examples/ledger").glob("*/*.tsv"))
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+Data = dict[str, Any]
+
+
+def data_of(html: Path) -> Data:
+    """What is in the page."""
+    found = re.search(r'<script type="application/json" id="data">(.*?)</script>', html.read_text())
+    assert found is not None
+    data: Data = json.loads(found[1])
+    return data
+
+
+def write(house: House, out: Path, **settings: str) -> Data:
+    result = house.call("bin/report", OUT=str(out), **settings)
+    assert (result.status, result.err) == (0, "")
+    assert result.out.splitlines() == [str(out / "report.html"), str(out / "progress.png")]
+    assert (out / "progress.png").read_bytes().startswith(b"\x89PNG")
+    return data_of(out / "report.html")
+
+
+@pytest.fixture(scope="module")
+def night(tmp_path_factory: pytest.TempPathFactory) -> House:
+    """A night of 60 experiments, in which whatever a proposer can say is hostile; and its report, in `out`."""
+    house = House(tmp_path_factory.mktemp("night"))
+    dream(house, Night(60, evil=EVIL))
+    with (house.tree / "runs/.lock").open("w") as lock:  # as a loop holds it
+        subprocess.run(["flock", "--nonblock", str(lock.fileno())], pass_fds=[lock.fileno()], check=True)
+        write(house, house.outside / "out", TAGS="mar14")
+    return house
+
+
+def test_the_page_has_all_that_is_known(night: House) -> None:
+    data = data_of(night.outside / "out/report.html")
+    (run,) = data["runs"]
+    past = [json.loads(line) for line in (night.run_folder / "experiments.jsonl").read_text().splitlines()]
+    assert [row["commit"] for row in data["rows"]] == [one["commit"] for one in past]
+    for row, one in zip(data["rows"], past, strict=True):
+        assert (row["reason"], row["description"]) == (one["reason"], one["description"])
+        assert (row.get("bpb"), row.get("gain"), row.get("failure")) == (one["val_bpb"], one["gain"], one["failure"])
+        assert ("curve" in row) == (one["failure"] is None)
+        if one["n"] > 1:
+            assert f"+{one['description'].split()[1]} = " in row["diff"]
+            assert one["parent"] == data["rows"][row["against"] - 1]["commit"]
+    assert (run["noise"]["df"], run["audit"]["finding"]) == (2, "less")
+    assert run["changed"].count("\n+") >= sum(one["status"] == "keep" for one in past) - 1
+    assert data["notes"] == []
+
+
+def test_what_is_hostile_stays_text(night: House) -> None:
+    html = (night.outside / "out/report.html").read_text()
+    assert EVIL in data_of(night.outside / "out/report.html")["rows"][5]["description"]
+    assert "<img src=x" not in html
+    assert html.count("<script") == html.count("</script>") == 3
+    assert "\u2028" not in html
+
+
+def test_the_policy_lets_these_scripts_run_and_nothing_be_fetched(night: House) -> None:
+    html = (night.outside / "out/report.html").read_text()
+    policy = re.search(r'http-equiv="Content-Security-Policy" content="(.*?)"', html)
+    assert policy is not None
+    assert "default-src 'none'" in policy[1]
+    scripts = re.findall(r"<script>(.*?)</script>", html, re.DOTALL)
+    hashes = [base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts]
+    assert re.findall(r"'sha256-(.*?)'", policy[1]) == hashes
+    assert "unsafe-inline'" not in policy[1].split("script-src")[1]
+    assert not re.search(r"\b(src|href)=.?https?:", html)
+
+
+def test_runs_that_are_damaged_empty_or_not_comparable(house: House, tmp_path: Path) -> None:
+    dream(house, Night(12), "hurt", TIME_BUDGET="60")
+    dream(house, Night(0), "empty")
+    dream(house, Night(1), "one")
+    folder = house.tree / "runs/hurt"
+    shutil.rmtree(folder / "logs")
+    for path in (folder / "results.tsv", folder / "experiments.jsonl"):
+        lines = path.read_text().splitlines()
+        path.write_text("\n".join([*lines[:-2], "no row", lines[-1][:9]]))
+    (folder / "audit.json").write_text('{"finding": ')
+    gone = data_commits(folder)[3]
+    house.git("update-ref", "-d", f"refs/experiments/hurt/{gone}")
+    (house.tree / ".git/refs/experiments/hurt").mkdir(parents=True, exist_ok=True)
+    (house.tree / f".git/refs/experiments/hurt/{'1' * 40}").write_text("1" * 40 + "\n")
+    data = write(house, tmp_path / "out", TAGS="hurt empty one")
+    hurt = [row for row in data["rows"] if row["run"] == 0]
+    assert len(hurt) == 10
+    assert [("diff" in row) for row in hurt[1:]] == [row["commit"] != gone for row in hurt[1:]]
+    assert not any("curve" in row for row in hurt)
+    assert "audit" not in data["runs"][0]
+    assert "hurt: rows left out, since they cannot be read: 2" in data["notes"]
+    assert "hurt: damaged lines of experiments.jsonl, left out: 2" in data["notes"]
+    assert "not comparable: TIME_BUDGET differs (hurt: 60, empty: 300, one: 300)" in data["notes"]
+    assert [row["n"] for row in data["rows"] if row["run"] == 2] == [1]
+
+
+def data_commits(folder: Path) -> list[str]:
+    lines = (folder / "experiments.jsonl").read_text().splitlines()
+    return [json.loads(line)["commit"] for line in lines if line.endswith("}")]
+
+
+def test_the_run_that_is_checked_out(run: House) -> None:
+    assert run.loop(1, run.setting("0.9")).status == 0
+    result = run.call("bin/report")
+    assert result.status == 0
+    data = data_of(run.run_folder / "report.html")
+    assert [(row["rule"], row.get("diff", "")[-40:]) for row in data["rows"]] == [
+        ("baseline", ""),
+        ("large-gain", data["rows"][1]["diff"][-40:]),
+    ]
+    assert "-VALUE = 1.0" in data["rows"][1]["diff"]
+    assert "+VALUE = 0.9" in data["runs"][0]["changed"]
+    run.check_invariants()
+
+
+def test_any_ledger_will_do(house: House, tmp_path: Path) -> None:
+    table = tmp_path / "found in the wild.tsv"
+    table.write_text(f"{ledger.HEADER}\nbaseline\t1.2\t44.0\tkeep\tstart\nabc1234\t1.1\t44.0\tkept\tbetter {EVIL}\nx")
+    data = write(house, tmp_path / "out", LEDGER=str(table))
+    assert [(row["n"], row["status"]) for row in data["rows"]] == [(1, "keep"), (2, "keep")]
+    assert data["rows"][1]["gain"] == pytest.approx(0.1)
+    assert data["runs"][0]["name"] == "found in the wild"
+
+
+@pytest.mark.parametrize(
+    ("settings", "problem"),
+    [
+        ({"TAGS": "nosuch"}, "report: there is no run 'nosuch'"),
+        ({"TAGS": "../../etc"}, "report: there is no run '../../etc'"),
+        ({"LEDGER": "results.tsv"}, "report: LEDGER without OUT"),
+        ({"LEDGER": "nosuch.tsv", "OUT": "out"}, "lab: no such file or directory: '"),
+        ({}, "report: no run is checked out"),
+    ],
+)
+def test_what_cannot_be_reported(house: House, settings: dict[str, str], problem: str) -> None:
+    result = house.call("bin/report", **settings)
+    assert (result.status, result.out) == (2, "")
+    assert result.err.startswith(problem)
+    assert "\nhint: " in result.err
+
+
+@pytest.mark.parametrize("path", LEDGERS, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_every_ledger_can_be_gathered(path: Path) -> None:
+    run = gather.run(path)
+    assert json.loads(page.blob(run))["name"] == path.stem
+    rows = [{"run": 0, **row} for row in run["rows"]]
+    ends = pictures.bounds(rows)
+    assert (ends is None) == all(row["bpb"] is None for row in rows)
+    assert len(labels.placed(rows, ends, pictures.PICTURE)) <= sum(row["status"] == "keep" for row in rows)
+
+
+# --- Curves ---------------------------------------------------------------------------------------------------------
+
+
+def kept(run: Path, name: str, text: str) -> Path:
+    """A log of a run."""
+    path = run / "logs" / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(gzip.compress(text.encode()))
+    return path
+
+
+def test_a_curve_is_the_mean_of_each_part_of_the_training(tmp_path: Path) -> None:
+    steps = "".join(f"\rstep {n:05d} ({n / 12:.1f}%) | loss: {n:.6f} | lrm: 1.00" for n in range(1200))
+    curve = curves.curve_of(kept(tmp_path, "abcdef1-1.log.gz", f"cuda\n{steps}\n---\nval_bpb: 1\n"))
+    assert curve is not None
+    assert [value for value in curve if value is not None] == pytest.approx([20 * n + 9.5 for n in range(60)], abs=1)
+
+
+def test_a_run_that_broke_off_has_half_a_curve(tmp_path: Path) -> None:
+    steps = "".join(f"\rstep {n:05d} ({n:.1f}%) | loss: 2.5" for n in range(50))
+    assert curves.curve_of(kept(tmp_path, "abcdef1-1.log.gz", steps)) == [2.5] * 30 + [None] * 30
+
+
+@pytest.mark.parametrize("log", ["", "Traceback\n", "step 1 (1.0%) | loss: nan\n", "\0 loss: 1", "loss: 1.0\n"])
+def test_a_log_without_steps_has_no_curve(tmp_path: Path, log: str) -> None:
+    assert curves.curve_of(kept(tmp_path, "abcdef1-1.log.gz", log)) is None
+
+
+def test_the_first_run_with_a_metric_is_shown(tmp_path: Path) -> None:
+    def log(name: str, loss: float, end: str = "") -> Path:
+        return kept(tmp_path, name, "".join(f"\rstep {n} ({n}.0%) | loss: {loss}" for n in range(100)) + end)
+
+    log("abcdef1-1.log.gz", 1.0)
+    log("abcdef1-2.log.gz", 2.0, "\nval_bpb: 1.0\n")
+    log("abcdef1-10.log.gz", 3.0, "\nval_bpb: 1.0\n")
+    log("abcdef2-1.log.gz", 4.0)
+    log("abcdef1-seed7.log.gz", 5.0, "\nval_bpb: 1.0\n")
+    damaged = log("abcdef3-1.log.gz", 6.0)
+    damaged.write_bytes(damaged.read_bytes()[:-12])
+    rows = [{"n": n, "status": "keep", "commit": f"abcdef{n}" + "0" * 33} for n in (1, 2, 3, 4)]
+    curves.add(rows, tmp_path, 1)
+    assert [row.get("curve", [None])[0] for row in rows] == [2.0, 4.0, None, None]
+
+
+# --- Diffs ----------------------------------------------------------------------------------------------------------
+
+HEAD = "diff --git a/train.py b/train.py\nindex 1..2 100644\n--- a/train.py\n+++ b/train.py\n"
+
+
+def test_diffs_are_taken_from_one_stream() -> None:
+    stream = f"\0{'a' * 40}\n\n{HEAD}@@ -1 +1 @@\n--- a\n+b\n\0{'b' * 40}\n\0run mar14\n{HEAD}@@ -1 +1 @@\n-a\n+c\n"
+    by_commit, by_run = diffs.parse(stream)
+    assert by_commit == {"a" * 40: "@@ -1 +1 @@\n--- a\n+b", "b" * 40: ""}
+    assert by_run == {"mar14": "@@ -1 +1 @@\n-a\n+c"}
+
+
+def test_there_is_room_for_the_keeps_first_and_then_the_newest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(diffs, "ALL", 25)
+    rows: list[Data] = [{"n": n, "status": "keep" if n == 1 else "discard", "commit": str(n)} for n in (1, 2, 3, 4)]
+    diffs.add(rows, {str(n): "x" * 10 for n in (1, 2, 3)})
+    assert [("diff" in row, "no_diff" in row) for row in rows] == [
+        (True, False),
+        (False, True),
+        (True, False),
+        (False, False),
+    ]
+
+
+# --- The picture ----------------------------------------------------------------------------------------------------
+
+
+def boxes_of(found: list[Data], place: labels.Place) -> list[labels.Box]:
+    """What the labels cover."""
+    boxes = []
+    for one in found:
+        wide = labels.LETTER * len(one["text"])
+        left = place.x(one) + one["dx"] - (wide if one["align"] == "right" else 0)
+        y = place.y(one) + one["dy"]
+        boxes.append((left, y - labels.TALL / 2, left + wide, y + labels.TALL / 2))
+    return boxes
+
+
+@pytest.mark.parametrize("size", [pictures.PICTURE, *pictures.PAGE], ids=lambda size: str(size.width))
+@pytest.mark.parametrize("seed", range(4))
+def test_no_label_covers_anything(size: labels.Size, seed: int) -> None:
+    source, best = random.Random(seed), 1.0
+    rows: list[Data] = []
+    for n in range(1, source.choice([20, 130, 400])):
+        keep = n == 1 or source.random() < 0.2
+        best -= source.random() * 0.003 * keep
+        gain = None if n == 1 else source.random()
+        bpb = best + (0 if keep else source.random() * 0.01)
+        text = "word " * source.randint(1, 9)
+        rows.append(
+            {"run": 0, "n": n, "status": "keep" if keep else "discard", "bpb": bpb, "gain": gain, "description": text}
+        )
+    ends = pictures.bounds(rows)
+    assert ends is not None
+    place = labels.Place(size, labels.last(rows), ends)
+    found = labels.placed(rows, ends, size)
+    boxes = boxes_of(found, place)
+    assert boxes
+    for at, box in enumerate(boxes):
+        assert box[0] >= 0
+        assert box[2] <= size.width
+        assert box[3] <= size.height
+        others = [*boxes[:at], *(place.dot(row) for row in rows)]
+        assert not any(labels.overlap(box, other) for other in others), found[at]
+
+
+def test_one_diverged_run_does_not_flatten_the_picture() -> None:
+    rows = [{"status": "keep", "bpb": bpb} for bpb in (1.0, 0.98)] + [{"status": "discard", "bpb": 19.0}]
+    low, high = pictures.bounds(rows) or (0, 0)
+    assert low < 0.98 < 1.0 < high < 1.01
+    assert pictures.bounds([{"status": "crash", "bpb": None}]) is None
+
+
+# --- In a browser ---------------------------------------------------------------------------------------------------
+
+# Plays a person, and leaves what they see in <pre id="seen">.
+PERSON = """
+(async () => {
+  const seen = {};
+  const wait = () => new Promise((done) => setTimeout(done, 300));
+  const cells = () => [...document.querySelectorAll("#table tr.row td:first-child")];
+  const numbers = () => cells().map((cell) => Number(cell.textContent.slice(1)));
+  const click = (selector) => document.querySelector(selector).click();
+  await wait();
+  const dots = [...document.querySelectorAll("#progress-picture .mark-symbol path")];
+  seen.dots = dots.length;
+  dots[3].dispatchEvent(new PointerEvent("pointermove", { bubbles: true, clientX: 50, clientY: 50 }));
+  seen.tip = document.getElementById("tip").textContent;
+  dots[3].dispatchEvent(new MouseEvent("click", { bubbles: true, clientX: 50, clientY: 50 }));
+  await wait();
+  seen.opened = document.querySelectorAll("tr.opened .diff .added").length;
+  seen.curves = document.querySelectorAll("tr.opened .picture svg").length;
+  seen.focus = document.activeElement.getAttribute("aria-expanded");
+  document.activeElement.click();
+  seen.closed = document.querySelectorAll("tr.opened").length;
+  click("#table th:nth-child(4) button");
+  seen.sort = document.querySelector("#table th:nth-child(4)").getAttribute("aria-sort");
+  seen.sorted = numbers();
+  click("#statuses button.discard");
+  seen.kept = numbers().length;
+  const search = document.getElementById("search");
+  search.value = "#1 baseline";
+  search.dispatchEvent(new Event("input"));
+  seen.found = numbers();
+  const paper = () => getComputedStyle(document.body).backgroundColor;
+  seen.papers = [paper()];
+  click("#theme");
+  seen.papers.push(paper());
+  seen.wide = document.documentElement.scrollWidth - innerWidth;
+  seen.images = document.images.length;
+  seen.title = document.title;
+  document.body.append(Object.assign(document.createElement("pre"), { id: "seen", textContent: JSON.stringify(seen) }));
+})();
+"""
+
+
+def look(html: Path, folder: Path, size: str) -> Data:
+    """The page with PERSON in it, as a headless browser of that size has it in the end."""
+    digest = base64.b64encode(hashlib.sha256(PERSON.encode()).digest()).decode()
+    text = html.read_text().replace("script-src ", f"script-src 'sha256-{digest}' ", 1)
+    (folder / "page.html").write_text(f"{text}<script>{PERSON}</script>")  # past its end is in its body
+    options = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"]
+    options += ["--disable-background-networking", "--disable-component-update", f"--user-data-dir={folder}/profile"]
+    options += ["--virtual-time-budget=20000", f"--window-size={size}", "--dump-dom", f"file://{folder}/page.html"]
+    done = subprocess.run([str(CHROMIUM), *options], capture_output=True, text=True, timeout=60, check=False)
+    found = re.search(r'<pre id="seen">(.*?)</pre>', done.stdout)
+    assert found is not None, done.stderr
+    seen: Data = json.loads(found[1].replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&"))
+    return seen
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium on PATH")
+def test_a_person_can_use_it(night: House, tmp_path: Path) -> None:
+    data = data_of(night.outside / "out/report.html")
+    rows = data["rows"]
+    seen = look(night.outside / "out/report.html", tmp_path, "1200,900")
+    assert seen["dots"] == len(rows)
+    assert "raise " in seen["tip"]
+    assert "val_bpb" in seen["tip"]
+    assert seen["opened"] >= 1
+    assert seen["curves"] == 2
+    assert (seen["focus"], seen["closed"]) == ("true", 0)
+    gains = [rows[n - 1].get("gain") for n in seen["sorted"]]
+    known = [gain for gain in gains if gain is not None]
+    assert (seen["sort"], known) == ("ascending", sorted(known))
+    assert gains[len(known) :] == [None] * (len(rows) - len(known)), "what is not known comes last"
+    assert seen["kept"] == sum(row["status"] != "discard" for row in rows)
+    assert seen["found"] == [1]
+    assert len(set(seen["papers"])) == 2
+    assert (seen["images"], seen["title"]) == (0, "mar14: experiments")
+    assert seen["wide"] <= 0

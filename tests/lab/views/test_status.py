@@ -1,0 +1,392 @@
+"""`make status`: where a run stands, in a few lines for a person, and for machines."""
+
+import json
+import subprocess
+import sys
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+from house import House
+from lab.cli import main
+from lab.store import ledger, schemas
+from lab.views import status as module
+from lab.views import status_text
+
+MANIFEST = {
+    "tag": "mar14",
+    "start": "0123456789" * 4,
+    "created": "2026-03-14T09:26:53Z",
+    "settings": {"PROFILE": "small", "TIME_BUDGET": "60"},
+}
+ROWS = [
+    ("a1b2c3d", "0.997900", "44.0", "keep", "baseline"),
+    ("b2c3d4e", "0.993200", "44.2", "keep", "increase LR to 0.04"),
+    ("c3d4e5f", "1.005000", "44.0", "discard", "switch to GeLU activation"),
+    ("d4e5f60", "0.000000", "0.0", "crash", "double model width (OOM)"),
+]
+
+
+ALIVE = {"alive": "yes", "pid": "7", "since": "noon"}
+
+
+def make_run(folder: Path, rows: list[tuple[str, ...]], *, foreign: tuple[str, ...] = ()) -> Path:
+    """A run with these rows, each with its object unless it is foreign."""
+    run = folder / "mar14"
+    run.mkdir()
+    (run / "manifest.json").write_text(json.dumps(MANIFEST))
+    (run / "results.tsv").write_text("".join(f"{line}\n" for line in (ledger.HEADER, *map("\t".join, rows))))
+    with (run / "experiments.jsonl").open("w") as file:
+        for n, (commit, val_bpb, _, verdict, description) in enumerate(rows, start=1):
+            value = None if verdict == "crash" else float(val_bpb)
+            facts: dict[str, Any] = {"n": n, "commit": commit.ljust(40, "0"), "status": verdict, "val_bpb": value}
+            facts |= {"rule": "baseline" if n == 1 else "gain", "runs": [{"seed": 42, "val_bpb": value}]}
+            if commit not in foreign:
+                file.write(json.dumps(facts | {"description": description}) + "\n")
+    return run
+
+
+def fly(run: Path, **facts: str) -> None:
+    (run / "flight").mkdir()
+    for name, text in facts.items():
+        (run / "flight" / name).write_text(text)
+
+
+def call(run: Path, *options: str, **facts: str) -> Result:
+    """Facts are those of lib/facts.sh."""
+    said = "".join(f"{name}={value}\n" for name, value in facts.items())
+    return CliRunner().invoke(main, ["status", str(run), *options], input=said)
+
+
+def status(run: Path, **facts: str) -> list[str]:
+    result = call(run, **facts)
+    assert result.exit_code == 0, result.output
+    assert result.stderr == ""
+    return result.stdout.splitlines()
+
+
+def as_json(run: Path, **facts: str) -> dict[str, Any]:
+    at: dict[str, Any] = json.loads(call(run, "--json", **facts).stdout)
+    assert schemas.problems("status", at) == []
+    return at
+
+
+def line(run: Path, name: str, **facts: str) -> str:
+    return next(line for line in status(run, **facts) if line.startswith(name))
+
+
+def but_disk(lines: list[str]) -> list[str]:
+    """What is free changes while we look."""
+    return [line for line in lines if not line.startswith("disk ")]
+
+
+def test_whole(tmp_path: Path) -> None:
+    facts = {"branch": "autoresearch/mar14", "wanted": "yes", **ALIVE, "since": "2026-03-14 10:00:00"}
+    facts |= {"agent": "claude", "engine": "local", "watcher": "cron"}
+    assert but_disk(status(make_run(tmp_path, ROWS), **facts)) == [
+        "run       mar14, from 0123456, set up 2026-03-14T09:26:53Z",
+        "branch    autoresearch/mar14",
+        "profile   small, 60 s a run; proposer claude, engine local",
+        "loop      running, pid 7 since 2026-03-14 10:00:00; cron looks after it",
+        "in flight nothing",
+        "rows      3 after the baseline: 1 keep, 1 discard, 1 crash",
+        "baseline  0.997900",
+        "best      0.993200 (gain +0.004700, 0.47 %), #2 increase LR to 0.04",
+        "",
+        "a1b2c3d  0.997900   44.0  keep     baseline",
+        "b2c3d4e  0.993200   44.2  keep     increase LR to 0.04",
+        "c3d4e5f  1.005000   44.0  discard  switch to GeLU activation",
+        "d4e5f60  0.000000    0.0  crash    double model width (OOM)",
+    ]
+
+
+def test_just_set_up(tmp_path: Path) -> None:
+    lines = status(make_run(tmp_path, []))
+    assert "rows      0 after the baseline: 0 keep, 0 discard, 0 crash" in lines
+    assert "best      no baseline yet: make loop" in lines
+
+
+def test_the_last_rows_alone(tmp_path: Path) -> None:
+    rows = [ROWS[0], *((f"{n:07d}", "1.005000", "44.0", "discard", f"idea {n}") for n in range(2, 300))]
+    lines = status(make_run(tmp_path, rows))
+    assert "rows      298 after the baseline: 0 keep, 298 discard, 0 crash" in lines
+    assert "best      0.997900 (gain +0.000000, 0.00 %), #1 baseline" in lines
+    assert len(lines) < 20
+    assert lines[-1].endswith("idea 299")
+
+
+def test_a_crash_is_never_the_best_nor_a_discard(tmp_path: Path) -> None:
+    """0.000000 would win a naive minimum; a discard below the best is one that cost too much."""
+    rows = [*ROWS, ("e5f6071", "0.900000", "44.0", "discard", "a hundred lines")]
+    assert line(make_run(tmp_path, rows), "best").startswith("best      0.993200 (gain +0.004700, 0.47 %), #2 ")
+
+
+def test_the_best_may_not_be_the_last_keep(tmp_path: Path) -> None:
+    rows = [*ROWS, ("e5f6071", "0.993300", "44.0", "keep", "simpler")]
+    assert line(make_run(tmp_path, rows), "best").startswith("best      0.993200 (gain +0.004700, 0.47 %), #2 ")
+
+
+def test_a_row_without_an_object_is_foreign(tmp_path: Path) -> None:
+    """Written by hand: shown as such, never deleted, and never the best."""
+    run = make_run(tmp_path, [*ROWS, ("e5f6071", "0.500000", "44.0", "keep", "by hand")], foreign=("e5f6071",))
+    before = (run / "results.tsv").read_bytes()
+    lines = status(run)
+    assert [line for line in lines if "foreign" in line] == [lines[-1]]
+    assert lines[-1].startswith("e5f6071  0.500000 ")
+    assert line(run, "best").startswith("best      0.993200 (gain +0.004700, 0.47 %), #2 ")
+    assert (run / "results.tsv").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("facts", "words"),
+    [
+        ({"done": "attempt 1\n"}, ["10-propose: no proposal yet"]),
+        ({"done": "attempt 1\n10-propose\n"}, ["20-commit: no proposal yet"]),
+        ({"done": "attempt 2\n10-propose\n20-commit\n", "description": "raise LR\n"}, ["30-run, attempt 2: raise LR"]),
+        ({}, ["nothing"]),
+    ],
+)
+def test_in_flight(tmp_path: Path, facts: dict[str, str], words: list[str]) -> None:
+    run = make_run(tmp_path, ROWS)
+    fly(run, **facts)
+    for word in words:
+        assert word in line(run, "in flight")
+
+
+def test_a_torn_last_line_is_no_object(tmp_path: Path) -> None:
+    run = make_run(tmp_path, ROWS)
+    before = status(run)
+    with (run / "experiments.jsonl").open("a") as file:
+        file.write('{"n": 5, "comm')
+    assert status(run) == before
+
+
+def test_a_ledger_torn_while_it_is_written(tmp_path: Path) -> None:
+    """A person may look in the very moment that a row is appended."""
+    run = make_run(tmp_path, ROWS)
+    before = status(run)
+    with (run / "results.tsv").open("a") as file:
+        file.write("e5f6071\t0.99")
+    assert status(run) == before
+
+
+@pytest.mark.parametrize("damage", ["no tabs\n", "\n", "e5f6071\t0.993200\t44.0\tkeep\n"])
+def test_of_a_damaged_ledger_it_says_what_can_be_said(tmp_path: Path, damage: str) -> None:
+    run = make_run(tmp_path, ROWS)
+    with (run / "results.tsv").open("a") as file:
+        file.write(damage)
+    lines = status(run)
+    assert "rows      not known" in lines
+    assert "best      0.993200 (gain +0.004700, 0.47 %), #2 increase LR to 0.04" in lines
+    assert lines[-2:] == [
+        f"trouble   the ledger is damaged: '{run / 'results.tsv'}'",
+        "hint      make validate names the lines to mend",
+    ]
+    at = as_json(run)
+    assert (at["rows"], at["last"], len(at["problems"])) == (None, [], 1)
+
+
+def test_of_damaged_objects_the_ledger_is_left(tmp_path: Path) -> None:
+    run = make_run(tmp_path, ROWS)
+    path = run / "experiments.jsonl"
+    path.write_text("half a line\n" + path.read_text())
+    lines = status(run)
+    assert "rows      3 after the baseline: 1 keep, 1 discard, 1 crash" in lines, "the first is taken for it"
+    assert "best      not known" in lines
+    assert f"trouble   '{path}' is damaged in line 1" in lines
+    assert not [line for line in lines if "foreign" in line], "nobody knows"
+    assert as_json(run)["last"][0]["foreign"] is None
+
+
+def test_no_run(tmp_path: Path) -> None:
+    for path in (tmp_path, tmp_path / "missing"):
+        result = CliRunner().invoke(main, ["status", str(path)])
+        assert result.exit_code == 2
+        assert result.stdout == ""
+
+
+def test_the_row_of_the_baseline_is_not_counted(tmp_path: Path) -> None:
+    """Wherever it stands; an experiment is written before its row, and rows by hand may be there before."""
+    run = make_run(tmp_path, ROWS)
+    assert as_json(run)["rows"] == {"total": 3, "kept": 1, "discarded": 1, "crashed": 1}
+    by_hand, baseline = "e5f6071\t0.500000\t44.0\tkeep\tby hand\n", "\t".join(ROWS[0]) + "\n"
+    for rows, total in (("", 0), (by_hand, 1), (by_hand + baseline, 1), (baseline, 0)):
+        (run / "results.tsv").write_text(ledger.HEADER + "\n" + rows)
+        assert as_json(run)["rows"] == {"total": total, "kept": total, "discarded": 0, "crashed": 0}, rows
+
+
+def test_a_row_of_long_ago_is_not_foreign(tmp_path: Path) -> None:
+    """A person may have taken the last rows out of the ledger."""
+    run = make_run(tmp_path, [*ROWS, *((f"{n:07d}", "1.005000", "44.0", "discard", "idea") for n in range(2000))])
+    (run / "results.tsv").write_text(
+        "\n".join([ledger.HEADER, *map("\t".join, ROWS), "e5f6071\t0.5\t1.0\tkeep\tx", ""])
+    )
+    assert [row["foreign"] for row in as_json(run)["last"]] == [False] * 4 + [True]
+
+
+def test_what_was_spent(tmp_path: Path) -> None:
+    """Over the experiments that tell it; where none does, it is not known, and not 0."""
+    run = make_run(tmp_path, ROWS)
+    assert as_json(run)["spent"] == {"hours": None, "cost_usd": None, "tokens": None}
+    assert not [line for line in status(run) if line.startswith("spent")]
+    path = run / "experiments.jsonl"
+    took: list[dict[str, Any]] = [{"wall_seconds": 5400.5}, {"wall_seconds": 1800, "tokens": 0}, {"tokens": 1234}, {}]
+    past = [json.loads(line) | more for line, more in zip(path.read_text().splitlines(), took, strict=True)]
+    path.write_text("".join(json.dumps(one) + "\n" for one in past))
+    assert as_json(run)["spent"] == {"hours": 2.0, "cost_usd": None, "tokens": 1234}
+    assert line(run, "spent") == "spent     2.0 h of training, 1,234 tokens"
+    path.write_text("".join(json.dumps(one | {"cost_usd": 0.1}) + "\n" for one in past))
+    assert as_json(run)["spent"]["cost_usd"] == 0.4, "of decimal numbers"
+
+
+def test_who_proposes(tmp_path: Path) -> None:
+    """The loop's, else that of the experiment in flight, else the last one's."""
+    run = make_run(tmp_path, ROWS)
+    path = run / "experiments.jsonl"
+    agents = ["baseline", "codex", "codex", "claude"]
+    past = [json.loads(line) | {"agent": who} for line, who in zip(path.read_text().splitlines(), agents, strict=True)]
+    path.write_text("".join(json.dumps(one) + "\n" for one in past))
+    assert as_json(run)["proposer"] == "claude"
+    fly(run, done="attempt 1\n", agent="baseline\n")
+    assert as_json(run)["proposer"] == "claude"
+    (run / "flight/agent").write_text("gemini\n")
+    assert as_json(run)["proposer"] == "gemini"
+    assert as_json(run, agent="pi")["proposer"] == "pi"
+
+
+def test_nothing_heavy_is_imported(tmp_path: Path) -> None:
+    """Both are asked often; jsonschema takes longer to import than 10,000 rows to check, rich is for make watch."""
+    run = make_run(tmp_path, ROWS)
+    code = "import sys; from lab.cli import main; main(sys.argv[1:], standalone_mode=False); "
+    code += "print({'rich', 'jsonschema', 'torch', 'numpy', 'lab.store.foreign_ledger', 'lab.views.watch'} & set(sys.modules), file=sys.stderr)"
+    for command in (["status", str(run)], ["status", str(run), "--json"], ["validate", str(run / "results.tsv")]):
+        done = subprocess.run(
+            [sys.executable, "-c", code, *command], input="", capture_output=True, text=True, check=True
+        )
+        assert done.stderr == "set()\n", command
+
+
+def test_the_noise_is_told_once_it_is_known(tmp_path: Path) -> None:
+    run = make_run(tmp_path, ROWS)
+    assert not [line for line in status(run) if line.startswith("noise")]
+    reruns = [{"commit": "b2c3d4e".ljust(40, "0"), "seed": seed, "val_bpb": 0.9932 + seed / 1000} for seed in (1, 2)]
+    (run / "reruns.jsonl").write_text("".join(json.dumps(one) + "\n" for one in reruns))
+    assert "noise     0.001000 is one standard deviation (2 degrees of freedom)" in status(run)
+
+
+def training(run: Path, log: str, *, ago: float = 34) -> None:
+    """A run in flight that began so many seconds ago."""
+    fly(run, done="attempt 1\n10-propose\n20-commit\n", description="raise LR\n")
+    (run / "flight/run.1").mkdir()
+    (run / "flight/run.1/run.log").write_text(log)
+    began = datetime.now(timezone.utc) - timedelta(seconds=ago)
+    (run / "flight/run.1/started").write_text(f"{began:%Y-%m-%dT%H:%M:%S}.123Z\n")
+    (run / "run.log").symlink_to("flight/run.1/run.log")
+
+
+LOG = (
+    "cuda: 1 x 128 rows of 2048 tokens a step\n"
+    + "x" * 9000
+    + "\rstep 00001 (0.0%) | loss: 9.012345 | lrm: 1.00 | remaining: 60s    "
+    "\rstep 00417 (57.3%) | loss: 2.345678 | lrm: 1.00 | remaining: 26s    \rstep 00418 (57.5%) | lo"
+)
+
+
+def test_the_training_in_flight(tmp_path: Path) -> None:
+    run = make_run(tmp_path, ROWS)
+    training(run, LOG)
+    assert line(run, "in flight", **ALIVE) == "in flight 30-run, 34 s of 60 s, loss 2.345678: raise LR"
+    trains = as_json(run, **ALIVE)["flights"][0]
+    assert (trains["phase"], trains["progress"], trains["slot"], trains["device"]) == ("training", 0.573, 0, "cuda")
+    assert (trains["training"]["num_steps"], trains["training"]["loss"]) == (417, 2.345678)
+    assert 33 <= trains["training"]["seconds"] < 300
+
+
+def test_a_script_that_tells_of_no_steps_has_its_time_told(tmp_path: Path) -> None:
+    run = make_run(tmp_path, ROWS)
+    training(run, "epoch 1 loss 2.3\n", ago=7000)
+    assert line(run, "in flight", **ALIVE).startswith("in flight 30-run, running for 70")
+    trains = as_json(run, **ALIVE)["flights"][0]
+    assert (trains["progress"], trains["device"]) == (None, None), "not known is null"
+    assert (trains["training"]["num_steps"], trains["training"]["loss"]) == (None, None)
+
+
+def test_of_a_dead_loop_nothing_trains(tmp_path: Path) -> None:
+    run = make_run(tmp_path, ROWS)
+    training(run, LOG)
+    assert line(run, "in flight") == "in flight 30-run: raise LR"
+    (run / "flight/run.1/ended").write_text("2026-03-14T09:26:53.123Z\n")
+    assert as_json(run, **ALIVE)["flights"][0]["training"] is None
+
+
+def test_whose_loop_it_is(tmp_path: Path) -> None:
+    run = make_run(tmp_path, ROWS)
+    assert line(run, "loop", wanted="no") == "loop      not running: make loop"
+    assert line(run, "loop", **ALIVE) == "loop      running, pid 7 since noon; no cron: make cron"
+    assert line(run, "loop", wanted="yes", watcher="cron") == "loop      not running; cron looks after it"
+    assert "hint      make loop, make cron" in status(run, wanted="yes")
+    (run / "restarts").write_text("3 1773480000 17\n")
+    (run / "keepalive.log").write_text("an old line\nloop: \x1b[31mno GPU\nhint: make doctor\n")
+    told = line(run, "trouble", wanted="yes")
+    assert told.startswith(
+        "trouble   no loop is running, though one is wanted: started 3 times without a row, last at 2026-"
+    )
+    assert told.endswith("; it said: loop: [31mno GPU")
+    dead = {"alive": False, "pid": None, "since": None, "wanted": True, "watched_by": "cron"}
+    assert as_json(run, wanted="yes", watcher="cron")["loop"] == dead
+    assert line(run, "loop", alive="yes") == "loop      running, pid unknown; no cron: make cron"
+
+
+def test_each_trouble_has_a_way_out(tmp_path: Path) -> None:
+    run = make_run(tmp_path, ROWS)
+    (run / "trouble.machine").write_text("2026-03-14 10:00:00  the disk is full\n")
+    (run / "trouble.proposer").write_text("2026-03-14 10:00:00  no proposal\n")
+    (run / "trouble.machine.new").write_text("half")
+    assert [line for line in status(run) if line.startswith(("trouble", "hint"))] == [
+        "trouble   2026-03-14 10:00:00 the disk is full",
+        "hint      the loop looks again by itself; make doctor",
+        "trouble   2026-03-14 10:00:00 no proposal",
+        "hint      see what it says: make once; meanwhile the catalog proposes now and then",
+    ]
+
+
+def test_it_fits_on_a_screen(tmp_path: Path) -> None:
+    long = [(f"{n:07d}", "1.005000", "44.0", "keep", "\x1b[2J" + "a long idea " * 15) for n in range(9)]
+    run = make_run(tmp_path, [ROWS[0], *long])
+    training(run, LOG)
+    for kind in ("machine", "proposer"):
+        (run / f"trouble.{kind}").write_text("the disk is full " * 8)
+    lines = status_text.text(module.status(run, ALIVE), 80).splitlines()
+    assert len(lines) <= 24
+    assert max(map(len, lines)) == 80
+    assert "\x1b" not in "".join(lines)
+    assert " ".join("".join(lines).split()).count("the disk is full") == 16, "what is wrong is whole"
+
+
+def test_the_verb(run: House) -> None:
+    """Before the first row; and with what only the shell knows."""
+    nothing = run.call("bin/status")
+    assert (nothing.status, nothing.err) == (0, "")
+    assert "best      no baseline yet: make loop" in nothing.out
+    at = json.loads(run.call("bin/status", "--json").out)
+    assert schemas.problems("status", at) == []
+    nobody = {"alive": False, "pid": None, "since": None, "wanted": False, "watched_by": None}
+    assert (at["branch"], at["loop"], at["flights"]) == ("autoresearch/mar14", nobody, [])
+    assert run.call("bin/status", "--bogus").status == 2
+    with run.running("bin/loop", AGENT=str(run.proposer("sleep 60", "sleeper"))) as process:
+        run.wait_for("runs/mar14/flight/call/pid")
+        at = json.loads(run.call("bin/status", "--json").out)
+        assert schemas.problems("status", at) == []
+        assert (at["loop"]["alive"], at["loop"]["pid"], at["loop"]["wanted"]) == (True, process.pid, True)
+        datetime.strptime(at["loop"]["since"], "%Y-%m-%d %H:%M:%S")
+        assert (at["proposer"], at["engine"]) == ("sleeper", "local")
+        assert [(one["id"], one["phase"], one["slot"]) for one in at["flights"]] == [("f1", "proposing", None)]
+
+
+def test_outside_of_a_run(house: House) -> None:
+    result = house.call("bin/status")
+    assert (result.status, result.out) == (2, "")
+    assert "no run is checked out" in result.err
+    assert "hint: " in result.err

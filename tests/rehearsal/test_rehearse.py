@@ -1,0 +1,99 @@
+"""bin/rehearse: a night with faults is survived; a toolkit that is broken is found, and said with fault and seed."""
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+from house import ROOT, House, Result
+
+FAULTS_OF_A_NIGHT = 200 if os.environ.get("LONG") else 30
+FAULTS = sorted((ROOT / "lib/rehearsal/faults").iterdir())
+
+
+def rehearse(house: House, faults: int, seed: int) -> Result:
+    return house.call("bin/rehearse", FAULTS=str(faults), SEED=str(seed), timeout=3600)
+
+
+def left(house: House) -> list[Path]:
+    return list((house.outside / "tmp").iterdir())
+
+
+def test_a_night_with_faults_is_survived_and_leaves_nothing(house: House) -> None:
+    before = house.git("status", "--porcelain")
+    result = rehearse(house, FAULTS_OF_A_NIGHT, 1)
+    assert result.status == 0, result
+    lines = re.findall(r"^ +(\d+) ([a-z-]+) +(.+), \d+ rows$", result.out, re.MULTILINE)
+    assert [int(number) for number, _, _ in lines] == list(range(1, FAULTS_OF_A_NIGHT + 1))
+    assert {name for _, name, _ in lines} <= {path.name for path in FAULTS}
+    assert re.search(
+        rf"^{FAULTS_OF_A_NIGHT} faults, \d+ rows, \d+ kept; the slowest recovery took \d+\.\d s; SEED=1$",
+        result.out,
+        re.MULTILINE,
+    )
+    assert result.out.endswith("no invariant is broken\n")
+    assert left(house) == []
+    assert house.git("status", "--porcelain") == before, "the tree itself is not touched"
+
+
+@pytest.mark.parametrize(
+    ("path", "old", "new", "fault", "says"),
+    [
+        (
+            "lib/experiment/steps/40-measure",
+            "core conclude flight/says",
+            'core conclude flight/says; tail -n 1 "$RUN/results.tsv" | sed "s/^./x/" >>"$RUN/results.tsv"',
+            "crash",
+            "each experiment has one row",
+        ),
+        (
+            "lib/experiment/steps/80-settle",
+            'target=$(<"$FLIGHT/parent")\n',
+            'target=$(<"$FLIGHT/commit")\n',
+            "crash",
+            "the branch is the baseline and the keeps",
+        ),
+        ("lib/child/runner.py", "if not children.end():", "if False:", "daemon", "no process is left"),
+        ("lib/child/runner.py", "return 124", "return 0", "hang", "the last experiment is no crash of kind 'timeout'"),
+    ],
+    ids=["two rows", "a move before the verdict", "a child left", "no limit"],
+)
+def test_a_broken_toolkit_is_found(house: House, path: str, old: str, new: str, fault: str, says: str) -> None:
+    """What is rehearsed is the toolkit as it is in the tree, with no commit; and the faults that are in the folder."""
+    file = house.tree / path
+    assert old in file.read_text()
+    file.write_text(file.read_text().replace(old, new))
+    for other in (house.tree / "lib/rehearsal/faults").iterdir():
+        if other.name != fault:
+            other.unlink()
+    result = rehearse(house, 2, 7)
+    assert result.status == 2
+    assert says in result.err
+    assert f"after fault 1, '{fault}'" in result.err or "before any fault" in result.err
+    assert "make rehearse SEED=7" in result.err
+    [folder] = left(house)
+    assert f"'{folder}/tree'" in result.err
+    assert (folder / "tree/runs/rehearsal/results.tsv").exists()
+
+
+@pytest.mark.parametrize("path", FAULTS, ids=lambda path: path.name)
+def test_a_fault_says_what_happens_and_what_must_hold(path: Path) -> None:
+    assert os.access(path, os.X_OK)
+    shebang, what = path.read_text().splitlines()[:2]
+    assert shebang == "#!/usr/bin/env bash"
+    assert re.fullmatch(r"# [A-Z`a-z].*[:;,].*\.", what), "what happens: what must hold"
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "x", "1.5", "1000", "", "$(touch x)"])
+def test_an_unknown_number_of_faults_is_refused(house: House, value: str) -> None:
+    result = house.call("bin/rehearse", FAULTS=value)
+    assert result.status == 2
+    assert f"rehearse: FAULTS '{value}' is not a whole number from 1 to 999\nhint: " in result.err
+    assert left(house) == []
+
+
+@pytest.mark.parametrize("value", ["-1", "x", "007", "1000000000", ""])
+def test_an_unknown_seed_is_refused(house: House, value: str) -> None:
+    result = house.call("bin/rehearse", SEED=value)
+    assert result.status == 2
+    assert f"rehearse: SEED '{value}' is not a whole number" in result.err

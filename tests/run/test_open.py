@@ -1,0 +1,142 @@
+"""What a training run may do, and what becomes of it: rows and failures, told apart; time limits; floods of output."""
+
+import time
+from pathlib import Path
+
+import pytest
+from house import TRAIN, House
+
+# What an experiment adds may do little; so the baseline does it, what $HOME/deed says, once IDEA is set.
+DEED = TRAIN + "import os\nIDEA = 0\nif IDEA:\n    exec(open(os.path.expanduser('~/deed')).read())\n"
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> House:
+    return House(tmp_path, DEED)
+
+
+@pytest.fixture
+def run(house: House) -> House:
+    house.setup()
+    return house
+
+
+def doing(house: House, code: str) -> Path:
+    """A proposer whose experiment does this at the end of its training."""
+    (house.outside / "home/deed").write_text(code)
+    return house.proposer("sed -i 's/^IDEA = 0/IDEA = 1/' train.py; echo idea")
+
+
+# Done at the end of train.py -> (status, failure).
+ENDS = {
+    "print('val_bpb: 2.0')": ("discard", None),
+    "print('val_bpb: 0.5')": ("keep", None),
+    "print('progress\\rval_bpb: 0.5\\rmore', end='')": ("keep", None),
+    "print(' val_bpb: 0.5'); print('x val_bpb: 0.5')": ("discard", None),
+    "print('val_bpb: nan')": ("crash", "nan"),
+    "print('val_bpb: inf')": ("crash", "nan"),
+    "print('val_bpb: -1')": ("crash", "no-metric"),
+    "print('val_bpb: 1e9')": ("crash", "no-metric"),
+    "print('val_bpb: 0.0')": ("crash", "no-metric"),
+    "print('val_bpb: low')": ("crash", "no-metric"),
+    "print('val_bpb: 0.5'); raise SystemExit(1)": ("crash", "error"),
+    "print('val_bpb: 0.5'); 1 / 0": ("crash", "error"),
+    "import os; os.kill(os.getpid(), 9)": ("crash", "killed"),
+    "print('peak_vram_mb: nan')": ("discard", None),
+}
+
+
+@pytest.mark.parametrize("code", ENDS)
+def test_how_a_run_ends_is_what_the_row_says(run: House, code: str) -> None:
+    result = run.once(doing(run, code))
+    assert result.status == 0
+    last, row = run.experiments()[-1], run.rows()[-1]
+    assert (last["status"], last["failure"]) == ENDS[code]
+    if last["status"] == "crash":
+        assert row[1:4] == ["0.000000", "0.0", "crash"]
+        assert last["val_bpb"] is None
+    run.check_invariants()
+
+
+def test_a_train_that_prints_no_metric_is_a_crash(run: House) -> None:
+    assert run.once(run.proposer("echo 'print(1)' >train.py; echo idea")).status == 0
+    assert run.experiments()[-1]["failure"] == "no-metric"
+    run.check_invariants()
+
+
+def test_a_syntax_error_is_a_crash(run: House) -> None:
+    assert run.once(run.proposer("echo 'def (' >>train.py; echo idea")).status == 0
+    assert run.experiments()[-1]["failure"] == "error"
+    run.check_invariants()
+
+
+def test_a_run_over_its_time_is_ended_with_all_its_children(house: House) -> None:
+    house.setup(RUN_TIMEOUT="2")
+    stubborn = (
+        "import os, signal, subprocess, time\n"
+        "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+        "subprocess.Popen(['setsid', 'bash', '-c', \"trap '' TERM; while :; do sleep 1; done\"])\n"
+        "time.sleep(100)\n"
+    )
+    began = time.monotonic()
+    assert house.once(doing(house, stubborn)).status == 0
+    assert time.monotonic() - began < 2 + 10 + 5
+    assert house.experiments()[-1]["failure"] == "timeout"
+    house.check_invariants()
+
+
+def test_50_mb_of_output_go_to_the_log_alone(run: House) -> None:
+    flood = "for i in range(50):\n    print(f'\\rstep {i} ' + 'x' * 1_000_000, end='')\nprint('\\nval_bpb: 0.5')"
+    result = run.once(doing(run, flood))
+    assert result.status == 0
+    assert len(result.err) < 1000
+    assert run.statuses()[-1] == "keep"
+    assert (run.run_folder / "run.log").stat().st_size > 50_000_000
+    assert sum(path.stat().st_size for path in (run.run_folder / "logs").iterdir()) < 1_000_000
+    run.check_invariants()
+
+
+# Loaded into the Python core: nothing can be appended beyond the first kilobyte of a file while ~/full is there.
+FULL_DISK = """\
+import os, resource
+from lab.store import durable
+append_line = files.append_line
+def limited(path, line):
+    if os.path.exists(os.path.expanduser("~/full")):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1024, resource.RLIM_INFINITY))
+    append_line(path, line)
+files.append_line = limited
+"""
+
+
+def test_a_full_disk_while_the_row_is_written_costs_nothing(run: House) -> None:
+    """The limit on the size of a file stands for the disk: the write fails half-way, as it does there."""
+    house, full = run, run.outside / "home/full"
+    (house.outside / "python").mkdir()
+    (house.outside / "python/sitecustomize.py").write_text(FULL_DISK)
+    house.environment["PYTHONPATH"] = str(house.outside / "python")
+    discarded = house.proposer('echo "X = $RANDOM" >>train.py; head -c 900 /dev/zero | tr "\\0" x', "discarded")
+    for _ in range(2):
+        assert house.once(discarded).status == 0
+    rows = (house.run_folder / "results.tsv").read_text(), (house.run_folder / "experiments.jsonl").read_text()
+    assert len(rows[1]) > 1024, "beyond the limit"
+    full.write_text("")
+    assert house.once(house.setting("0.9")).status == 2
+    assert (house.run_folder / "experiments.jsonl").read_text() == rows[1]
+    assert (house.run_folder / "results.tsv").read_text().startswith(rows[0])
+    full.unlink()
+    assert house.once("/bin/false").status == 0, "the experiment that could not be written is written now"
+    assert house.statuses() == ["keep", "discard", "discard", "keep"]
+    house.check_invariants()
+
+
+def test_the_run_gets_the_runs_settings(house: House) -> None:
+    house.setup(TIME_BUDGET="7", SEED="5")
+    probe = "import os; print('\\n'.join(f'{k}={v}' for k, v in os.environ.items()))"
+    assert house.once(doing(house, probe)).status == 0
+    log = (house.tree / "run.log").read_text().splitlines()
+    assert {"TIME_BUDGET=7", "SEED=5"} <= set(log)
+    assert not [line for line in log if line.startswith(("FLIGHT=", "RUN="))], "it is not told where the ledger is"
+    assert house.experiments()[-1]["runs"] == [
+        {"seed": 5, "val_bpb": 1.0, "num_steps": None, "training_seconds": None, "degraded": None}
+    ]
