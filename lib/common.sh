@@ -13,16 +13,22 @@ shopt -s inherit_errexit
 trap 'exit 2' ERR # whatever nobody has foreseen is a fault of the toolkit or the machine
 
 unset CDPATH # with which `cd` would go elsewhere
-ROOT=$PWD
+TOOLKIT=$PWD
 # In this very shell, for a subshell in each script would be felt; and back, unless that folder is gone.
 cd -P -- "${BASH_SOURCE[0]%/*}/.."
-[[ $PWD == "$ROOT" ]] || { cd -- "$ROOT" && ROOT=$OLDPWD; } 2>/dev/null || ROOT=$PWD
-VENV=${UV_PROJECT_ENVIRONMENT:-$ROOT/.venv}
+[[ $PWD == "$TOOLKIT" ]] || { cd -- "$TOOLKIT" && TOOLKIT=$OLDPWD; } 2>/dev/null || TOOLKIT=$PWD
+# Two things that are in one place today: the toolkit (bin, lib, schemas, the environment), and the git tree that a run works
+# on (train.py, prepare.py, runs, memory, .env).
+TREE=$TOOLKIT
+VENV=${UV_PROJECT_ENVIRONMENT:-$TOOLKIT/.venv}
 LAB=$VENV/bin/lab # the Python core
 LAB_PYTHON=$VENV/bin/python
 [[ -x $LAB_PYTHON ]] || LAB_PYTHON=python3 # of the system, until there is an environment, and where it is broken
-readonly ROOT VENV LAB LAB_PYTHON
+# shellcheck disable=SC2034 # used where this is sourced
+readonly TOOLKIT TREE VENV LAB LAB_PYTHON
 export LAB
+
+source "$TOOLKIT/lib/platform.sh"
 
 # Somebody else's repository, named in the environment (a git hook, `git rebase --exec`), must never be the one we commit to.
 unset GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE GIT_OBJECT_DIRECTORY GIT_COMMON_DIR GIT_NAMESPACE GIT_PREFIX VIRTUAL_ENV

@@ -8,19 +8,19 @@ bring_uv() {
   if command -v uv >/dev/null; then
     return
   fi
-  export PATH=$ROOT/.uv/bin:$PATH
-  if [[ -x $ROOT/.uv/bin/uv ]]; then
+  export PATH=$TOOLKIT/.uv/bin:$PATH
+  if [[ -x $TOOLKIT/.uv/bin/uv ]]; then
     return
   fi
   say "bringing uv $UV_VERSION into .uv"
   command -v python3 >/dev/null || die "'python3' is not on PATH" 'install Python 3.10 or later, with pip'
-  rm -rf "$ROOT/.uv.new"
+  rm -rf "$TOOLKIT/.uv.new"
   # Into a plain folder: Debian's python3 has pip without venv as often as venv without pip, so either will do.
   export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
-  python3 -m pip install --quiet --target "$ROOT/.uv.new" "uv==$UV_VERSION" >&2 ||
-    { python3 -m venv --clear "$ROOT/.uv.new" >&2 && "$ROOT/.uv.new/bin/pip" install --quiet "uv==$UV_VERSION" >&2; } ||
+  python3 -m pip install --quiet --target "$TOOLKIT/.uv.new" "uv==$UV_VERSION" >&2 ||
+    { python3 -m venv --clear "$TOOLKIT/.uv.new" >&2 && "$TOOLKIT/.uv.new/bin/pip" install --quiet "uv==$UV_VERSION" >&2; } ||
     die 'uv could not be installed' 'install it yourself and put it on PATH, or give python3 a working pip'
-  mv "$ROOT/.uv.new" "$ROOT/.uv" # whole or not there: a broken download leaves nothing that looks like uv
+  mv "$TOOLKIT/.uv.new" "$TOOLKIT/.uv" # whole or not there: a broken download leaves nothing that looks like uv
 }
 
 # bring_env: the environment of pyproject.toml, synced once for each version of that file, and never during a run. What
@@ -28,13 +28,13 @@ bring_uv() {
 bring_env() {
   local synced=$VENV/synced-pyproject.toml
   bring_uv
-  if [[ -x $LAB && ! -e $synced && ! $ROOT/pyproject.toml -nt $LAB ]]; then
-    cp "$ROOT/pyproject.toml" "$synced"
+  if [[ -x $LAB && ! -e $synced && ! $TOOLKIT/pyproject.toml -nt $LAB ]]; then
+    cp "$TOOLKIT/pyproject.toml" "$synced"
   fi
-  if [[ -x $LAB ]] && cmp -s "$ROOT/pyproject.toml" "$synced"; then
+  if [[ -x $LAB ]] && cmp -s "$TOOLKIT/pyproject.toml" "$synced"; then
     return
   fi
   say "bringing the environment: uv sync (PyTorch is large: the first time takes a while)"
-  (cd "$ROOT" && uv sync --quiet >&2) || die "'uv sync' failed" 'the lines above say why; it needs the network and Python 3.10 or later'
-  cp "$ROOT/pyproject.toml" "$synced"
+  (cd "$TOOLKIT" && uv sync --quiet >&2) || die "'uv sync' failed" 'the lines above say why; it needs the network and Python 3.10 or later'
+  cp "$TOOLKIT/pyproject.toml" "$synced"
 }

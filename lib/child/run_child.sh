@@ -58,4 +58,4 @@ exit_if_stopped() {
 
 # end_tagged NAME=VALUE: ends what was started with this in its environment, whatever session or group it has made for itself
 # since: a variable is inherited by all descendants, a process group is not. TERM, then KILL; fails when one is left.
-end_tagged() { "$LAB_PYTHON" -IS "$ROOT/lib/child/runner.py" --end "$1"; }
+end_tagged() { "$LAB_PYTHON" -IS "$TOOLKIT/lib/child/runner.py" --end "$1"; }

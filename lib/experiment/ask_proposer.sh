@@ -1,10 +1,10 @@
-# Asking a proposer. Sourced, after processes.sh.
+# Asking a proposer. Sourced, after child/run_child.sh.
 # shellcheck shell=bash
 
-source "$ROOT/lib/run/keys.sh"
+source "$TOOLKIT/lib/run/keys.sh"
 
 readonly CALL=$FLIGHT/call # the RUN_DIR of the call: a proposer is limited and ended just as a training run is
-readonly ENGINE_HERE=$ROOT/lib/child/engines/local
+readonly ENGINE_HERE=$TOOLKIT/lib/child/engines/local
 readonly LARGEST=1048576 # bytes of a train.py
 # What is not copied, though the commit has it: the toolkit, for it is no part of the task, and says of each rule how it is
 # enforced; and what tells a person's agent how to run experiments: one that makes a single edit would obey it.
@@ -19,11 +19,11 @@ readonly LEFT_OUT=(/bin/ /lib/ /schemas/ /tests/ /docs/ /AGENTS.md /CLAUDE.md /G
 # folder above it), and only its train.py comes back. What was changed is judged, by this tree's git, which the
 # proposer cannot reach; how it exits says nothing (real agents exit 0 after a refusal, or a 401).
 call_proposer() {
-  local MODE=$1 COMMIT=$2 FOLDER=$3 name
+  local MODE=$1 COMMIT=$2 FOLDER=$3
   end_earlier
   note "$FOLDER/agent" "${AGENT_PATH##*/}"
-  read -r name </proc/sys/kernel/random/uuid # that nobody can guess, and make before us
-  scratch=${TMPDIR:-/tmp}/autoresearch-$name
+  random_id # so that nobody can make that folder before us
+  scratch=${TMPDIR:-/tmp}/autoresearch-$RANDOM_ID
   trap 'rm -rf "$scratch"' EXIT
   note "$FLIGHT/scratch" "$scratch" # before it is there: a kill in between would leave it for ever
   copy_tree

@@ -7,8 +7,8 @@ start_core() {
   local asked answers
   coproc CORE { exec "$LAB-step" --serve "$RUN" 9>&-; }
   asked=${CORE[1]} answers=${CORE[0]}
-  # Opened anew, by Linux: bash gives those of a coprocess, and what it copies of them, to none of its children.
-  exec 6>"/proc/$BASHPID/fd/$asked" 7<"/proc/$BASHPID/fd/$answers"
+  # Opened anew: bash gives those of a coprocess, and what it copies of them, to none of its children.
+  exec 6>"/dev/fd/$asked" 7<"/dev/fd/$answers"
   exec {asked}>&- {answers}<&-
 }
 

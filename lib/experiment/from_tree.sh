@@ -14,14 +14,14 @@ save_edit() {
   put "$new/description" "$1"
   put "$new/agent" "$LAB_AGENT"
   put "$new/parent" "$(git rev-parse HEAD)"
-  sync "$new"/* "$new"
+  make_durable "$new"/* "$new"
   if cmp -s "$new/train.py" "$RUN/edit/train.py"; then
     rm -rf "$RUN/edit"
   else
     shelve_edit "$RUN/edit" 'train.py has been edited again'
   fi
   mv "$new" "$RUN/edit"
-  sync "$RUN"
+  make_durable "$RUN"
 }
 
 # take_edit: into the flight, where it is made on what is HEAD's train.py still. Fails where the flight has none.
@@ -52,10 +52,10 @@ shelve_edit() {
   aside=$RUN/aside/edit-$(date +%Y%m%d-%H%M%S)-$$
   mkdir -p "$RUN/aside"
   mv "$1" "$aside"
-  tell "not tried, for $2: '$(<"$aside/description")'; its train.py is in '${aside#"$ROOT/"}'"
+  tell "not tried, for $2: '$(<"$aside/description")'; its train.py is in '${aside#"$TREE/"}'"
 }
 
 # tell_of_edit: one that waits still, however this verb ends.
 tell_of_edit() {
-  [[ ! -e $RUN/edit ]] || say "the change of train.py waits in '${RUN#"$ROOT/"}/edit': the same command, or make loop, goes on with it"
+  [[ ! -e $RUN/edit ]] || say "the change of train.py waits in '${RUN#"$TREE/"}/edit': the same command, or make loop, goes on with it"
 }

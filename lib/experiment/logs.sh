@@ -3,7 +3,7 @@
 
 # drop_logs: the oldest, where all take more than LOGS_MB.
 drop_logs() {
-  find "$RUN/logs" -type f -printf '%T@ %s %f\n' | sort -rn |
+  newest_files "$RUN/logs" |
     awk -v most="$((LOGS_MB * 1000000))" '(total += $2) > most { print $3 }' |
     (cd "$RUN/logs" && xargs --no-run-if-empty rm -f --)
 }

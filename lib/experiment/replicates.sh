@@ -2,7 +2,8 @@
 # experiment that an interrupted loop has left in flight stays as it is. Sourced.
 # shellcheck shell=bash
 
-source "$ROOT/lib/experiment/training_run.sh"
+source "$TOOLKIT/lib/run/ready.sh"
+source "$TOOLKIT/lib/experiment/training_run.sh"
 
 EXTRA=0   # runs that were begun
 COUNTED=0 # runs that gave a value

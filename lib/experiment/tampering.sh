@@ -6,31 +6,6 @@
 # shellcheck disable=SC2034 # used where this is sourced
 readonly MEASUREMENT=(prepare.py pyproject.toml bin lib schemas)
 
-# train_is_of_flight: whether train.py is one of those that the experiment in flight puts there, or has taken from there.
-train_is_of_flight() {
-  local one
-  for one in before.py train.py edit/train.py; do
-    ! cmp -s train.py "$FLIGHT/$one" || return 0
-  done
-  return 1
-}
-
-# train_is_ours: or a change that waits, which is saved.
-train_is_ours() { train_is_of_flight || cmp -s train.py "$RUN/edit/train.py"; }
-
-# mend_train: what a kill, or a power cut, has left of a train.py that was being written: nothing, or its beginning.
-mend_train() {
-  local whole
-  train_is_ours && return
-  for whole in "$FLIGHT/train.py" "$FLIGHT/before.py"; do
-    [[ -f $whole && -f $FLIGHT/before.py ]] || continue
-    if [[ ! -e train.py ]] || cmp -s -n "$(stat -c %s train.py)" train.py "$whole"; then
-      cp "$FLIGHT/before.py" train.py
-      return
-    fi
-  done
-}
-
 # put_back COMMIT PATH...: files that are not COMMIT's are first kept under refs/experiments/<tag>/aside/, then
 # restored.
 put_back() {

@@ -1,4 +1,4 @@
-# One training run. Sourced, after processes.sh and run.sh.
+# One training run. Sourced, after child/run_child.sh, run/open.sh, run/tree.sh and tampering.sh.
 # shellcheck shell=bash
 
 # train RUN_DIR TRAIN_PY COMMIT SEED: one training run of TRAIN_PY, the train.py of COMMIT, by the engine, in the new RUN_DIR; its
@@ -29,13 +29,12 @@ train() {
 
 # write_order SEED: the RUN_DIR, as an engine wants it. The nonce proves that an evaluation record is of this run.
 write_order() {
-  local nonce
-  read -r nonce </proc/sys/kernel/random/uuid
+  random_id
   printf 'exec uv run --no-sync train.py' >"$RUN_DIR/cmd"
-  printf '%s' "$ROOT" >"$RUN_DIR/cwd"
+  printf '%s' "$TREE" >"$RUN_DIR/cwd"
   printf '%s' "$RUN_TIMEOUT" >"$RUN_DIR/limit_s"
   printf '%s\n' "PROFILE=$PROFILE" "TIME_BUDGET=$TIME_BUDGET" "SEED=$1" "AUTORESEARCH_CACHE=$AUTORESEARCH_CACHE" \
-    "LAB_RECORD=$RUN_DIR/record/evaluation.json" "LAB_NONCE=$nonce" >"$RUN_DIR/env"
+    "LAB_RECORD=$RUN_DIR/record/evaluation.json" "LAB_NONCE=$RANDOM_ID" >"$RUN_DIR/env"
   [[ ${LAB_CONFINED:-no} != yes ]] || confine
   : >"$RUN_DIR/run.log"
 }
@@ -46,7 +45,7 @@ write_order() {
 confine() {
   local scratch=$RUN_DIR/scratch
   mkdir -p "$scratch"
-  printf '%s\n' "hide $ROOT/runs" "hide $COMMON_DIR" \
+  printf '%s\n' "hide $TREE/runs" "hide $COMMON_DIR" \
     "write $scratch" "write $RUN_DIR/record" >"$RUN_DIR/confine"
   printf '%s\n' "TMPDIR=$scratch" "UV_CACHE_DIR=$scratch/uv" "TRITON_HOME=$scratch" "CUDA_CACHE_PATH=$scratch/cuda" >>"$RUN_DIR/env"
 }
@@ -55,7 +54,7 @@ confine() {
 run_engine() {
   local progress=
   if [[ -t 2 ]]; then
-    "$ROOT/lib/experiment/progress-line" "$RUN_DIR" &
+    "$TOOLKIT/lib/experiment/progress-line" "$RUN_DIR" &
     progress=$!
     disown # bash would report its end
   fi

@@ -1,4 +1,4 @@
-"""`lab-step NAME RUN`: what lib/run/agent-hook calls. `lab-step --serve RUN`: what a loop keeps, for lib/steps.
+"""`lab-step NAME RUN`: what lib/run/agent-hook calls. `lab-step --serve RUN`: what a loop keeps, for lib/experiment/steps.
 
 The function called NAME, on the folder of the run.
 
@@ -17,10 +17,11 @@ from pathlib import Path
 from lab.errors import KINDS, told
 
 SERVED = {  # step -> the module that it is in
-    "brief": "brief", "describe": "describe", "mend": "mend", "look_before": "records", "look_after": "records",
-    "conclude": "conclude", "close": "conclude", "land": "flight", "drop": "flight",
+    "brief": "proposal.brief", "mend": "proposal.mend_brief", "describe": "proposal.describe",
+    "look_before": "runs.tampering", "look_after": "runs.tampering",
+    "conclude": "verdict.conclude", "close": "verdict.conclude", "land": "store.flight", "drop": "store.flight",
 }  # fmt: skip
-NAMES = {**SERVED, "before_tool": "before_tool", "before_stop": "before_stop"}
+NAMES = {**SERVED, "before_tool": "agents.tool_hook", "before_stop": "agents.stop_hook"}
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -32,7 +32,7 @@ login() {
 check() {
   local version way
   command -v "$CLI" >/dev/null || die "'$CLI' is not on PATH" "install it: $INSTALL"
-  version=$(timeout --kill-after=1 "$VERSION_S" "$CLI" --version </dev/null 2>&1) ||
+  version=$("${LIMITED[@]}" "$VERSION_S" "$CLI" --version </dev/null 2>&1) ||
     die "'$CLI --version' fails, or takes over $VERSION_S s" "see why: $CLI --version"
   version=${version%%$'\n'*}
   if way=$(login); then
@@ -65,7 +65,7 @@ begin() {
 ask() {
   local limit_s=${AGENT_TIMEOUT:-900}
   STATUS=0
-  timeout --kill-after=2 "$((limit_s > 6 ? limit_s - limit_s / 10 - 3 : limit_s))" "$@" ${MODEL:+--model "$MODEL"} <"$BRIEF" >"$TRANSCRIPT" 2>"$ERRORS" || STATUS=$?
+  "${LIMITED[@]}" "$((limit_s > 6 ? limit_s - limit_s / 10 - 3 : limit_s))" "$@" ${MODEL:+--model "$MODEL"} <"$BRIEF" >"$TRANSCRIPT" 2>"$ERRORS" || STATUS=$?
 }
 
 # answer: the last word of the model, or the line of what went wrong; the end.

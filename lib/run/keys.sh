@@ -4,11 +4,11 @@
 
 # check_keys: .env is a plain file that nobody else can read, and that git does not track.
 check_keys() {
-  local file=$ROOT/.env
+  local file=$TREE/.env
   [[ -e $file || -L $file ]] || return 0
-  [[ -f $file && ! -L $file && $(stat -c '%a %u' "$file") == "600 $EUID" ]] ||
+  [[ -f $file && ! -L $file && $(owner_of "$file") == "600 $EUID" ]] ||
     die "'.env' holds keys, and is not a file that only you can read" 'chmod 600 .env'
-  ! git -C "$ROOT" ls-files --error-unmatch .env >/dev/null 2>&1 ||
+  ! git -C "$TREE" ls-files --error-unmatch .env >/dev/null 2>&1 ||
     die "git tracks '.env', which holds keys" 'git rm --cached .env, commit, and change the keys'
 }
 
@@ -16,7 +16,7 @@ check_keys() {
 take_keys() {
   local line name value number=0
   check_keys
-  [[ -e $ROOT/.env ]] || return 0
+  [[ -e $TREE/.env ]] || return 0
   while IFS= read -r line || [[ -n $line ]]; do
     number=$((number + 1))
     [[ ! $line =~ ^[[:space:]]*(#.*)?$ ]] || continue
@@ -26,5 +26,5 @@ take_keys() {
       value=${BASH_REMATCH[1]}
     fi
     [[ -n ${!name+set} ]] || export "$name=$value"
-  done <"$ROOT/.env"
+  done <"$TREE/.env"
 }

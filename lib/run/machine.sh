@@ -1,4 +1,4 @@
-# Whether it is the machine that is at fault, not the experiment. Sourced, with lib/processes.sh.
+# Whether it is the machine that is at fault, not the experiment. Sourced, after child/run_child.sh.
 # shellcheck shell=bash
 
 readonly LEAST_MB=100     # free; a run writes its log, and what it compiles
@@ -29,21 +29,21 @@ fault_of_disk() {
     elif [[ $inodes =~ ^[1-9] ]] && ((free_inodes < LEAST_INODES)); then
       FOUND="the disk is full: it has no room for more files: '$target'"
     fi
-  done < <(df --block-size=1M --output=avail,itotal,iavail,target -- "$RUN" "${TMPDIR:-/tmp}" | tail -n +2)
+  done < <(space_in "$RUN" "${TMPDIR:-/tmp}")
 }
 
 # look PROBLEM COMMAND...: where it fails, that is the problem, and what it says last.
 look() {
   local problem=$1
   shift
-  capture timeout --kill-after=2 "$LOOK_S" "$@" || FOUND="$problem: $(tail -n 1 <<<"$OUTPUT")"
+  capture "${LIMITED[@]}" "$LOOK_S" "$@" || FOUND="$problem: $(tail -n 1 <<<"$OUTPUT")"
 }
 
 fault_of_gpu() { look 'there is no GPU to work with' "$VENV/bin/python" -c 'import torch; torch.zeros(1, device="cuda")'; }
 
 # What others hold of its memory: our own run has ended.
 fault_of_gpu_memory() {
-  capture timeout --kill-after=2 10 nvidia-smi --query-compute-apps=pid,used_memory,process_name --format=csv,noheader || return 0
+  capture "${LIMITED[@]}" 10 nvidia-smi --query-compute-apps=pid,used_memory,process_name --format=csv,noheader || return 0
   [[ -z $OUTPUT ]] || FOUND="the GPU is held by another process: '${OUTPUT%%$'\n'*}'"
 }
 
@@ -58,7 +58,7 @@ fault_of_environment() {
   local problem="uv, or the environment '$VENV', is broken"
   if [[ ! -x $LAB ]]; then # uv makes an empty one where it finds none
     FOUND="$problem: '$LAB' is gone"
-  elif grep -q '"torch' "$ROOT/pyproject.toml"; then
+  elif grep -q '"torch' "$TOOLKIT/pyproject.toml"; then
     look "$problem" uv run --no-sync python -c 'import torch, numpy'
   fi
 }

@@ -1,9 +1,5 @@
-# What a git that was killed, or a power cut, leaves of this repository, and what we do against it. Sourced.
+# Mend what a git that was killed, or a power cut, leaves of this repository. Sourced, after open.sh.
 # shellcheck shell=bash
-
-# What git writes outlives a power cut; by itself it syncs no object and no ref.
-# shellcheck disable=SC2034 # used where this is sourced
-readonly DURABLY=(-c 'core.fsync=loose-object,reference,index')
 
 # git_locks: the files that git leaves behind when it is killed, and that keep every other git from working.
 git_locks() {
@@ -16,11 +12,10 @@ git_locks() {
 
 # is_git_at_work: whether any git has this tree as its folder: a person's, with an editor open.
 is_git_at_work() {
-  local name names
-  names=$(grep -slx 'git.*' /proc/[0-9]*/comm) || return 1
-  while IFS= read -r name; do
-    [[ $(readlink "${name%/comm}/cwd")/ != "$ROOT"/* ]] || return 0
-  done <<<"$names"
+  local pid
+  for pid in $(pids_named 'git.*'); do
+    [[ $(folder_of "$pid")/ != "$TREE"/* ]] || return 0
+  done
   return 1
 }
 

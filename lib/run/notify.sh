@@ -1,5 +1,5 @@
 # Commands of the person's that are told: ON_KEEP of a new best, ON_TROUBLE of what keeps the loop from working, once when it
-# begins and once when it is over. Sourced, after run.sh.
+# begins and once when it is over. Sourced, after open.sh.
 # shellcheck shell=bash
 
 declare -A TOLD=() # the troubles that this process has told of: a full disk may forget
@@ -8,7 +8,7 @@ declare -A TOLD=() # the troubles that this process has told of: a full disk may
 # wait. EXPERIMENT is a JSON object. It is not of this loop: the next one does not end it, for it ends by itself (lib/run/send-notification).
 hook() {
   [[ -n ${!1:-} ]] || return 0
-  env -u LAB_TREE -u LAB_HOLDER setsid --fork "$ROOT/lib/run/send-notification" "$@" </dev/null >/dev/null 2>&1 6>&- 7<&- 8>&- 9>&- || :
+  detach env -u LAB_TREE -u LAB_HOLDER "$TOOLKIT/lib/run/send-notification" "$@" </dev/null >/dev/null 2>&1 6>&- 7<&- 8>&- 9>&- || :
 }
 
 # trouble KIND WORD...: what keeps the loop from working. `make status` says it until it is over.

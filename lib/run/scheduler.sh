@@ -3,15 +3,17 @@
 
 # cron_daemon: the name of the one that is running, as Debian, Fedora and Alpine, and fcron call theirs; fails where none is.
 cron_daemon() {
-  local names
-  names=$(grep -shxE 'cron|crond|fcron' /proc/[0-9]*/comm) || : # a process may be gone by now
-  [[ -n $names ]] && printf '%s\n' "${names%%$'\n'*}"
+  local pid name
+  for pid in $(pids_named 'cron|crond|fcron'); do
+    name=$(name_of "$pid") && printf '%s\n' "$name" && return # it may be gone by now
+  done
+  return 1
 }
 
 # entry: the line. cron takes a % for the end of it, unless it is escaped; the shell that reads it is sh.
 entry() {
-  local path=$ROOT/bin/keepalive
-  [[ ! $path =~ [[:cntrl:]] ]] || die "cron cannot hold the name of this folder: '$ROOT'" 'give it another name'
+  local path=$TOOLKIT/bin/keepalive
+  [[ ! $path =~ [[:cntrl:]] ]] || die "cron cannot hold the name of this folder: '$TREE'" 'give it another name'
   [[ $path =~ ^[A-Za-z0-9_./-]+$ ]] || path="'${path//\'/\'\\\'\'}'"
   printf '* * * * * %s # autoresearch\n' "${path//%/\\%}"
 }
@@ -29,7 +31,7 @@ entries() {
 # timer_name: of this tree's timer of systemd (bin/service); two trees have two of them.
 timer_name() {
   local sum
-  sum=$(cksum <<<"$ROOT")
+  sum=$(cksum <<<"$TREE")
   printf 'autoresearch-%s' "${sum%% *}"
 }
 

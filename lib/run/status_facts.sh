@@ -2,7 +2,7 @@
 # run.sh and wanted.sh.
 # shellcheck shell=bash
 
-source "$ROOT/lib/run/scheduler.sh"
+source "$TOOLKIT/lib/run/scheduler.sh"
 
 # facts WATCHER: NAME=value lines for lab status and lab watch, and an empty one; two processes, for it is asked often.
 facts() {

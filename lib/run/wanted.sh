@@ -35,9 +35,9 @@ want() {
       [[ ${!name} == *$'\n'* || $name == MAX_EXPERIMENTS ]] || printf '%s=%s\n' "$name" "${!name}"
     done
   )
-  sync "$RUN/wanted.new"
+  make_durable "$RUN/wanted.new"
   mv -f "$RUN/wanted.new" "$RUN/wanted"
-  sync "$RUN"
+  make_durable "$RUN"
 }
 
 is_wanted() { [[ -e $RUN/wanted ]]; }

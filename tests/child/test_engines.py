@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 from house import ROOT, hear_interrupts
 
-ENGINE = ROOT / "lib" / "engines" / "local"
+ENGINE = ROOT / "lib/child/engines/local"
 IGNORES_TERM = "trap '' TERM; "
 # A trainer with a child that has made a session of its own; both ignore TERM, and are at work once `ready` is there.
 STUBBORN = IGNORES_TERM + "setsid bash -c 'trap \"\" TERM; : >ready; while :; do sleep 0.2; done' & sleep 100; wait"

@@ -355,7 +355,7 @@ def test_a_step_may_send_the_experiment_back_and_each_attempt_is_counted(house: 
     house.add_step(
         "35-again",
         "# Reads nothing; writes nothing. Twice back to the run, then on.\n"
-        'source "${BASH_SOURCE[0]%/*}/../common.sh"\nread -r _ attempt <"$FLIGHT/done"\n'
+        'source "${BASH_SOURCE[0]%/*}/../../common.sh"\nread -r _ attempt <"$FLIGHT/done"\n'
         "if ((attempt < 3)); then\n  printf 'some word\\nagain 30\\n'\nfi\n",
     )
     house.setup()

@@ -100,12 +100,12 @@ def test_50_mb_of_output_go_to_the_log_alone(run: House) -> None:
 FULL_DISK = """\
 import os, resource
 from lab.store import durable
-append_line = files.append_line
+append_line = durable.append_line
 def limited(path, line):
     if os.path.exists(os.path.expanduser("~/full")):
         resource.setrlimit(resource.RLIMIT_FSIZE, (1024, resource.RLIM_INFINITY))
     append_line(path, line)
-files.append_line = limited
+durable.append_line = limited
 """
 
 

@@ -1,4 +1,4 @@
-"""The logs of training runs: that in flight, a plain file that grows, and those kept, compressed (lib/experiment/logs.sh).
+"""The logs of training runs: the one in flight, a plain file that grows, and those kept, compressed.
 
 Whatever is read of a log is bounded: one can be a single line of 64 MB. A line ends at \\n or \\r.
 """

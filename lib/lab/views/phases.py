@@ -12,7 +12,7 @@ from typing import Any
 from lab.runs import logs
 from lab.store.flight import Flight
 
-STEPS = Path(__file__).parents[1] / "steps"
+STEPS = Path(__file__).parents[3] / "lib/experiment/steps"
 # By the name of the step after its number. To mend is to propose again; all that comes after a run judges it.
 PHASES = {"propose": "proposing", "mend": "proposing", "commit": "drafted", "run": "waiting"}
 DEVICE = re.compile(rb"^(cuda|mps|cpu): \d+ x \d+ rows\b", re.MULTILINE)  # as train.py begins its log
@@ -61,7 +61,7 @@ def beside(run: Path, *, alive: bool) -> Found | None:
 
 
 def is_beside(run: Path) -> bool:
-    """Whether runs beside the experiments are made (lib/experiment/replicates.sh); an experiment that is in flight waits meanwhile."""
+    """Whether `make noise` or `make audit` trains; an experiment that is in flight waits meanwhile."""
     return (run / "extra").exists()
 
 

@@ -26,7 +26,7 @@ if limit:
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (int(limit), int(limit)))
 try:
-    getattr(files, function)(Path(path), text)
+    getattr(durable, function)(Path(path), text)
 except OSError as error:
     sys.exit(f"errno {error.errno}")
 """
@@ -104,7 +104,7 @@ import sys
 from pathlib import Path
 from lab.store import durable
 for number in range({each}):
-    files.append_line(Path(sys.argv[1]), f"{{sys.argv[2]}}-{{number}} " + "x" * 3000)
+    durable.append_line(Path(sys.argv[1]), f"{{sys.argv[2]}}-{{number}} " + "x" * 3000)
 """
     started = [subprocess.Popen([sys.executable, "-c", code, str(path), str(name)]) for name in range(8)]
     assert [process.wait() for process in started] == [0] * 8
@@ -261,7 +261,7 @@ import sys
 from pathlib import Path
 from lab.store import durable
 for number in range(200):
-    files.write_atomically(Path(sys.argv[1]), "ab"[number % 2] * 20_000)
+    durable.write_atomically(Path(sys.argv[1]), "ab"[number % 2] * 20_000)
 """
     with subprocess.Popen([sys.executable, "-c", code, str(path)]) as writer:
         while writer.poll() is None:

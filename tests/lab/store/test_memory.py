@@ -74,7 +74,7 @@ def test_a_keep_a_discard_a_crash_and_a_simplification(run: House) -> None:
 def test_the_step_may_be_run_twice(house: House) -> None:
     house.add_step(
         "71-again",
-        '# Reads nothing.\nsource "${BASH_SOURCE[0]%/*}/../common.sh"\n"$ROOT/lib/experiment/steps/40-measure"\n',
+        '# Reads nothing.\nsource "${BASH_SOURCE[0]%/*}/../../common.sh"\n"$TOOLKIT/lib/experiment/steps/40-measure"\n',
     )
     house.setup()
     night(house, value("0.95"), value("0.96"), BROKEN)

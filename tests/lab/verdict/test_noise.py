@@ -150,7 +150,7 @@ def test_killed_before_a_rerun_it_goes_on_and_keeps_what_was_measured(tmp_path: 
     (house.tree / ".git/info/exclude").write_text("count\n")
     step = house.tree / "lib/experiment/steps/30-run"
     text = step.read_text()
-    killed = '[[ ! -e $FLIGHT/next || -e $ROOT/runs/killed ]] || { : >"$ROOT/runs/killed" && kill -9 0; }\n'
+    killed = '[[ ! -e $FLIGHT/next || -e $TREE/runs/killed ]] || { : >"$TREE/runs/killed" && kill -9 0; }\n'
     step.write_text(text.replace("[[ ! -e $FLIGHT/rejected ]]", f"{killed}[[ ! -e $FLIGHT/rejected ]]", 1))
     house.commit("a step that is killed once")
     house.setup(BASELINE_RUNS="3")

@@ -1,0 +1,43 @@
+# What only Linux and its GNU tools have, so that another system needs another version of this file alone (and of the runner,
+# the doctor's checks of the hardware and lib/lab/machine.py: CONTRIBUTING.md lists them). Sourced by common.sh.
+# shellcheck shell=bash
+
+# Before a command and its seconds: it is ended after them, and killed 2 s later.
+# shellcheck disable=SC2034 # used where this is sourced
+readonly LIMITED=(timeout --kill-after=2)
+
+# random_id: RANDOM_ID is an id that nobody can guess.
+random_id() { read -r RANDOM_ID </proc/sys/kernel/random/uuid; }
+
+# boot_id: BOOT_ID is another one after each start of the machine.
+boot_id() { read -r BOOT_ID </proc/sys/kernel/random/boot_id; }
+
+# pids_named PATTERN: the processes whose name is this, a line each.
+pids_named() { grep -slxE "$1" /proc/[0-9]*/comm | cut -d/ -f3; }
+
+# folder_of PID, name_of PID: where a process works; what it is called.
+folder_of() { readlink "/proc/$1/cwd"; }
+name_of() { cat "/proc/$1/comm" 2>/dev/null; }
+
+# lock FD [SECONDS]: take the lock of the file that is open there, or wait so long for it; it ends with whoever has it open.
+lock() { flock --timeout "${2:-0}" "$1"; }
+
+# detach COMMAND...: start it in a session of its own, and do not wait for it.
+detach() { setsid --fork "$@"; }
+
+# size_of FILE, changed_at FILE, owner_of FILE: bytes; seconds since the epoch; mode and user, as `600 0`.
+size_of() { stat -c %s "$1"; }
+changed_at() { stat -c %Y "$1"; }
+owner_of() { stat -c '%a %u' "$1"; }
+
+# seconds_at TIME: of a time as people write it, since the epoch.
+seconds_at() { date -d "$1" +%s; }
+
+# make_durable PATH...: files and folders survive a power cut.
+make_durable() { sync "$@"; }
+
+# newest_files FOLDER: TIME BYTES NAME of each file in it, the newest first.
+newest_files() { find "$1" -type f -printf '%T@ %s %f\n' | sort -rn; }
+
+# space_in FOLDER...: `MB INODES FREE_INODES PLACE` of the file system of each; INODES is 0 or `-` where none are counted.
+space_in() { df --block-size=1M --output=avail,itotal,iavail,target -- "$@" | tail -n +2; }
