@@ -5,12 +5,11 @@ the line that it touched, so that a night of discards is a few lines; a crash is
 once, whatever is interrupted: it bears the run, the number and the commit of its experiment.
 """
 
-import os
-import re
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from lab import machine
 from lab.one_line import clean
 from lab.store import changes, experiments, manifest, memory
 from lab.store.changes import Change
@@ -19,8 +18,6 @@ from lab.store.flight import Flight
 from lab.verdict import complexity
 from lab.verdict.index import Index
 
-GPUS = Path("/proc/driver/nvidia/gpus")
-PROCESSOR = Path("/proc/cpuinfo")
 LONGEST = 160  # characters of a cause, a place or a description
 
 
@@ -43,18 +40,7 @@ def remember(run: Path, index: Index, one: Experiment) -> None:
 def setting_of(run: Path, device: str | None) -> str:
     """What a result holds for: `full 300 s on NVIDIA H100 80GB HBM3`."""
     chosen = manifest.read(run)["settings"]
-    return f"{chosen['PROFILE']} {chosen['TIME_BUDGET']} s on {machine(device)}"
-
-
-def machine(device: str | None) -> str:
-    """The model of the GPU, unless the device is `cpu` or there is none; else that of the processor."""
-    if device != "cpu":
-        for path in sorted(GPUS.glob("*/information")):
-            if model := re.search(r"^Model:\s*(.+)$", path.read_text(errors="replace"), re.MULTILINE):
-                return clean(model[1], 80)
-    model = re.search(r"^model name\s*:\s*(.+)$", PROCESSOR.read_text(errors="replace"), re.MULTILINE)
-    processor = f"{clean(model[1], 80) if model else os.uname().machine}, {len(os.sched_getaffinity(0))} cores"
-    return f"a GPU, {processor}" if device == "cuda" else processor  # WSL does not say which
+    return f"{chosen['PROFILE']} {chosen['TIME_BUDGET']} s on {machine.name(device)}"
 
 
 def _remember_keep(folder: Path, one: Experiment, mark: str, setting: str) -> None:

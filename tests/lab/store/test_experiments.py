@@ -101,7 +101,8 @@ def test_each_line_is_looked_at(tmp_path: Path) -> None:
 
 
 def test_to_add_one_takes_no_jsonschema(tmp_path: Path) -> None:
-    code = "import json, sys\nfrom pathlib import Path\nfrom lab.proposal import brief\nfrom lab.store import experiments\nfrom lab.verdict import conclude\n"
+    code = "import json, sys\nfrom pathlib import Path\n"
+    code += "from lab.proposal import brief\nfrom lab.store import experiments\nfrom lab.verdict import conclude\n"
     code += f"experiments.append(Path({str(tmp_path)!r}), json.loads(sys.argv[1]))\nprint('jsonschema' in sys.modules)"
     command = [sys.executable, "-c", code, json.dumps(ONE)]
     assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "False\n"

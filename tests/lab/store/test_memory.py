@@ -141,13 +141,13 @@ def test_a_memory_that_cannot_be_written_ends_no_loop(run: House) -> None:
 def test_the_machine(
     device: str | None, gpu: str | None, named: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(remember, "GPUS", tmp_path / "gpus")
-    monkeypatch.setattr(remember, "PROCESSOR", tmp_path / "cpuinfo")
+    monkeypatch.setattr(module, "GPUS", tmp_path / "gpus")
+    monkeypatch.setattr(module, "PROCESSOR", tmp_path / "cpuinfo")
     (tmp_path / "cpuinfo").write_text("processor\t: 0\nmodel name\t: Some  Processor\n")
     if gpu:
         (tmp_path / "gpus/0000:01:00.0").mkdir(parents=True)
         (tmp_path / "gpus/0000:01:00.0/information").write_text(f"Model: \t\t {gpu}\nIRQ:   \t\t 63\n")
-    assert re.fullmatch(named, remember.machine(device))
+    assert re.fullmatch(named, module.name(device))
 
 
 # --- Files that people edit -----------------------------------------------------------------------------------------
