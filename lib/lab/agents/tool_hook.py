@@ -1,139 +1,79 @@
-"""What an agent is about to do with a tool -> what to do instead, where the protocol forbids it during a run.
+"""What an agent is about to do with a tool -> what to do instead, where a run forbids it.
 
-A reminder for an agent that has forgotten a law, not a wall: the steps of an experiment hold whatever this lets
-through. So a command that cannot be read is let through. Only the standard library: this is asked before each use of
-a tool.
+A reminder for an agent that has forgotten a rule, not a wall: the steps of an experiment hold whatever this lets
+through. So a few patterns look at a shell line, without what it quotes. What is forbidden on every branch is a
+permission rule in .claude/settings.json. Only the standard library: this is asked before each use of a tool.
 """
 
 import json
 import os
+import re
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from lab.agents.shell_line import Command, commands
 from lab.agents.tree_lock import is_held
 
-LEDGER = ("results.tsv", "experiments.jsonl")
-FIXED = ("prepare.py", "pyproject.toml", "bin", "lib", "schemas")
-LOG = "run.log"
-FEW_BYTES = 4096  # of a log, cut off by bytes
-
 VERDICT = "bin/experiment --from-tree 'what you changed'"
-NOT_TRACKED = "results.tsv is never tracked by git: leave it as it is, bin/experiment writes its rows"
-WRITES_FIXED = "'{}' is fixed during a run: edit train.py, and nothing else"
-READS_LOG = (
-    "a log is never read: {} prints the verdict, and after a crash the end of the log; bin/status shows the rest"
+FIXED = "'{}' cannot change during a run: edit train.py only"
+IN_FLIGHT = "an experiment is running in this tree: edit train.py after its verdict (bin/status shows it)"
+MOVES = f"do not move the branch: {VERDICT} commits the change, and keeps or undoes it"
+COMMITS = f"do not commit train.py: {VERDICT} commits it"
+UNDOES = "a discarded change is undone already; to drop one that you have not tried: git show HEAD:train.py >train.py"
+CLEANS = "do not delete untracked files: they may be a person's work, or the run's own"
+INSTALLS = "do not install packages during a run: use torch, numpy and the standard library"
+TRAINS = f"do not start train.py by hand: {VERDICT} runs it within its budget, and measures it"
+
+# Text, not commands: here-documents, what is in quotes, comments; each to the end where it is not closed.
+QUOTED = re.compile(
+    r"""<<-?\s*(['"]?)(\w+)\1.*?(?:\n\s*\2(?=\n|$)|\Z)|'[^']*'?|"(?:\\.|[^"\\])*"?|\\.|(?<!\S)\#[^\n]*""", re.DOTALL
 )
-MOVES = f"the branch is only ever moved by {VERDICT}, which keeps or undoes the change by itself"
-UNDOES = "a discarded change is undone already; to drop one that was not tried: git show HEAD:train.py >train.py"
-CLEANS = "files that git does not know may be somebody's work, or the run's own: leave them where they are"
-COMMITS = f"leave train.py uncommitted: {VERDICT} commits it"
-INSTALLS = "nothing is installed during a run: use what is there (torch, numpy, the standard library)"
-TRAINS = f"training is not started by hand: {VERDICT} runs it, within its budget, and measures it"
-IN_FLIGHT = "an experiment is being measured in this tree: leave train.py alone until its verdict (bin/status)"
-
-
-@dataclass(frozen=True)
-class Place:
-    """The tree, and whether a run is checked out in it."""
-
-    root: Path
-    in_run: bool
-
-    def name(self, path: str, folder: str) -> str:
-        """The path from the root of what is called so in `folder`; empty where it is outside of the tree."""
-        full = os.path.normpath(os.path.join(folder, os.path.expanduser(path)))
-        inside = os.path.relpath(full, self.root)
-        return "" if inside.startswith("..") else inside
+ELSEWHERE = re.compile(r"\b(?:cd|git\s+-C)\s+(?:[/~]|\.\.)")
+FIXED_PATH = r"(?:\./)?(prepare\.py|pyproject\.toml|(?:bin|lib|schemas)(?:/[^\s;&|)]*)?)(?=[\s;&|)]|$)"
+# What stands before a command: the end of another one, variables, `sudo`, `timeout 600`.
+BEGIN = r"(?:^|[\n;&|(`])[ \t]*(?:(?:\w+=\S*|then|do|else|!|sudo|env|exec|nohup|time|timeout|-k|\d+\w?)\s+)*"
+GIT = rf"{BEGIN}git(?:\s+-[cC]\s+\S+|\s+-\S+)*\s+"
+REST = r"[^;&|\n]*"  # of the command
+COMMANDS = {
+    rf"{GIT}(?:reset|revert|rebase|merge|cherry-pick|pull|am|update-ref)\b": MOVES,
+    rf"{GIT}(?:add|stage|commit)\b{REST}\strain\.py\b|{GIT}commit\b{REST}\s(?:-\w*a|--all\b)": COMMITS,
+    rf"{GIT}(?:checkout|restore)\b(?!{REST}--staged){REST}\s(?:train\.py|\.|-f|--force)(?!\S)": UNDOES,
+    rf"{GIT}clean\b": CLEANS,
+    rf"{BEGIN}(?:uv\s+|\S*python[\d.]*\s+-m\s+)?(?:\S*/)?pip[\d.]*\s+(?:un)?install\b": INSTALLS,
+    rf"{BEGIN}uv\s+(?:add|remove|sync|lock|tool\s+install|run\b{REST}--with)\b": INSTALLS,
+    rf"{BEGIN}(?:conda|mamba|apt|apt-get|npm)\s+(?:-\S+\s+)*(?:install|remove)\b": INSTALLS,
+    rf"{BEGIN}(?:(?:uv\s+run|\S*python[\d.]*|torchrun)(?:\s+-[^mc\s]\S*)*\s+|\./)+(?:\./)?train\.py\b": TRAINS,
+    rf"{BEGIN}(?:git\s+rm|git\s+mv|rm|mv|tee|truncate|sed\s+-i|perl\s+-\w*i){REST}?\s{FIXED_PATH}": FIXED,
+    rf"{BEGIN}(?:cp|ln)\s{REST}\s{FIXED_PATH}\s*(?:$|[\n;&|])|>\s*{FIXED_PATH}": FIXED,
+}
 
 
 def before_tool(run: Path) -> str | None:
     """What is against the use of a tool that stdin describes, in one line; None: nothing."""
-    place = Place(run.parents[1], (run / "manifest.json").exists())
+    if not (run / "manifest.json").exists():
+        return None
     try:
         asked = json.load(sys.stdin)
-        return against(place, asked["tool_name"], asked["tool_input"], asked.get("cwd") or str(place.root))
+        return against(run.parents[1], asked["tool_name"], asked["tool_input"], asked.get("cwd") or "")
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
 
 
-def against(place: Place, tool: str, given: dict[str, Any], folder: str) -> str | None:
-    """The same for one use of a tool, that is called in `folder`."""
+def against(root: Path, tool: str, given: dict[str, str], folder: str) -> str | None:
+    """The same for one use of a tool in the tree `root`, called in `folder`, while a run is checked out."""
     if tool == "Bash":
-        return next(_against_commands(place, given["command"], folder), None)
-    path = place.name(given.get("file_path") or given.get("notebook_path") or "", folder)
-    if not place.in_run or not path:
+        return _against_command(root, given["command"])
+    path = os.path.relpath(os.path.join(root, folder, given["file_path"]), root)
+    if re.fullmatch(FIXED_PATH, path):
+        return FIXED.format(path)
+    return IN_FLIGHT if path == "train.py" and is_held(root) else None
+
+
+def _against_command(root: Path, text: str) -> str | None:
+    """By the first pattern that fits. A command in another tree is no business of ours."""
+    plain = QUOTED.sub("_", text.replace("\\\n", " ")).replace(f"{root}/", "").replace(str(root), ".")
+    if ELSEWHERE.search(plain):
         return None
-    if tool == "Read":
-        return READS_LOG.format(VERDICT) if _is_log(path) else None
-    return _against_writing(place, path)
-
-
-def _against_commands(place: Place, text: str, folder: str) -> Iterator[str]:
-    for command in commands(text, folder):
-        if not place.name(".", command.folder):
-            continue  # done in another tree
-        if says := _against(place, command):
-            yield says
-
-
-def _against(place: Place, command: Command) -> str | None:
-    """What is against one command of a line."""
-    paths = [place.name(word, command.folder) for word in command.arguments]
-    if command.program == "git":
-        return _against_git(place, command, paths)
-    if not place.in_run:
-        return None
-    written = [place.name(word, command.folder) for word in command.written]
-    says = next((says for path in written if path and (says := _against_writing(place, path))), None)
-    if says:
-        return says
-    if command.installs:
-        return INSTALLS
-    if command.runs == "train.py":
-        return TRAINS
-    if command.shows and any(map(_is_log, paths)) and not command.shows_at_most(FEW_BYTES):
-        return READS_LOG.format(VERDICT)
+    for pattern, says in COMMANDS.items():
+        if found := re.search(pattern, plain):
+            return says.format(next(filter(None, found.groups()), ""))
     return None
-
-
-def _against_git(place: Place, command: Command, paths: list[str]) -> str | None:
-    verb, options = command.verb, command.options
-    of_train = any(path in ("train.py", ".") for path in paths[1:])
-    if verb in ("add", "stage", "commit") and any(os.path.basename(path) in LEDGER for path in paths):
-        return NOT_TRACKED
-    if not place.in_run:
-        return None
-    if verb in ("add", "stage") and options & {"-f", "--force"}:
-        return NOT_TRACKED
-    if (verb in ("add", "stage", "commit") and "train.py" in paths) or (verb == "commit" and options & {"-a", "--all"}):
-        return COMMITS
-    if verb in ("reset", "revert", "rebase", "merge", "cherry-pick", "pull", "am", "update-ref"):
-        return MOVES
-    if verb == "clean":
-        return CLEANS
-    if (verb == "checkout" and (of_train or options & {"-f", "--force"})) or (
-        verb == "restore" and of_train and not options & {"-S", "--staged"}
-    ):
-        return UNDOES
-    if verb in ("rm", "mv", "checkout", "restore"):
-        return next((says for path in paths[1:] if path and (says := _against_writing(place, path))), None)
-    return None
-
-
-def _against_writing(place: Place, path: str) -> str | None:
-    """What is against a change of the file at this path from the root."""
-    if path.split(os.sep)[0] in FIXED:
-        return WRITES_FIXED.format(path)
-    if os.path.basename(path) in LEDGER:
-        return NOT_TRACKED
-    if path == "train.py" and is_held(place.root):
-        return IN_FLIGHT
-    return None
-
-
-def _is_log(path: str) -> bool:
-    return os.path.basename(path) == LOG or path.endswith(".log.gz")

@@ -7,9 +7,11 @@ line. A tally is one that counts, here the tries of a constant, by machine and p
 """
 
 import fcntl
+import heapq
+import math
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +34,9 @@ REFERENCE = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*) #\d+ [0-9a-f]{7}\b")  # ru
 LABELS = {"won": "won before", "simplified": "won before", "no gain": "failed before"}
 BEGINS = re.compile(r"[-*+] |\d+[.)] |#")  # an entry, also without a blank line before
 NEWEST_BYTES = 16 << 20  # of a file, that are searched
+MOST_WORDS = 40  # of a query
+BETWEEN_WORDS = re.compile(r"[\W_]+")
+PLURAL = re.compile(r"(?<=[hsx])es$|(?<=[^s])s$")  # without it, a word begins its singular, too
 OUTCOMES = 6  # of a tally: the newest
 
 
@@ -108,40 +113,25 @@ def newest(folder: Path, most: int) -> list[Entry]:
 
 
 def search(folder: Path, query: str, most: int) -> list[Entry]:
-    """The entries that fit best, the best first: those with all words before those with some; a word may go on."""
-    words = [word.casefold() for word in re.findall(r"\w+", query)][:40]
+    """The entries that fit best, the best first; of those that fit alike, the newest first.
+
+    Each word of the query that begins one of theirs counts; a rare one counts more.
+    """
     found = list(entries(folder))
-    if not words or not found:
-        return []
-    try:
-        return _full_text(found, words, most)
-    except ImportError:  # a Python that was built without it
-        return _plain_text(found, words, most)
+    texts = [_words(one.text) for one in found]
+    scores = [0.0] * len(found)
+    for word in dict.fromkeys(_words(query).split()[:MOST_WORDS]):
+        begin = f" {PLURAL.sub('', word)}"
+        hits = [at for at, text in enumerate(texts) if begin in text]
+        for at in hits:
+            scores[at] += math.log(1 + len(found) / len(hits))
+    best = heapq.nlargest(most, ((score, at) for at, score in enumerate(scores) if score))
+    return [found[at] for _, at in best]
 
 
-def _full_text(found: Sequence[Entry], words: Iterable[str], most: int) -> list[Entry]:
-    """By SQLite's FTS5. Raises ImportError where it is missing."""
-    import sqlite3
-
-    base = sqlite3.connect(":memory:")
-    try:
-        base.execute("CREATE VIRTUAL TABLE entries USING fts5(text, tokenize = 'porter unicode61')")
-    except sqlite3.OperationalError as error:
-        raise ImportError(str(error)) from error
-    base.executemany("INSERT INTO entries(rowid, text) VALUES (?, ?)", ((at, one.text) for at, one in enumerate(found)))
-    rows: dict[int, None] = {}
-    quoted = [f'"{part}"*' for word in words for part in word.split("_") if part]
-    for joint in (" AND ", " OR "):
-        asked = "SELECT rowid FROM entries WHERE entries MATCH ? ORDER BY rank, rowid DESC LIMIT ?"
-        rows |= {row: None for (row,) in base.execute(asked, (joint.join(quoted), most))}
-    base.close()
-    return [found[row] for row in rows][:most]
-
-
-def _plain_text(found: Sequence[Entry], words: Iterable[str], most: int) -> list[Entry]:
-    """Those with the most of the words, the newest first."""
-    counts = [(sum(word in one.text.casefold() for word in words), at) for at, one in enumerate(found)]
-    return [found[at] for count, at in sorted(counts, reverse=True)[:most] if count]
+def _words(text: str) -> str:
+    """Its words in small letters, a blank before each: `WARMUP_RATIO: 0.1` is ` warmup ratio 0 1`."""
+    return BETWEEN_WORDS.sub(" ", f" {text.casefold()}")
 
 
 def crash(kind: str, why: str) -> str:
