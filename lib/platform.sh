@@ -36,6 +36,9 @@ seconds_at() { date -d "$1" +%s; }
 # make_durable PATH...: files and folders survive a power cut.
 make_durable() { sync "$@"; }
 
+# files_named PATTERN PATH...: `INODE TIME PATH` of each file of such a name that there is at or below these paths.
+files_named() { find "${@:2}" -name "$1" -printf '%i %T@ %p\n' 2>/dev/null || :; }
+
 # newest_files FOLDER: TIME BYTES NAME of each file in it, the newest first.
 newest_files() { find "$1" -type f -printf '%T@ %s %f\n' | sort -rn; }
 

@@ -9,6 +9,9 @@ import pytest
 from filelock import FileLock
 from house import SLOW, House
 
+# Some tests share what another one of their room has, whichever of them are called.
+sys.path += sorted({str(path.parent) for path in Path(__file__).parent.rglob("test_*.py")})
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What takes long is left to `make test-long`: a sample of it, or something like it, is always run."""

@@ -6,8 +6,7 @@ git_locks() {
   local own common
   own=$(git rev-parse --git-dir)
   common=$(git rev-parse --git-common-dir)
-  find "$own"/{index,HEAD}.lock "$common"/{packed-refs.lock,"refs/heads/$BRANCH.lock"} \
-    "$common/refs/experiments/$TAG" -name '*.lock' -printf '%i %T@ %p\n' 2>/dev/null || :
+  files_named '*.lock' "$own"/{index,HEAD}.lock "$common"/{packed-refs.lock,"refs/heads/$BRANCH.lock"} "$common/refs/experiments/$TAG"
 }
 
 # is_git_at_work: whether any git has this tree as its folder: a person's, with an editor open.

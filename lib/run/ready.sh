@@ -7,12 +7,20 @@ source "$TOOLKIT/lib/run/tree.sh"
 source "$TOOLKIT/lib/experiment/tampering.sh"
 source "$TOOLKIT/lib/experiment/core.sh"
 
+# executables FOLDER: their names, in one line.
+executables() {
+  local path
+  for path in "$1"/*; do
+    [[ ! -x $path ]] || printf '%s ' "${path##*/}"
+  done
+}
+
 # executable_in FOLDER NAME: the path of a proposer or an engine: a file in that folder of lib/, or any path (has a `/`).
 executable_in() {
   local path=$2
   [[ $path == */* ]] || path=$TOOLKIT/lib/$1/$2
   [[ $path == /* ]] || path=$CALLED_FROM/$path
-  [[ -f $path && -x $path ]] || die "'$2' is not an executable file in lib/$1, nor a path to one" "there are: $(find "$TOOLKIT/lib/$1" -maxdepth 1 -type f -executable -printf '%f\n' | sort | paste -sd' ')"
+  [[ -f $path && -x $path ]] || die "'$2' is not an executable file in lib/$1, nor a path to one" "there are: $(executables "$TOOLKIT/lib/$1")"
   realpath -- "$path"
 }
 

@@ -368,7 +368,7 @@ def test_a_step_may_send_the_experiment_back_and_each_attempt_is_counted(house: 
 def test_a_step_may_go_on_with_a_later_one_and_what_is_between_is_not_run(house: House) -> None:
     house.add_step("33-ahead", "# Reads and writes nothing.\nprintf 'on 37\\n'\n")
     for name in ("35-between", "37-there"):
-        house.add_step(name, "# Reads nothing; writes runs/done.\necho ${0##*/} >>${0%/*}/../../runs/done\n")
+        house.add_step(name, "# Reads nothing; writes runs/done.\necho ${0##*/} >>${0%/*}/../../../runs/done\n")
     house.setup()
     assert house.loop(1, house.setting("0.9")).status == 0
     assert (house.tree / "runs/done").read_text() == "37-there\n" * 2, "the baseline, and one experiment"
@@ -377,7 +377,7 @@ def test_a_step_may_go_on_with_a_later_one_and_what_is_between_is_not_run(house:
 
 
 def test_a_step_that_breaks_ends_the_loop_with_2_and_is_done_again(house: House) -> None:
-    house.add_step("35-broken", "# Reads runs/broken; writes nothing.\n[[ ! -e ${0%/*}/../../runs/broken ]]\n")
+    house.add_step("35-broken", "# Reads runs/broken; writes nothing.\n[[ ! -e ${0%/*}/../../../runs/broken ]]\n")
     house.setup()
     (house.tree / "runs/broken").write_text("")
     assert house.loop(1, house.setting("0.9")).status == 2

@@ -8,7 +8,7 @@ import pytest
 from lab.runs import conditions
 from lab.runs.conditions import Usual
 from lab.verdict import noise
-from test_evaluation import RECORD, measure
+from test_evaluation_record import RECORD, measure
 
 USUAL = Usual(probe=0.05, share=1.0)
 

@@ -12,7 +12,7 @@ import pytest
 from house import ROOT
 from lab.runs import failures
 from lab.runs.failures import EXCERPT, MENDABLE, RULES, TAIL, Failure, excerpt
-from test_evaluation import measure as evaluated
+from test_evaluation_record import measure as evaluated
 
 WORDS = json.loads((ROOT / "schemas/experiment.schema.json").read_text())["properties"]["failure"]["enum"]
 NAMES = [rule.name for rule in RULES]

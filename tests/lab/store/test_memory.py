@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 from house import House
+from lab import machine as module
 from lab.store import memory
-from lab.verdict import remember
 
 SETTING = "small 60 s on a machine"
 

@@ -77,7 +77,7 @@ def test_no_bash_file_is_longer_than_200_lines(path: Path) -> None:
 
 @pytest.mark.parametrize("path", STEPS, ids=name)
 def test_a_steps_second_line_says_what_it_reads(path: Path) -> None:
-    assert re.fullmatch(r"\d\d-[a-z]+", path.name)
+    assert re.fullmatch(r"\d\d-[a-z-]+", path.name)
     assert os.access(path, os.X_OK)
     assert path.read_text().splitlines()[1].startswith("# Reads ")
 
@@ -115,6 +115,50 @@ def test_only_the_command_line_prints(path: Path) -> None:
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Call):
             assert ast.unparse(node.func) not in ("print", "sys.exit", "click.echo"), f"{name(path)}:{node.lineno}"
+
+
+# --- What is Linux's own ---------------------------------------------------------------------------------------------
+
+LINUX = re.compile(
+    r"/proc/|/sys/|\bprctl\b|\bflock\s|\bsetsid\b|\bstat\s+-|\bdate\s+-d|\bdf\s+--|\bsync\s+\"|-printf|--kill-after|sched_getaffinity"
+)
+LINUX_FILES = set(
+    re.findall(r"`(lib/\S+)`", (ROOT / "CONTRIBUTING.md").read_text().split("depends on Linux")[1].split("\n## ")[0])
+)
+
+
+def test_what_only_linux_has_is_where_contributing_says() -> None:
+    """So that another system needs another version of these few files alone."""
+    found = {
+        name(path)
+        for path in {*BASH, *PYTHON}
+        if "rehearsal" not in path.parts
+        and any(LINUX.search(line.split(" # ")[0]) for line in code_of(path) if not line.lstrip().startswith("#"))
+    }
+    assert found == LINUX_FILES - {"lib/common.sh"}
+
+
+def code_of(path: Path) -> list[str]:
+    """Its lines, but for docstrings and the words of the rules."""
+    return [] if path.name == "rules.py" else path.read_text().splitlines()
+
+
+# --- Rooms ------------------------------------------------------------------------------------------------------------
+
+ROOMS = ("store", "runs", "verdict", "proposal", "views", "agents", "catalog")
+ABOVE = {"store": set(ROOMS) - {"store"}, "runs": set(ROOMS) - {"store", "runs"}}  # what they know nothing of
+
+
+@pytest.mark.parametrize("room", ABOVE)
+def test_a_room_knows_nothing_of_those_above_it(room: str) -> None:
+    for path in sorted((ROOT / "lib/lab" / room).glob("*.py")):
+        used = set(re.findall(r"^\s*from lab\.(\w+)", path.read_text(), re.MULTILINE))
+        assert not used & ABOVE[room], name(path)
+
+
+def test_few_modules_are_in_no_room() -> None:
+    flat = {path.stem for path in (ROOT / "lib/lab").glob("*.py")}
+    assert flat == {"__init__", "cli", "steps", "errors", "one_line", "machine"}
 
 
 # --- Help -----------------------------------------------------------------------------------------------------------
