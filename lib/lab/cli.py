@@ -172,7 +172,7 @@ def check(run: Path) -> None:
     if problems := experiments.problems(run):
         raise Fault("\n".join([f"'{run / experiments.FILE}' is damaged:", *problems]), "mend these lines by hand")
     manifest.check(run, stdin())
-    known = index.made(run)
+    known = index.rebuilt(run)
     index.store(run, known)
     print(known.incumbent["commit"] if known.incumbent else "")
 
@@ -323,7 +323,7 @@ def ends(run: Path) -> None:
     """Print the commits of the baseline and of the incumbent."""
     from lab.verdict import replicates as module
 
-    print(*(one["commit"] for one in module.ends(run)))
+    print(*(one["commit"] for one in module.baseline_and_incumbent(run)))
 
 
 @main.command("fresh-seed")
@@ -343,7 +343,7 @@ def extra(run: Path, folder: Path) -> None:
     """Record the run beside the experiments that has ended in FOLDER; print what became of it, and what is told."""
     from lab.verdict import replicates as module
 
-    print(module.extra(run, folder))
+    print(module.record_run(run, folder))
 
 
 @main.command()
@@ -352,7 +352,7 @@ def noise(run: Path) -> None:
     """Print what is known of the noise and of the incumbent."""
     from lab.verdict import replicates as module
 
-    print(module.known(run))
+    print(module.noise_told(run))
 
 
 @main.command()

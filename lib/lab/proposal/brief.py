@@ -79,7 +79,7 @@ def _size(text: str) -> int:
 def brief(run: Path) -> str:
     """The brief for the next proposal of the run whose folder is `run`."""
     index, past = read(run), experiments.last(run, experiments.WINDOW)
-    tries = lessons.tries(past, changes.of_last(run, past))
+    tries = lessons.tries(past, changes.of_experiments(run, past))
     head = "\n".join([RULES, *state(run, index), ""])
     sections = list(_sections(run, index.count, past, tries))
     left = LONGEST - len(head.encode())

@@ -27,7 +27,7 @@ class Usual:
     share: float
 
 
-def of(record: Mapping[str, Any]) -> dict[str, float]:
+def from_record(record: Mapping[str, Any]) -> dict[str, float]:
     """What is kept of a run: `probe_seconds`, and `wall_share`."""
     share = record["training_wall_seconds"] / max(record["training_seconds"], 1e-9)
     return {"probe_seconds": round(mean(record["probes"]), 6), "wall_share": round(share, 3)}
@@ -48,16 +48,17 @@ def disturbance(record: Mapping[str, Any], normal: Usual | None) -> str | None:
         return f"it stood still for {record['longest_wait']:.0f} s"
     if normal is None:
         return None
-    slower = of(record)["probe_seconds"] / normal.probe
+    known = from_record(record)
+    slower = known["probe_seconds"] / normal.probe
     if slower > SLOWER:
         return f"the machine was {slower:.1f} times slower than usual"
-    if of(record)["wall_share"] > STARVED * normal.share:
+    if known["wall_share"] > STARVED * normal.share:
         return "other processes had the cores"
     return None
 
 
-def mean_of(runs: Sequence[Run]) -> Run:
-    """What is kept of a run, for several of them."""
+def mean_probe(runs: Sequence[Run]) -> Run:
+    """The `probe_seconds` of several runs, as those of one."""
     known = [float(run["probe_seconds"]) for run in runs if run.get("probe_seconds")]
     return {"probe_seconds": mean(known) if known else None}
 
@@ -68,7 +69,7 @@ def are_like(one: Run, other: Run) -> bool:
     return len(probes) < 2 or max(probes) < LIKE * min(probes)
 
 
-def groups(runs: Iterable[Run]) -> list[list[Run]]:
+def like_groups(runs: Iterable[Run]) -> list[list[Run]]:
     """The runs, in groups of like conditions."""
     found: list[list[Run]] = []
     for run in sorted(runs, key=lambda one: one.get("probe_seconds") or 0):

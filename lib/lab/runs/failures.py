@@ -28,6 +28,7 @@ WHY = {
     "no-metric": "it printed no val_bpb between 0 and 20",
 }
 MENDABLE = ("error", "nan", "no-metric")  # by another edit of train.py; the others need a smaller experiment, or none
+DOUBT = "doubt"  # in the place of a rule's name: it gave a metric that is not believed
 
 FAILED = range(1, 256)  # exit statuses
 SIGNALLED = range(129, 193)  # 128 and the number of the signal
@@ -50,7 +51,7 @@ class Rule:
 
 @dataclass(frozen=True)
 class Failure:
-    """`why` is for the reason of the row; part and fault as the rule has them."""
+    """`why` is for the reason of the row; part and fault as the rule has them; `rule` is DOUBT where no rule fits."""
 
     word: str
     why: str
@@ -61,7 +62,7 @@ class Failure:
     @property
     def is_mendable(self) -> bool:
         """Whether its proposer could mend it."""
-        return self.word in MENDABLE
+        return self.word in MENDABLE and self.rule != DOUBT
 
     @property
     def is_of_gpu(self) -> bool:
@@ -69,7 +70,12 @@ class Failure:
         return (self.part or "").startswith("gpu")
 
 
-def moved(device: str, usual: str) -> Failure:
+def doubted(word: str, why: str) -> Failure:
+    """Of a run that gave a metric which nothing vouches for."""
+    return Failure(word, why, DOUBT)
+
+
+def on_another_device(device: str, usual: str) -> Failure:
     """Of a run that gave a metric, but not on the device of the baseline: a GPU that is gone is not missed by torch."""
     why = f"it ran on '{device}', and the baseline on '{usual}'"
     return Failure("error", why, "moved", "gpu", why)
@@ -328,7 +334,7 @@ ESCAPE = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|[\]PX^_][^\x07\x1b\r\n]*(?:\x0
 EXCEPTION = re.compile(rb"^(?:\w+\.)*\w*(?:Error|Exception|Interrupt)(?::.*)?$", re.MULTILINE)
 
 
-def of(status: int, lacks: str | None, tail: bytes, oom_kills: int = 0) -> Failure | None:
+def cause(status: int, lacks: str | None, tail: bytes, oom_kills: int = 0) -> Failure | None:
     """What a run died of, or None when it gave a metric.
 
     `status` is the exit status of the whole command; `lacks` what the printed metric lacks: None, `nan`, `no-metric`;

@@ -7,76 +7,22 @@ of 100 MB, or hold any bytes.
 import math
 import mmap
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 
 from lab.runs import conditions, evaluation_record, failures, logs
+from lab.runs.evaluation_record import Record
+from lab.runs.failures import Failure
 from lab.store import ledger, manifest
 from lab.store.flight import Flight
 from lab.verdict import criterion, noise
-from lab.verdict.index import Index, read
+from lab.verdict.index import Index
+from lab.verdict.noise import Run
 
 METRIC = re.compile(rb"(?:\A|[\r\n])(val_bpb|peak_vram_mb|training_seconds|num_steps):[ \t]*([^\s]{0,64})")
-
-
-def measure(run: Path, index: Index) -> None:
-    """Write `measure.json` for the runs of the code in flight: its own, and those of the incumbent beside them."""
-    flight = Flight(run / "flight")
-    rejected = flight.text("rejected")
-    folders = [] if rejected is not None else _folders(flight)
-    past = Past.of(run, index)
-    results = [(code_of(folder), _result(folder, past)) for folder in folders]
-    own = [result for code, result in results if code == "candidate"]
-    failed = next((result for result in own if result["failure"]), None)
-    failure = failed["failure"] if failed else None if own else "rejected"
-    runs = [result["run"] for result in own]
-    deciding = noise.values(noise.deciding(runs, is_baseline=flight.is_baseline))
-    code, last = results[-1] if results else ("candidate", None)
-    measured = {
-        "val_bpb": None if failure else str(_six_decimals(noise.average(deciding))),
-        "memory_gb": None if failure else _most(result["memory_gb"] for result in own),
-        "failure": failure,
-        "why": failed["why"] if failed else rejected and f"rejected: {rejected}",
-        "wall_seconds": round(sum(result["wall_seconds"] for _, result in results), 3) if results else None,
-        "runs": runs,
-        "incumbent_runs": [result["run"] for code, result in results if code == "incumbent"],
-        "last": code,
-        "last_seed": last["run"]["seed"] if last else None,
-        "disturbance": last["disturbance"] if last else None,
-    }
-    flight.write_json("measure.json", measured)
-    flight.write("mendable", "yes" if failed and failed["mendable"] else "no")
-    _suspect(flight, last)
-
-
-def _suspect(flight: Flight, last: dict[str, Any] | None) -> None:
-    """Write `suspect` where the last run seems to have died of the machine: of which part of it, and what that has."""
-    if last and last["machine"]:
-        flight.write("suspect", f"{last['part']} {last['machine']}")
-    else:
-        (flight.folder / "suspect").unlink(missing_ok=True)
-
-
-def _folders(flight: Flight) -> list[Path]:
-    """The runs since the code was last changed, oldest first: a rerun has the `next` that asked for it."""
-    found: list[Path] = []
-    for attempt in range(flight.attempt, 0, -1):
-        folder = flight.folder / f"run.{attempt}"
-        if not folder.is_dir():
-            continue  # 50-check-machine has taken it away
-        found.insert(0, folder)
-        if not (folder / "next").exists():
-            break
-    return found
-
-
-def code_of(folder: Path) -> str:
-    """What was run there: `candidate` or `incumbent`."""
-    path = folder / "next"
-    return path.read_text().split()[0] if path.exists() else "candidate"
 
 
 @dataclass(frozen=True)
@@ -84,14 +30,8 @@ class Past:
     """What a run is held against: the manifest's facts, the baseline's runs, and what is usual on this machine."""
 
     comparable: dict[str, Any]
-    baseline: list[dict[str, Any]]
+    baseline: list[Run]
     usual: conditions.Usual | None
-
-    @classmethod
-    def of(cls, run: Path, index: Index) -> "Past":
-        """Of the run whose folder is `run`."""
-        baseline = index.baseline["runs"] if index.baseline else []
-        return cls(manifest.read(run)["comparable"], baseline, index.usual)
 
     @property
     def wants_record(self) -> bool:
@@ -104,39 +44,100 @@ class Past:
         return next((run["device"] for run in self.baseline if run.get("device")), None)
 
 
-def _result(folder: Path, past: Past) -> dict[str, Any]:
-    """One training run: as experiments.jsonl lists it, and what it died of, if it did."""
-    status = int((folder / "rc").read_text())
-    logs.cut(folder / "run.log")
-    printed = read_metrics(folder / "run.log")
-    found = failures.of(status, lacks(printed.get("val_bpb")), failures.tail(folder / "run.log"), _oom_kills(folder))
-    failure, why = (found.word, found.why) if found else (None, None)
+@dataclass(frozen=True)
+class Result:
+    """A training run: as experiments.jsonl lists it (`run`), and what it died of, if it did."""
+
+    code: str  # `candidate` or `incumbent`
+    run: Run
+    wall_seconds: float
+    failure: Failure | None
+    memory_gb: Decimal | None
+    disturbance: str | None
+
+
+def measure(run: Path, index: Index) -> None:
+    """Write `measure.json` for the runs of the code in flight: its own, and those of the incumbent beside them."""
+    flight = Flight(run / "flight")
+    rejected, past = flight.text("rejected"), past_of(run, index)
+    results = [] if rejected is not None else [result_of(folder, past) for folder in _folders(flight)]
+    flight.write_json("measure.json", _measured(results, rejected, is_baseline=flight.is_baseline))
+    failed = _failed(results)
+    flight.write("mendable", "yes" if failed and failed.is_mendable else "no")
+    suspect = results[-1].failure if results else None
+    if suspect and suspect.part and not (suspect.is_of_gpu and past.device == "cpu"):  # no GPU was taken from that
+        flight.write("suspect", f"{suspect.part} {suspect.fault}")
+    else:
+        (flight.folder / "suspect").unlink(missing_ok=True)
+
+
+def past_of(run: Path, index: Index) -> Past:
+    """Of the run whose folder is `run`."""
+    return Past(manifest.read(run)["comparable"], index.baseline["runs"] if index.baseline else [], index.usual)
+
+
+def _folders(flight: Flight) -> list[Path]:
+    """The runs since the code was last changed, oldest first: a rerun has the `next` that asked for it."""
+    found: list[Path] = []
+    for attempt in range(flight.attempt, 0, -1):
+        folder = flight.folder / f"run.{attempt}"
+        if not folder.is_dir():
+            continue  # 50-machine has taken it away
+        found.insert(0, folder)
+        if not (folder / "next").exists():
+            break
+    return found
+
+
+def _failed(results: Sequence[Result]) -> Failure | None:
+    """Why the first run of the candidate failed that did."""
+    return next((one.failure for one in results if one.code == "candidate" and one.failure), None)
+
+
+def _measured(results: Sequence[Result], rejected: str | None, *, is_baseline: bool) -> dict[str, Any]:
+    own, failed = [one for one in results if one.code == "candidate"], _failed(results)
+    failure, last = failed.word if failed else None if own else "rejected", results[-1] if results else None
+    runs = [one.run for one in own]
+    deciding = noise.values(noise.deciding(runs, is_baseline=is_baseline))
+    memory = _most(one.memory_gb for one in own)
+    return {
+        "val_bpb": None if failure else str(_six_decimals(noise.average(deciding))),
+        "memory_gb": None if failure or memory is None else str(memory),
+        "failure": failure,
+        "why": failed.why if failed else rejected and f"rejected: {rejected}",
+        "wall_seconds": round(sum(one.wall_seconds for one in results), 3) if results else None,
+        "runs": runs,
+        "incumbent_runs": [one.run for one in results if one.code == "incumbent"],
+        "last": last.code if last else "candidate",
+        "last_seed": last.run["seed"] if last else None,
+        "disturbance": last.disturbance if last else None,
+    }
+
+
+def result_of(folder: Path, past: Past) -> Result:
+    """What became of the training run in `folder`, which has ended."""
+    status, log, asked = int((folder / "rc").read_text()), folder / "run.log", folder / "next"
+    logs.cut(log)
+    printed = read_metrics(log)
+    failure = failures.cause(status, lacks(printed.get("val_bpb")), failures.tail(log), _oom_kills(folder))
     record = None if failure else evaluation_record.read(folder)
     run = _run(folder, printed, record)
-    if record and past.device and record["device"] != past.device:
-        found = failures.moved(record["device"], past.device)
-        failure, why = found.word, found.why
-    if not failure:
-        failure, why = _doubt(folder, Decimal(printed["val_bpb"]), record, run, past)
+    failure = failure or _doubt(folder, Decimal(printed["val_bpb"]), record, run, past)
     disturbance = conditions.disturbance(record, past.usual) if record and not failure else None
     if not failure:
         value = evaluation_record.value(record) if record else Decimal(printed["val_bpb"])
         run |= {"val_bpb": _six_decimals(value), "degraded": bool(disturbance) if record else None}
-    can_be = found and not (found.is_of_gpu and past.device == "cpu")  # no GPU has been taken from that
-    return {
-        "failure": failure,
-        "why": why,
-        "part": found.part if found and can_be else None,
-        "machine": found.fault if found and can_be else None,
-        "mendable": bool(found and found.is_mendable),
-        "memory_gb": None if failure else _memory(printed, record),
-        "wall_seconds": evaluation_record.wall_seconds(folder),
-        "run": run,
-        "disturbance": disturbance,
-    }
+    return Result(
+        code=asked.read_text().split()[0] if asked.exists() else "candidate",
+        run=run,
+        wall_seconds=evaluation_record.wall_seconds(folder),
+        failure=failure,
+        memory_gb=None if failure else _memory(printed, record),
+        disturbance=disturbance,
+    )
 
 
-def _run(folder: Path, printed: dict[str, str], record: evaluation_record.Record | None) -> dict[str, Any]:
+def _run(folder: Path, printed: dict[str, str], record: Record | None) -> Run:
     """What is listed of every run, with the value still to come."""
     steps = _number(printed.get("num_steps"))
     listed = {
@@ -148,35 +149,39 @@ def _run(folder: Path, printed: dict[str, str], record: evaluation_record.Record
     }
     if record is None:
         return listed
-    outside = evaluation_record.outside_seconds(folder, record, float(_setting(folder, "TIME_BUDGET") or 0))
+    outside = evaluation_record.outside_seconds(folder, record, _budget(folder))
     seconds = round(record["evaluation_seconds"], 3)
     measured = {"evaluation_seconds": seconds, "outside_seconds": outside, "device": record["device"]}
-    return {**listed, **measured, **conditions.of(record)}
+    return {**listed, **measured, **conditions.from_record(record)}
 
 
-def _doubt(
-    folder: Path, printed: Decimal, record: evaluation_record.Record | None, run: dict[str, Any], past: Past
-) -> tuple[str | None, str | None]:
-    """The failure of a run that printed a metric which nothing vouches for, and why; or None twice."""
+def _doubt(folder: Path, printed: Decimal, record: Record | None, run: Run, past: Past) -> Failure | None:
+    """Why a run is not believed that printed a metric, if it is not."""
     if record is None:
         why = "it printed a val_bpb, but prepare.py has measured none"
-        return ("no-metric", f"record: {why}") if past.wants_record else (None, None)
-    problem = evaluation_record.problem(record, printed, _setting(folder, "LAB_NONCE") or "", past.comparable)
-    if problem:
-        return "no-metric", f"record: {problem}"
-    problem = evaluation_record.hidden_work(run, past.baseline, float(_setting(folder, "TIME_BUDGET") or 0))
-    return ("rejected", f"budget: {problem}") if problem else (None, None)
+        return failures.doubted("no-metric", f"record: {why}") if past.wants_record else None
+    if past.device and record["device"] != past.device:
+        return failures.on_another_device(record["device"], past.device)
+    if problem := evaluation_record.problem(record, printed, _setting(folder, "LAB_NONCE") or "", past.comparable):
+        return failures.doubted("no-metric", f"record: {problem}")
+    problem = evaluation_record.hidden_work(run, past.baseline, _budget(folder))
+    return failures.doubted("rejected", f"budget: {problem}") if problem else None
 
 
-def _memory(printed: dict[str, str], record: evaluation_record.Record | None) -> str | None:
-    """What was printed, or measured, whichever is more."""
-    known = [_memory_gb(printed.get("peak_vram_mb")), _memory_gb(str(record["peak_memory_mb"])) if record else None]
-    return _most(known)
+def _memory(printed: dict[str, str], record: Record | None) -> Decimal | None:
+    """What was printed, or measured, whichever is more. None: not known, and no memory rule."""
+    return _most([_in_gb(printed.get("peak_vram_mb")), _in_gb(str(record["peak_memory_mb"])) if record else None])
 
 
-def _most(memories: Iterable[str | None]) -> str | None:
-    known = [Decimal(memory) for memory in memories if memory is not None]
-    return str(max(known)) if known else None
+def _most(memories: Iterable[Decimal | None]) -> Decimal | None:
+    return max((memory for memory in memories if memory is not None), default=None)
+
+
+def _in_gb(peak_mb: str | None) -> Decimal | None:
+    try:
+        return None if peak_mb is None else Decimal(ledger.to_gb(peak_mb))
+    except ValueError:
+        return None
 
 
 def read_metrics(log: Path) -> dict[str, str]:
@@ -215,14 +220,6 @@ def _number(text: str | None) -> float | None:
     return float(value) if value is not None and value.is_finite() and math.isfinite(float(value)) else None
 
 
-def _memory_gb(text: str | None) -> str | None:
-    """None: not known, and no memory rule."""
-    try:
-        return None if text is None else ledger.to_gb(text)
-    except ValueError:
-        return None
-
-
 def _oom_kills(folder: Path) -> int:
     """How many processes the kernel's OOM killer ended while the run lasted; an engine need not say it."""
     kills = evaluation_record.resources(folder).get("oom_kills")
@@ -235,12 +232,12 @@ def seed_of(folder: Path) -> int | None:
     return int(text) if text and text.isdigit() else None
 
 
+def _budget(folder: Path) -> float:
+    """Seconds of training."""
+    return float(_setting(folder, "TIME_BUDGET") or 0)
+
+
 def _setting(folder: Path, name: str) -> str | None:
     """What the run was given in its environment."""
     match = re.search(rf"^{name}=(.*)$", (folder / "env").read_text(), re.MULTILINE)
     return match[1] if match else None
-
-
-def one(run: Path, folder: Path) -> dict[str, Any]:
-    """A single training run in `folder`, beside the experiments of `run`."""
-    return _result(folder, Past.of(run, read(run)))

@@ -4,7 +4,6 @@ So that the past can be read by meaning and not by wording: two proposers who ca
 too low" have moved the same constant. A place is a constant's name, or the line of the code before that was touched.
 """
 
-import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
@@ -13,7 +12,7 @@ from itertools import islice
 from pathlib import Path
 
 from lab.one_line import clean
-from lab.store import durable, jsonl
+from lab.store import jsonl
 from lab.store.experiments import NEAR, Experiment
 from lab.verdict import complexity
 
@@ -46,7 +45,7 @@ def move(old: str | None, new: str | None) -> str:
     return f"{'new' if old is None else old} -> {'gone' if new is None else new}"
 
 
-def of(commit: str, before: str, after: str, *, with_diff: bool) -> Change:
+def made_by(commit: str, before: str, after: str, *, with_diff: bool) -> Change:
     """What the commit of `after` changed."""
     then, now = constants(before), constants(after)
     names = [name for name in {**then, **now} if then.get(name) != now.get(name)][:MOST]
@@ -111,18 +110,18 @@ def clean_code(line: str) -> str:
 def append(run: Path, change: Change) -> None:
     """Add a change, unless one of its commit is there."""
     if all(one["commit"] != change.commit for one in jsonl.last(run / FILE, NEAR)):
-        durable.append_line(run / FILE, json.dumps(asdict(change), ensure_ascii=False))
+        jsonl.append(run / FILE, asdict(change))
 
 
-def of_last(run: Path, past: Sequence[Experiment]) -> Iterator[Change]:
+def of_experiments(run: Path, past: Sequence[Experiment]) -> Iterator[Change]:
     """The change of each of the last experiments; of one that has none on record, what its description says."""
     known = {one["commit"]: one for one in jsonl.last(run / FILE, max(len(past), NEAR))}
     for one in past:
         found = known.get(one["commit"])
-        yield Change(**found) if found else told(one["commit"], one["description"])
+        yield Change(**found) if found else told_by(one["commit"], one["description"])
 
 
-def told(commit: str, description: str) -> Change:
+def told_by(commit: str, description: str) -> Change:
     """What a description says of constants."""
     moves: dict[str, list[str | None]] = {name: [old, new] for name, old, new in MOVED.findall(description)}
     return Change(commit, moves, list(moves))

@@ -1,14 +1,14 @@
 """`experiments.jsonl`: one JSON object for each row of the ledger (schemas/experiment.schema.json), in that order.
 
-Numbers with a fraction are Decimal. Raises Fault where a line is no object.
+Experiments are appended and read back, all of them or the last; numbers with a fraction are Decimal. Raises Fault where
+a line is no object.
 """
 
 import json
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from lab.store import durable, jsonl, schemas
+from lab.store import jsonl, schemas
 
 Experiment = dict[str, Any]
 FILE = "experiments.jsonl"
@@ -32,12 +32,18 @@ def recorded(run: Path, commit: str) -> Experiment | None:
     return next((one for one in last(run, NEAR) if one["commit"] == commit), None)
 
 
+def salvaged(run: Path) -> tuple[list[Experiment], int]:
+    """Those that can be read and fit the schema, and of how many lines that cannot be said."""
+    lines = jsonl.salvaged(run / FILE)
+    found = [one for one in lines if one is not None and schemas.fits("experiment", one)]
+    return found, len(lines) - len(found)
+
+
 def append(run: Path, experiment: Experiment) -> None:
     """Add an experiment. Raises ValueError when it does not fit the schema."""
-    text = json.dumps(experiment, default=float, ensure_ascii=False)
-    if problems := _problems(json.loads(text)):
+    if problems := _problems(json.loads(jsonl.line_of(experiment))):
         raise ValueError("; ".join(problems))
-    durable.append_line(run / FILE, text)
+    jsonl.append(run / FILE, experiment)
 
 
 def problems(run: Path, most: int = 10) -> list[str]:
@@ -67,18 +73,3 @@ def outcome(experiment: Experiment) -> str:
         return f"kept {gain:+.4f}"
     words = {"complexity": f"{gain:+.4f}, too many lines", "memory": f"{gain:+.4f}, too much memory"}
     return words.get(rule) or (f"worse by {-gain:.4f}" if rule == "worse" else f"no gain ({gain:+.4f})")
-
-
-def incumbent(experiments: Iterable[Experiment]) -> Experiment | None:
-    """The last keep, or None before the baseline."""
-    keeps = _keeps(experiments)
-    return keeps[-1] if keeps else None
-
-
-def best(experiments: Iterable[Experiment]) -> Experiment | None:
-    """The keep with the lowest val_bpb. A crash has none, and so never wins."""
-    return min(_keeps(experiments), key=lambda experiment: experiment["val_bpb"], default=None)
-
-
-def _keeps(experiments: Iterable[Experiment]) -> list[Experiment]:
-    return [experiment for experiment in experiments if experiment["status"] == "keep"]

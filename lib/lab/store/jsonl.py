@@ -1,8 +1,8 @@
-"""Files of JSON lines: path -> their objects: all of them, the last ones, or those behind a place.
+"""Files of JSON lines: path -> objects: all of them, the last, or those behind a place; an object -> one line more.
 
 A torn last line, left by a crash, is no line yet, and a blank one is none. What a file may have grown to does not
 matter to `last` and `since`: they read the bytes that they are asked for. Numbers with a fraction are Decimal.
-Raises Fault where a line is no object.
+Raises Fault where a line is no object; `salvaged` leaves it out.
 """
 
 import json
@@ -12,14 +12,30 @@ from pathlib import Path
 from typing import Any
 
 from lab.errors import Fault
+from lab.store import durable
 
 decode = json.JSONDecoder(parse_float=Decimal).decode  # of one line; made once, for there may be thousands
 BLOCK = 1 << 16  # bytes
 
 
+def append(path: Path, value: dict[str, Any]) -> None:
+    """Add an object, durable or not at all."""
+    durable.append_line(path, line_of(value))
+
+
+def line_of(value: dict[str, Any]) -> str:
+    """The object as its line, without the newline; a Decimal becomes a number."""
+    return json.dumps(value, default=float, ensure_ascii=False)
+
+
 def read(path: Path) -> list[dict[str, Any]]:
     """All objects; none where there is no such file."""
     return [parsed(path, number, line) for number, (line, _) in enumerate(since(path, 0), 1) if line.strip()]
+
+
+def salvaged(path: Path) -> list[dict[str, Any] | None]:
+    """Of each line the object, None where it is none; of a torn last line, too."""
+    return [_object(line) for line in path.read_bytes().splitlines()] if path.is_file() else []
 
 
 def since(path: Path, place: int) -> Iterator[tuple[bytes, int]]:
@@ -64,11 +80,16 @@ def _last_lines(path: Path, count: int) -> list[bytes]:
 
 def parsed(path: Path, number: int | None, line: bytes) -> dict[str, Any]:
     """The object in a line of that number, None where nobody has counted; for the Fault where it is none."""
-    try:
-        value = decode(line.decode())
-    except (ValueError, RecursionError):
-        value = None
-    if not isinstance(value, dict):
+    value = _object(line)
+    if value is None:
         number = number or next(at for at, (one, _) in enumerate(since(path, 0), 1) if one == line)
         raise Fault(f"'{path}' is damaged in line {number}", "mend that line by hand, or take it away")
     return value
+
+
+def _object(line: bytes) -> dict[str, Any] | None:
+    try:
+        value = decode(line.decode())
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None

@@ -12,10 +12,10 @@ from lab.store import experiments, memory
 from lab.store.experiments import Experiment
 from lab.store.flight import Flight
 from lab.verdict import index
-from lab.verdict.evidence import Trial
+from lab.verdict.evidence import Evidence, gather
 from lab.verdict.index import Index
 from lab.verdict.judge import judge
-from lab.verdict.more_runs import rerun
+from lab.verdict.more_runs import next_run
 from lab.verdict.record import record, settle, summary
 from lab.verdict.remember import remember
 
@@ -24,53 +24,45 @@ CANNOT_MEND = ("baseline", "catalog")  # as proposers
 
 def conclude(run: Path) -> str | None:
     """Measure what was run, and go on as far as that allows. Returns what is told, and `again 30` as the last line."""
-    known = index.read(run)
-    if recorded := _recorded(run):
+    known, flight = index.read(run), Flight(run / "flight")
+    if recorded := experiments.recorded(run, flight.need("commit")):
         return _finished(run, known, recorded)
     measure(run, known)
-    trial = Trial.read(run, known)
-    return None if _is_for_others(trial) else _decided(trial)
+    evidence = gather(run, known)
+    return None if _is_for_others(flight, evidence) else _decided(run, known, evidence)
 
 
 def close(run: Path) -> str | None:
     """The same without a measurement, of what was left to others; nothing where all is concluded."""
-    if Flight(run / "flight").text("summary") is not None:
+    flight = Flight(run / "flight")
+    if flight.text("summary") is not None:
         return None
     known = index.read(run)
-    if recorded := _recorded(run):
+    if recorded := experiments.recorded(run, flight.need("commit")):
         return _finished(run, known, recorded)
-    return _decided(Trial.read(run, known))
+    return _decided(run, known, gather(run, known))
 
 
-def _recorded(run: Path) -> Experiment | None:
-    """The experiment in flight, if it is on record."""
-    return experiments.recorded(run, Flight(run / "flight").need("commit"))
-
-
-def _is_for_others(trial: Trial) -> bool:
+def _is_for_others(flight: Flight, evidence: Evidence) -> bool:
     """Whether the machine is looked at, its proposer mends it, or a person is told of a baseline that does not run."""
-    flight = trial.flight
     can_be_mended = flight.text("mendable") == "yes" and flight.text("agent") not in CANNOT_MEND
     is_mended = can_be_mended and not (flight.folder / "edit").exists()  # who made that edit sees the log
-    return flight.text("suspect") is not None or is_mended or trial.is_failed_baseline
+    return flight.text("suspect") is not None or is_mended or evidence.is_failed_baseline
 
 
-def _decided(trial: Trial) -> str | None:
+def _decided(run: Path, known: Index, evidence: Evidence) -> str | None:
     """One more run; or the verdict, and its record. Of a baseline that failed, the verdict alone: it leaves no row."""
-    if one_more := rerun(trial):
-        return one_more
-    judge(trial)
-    if trial.is_failed_baseline:
-        return None
-    record(trial)
-    recorded = _recorded(trial.run)
-    assert recorded is not None, "it was just recorded"
-    return _finished(trial.run, trial.index, recorded)
+    flight = Flight(run / "flight")
+    if wanted := next_run(evidence):
+        flight.write("next", wanted.line())
+        return wanted.told()
+    judge(flight, evidence)
+    return None if evidence.is_failed_baseline else _finished(run, known, record(run, known))
 
 
 def _finished(run: Path, known: Index, recorded: Experiment) -> str | None:
     """All that follows from the line on record."""
-    known = index.after(run, known)
+    known = index.updated(run, known)
     settle(run, known, recorded)
     told = _remembered(run, known, recorded)
     index.store(run, known)

@@ -29,6 +29,15 @@ class Noise:
     runs: int
     incumbent_runs: int
 
+    @property
+    def error(self) -> Decimal:
+        """The standard error of a gain: of the difference of the two means."""
+        return self.sd * (Decimal(1) / self.runs + Decimal(1) / self.incumbent_runs).sqrt()
+
+    def bound(self, p: float) -> Decimal:
+        """What the gain of code that changes nothing is below with probability `p` (Student's t)."""
+        return Decimal(repr(t_quantile(p, self.df))) * self.error
+
 
 @dataclass(frozen=True)
 class Case:
@@ -107,12 +116,8 @@ def _memory(case: Case) -> str:
 
 
 def band_of(noise: Noise | None) -> Decimal:
-    """Half the width of a 95 % confidence interval of a difference of two means (Student's t); fixed without noise."""
-    if noise is None:
-        return BAND
-    t = Decimal(repr(t_quantile(0.975, noise.df)))
-    width = t * noise.sd * (Decimal(1) / noise.runs + Decimal(1) / noise.incumbent_runs).sqrt()
-    return max(LEAST_BAND, width)
+    """Half the width of a 95 % confidence interval of a gain; fixed where the noise is not known."""
+    return BAND if noise is None else max(LEAST_BAND, noise.bound(0.975))
 
 
 @cache

@@ -1,37 +1,53 @@
-"""The run and its measured flight -> the evidence for a verdict: runs of incumbent and candidate, and the noise."""
+"""The measured flight and the run's past -> the evidence: all that the verdict, and one more run, depend on.
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+`gather` reads it once; from there on, `more_runs` and `judge` are functions of it alone.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from lab.runs import conditions
+from lab.store import manifest
+from lab.store.experiments import Experiment
 from lab.store.flight import Flight
 from lab.verdict import complexity, noise
+from lab.verdict.criterion import Noise
 from lab.verdict.index import Index
 from lab.verdict.noise import Spread
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Evidence:
-    """val_bpb of the incumbent's runs, and of the candidate's: its first run, and those with fresh seeds.
+    """On the experiment in flight, and on the incumbent. None: not known, or there is none. GB, bits per byte."""
 
-    `spread` is None where nothing has been run twice yet. The incumbent's runs are those that the machine was as fast
-    for as for the candidate's that decide; if there are none, `is_like` is off, and they are all of them.
-    """
-
-    incumbent: Sequence[Decimal]
-    first: Decimal
-    fresh: Sequence[Decimal]
-    spread: Spread | None
-    is_like: bool = True
+    is_baseline: bool = False
+    runs_wanted: int = 1  # of a baseline
+    failure: str | None = None
+    why: str | None = None  # it failed
+    disturbance: str | None = None  # of the last run,
+    last: tuple[str, int | None] = ("candidate", None)  # whose code and seed these are
+    seeds: Mapping[str, Sequence[int]] = field(default_factory=dict)  # of the runs of this flight, by their code
+    recorded_seeds: Sequence[int] = ()  # that the incumbent was run with before
+    # What the table of the criterion is asked with
+    val_bpb: Decimal | None = None
+    memory: Decimal | None = None
+    lines: tuple[int, int] | None = None  # code lines added and removed; None: no train.py came back
+    incumbent_bpb: Decimal | None = None
+    incumbent_memory: Decimal | None = None
+    best: Decimal | None = None
+    # val_bpb of single runs; empty of a failure, and before there is an incumbent
+    candidate: Sequence[Decimal] = ()  # its first run, and those with fresh seeds
+    incumbent: Sequence[Decimal] = ()  # those that the machine was as fast for as for the candidate's that decide,
+    is_like: bool = True  # unless there are none: then it is all of them
+    spread: Spread | None = None  # None: nothing was run twice yet
 
     @property
     def deciding(self) -> Sequence[Decimal]:
         """The candidate's runs that count: the one that made it look good is no evidence."""
-        return self.fresh or [self.first]
+        return self.candidate[1:] or self.candidate
 
     @property
     def gain(self) -> Decimal:
@@ -39,58 +55,76 @@ class Evidence:
         return noise.average(self.incumbent) - noise.average(self.deciding)
 
     @property
-    def error(self) -> Decimal:
-        """The standard error of the gain; 0 where the noise is not known."""
-        runs = Decimal(1) / len(self.deciding) + Decimal(1) / len(self.incumbent)
-        return self.spread.sd * runs.sqrt() if self.spread else Decimal(0)
+    def noise(self) -> Noise | None:
+        """That of the gain."""
+        known = self.spread
+        return Noise(known.sd, known.df, len(self.deciding), len(self.incumbent)) if known else None
 
-
-@dataclass(frozen=True)
-class Trial:
-    """The measured flight, and the past that it is held against: read once, for all that decides on it."""
-
-    run: Path
-    index: Index
-    flight: Flight
-    measured: dict[str, Any]
-
-    @classmethod
-    def read(cls, run: Path, index: Index) -> "Trial":
-        """Of the run whose folder is `run`."""
-        flight = Flight(run / "flight")
-        return cls(run, index, flight, flight.json("measure.json"))
-
-    @cached_property
-    def evidence(self) -> Evidence | None:
-        """None of a failure, and before there is an incumbent."""
-        return None if self.measured["failure"] else gather(self.index, self.measured)
-
-    @cached_property
-    def counts(self) -> tuple[int, int] | None:
-        """Code lines added and removed; None where no train.py came back."""
-        after = self.flight.text("train.py")
-        return None if after is None else complexity.counts(self.flight.need("before.py"), after)
+    @property
+    def is_simpler(self) -> bool:
+        """Whether it has less code."""
+        return self.lines is not None and self.lines[0] < self.lines[1]
 
     @property
     def is_failed_baseline(self) -> bool:
         """Nothing can be compared with a baseline that does not run: that is for a person."""
-        return self.flight.is_baseline and bool(self.measured["failure"])
+        return self.is_baseline and self.failure is not None
 
 
-def gather(index: Index, measured: dict[str, Any]) -> Evidence | None:
-    """The evidence on the candidate in flight, which has a metric; None before there is an incumbent.
+def gather(run: Path, index: Index) -> Evidence:
+    """The evidence on the flight of the run whose folder is `run`, which is measured."""
+    flight = Flight(run / "flight")
+    measured, incumbent, after = flight.json("measure.json"), index.incumbent, flight.text("train.py")
+    runs = {"candidate": measured["runs"], "incumbent": measured["incumbent_runs"]}
+    evidence = Evidence(
+        is_baseline=flight.is_baseline,
+        runs_wanted=int(manifest.read(run)["settings"].get("BASELINE_RUNS", "1")) if flight.is_baseline else 1,
+        failure=measured["failure"],
+        why=measured["why"],
+        disturbance=measured["disturbance"],
+        last=(measured["last"], measured["last_seed"]),
+        seeds={code: [one["seed"] for one in made] for code, made in runs.items()},
+        val_bpb=_decimal(measured["val_bpb"]),
+        memory=_decimal(measured["memory_gb"]),
+        lines=None if after is None else complexity.counts(flight.need("before.py"), after),
+    )
+    if incumbent is None:
+        return evidence
+    evidence = _with_incumbent(evidence, index, incumbent)
+    return evidence if evidence.failure else _with_runs(evidence, index, incumbent["commit"], measured)
+
+
+def _with_incumbent(evidence: Evidence, index: Index, incumbent: Experiment) -> Evidence:
+    """What is on record of the incumbent."""
+    return replace(
+        evidence,
+        recorded_seeds=index.seeds_used(incumbent),
+        incumbent_bpb=incumbent["val_bpb"],
+        incumbent_memory=_decimal(incumbent["memory_gb"]),
+        best=_decimal(index.best and index.best["val_bpb"]),
+    )
+
+
+def _with_runs(evidence: Evidence, index: Index, commit: str, measured: dict[str, Any]) -> Evidence:
+    """The runs of a candidate that has a metric, and those of the incumbent, which is that commit.
 
     Of the incumbent's runs beside it, those that are on record already, from before a kill, count once.
     """
-    incumbent = index.incumbent
-    if incumbent is None:
-        return None
-    groups, there = index.groups, index.rerun_seeds(incumbent["commit"])
-    beside = noise.undisturbed(measured["incumbent_runs"])
-    groups[incumbent["commit"]] += [one for one in beside if one["seed"] not in there]
-    own = noise.undisturbed(measured["runs"])
-    known = groups[incumbent["commit"]]
-    like = [one for one in known if conditions.are_like(one, conditions.mean_of(own[1:] or own))]
-    first, *fresh = noise.values(own)
-    spread = noise.pooled([*groups.values(), own[1:]], index.closed).spread()
-    return Evidence(noise.values(like or known), first, fresh, spread, is_like=bool(like))
+    groups, recorded = index.groups, index.rerun_seeds(commit)
+    own, beside = noise.undisturbed(measured["runs"]), noise.undisturbed(measured["incumbent_runs"])
+    groups[commit] += (one for one in beside if one["seed"] not in recorded)
+    known = [one for one in groups[commit] if one["val_bpb"] is not None]
+    like = [one for one in known if conditions.are_like(one, conditions.mean_probe(own[1:] or own))]
+    values = noise.values(like or known)
+    return replace(
+        evidence,
+        candidate=noise.values(own),
+        incumbent=values,
+        incumbent_bpb=noise.average(values).quantize(Decimal("0.000001")),
+        is_like=bool(like),
+        spread=index.closed.plus([*groups.values(), own[1:]]).spread(),
+    )
+
+
+def _decimal(number: Any) -> Decimal | None:
+    return None if number is None else Decimal(number)

@@ -11,7 +11,7 @@ after all, all is read anew.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from decimal import Decimal
 from functools import lru_cache
@@ -19,13 +19,14 @@ from pathlib import Path
 from typing import Any
 
 from lab.runs import conditions
-from lab.store import durable, experiments, jsonl
+from lab.store import durable, experiments, jsonl, reruns
 from lab.store.experiments import Experiment
 from lab.verdict import noise
-from lab.verdict.noise import Pool, Run
+from lab.verdict.noise import Pool, Run, Spread
 
 FILE = "index.json"
-VERSION = 1
+VERSION = 2
+SPENT = ("tokens", "cost_usd", "wall_seconds")
 
 
 @lru_cache(maxsize=64)
@@ -35,15 +36,27 @@ def _object(line: str) -> dict[str, Any]:
     return value
 
 
+class Kept:
+    """The experiment whose line the index keeps under the attribute's own name; None where there is none yet."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        """The name of the attribute."""
+        self.name = name
+
+    def __get__(self, index: "Index", owner: type) -> Experiment | None:
+        """The experiment, from its line."""
+        return _object(index.lines[self.name]) if self.name in index.lines else None
+
+
 @dataclass
-class Source:
+class Bookmark:
     """How far a file has been read: bytes, lines, and the last of these lines."""
 
     bytes: int = 0
     lines: int = 0
     last: str = ""
 
-    def is_of(self, path: Path) -> bool:
+    def is_in(self, path: Path) -> bool:
         """Whether the file still has that line there. One that has become shorter, or another one, has not."""
         if not self.bytes:
             return True
@@ -54,7 +67,7 @@ class Source:
             file.seek(self.bytes - len(end))
             return file.read(len(end)) == end
 
-    def new(self, path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    def new_lines(self, path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         """The lines that were appended since, each with its object; blank ones aside."""
         for line, place in jsonl.since(path, self.bytes):
             self.bytes, self.lines = place, self.lines + 1
@@ -65,66 +78,26 @@ class Source:
 
 
 @dataclass
-class Total:
-    """The sum of what is known, and of how many experiments it is not."""
-
-    sum: Decimal = Decimal(0)
-    unknown: int = 0
-
-    def add(self, amount: Any) -> None:
-        """None is not known."""
-        if amount is None:
-            self.unknown += 1
-        else:
-            self.sum += Decimal(amount)
-
-
-@dataclass
 class Index:
-    """The fold. `lines` has those of `baseline incumbent replaced best last`, as far as there are any."""
+    """The fold."""
 
-    experiments: Source = field(default_factory=Source)
-    reruns: Source = field(default_factory=Source)
+    experiments: Bookmark = field(default_factory=Bookmark)
+    reruns: Bookmark = field(default_factory=Bookmark)
     count: int = 0
-    statuses: dict[str, int] = field(default_factory=dict)
-    lines: dict[str, str] = field(default_factory=dict)
+    lines: dict[str, str] = field(default_factory=dict)  # of what is Kept
     rerun_lines: dict[str, list[str]] = field(default_factory=dict)  # of open groups, by commit
     closed: Pool = field(default_factory=Pool)
     recent: dict[str, list[Run]] = field(default_factory=lambda: {"reruns": [], "experiments": []})  # conditions
     device: str | None = None  # the first that is known
-    spent: dict[str, Total] = field(
-        default_factory=lambda: {name: Total() for name in ("tokens", "cost_usd", "wall_seconds")}
-    )
+    spent: dict[str, Decimal] = field(default_factory=dict)  # sums of SPENT; of what no experiment tells, there is none
 
     # --- What it says -----------------------------------------------------------------------------------------------
 
-    def _experiment(self, name: str) -> Experiment | None:
-        return _object(self.lines[name]) if name in self.lines else None
-
-    @property
-    def baseline(self) -> Experiment | None:
-        """The first experiment."""
-        return self._experiment("baseline")
-
-    @property
-    def incumbent(self) -> Experiment | None:
-        """The last keep."""
-        return self._experiment("incumbent")
-
-    @property
-    def replaced(self) -> Experiment | None:
-        """The keep before the last one."""
-        return self._experiment("replaced")
-
-    @property
-    def best(self) -> Experiment | None:
-        """The keep with the lowest val_bpb, the first of several."""
-        return self._experiment("best")
-
-    @property
-    def last(self) -> Experiment | None:
-        """The last experiment."""
-        return self._experiment("last")
+    baseline = Kept()  # the first experiment
+    incumbent = Kept()  # the last keep
+    replaced = Kept()  # the keep before that
+    best = Kept()  # the keep with the lowest val_bpb, the first of several
+    last = Kept()  # the last experiment
 
     @property
     def usual(self) -> conditions.Usual | None:
@@ -135,25 +108,22 @@ class Index:
     def groups(self) -> dict[str, list[Run]]:
         """The runs of the open groups that are evidence, by the commit of the code that they ran."""
         named = {one["commit"]: one for one in (self.baseline, self.incumbent) if one}
-        return noise.by_commit(named.values(), self._reruns())
-
-    def _reruns(self) -> Iterator[Run]:
-        return (_object(line) for lines in self.rerun_lines.values() for line in lines)
+        return {commit: _evidence(named.get(commit), lines) for commit, lines in self.rerun_lines.items()}
 
     @property
-    def spread(self) -> noise.Spread | None:
+    def spread(self) -> Spread | None:
         """The noise over all that the run has measured."""
-        return noise.pooled(self.groups.values(), self.closed).spread()
+        return self.closed.plus(self.groups.values()).spread()
 
     def rerun_seeds(self, commit: str) -> list[int]:
         """Those that this code was run again with, of an open group."""
         return [int(_object(line)["seed"]) for line in self.rerun_lines.get(commit, ())]
 
-    def seeds(self, one: Experiment) -> list[int]:
+    def seeds_used(self, one: Experiment) -> list[int]:
         """All that this code was run with, whatever came of it; of an open group."""
         return [*(int(run["seed"]) for run in one["runs"]), *self.rerun_seeds(one["commit"])]
 
-    def before(self, commit: str) -> Experiment | None:
+    def incumbent_before(self, commit: str) -> Experiment | None:
         """The incumbent that the last experiment was compared with, whether that one is in here already or not."""
         incumbent = self.incumbent
         return self.replaced if incumbent and incumbent["commit"] == commit else incumbent
@@ -164,11 +134,11 @@ class Index:
         """Take in what was appended since. False where a rerun came to a closed group: then it is of no more use."""
         is_new = not self.experiments.lines and not self.reruns.lines
         unheard: set[str] = set()
-        for line, one in self.reruns.new(run / noise.FILE):
+        for line, one in self.reruns.new_lines(run / reruns.FILE):
             unheard |= {one["commit"]} - self.rerun_lines.keys()
             self.rerun_lines.setdefault(one["commit"], []).append(line)
             self._note("reruns", [one])
-        for line, one in self.experiments.new(run / experiments.FILE):
+        for line, one in self.experiments.new_lines(run / experiments.FILE):
             self._add(line, one)
             unheard.discard(one["commit"])
         return is_new or not unheard
@@ -176,9 +146,8 @@ class Index:
     def _add(self, line: str, one: Experiment) -> None:
         """One experiment more."""
         self.count += 1
-        self.statuses[one["status"]] = self.statuses.get(one["status"], 0) + 1
-        for name, total in self.spent.items():
-            total.add(one.get(name))
+        told = {name: Decimal(one[name]) for name in SPENT if one.get(name) is not None}
+        self.spent |= {name: self.spent.get(name, Decimal(0)) + amount for name, amount in told.items()}
         self._note("experiments", one["runs"])
         self.device = self.device or next((run["device"] for run in one["runs"] if run.get("device")), None)
         self.lines["last"] = line
@@ -203,8 +172,7 @@ class Index:
 
     def _close(self, one: Experiment) -> None:
         """Its group has all its runs."""
-        reruns = [_object(line) for line in self.rerun_lines.pop(one["commit"], ())]
-        self.closed = noise.pooled(noise.by_commit([one], reruns).values(), self.closed)
+        self.closed = self.closed.plus([_evidence(one, self.rerun_lines.pop(one["commit"], ()))])
 
     def _note(self, where: str, runs: list[Run]) -> None:
         """The conditions of these runs; only the last count."""
@@ -212,6 +180,12 @@ class Index:
                  for run in runs if run.get("probe_seconds")]  # fmt: skip
         if known:
             self.recent[where] = [*self.recent[where], *known][-conditions.USUAL :]
+
+
+def _evidence(one: Experiment | None, rerun_lines: Iterable[str]) -> list[Run]:
+    """The runs of the same code that are evidence: those that decided on its experiment, if it has one; its reruns."""
+    own = noise.deciding(one["runs"], is_baseline=one["rule"] == "baseline") if one else []
+    return [*own, *map(_object, rerun_lines)]
 
 
 def _float(number: Any) -> float | None:
@@ -226,15 +200,15 @@ def _float(number: Any) -> float | None:
 def read(run: Path) -> Index:
     """The index of all that is on record in the run whose folder is `run`. Raises Fault where a line is damaged."""
     index = _stored(run)
-    return made(run) if index is None else after(run, index)
+    return rebuilt(run) if index is None else updated(run, index)
 
 
-def after(run: Path, index: Index) -> Index:
+def updated(run: Path, index: Index) -> Index:
     """The index, with what was appended since it was read."""
-    return index if index.fold(run) else made(run)
+    return index if index.fold(run) else rebuilt(run)
 
 
-def made(run: Path) -> Index:
+def rebuilt(run: Path) -> Index:
     """The index, from nothing."""
     index = Index()
     index.fold(run)
@@ -253,16 +227,15 @@ def _stored(run: Path) -> Index | None:
         kept = json.loads((run / FILE).read_text(encoding="utf-8"))
         if kept.pop("version") != VERSION:
             return None
-        index = _index(kept)
+        index = _from_json(kept)
     except (OSError, ValueError, ArithmeticError, TypeError, LookupError, AttributeError, RecursionError):
         return None
-    is_whole = index.experiments.is_of(run / experiments.FILE) and index.reruns.is_of(run / noise.FILE)
-    return index if is_whole else None
+    goes_on = index.experiments.is_in(run / experiments.FILE) and index.reruns.is_in(run / reruns.FILE)
+    return index if goes_on else None
 
 
-def _index(kept: dict[str, Any]) -> Index:
+def _from_json(kept: dict[str, Any]) -> Index:
     """From what `store` has written."""
-    own, again = (Source(**kept.pop(name)) for name in ("experiments", "reruns"))
-    pool = kept.pop("closed")
-    spent = {name: Total(Decimal(one["sum"]), one["unknown"]) for name, one in kept.pop("spent").items()}
+    own, again, pool = Bookmark(**kept.pop("experiments")), Bookmark(**kept.pop("reruns")), kept.pop("closed")
+    spent = {name: Decimal(total) for name, total in kept.pop("spent").items()}
     return Index(own, again, closed=Pool(Decimal(pool["squares"]), pool["df"]), spent=spent, **kept)

@@ -1,4 +1,4 @@
-"""The measured flight -> whether one more run is needed before the verdict: of which code, and with which seed.
+"""The evidence -> whether one more run is needed before the verdict: of which code, and with which seed.
 
 The rule is sequential. A first run that does not beat the incumbent by SCREEN standard errors is no win, and one that
 beats it beyond all doubt is: neither costs another run. In between, the candidate is run again with fresh seeds, at
@@ -9,14 +9,11 @@ Before that, a run that was disturbed is made again, and so is the incumbent's, 
 since. A val_bpb of less than half of the incumbent's is nothing that one process is believed on.
 """
 
+from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
 
-from lab.store import manifest
 from lab.verdict import noise
-from lab.verdict.criterion import t_quantile
-from lab.verdict.evidence import Evidence, Trial
-from lab.verdict.noise import Spread
+from lab.verdict.evidence import Evidence
 
 SCREEN = Decimal("0.6")  # standard errors, above: a first run looks like a win
 FAR = 0.99999  # above this quantile of Student's t, it is one
@@ -29,74 +26,63 @@ DISTURBED = 2  # times that a run is made again with its seed, since the machine
 OF_INCUMBENT = 2  # runs of it for each fresh run, until it is
 
 
-def rerun(trial: Trial) -> str | None:
-    """Write `next` (code and seed), and say what a person is told and `again 30`, where one more run is needed."""
-    wanted = _wanted(trial)
+@dataclass(frozen=True)
+class NextRun:
+    """Of `candidate` or `incumbent`, and why it is made again with its seed, where it is."""
+
+    code: str
+    seed: int | None
+    disturbance: str | None = None
+
+    def line(self) -> str:
+        """As it stands in the flight's `next`."""
+        return f"{self.code} {self.seed} {self.disturbance or ''}".rstrip()
+
+    def told(self) -> str:
+        """For a person, and for the dispatcher."""
+        why = f": {self.disturbance}" if self.disturbance else ""
+        return f"one more run of the {self.code}, with seed {self.seed}{why}\nagain 30\n"
+
+
+def next_run(evidence: Evidence) -> NextRun | None:
+    """The run that is needed, if any; a fresh seed is the next after the largest that its code was run with."""
+    if evidence.failure:
+        return None
+    code, seed = evidence.last
+    if evidence.disturbance and evidence.seeds[code].count(seed) <= DISTURBED:
+        return NextRun(code, seed, evidence.disturbance)
+    wanted = _code_wanted(evidence)
     if wanted is None:
         return None
-    code, seed, why = wanted
-    trial.flight.write("next", f"{code} {seed} {why or ''}".rstrip())
-    return f"one more run of the {code}, with seed {seed}{f': {why}' if why else ''}\nagain 30\n"
+    used = [*evidence.seeds[wanted], *(evidence.recorded_seeds if wanted == "incumbent" else ())]
+    return NextRun(wanted, 1 + max(used))
 
 
-def _wanted(trial: Trial) -> tuple[str, int, str | None] | None:
-    """Of which code, with which seed, and why, where it was disturbed."""
-    measured = trial.measured
-    if measured["failure"]:
+def _code_wanted(evidence: Evidence) -> str | None:
+    """Of which code a run with a fresh seed is needed."""
+    own, beside = (len(set(evidence.seeds[code])) for code in ("candidate", "incumbent"))
+    if evidence.is_baseline:
+        return "candidate" if own < evidence.runs_wanted else None
+    if not evidence.incumbent or evidence.lines is None:
         return None
-    if measured["disturbance"] and _times(measured) <= DISTURBED:
-        return measured["last"], measured["last_seed"], measured["disturbance"]
-    code = _of_baseline(trial) if trial.flight.is_baseline else _of_candidate(trial)
-    return None if code is None else (code, _fresh_seed(trial, code), None)
-
-
-def _times(measured: dict[str, Any]) -> int:
-    """How often the last code was run with its last seed."""
-    runs = measured["incumbent_runs" if measured["last"] == "incumbent" else "runs"]
-    return sum(run["seed"] == measured["last_seed"] for run in runs)
-
-
-def _of_baseline(trial: Trial) -> str | None:
-    wanted = int(manifest.read(trial.run)["settings"].get("BASELINE_RUNS", "1"))
-    return "candidate" if len(noise.undisturbed(trial.measured["runs"])) < wanted else None
-
-
-def _of_candidate(trial: Trial) -> str | None:
-    evidence, counts = trial.evidence, trial.counts
-    if evidence is None or counts is None:
-        return None
-    reruns = len(noise.undisturbed(trial.measured["incumbent_runs"]))
-    if evidence.spread and not evidence.is_like and reruns < OF_INCUMBENT:
+    if evidence.spread and not evidence.is_like and beside < OF_INCUMBENT:
         return "incumbent"
-    if not is_open(evidence, is_simpler=counts[0] < counts[1]):
+    if not is_open(evidence):
         return None
-    more = len(evidence.incumbent) < KNOWN and reruns < OF_INCUMBENT * (len(evidence.fresh) + 1)
-    return "incumbent" if more else "candidate"
+    is_known = len(evidence.incumbent) >= KNOWN or beside >= OF_INCUMBENT * own
+    return "candidate" if is_known else "incumbent"
 
 
-def is_open(evidence: Evidence, *, is_simpler: bool) -> bool:
+def is_open(evidence: Evidence) -> bool:
     """Whether one more run of the candidate could still change the verdict."""
-    gain, error, fresh = evidence.gain, evidence.error, len(evidence.fresh)
-    if not fresh and evidence.first < noise.average(evidence.incumbent) / 2:
+    gain, known, fresh = evidence.gain, evidence.noise, len(evidence.candidate) - 1
+    if not fresh and evidence.candidate[0] < noise.average(evidence.incumbent) / 2:
         return True  # nothing is that good, unless another process finds it, too
-    if not evidence.spread or not error:
+    if not known or not known.error:
         return False  # a trainer without noise, or one of which none is known: the fixed thresholds
     if not fresh:
-        least = -error * _quantile(0.975, evidence.spread) if is_simpler else SCREEN * error
-        return least < gain <= error * _quantile(FAR, evidence.spread)
-    if fresh >= MOST or gain > error * _quantile(SURE[fresh - 1], evidence.spread):
+        least = -known.bound(0.975) if evidence.is_simpler else SCREEN * known.error
+        return least < gain <= known.bound(FAR)
+    if fresh >= MOST or gain > known.bound(SURE[fresh - 1]):
         return False
-    return gain >= GIVE_UP[fresh - 1] * error or (is_simpler and fresh < SIMPLER)
-
-
-def _quantile(p: float, spread: Spread) -> Decimal:
-    return Decimal(repr(t_quantile(p, spread.df)))
-
-
-def _fresh_seed(trial: Trial, code: str) -> int:
-    """One that this code has not been run with: the next after the largest."""
-    if code == "candidate":
-        return 1 + max(int(one["seed"]) for one in trial.measured["runs"])
-    incumbent = trial.index.incumbent
-    used = trial.index.seeds(incumbent) if incumbent else []
-    return 1 + max([*used, *(int(one["seed"]) for one in trial.measured["incumbent_runs"])])
+    return gain >= GIVE_UP[fresh - 1] * known.error or (evidence.is_simpler and fresh < SIMPLER)

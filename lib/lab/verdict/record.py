@@ -11,26 +11,29 @@ from pathlib import Path
 from typing import Any
 
 from lab.one_line import description
-from lab.store import changes, durable, experiments, jsonl, ledger
+from lab.store import changes, durable, experiments, jsonl, ledger, reruns
 from lab.store.experiments import Experiment
 from lab.store.flight import Flight
 from lab.store.ledger import Row
 from lab.verdict import noise
-from lab.verdict.evidence import Trial
 from lab.verdict.index import Index
 
 
-def record(trial: Trial) -> None:
+def record(run: Path, index: Index) -> Experiment:
     """Record the judged flight; what an interrupted call has left counts. Raises OSError with nothing half-written."""
-    run, flight = trial.run, trial.flight
-    if incumbent := trial.index.incumbent:
-        there = trial.index.rerun_seeds(incumbent["commit"])
-        noise.append(run, incumbent["commit"], trial.measured["incumbent_runs"], there)
+    flight = Flight(run / "flight")
+    measured = flight.json("measure.json")
+    if incumbent := index.incumbent:
+        beside, recorded = noise.undisturbed(measured["incumbent_runs"]), index.rerun_seeds(incumbent["commit"])
+        reruns.append(run, incumbent["commit"], beside, recorded)
     n, _ = ledger.place(run / "results.tsv", flight.need("commit")[:7])
-    experiment = experiment_of(flight, n)
-    if (change := change_of(flight, experiment)) is not None:
+    experiment = experiment_of(flight, n, measured)
+    if (after := flight.text("train.py")) is not None:
+        is_near_miss = experiment["rule"] in experiments.NEAR_MISSES  # then it may be worth another look
+        change = changes.made_by(experiment["commit"], flight.need("before.py"), after, with_diff=is_near_miss)
         changes.append(run, change)
     experiments.append(run, experiment)
+    return experiment
 
 
 def settle(run: Path, index: Index, experiment: Experiment) -> None:
@@ -51,15 +54,6 @@ def is_new_best(experiment: Experiment, index: Index) -> bool:
     return best is not None and best["commit"] == experiment["commit"] and index.replaced is not None
 
 
-def change_of(flight: Flight, experiment: Experiment) -> changes.Change | None:
-    """What it changed, with the diff, if it may be worth another look; None where no train.py came back."""
-    after = flight.text("train.py")
-    if after is None:
-        return None
-    is_near = experiment["rule"] in experiments.NEAR_MISSES
-    return changes.of(experiment["commit"], flight.need("before.py"), after, with_diff=is_near)
-
-
 def row_of(experiment: Experiment) -> Row:
     """The row, with the hash of the experiment's own commit."""
     crashed, memory = experiment["status"] == "crash", experiment["memory_gb"]
@@ -72,9 +66,9 @@ def row_of(experiment: Experiment) -> Row:
     )
 
 
-def experiment_of(flight: Flight, n: int) -> Experiment:
+def experiment_of(flight: Flight, n: int, measured: dict[str, Any]) -> Experiment:
     """All that is known, null for what is not."""
-    measured = flight.json("measure.json")
+    value, memory = (None if text is None else Decimal(text) for text in (measured["val_bpb"], measured["memory_gb"]))
     return {
         "n": n,
         "commit": flight.need("commit"),
@@ -82,8 +76,8 @@ def experiment_of(flight: Flight, n: int) -> Experiment:
         **flight.json("decision.json"),
         "failure": measured["failure"],
         "category": flight.text("category") or None,
-        "val_bpb": _decimal(measured["val_bpb"]),
-        "memory_gb": _decimal(measured["memory_gb"]),
+        "val_bpb": value,
+        "memory_gb": memory,
         "wall_seconds": measured["wall_seconds"],
         "runs": measured["runs"],
         "attempts": flight.attempt,
@@ -125,10 +119,6 @@ def total(amounts: list[Any], kind: Any) -> Any:
     """Their sum; None where one is no amount of that kind: a proposer may have written anything."""
     fits = (isinstance(one, kind) and not isinstance(one, bool) and 0 <= one < 10**12 for one in amounts)
     return sum(amounts) if all(fits) else None
-
-
-def _decimal(text: str | None) -> Decimal | None:
-    return None if text is None else Decimal(text)
 
 
 def summary(experiment: dict[str, Any]) -> str:

@@ -26,14 +26,14 @@ def remember(run: Path, index: Index, one: Experiment) -> None:
     flight, folder = Flight(run / "flight"), memory.folder(run)
     mark = f"{run.name} #{one['n']} {one['commit'][:7]}"
     setting = setting_of(run, index.device)
-    _remember_incumbent(folder, index.before(one["commit"]), one, mark)
+    _remember_incumbent(folder, index.incumbent_before(one["commit"]), one, mark)
     if one["rule"] == "baseline":
         began = f"run {run.name} at commit {manifest.read(run)['start'][:7]}, val_bpb {one['val_bpb']:.6f}"
         _add(folder, "decisions", memory.DECIDED, "began", mark, f"{began}; {_dated(one, mark, setting)}")
     elif one["status"] == "keep":
         _remember_keep(folder, one, mark, setting)
     elif one["status"] == "discard":
-        _remember_failure(folder, one, next(changes.of_last(run, [one])), mark, setting)
+        _remember_failure(folder, one, next(changes.of_experiments(run, [one])), mark, setting)
     _remember_crash(folder, flight, one, mark, setting)
 
 

@@ -5,44 +5,64 @@ loop has left in `flight` is none of ours, but its seeds are not used a second t
 """
 
 from collections.abc import Iterator, Sequence
-from decimal import Decimal
 from pathlib import Path
 
 from lab.errors import Fault
 from lab.runs import measure
-from lab.store import experiments
+from lab.store import experiments, reruns
 from lab.store.experiments import Experiment
-from lab.verdict import criterion, noise
+from lab.verdict import index, noise
+from lab.verdict.criterion import Noise, band_of
 from lab.verdict.more_runs import DISTURBED
 from lab.verdict.noise import Spread
 
 COUNTED, AGAIN, LOST = "counted", "again", "lost"
 
 
-def ends(run: Path) -> tuple[Experiment, Experiment]:
-    """The baseline and the incumbent."""
-    past = experiments.read(run)
-    incumbent = experiments.incumbent(past)
-    if incumbent is None:
+def baseline_and_incumbent(run: Path) -> tuple[Experiment, Experiment]:
+    """Of the run whose folder is `run`. Raises Fault before there is a baseline."""
+    known = index.read(run)
+    if known.baseline is None or known.incumbent is None:
         raise Fault(f"there is no baseline yet in '{run}'", "measure it: make once")
-    return past[0], incumbent
+    return known.baseline, known.incumbent
 
 
 def fresh_seed(run: Path, commits: Sequence[str]) -> int:
     """One that none of the commits was run with: the next after the largest."""
-    used = noise.seeds(experiments.read(run), noise.read(run), commits)
-    if not used:
+    recorded = [made for one in experiments.read(run) if one["commit"] in commits for made in one["runs"]]
+    recorded += (one for one in reruns.read(run) if one["commit"] in commits)
+    if not recorded:
         raise Fault(f"no run of '{' '.join(commits)}' is on record", "give the whole hash of a commit")
-    return 1 + max(map(int, [*used, *_unrecorded(run)]))
+    return 1 + max([*(int(one["seed"]) for one in recorded), *_unrecorded_seeds(run)])
 
 
-def _unrecorded(run: Path) -> Iterator[int]:
-    """Seeds that no record has: of the experiment in flight, and of runs of ours that failed."""
+def _unrecorded_seeds(run: Path) -> Iterator[int]:
+    """Of the experiment in flight, and of runs of ours that failed."""
     for path in (*run.glob("flight/run.*/env"), *run.glob("extra/run.*/env")):
         yield _seed(path.parent)
     wanted = run / "flight/next"
     if wanted.exists():
         yield int(wanted.read_text().split()[1])
+
+
+def record_run(run: Path, folder: Path) -> str:
+    """Record the ended run in `folder`. Returns a word (`counted`, `again` with its seed, `lost`), and what is told."""
+    commit, seed = _commit(folder), _seed(folder)
+    if changed := (folder / "changed").read_text().split("\n")[:-1]:
+        return f"{LOST} the run with seed {seed} does not count: it changed '{', '.join(changed)}'"
+    result = measure.result_of(folder, measure.past_of(run, index.read(run)))
+    if result.failure:
+        return f"{LOST} the run with seed {seed} does not count: {result.failure.why}"
+    times = sum((_commit(one), _seed(one)) == (commit, seed) for one in folder.parent.glob("run.*"))
+    if result.disturbance and times <= DISTURBED:
+        return f"{AGAIN} {result.disturbance}"
+    reruns.append(run, commit, [result.run], {one["seed"] for one in reruns.read(run) if one["commit"] == commit})
+    doubt = f" (not as usual: {result.disturbance})" if result.disturbance else ""
+    return f"{COUNTED} {result.run['val_bpb']:.6f} with seed {seed}{doubt}"
+
+
+def _commit(folder: Path) -> str:
+    return (folder / "commit").read_text().strip()
 
 
 def _seed(folder: Path) -> int:
@@ -52,51 +72,25 @@ def _seed(folder: Path) -> int:
     return seed
 
 
-def extra(run: Path, folder: Path) -> str:
-    """Record the ended run in `folder`. Returns a word (`counted`, `again` with its seed, `lost`), and what is told."""
-    seed, changed = _seed(folder), (folder / "changed").read_text().split("\n")[:-1]
-    if changed:
-        return f"{LOST} the run with seed {seed} does not count: it changed '{', '.join(changed)}'"
-    result = measure.one(run, folder)
-    if result["failure"]:
-        return f"{LOST} the run with seed {seed} does not count: {result['why']}"
-    if result["disturbance"] and _times(folder) <= DISTURBED:
-        return f"{AGAIN} {result['disturbance']}"
-    there = {one["seed"] for one in noise.read(run) if one["commit"] == _commit(folder)}
-    noise.append(run, _commit(folder), [result["run"]], there)
-    doubt = f" (not as usual: {result['disturbance']})" if result["disturbance"] else ""
-    return f"{COUNTED} {result['run']['val_bpb']:.6f} with seed {seed}{doubt}"
-
-
-def _commit(folder: Path) -> str:
-    return (folder / "commit").read_text().strip()
-
-
-def _times(folder: Path) -> int:
-    """How often this code was run with this seed here."""
-    own = _commit(folder), _seed(folder)
-    return sum((_commit(one), _seed(one)) == own for one in folder.parent.glob("run.*"))
-
-
-def known(run: Path) -> str:
+def noise_told(run: Path) -> str:
     """The noise, what the incumbent is known from, and what a single run must gain, for a person."""
-    incumbent, spread = ends(run)[1], noise.of(run)
-    runs = noise.values(noise.by_commit(experiments.read(run), noise.read(run))[incumbent["commit"]])
+    known, incumbent = index.read(run), baseline_and_incumbent(run)[1]
+    runs, spread = noise.values(known.groups[incumbent["commit"]]), known.spread
     count = "1 run" if len(runs) == 1 else f"{len(runs)} runs"
     lines = [
-        noise_line(spread),
+        spread_told(spread),
         f"incumbent {noise.average(runs):.6f}, the mean of {count}: #{incumbent['n']} {incumbent['description']}",
     ]
     if spread:
-        band = criterion.band_of(criterion.Noise(spread.sd, spread.df, 1, len(runs)))
+        band = band_of(Noise(spread.sd, spread.df, 1, len(runs)))
         lines.append(f"band      {band:.6f}: a single run that gains less on that has gained about 0")
     return "\n".join(lines)
 
 
-def noise_line(spread: Spread | None) -> str:
+def spread_told(spread: Spread | None) -> str:
     """The standard deviation of one run, for a person."""
     if spread is None:
         return "noise     not known: no code was run twice"
-    doubt = "; does train.py read SEED?" if spread.sd == Decimal(0) else ""
+    doubt = "; does train.py read SEED?" if spread.sd == 0 else ""
     degrees = "1 degree" if spread.df == 1 else f"{spread.df} degrees"
     return f"noise     {spread.sd:.6f} is one standard deviation ({degrees} of freedom){doubt}"

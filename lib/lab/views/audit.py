@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from lab.errors import Fault
-from lab.store import durable, manifest, schemas
+from lab.store import durable, manifest, reruns, schemas
 from lab.store.experiments import Experiment
-from lab.verdict import criterion, noise, replicates
+from lab.verdict import criterion, index, noise, replicates
+from lab.verdict.criterion import Noise
 from lab.verdict.noise import Run, Spread
 
 FILE = "audit.json"
@@ -54,6 +55,11 @@ class Pair:
         known = [run["degraded"] for run in (self.baseline, self.incumbent) if run["degraded"] is not None]
         return any(known) if known else None
 
+    def facts(self) -> dict[str, Any]:
+        """As `audit.json` has it."""
+        values = {"baseline": self.baseline["val_bpb"], "incumbent": self.incumbent["val_bpb"]}
+        return {"seed": self.baseline["seed"], **values, "gain": self.gain, "degraded": self.is_degraded}
+
 
 @dataclass(frozen=True)
 class Audit:
@@ -80,8 +86,12 @@ class Audit:
         """Of 95 %, for the gain. By the pooled noise: of two pairs alone, it would be 13 standard errors wide."""
         if self.spread is None:
             return None
-        half = criterion.t_quantile(0.975, self.spread.df) * float(self.spread.sd) * math.sqrt(2 / len(self.pairs))
-        return self.gain - Decimal(repr(half)), self.gain + Decimal(repr(half))
+        half = Noise(self.spread.sd, self.spread.df, len(self.pairs), len(self.pairs)).bound(0.975)
+        return self.gain - half, self.gain + half
+
+    def share(self, gain: Decimal | None) -> Decimal | None:
+        """Of what is claimed; None where nothing is, or of None."""
+        return None if gain is None or self.claimed <= 0 else gain / self.claimed
 
     @property
     def finding(self) -> str:
@@ -115,14 +125,14 @@ def audit(run: Path, seeds: Sequence[int]) -> str:
 
 def gather(run: Path, seeds: Sequence[int]) -> Audit:
     """What there is. Raises Fault where no pair has two values."""
-    baseline, incumbent = replicates.ends(run)
-    there = {(one["commit"], one["seed"]): one for one in noise.read(run) if one["val_bpb"] is not None}
-    keys = [((baseline["commit"], seed), (incumbent["commit"], seed)) for seed in seeds]
-    pairs = [Pair(there[one], there[other]) for one, other in keys if one in there and other in there]
+    baseline, incumbent = replicates.baseline_and_incumbent(run)
+    valued = {(one["commit"], one["seed"]): one for one in reruns.read(run) if one["val_bpb"] is not None}
+    both = [[valued.get((one["commit"], seed)) for one in (baseline, incumbent)] for seed in seeds]
+    pairs = [Pair(one, other) for one, other in both if one and other]
     if not pairs:
         raise Fault("no pair of runs gave two values", f"the logs are in '{run / 'logs'}'")
     wanted = int(manifest.read(run)["settings"].get("BASELINE_RUNS", "1"))
-    return Audit(baseline, incumbent, pairs, noise.of(run), wanted)
+    return Audit(baseline, incumbent, pairs, index.read(run).spread, wanted)
 
 
 def phantom_keeps(sd: float) -> Decimal:
@@ -138,42 +148,28 @@ def phantom_keeps(sd: float) -> Decimal:
     return Decimal(kept) / NIGHTS
 
 
-def share(found: Audit, gain: Decimal) -> Decimal | None:
-    """Of what is claimed; None where nothing is."""
-    return gain / found.claimed if found.claimed > 0 else None
-
-
 def facts(found: Audit, tag: str) -> dict[str, Any]:
     """All numbers (schemas/audit.schema.json): val_bpb and gains to six decimals, shares to four."""
-    low, high = found.interval or (None, None)
-    shares = [None if gain is None else share(found, gain) for gain in (found.gain, low, high)]
+    gain, (low, high), spread = found.gain, found.interval or (None, None), found.spread
     return {
         "tag": tag,
         "audited": datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "baseline": {name: found.baseline[name] for name in ("n", "commit", "val_bpb")},
         "incumbent": {name: found.incumbent[name] for name in ("n", "commit", "val_bpb")},
-        "pairs": [_pair(pair) for pair in found.pairs],
-        "claimed_gain": rounded(found.claimed, 6),
-        "reproduced_gain": rounded(found.gain, 6),
-        "reproduced_low": rounded(low, 6),
-        "reproduced_high": rounded(high, 6),
-        **dict(zip(("share", "share_low", "share_high"), (rounded(one, 4) for one in shares), strict=True)),
-        "sd": rounded(found.spread.sd, 6) if found.spread else None,
-        "df": found.spread.df if found.spread else None,
+        "pairs": [pair.facts() for pair in found.pairs],
+        **_rounded(6, claimed_gain=found.claimed, reproduced_gain=gain, reproduced_low=low, reproduced_high=high),
+        **_rounded(4, share=found.share(gain), share_low=found.share(low), share_high=found.share(high)),
+        **_rounded(6, sd=spread.sd if spread else None),
+        "df": spread.df if spread else None,
         "baseline_runs": found.baseline_runs,
-        "phantom_keeps_per_100": rounded(found.phantoms, 2),
+        **_rounded(2, phantom_keeps_per_100=found.phantoms),
         "finding": found.finding,
     }
 
 
-def _pair(pair: Pair) -> dict[str, Any]:
-    values = {"baseline": pair.baseline["val_bpb"], "incumbent": pair.incumbent["val_bpb"]}
-    return {"seed": pair.baseline["seed"], **values, "gain": pair.gain, "degraded": pair.is_degraded}
-
-
-def rounded(number: Decimal | None, digits: int) -> Decimal | None:
+def _rounded(digits: int, **numbers: Decimal | None) -> dict[str, Decimal | None]:
     """None stays None."""
-    return None if number is None else round(number, digits)
+    return {name: None if number is None else round(number, digits) for name, number in numbers.items()}
 
 
 def told(found: Audit) -> str:
@@ -190,7 +186,7 @@ def told(found: Audit) -> str:
             f"fresh     {gains}{doubt}",
             f"there     {found.gain:+.6f}{between}",
             *_shares(found),
-            replicates.noise_line(found.spread),
+            replicates.spread_told(found.spread),
             _phantoms(found),
             f"finding   {FINDINGS[found.finding]}{_more(found)}",
         ]
@@ -199,13 +195,13 @@ def told(found: Audit) -> str:
 
 def _shares(found: Audit) -> list[str]:
     """`2 pairs: 81 % of what is claimed, 95 % between 41 % and 120 %`"""
-    middle = share(found, found.gain)
-    if middle is None:
+    shares = [share for gain in (found.gain, *(found.interval or ())) if (share := found.share(gain)) is not None]
+    if not shares:
         return []
-    ends = [share(found, end) or Decimal(0) for end in found.interval or ()]
-    between = f"95 % between {' and '.join(f'{100 * end:.0f} %' for end in ends)}" if ends else "nobody knows how sure"
+    middle, *ends = (f"{100 * share:.0f} %" for share in shares)
+    between = f"95 % between {' and '.join(ends)}" if ends else "confidence interval unknown"
     count = "1 pair" if len(found.pairs) == 1 else f"{len(found.pairs)} pairs"
-    return [f"share     {count}: {100 * middle:.0f} % of what is claimed, {between}"]
+    return [f"share     {count}: {middle} of what is claimed, {between}"]
 
 
 def _phantoms(found: Audit) -> str:

@@ -4,13 +4,13 @@ from pathlib import Path
 
 from lab.runs import failures
 from lab.store import experiments
+from lab.verdict import index
 from lab.verdict.record import summary
 
 
 def verdict(run: Path) -> str:
     """What became of the last experiment of the run whose folder is `run`: under 6 KB, whatever it printed."""
-    past = experiments.read(run)
-    last, incumbent = past[-1], experiments.incumbent(past)
+    last, incumbent = experiments.last(run, 1)[-1], index.read(run).incumbent
     kept, commit = last["status"] == "keep", last["commit"][:7]
     if last["rule"] == "baseline":
         return summary(last)

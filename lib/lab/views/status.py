@@ -101,12 +101,7 @@ def past_of(run: Path) -> Past:
 
 def spent(known: index.Index) -> Spent:
     """What the experiments took, as far as they tell it."""
-
-    def told(name: str) -> Decimal | None:
-        total = known.spent[name]
-        return None if total.unknown == known.count else total.sum
-
-    seconds, dollars, tokens = told("wall_seconds"), told("cost_usd"), told("tokens")
+    seconds, dollars, tokens = (known.spent.get(name) for name in ("wall_seconds", "cost_usd", "tokens"))
     return Spent(
         None if seconds is None else float(round(seconds / 3600, 3)),
         None if dollars is None else float(round(dollars, 6)),

@@ -77,7 +77,7 @@ def changed(one: dict[str, Any], *, before: str = TRAIN, **replaced: str) -> dic
     after = before
     for old, new in replaced.items():
         after = re.sub(rf"^{old} = .*$", f"{old} = {new}", after, flags=re.MULTILINE)
-    return vars(changes.of(one["commit"], before, after, with_diff=True))
+    return vars(changes.made_by(one["commit"], before, after, with_diff=True))
 
 
 def brief(
@@ -380,7 +380,7 @@ def test_two_near_misses_at_different_places_are_named_until_they_were_combined(
 
 def test_a_long_diff_is_cut_at_a_line(tmp_path: Path) -> None:
     one = near(2, 0.9976)
-    made = vars(changes.of(one["commit"], TRAIN, TRAIN + "z = 学\n" * 900, with_diff=True))
+    made = vars(changes.made_by(one["commit"], TRAIN, TRAIN + "z = 学\n" * 900, with_diff=True))
     rows = section(brief(tmp_path, [BASELINE, one], [made]), "Near")
     assert rows[-2:] == ["    +z = 学", "    ... (cut)"]
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from lab.runs import conditions
 from lab.runs.conditions import Usual
-from lab.verdict import noise
+from lab.verdict.noise import Pool
 from test_evaluation_record import RECORD, measure
 
 USUAL = Usual(probe=0.05, share=1.0)
@@ -54,7 +54,7 @@ def test_only_runs_of_like_conditions_are_held_against_each_other() -> None:
         {"seed": seed, "val_bpb": value, "probe_seconds": probe}
         for seed, (value, probe) in enumerate([(1.0, 0.05), (1.2, 0.055), (3.0, 0.1), (3.2, 0.11)])
     ]
-    spread = noise.spread_of([runs])
+    spread = Pool().plus([runs]).spread()
     assert spread is not None
     assert (float(spread.sd), spread.df) == (pytest.approx(0.02**0.5), 2)
     assert conditions.are_like({}, runs[0]), "what is not known is like everything"

@@ -45,7 +45,7 @@ def failure(
     folder: Path, log: bytes, status: int = 1, *, lacks: str | None = "no-metric", oom_kills: int = 0
 ) -> Failure:
     (folder / "run.log").write_bytes(log)
-    found = failures.of(status, lacks, failures.tail(folder / "run.log"), oom_kills)
+    found = failures.cause(status, lacks, failures.tail(folder / "run.log"), oom_kills)
     assert found
     return found
 
@@ -188,7 +188,7 @@ OOM = next(example for example in EXAMPLES if example.path.name == "gpu-held.1.l
 
 
 def test_a_metric_and_a_good_end_are_never_the_machines_fault() -> None:
-    assert failures.of(0, None, FULL + OOM, oom_kills=3) is None
+    assert failures.cause(0, None, FULL + OOM, oom_kills=3) is None
 
 
 @pytest.mark.parametrize("lacks", ["nan", "no-metric"])
@@ -263,13 +263,13 @@ def test_a_line_of_100_mb(tmp_path: Path) -> None:
         file.truncate(100_000_000)
         file.seek(0, os.SEEK_END)
         file.write(b" CUDA out of memory")
-    assert failures.of(1, "no-metric", failures.tail(log)) == Failure(
+    assert failures.cause(1, "no-metric", failures.tail(log)) == Failure(
         "error", f"{failures.WHY['error']}: exit status 1", "error"
     )
     assert excerpt(log) == " CUDA out of memory"
     with log.open("ab") as file:
         file.write(b"\rMemoryError\r")
-    found = failures.of(1, "no-metric", failures.tail(log))
+    found = failures.cause(1, "no-metric", failures.tail(log))
     assert found
     assert found.word == "oom"
     assert excerpt(log) == "MemoryError"

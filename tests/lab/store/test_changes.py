@@ -23,7 +23,7 @@ BOTH = "64 if SMALL else 640"
 
 def of(old: str, new: str) -> changes.Change:
     assert old in BEFORE
-    change = changes.of(COMMIT, BEFORE, BEFORE.replace(old, new), with_diff=True)
+    change = changes.made_by(COMMIT, BEFORE, BEFORE.replace(old, new), with_diff=True)
     assert schemas.problems("change", vars(change)) == []
     return change
 
@@ -57,7 +57,7 @@ def test_a_diff_has_context_around_code_and_none_around_constants() -> None:
 
 def test_a_train_py_that_is_anything_stays_in_bounds() -> None:
     wild = "".join(f"C{n} = '{'学' * 900}\x1b[2J\u2028'\n" for n in range(400))
-    change = changes.of(COMMIT, BEFORE, wild, with_diff=True)
+    change = changes.made_by(COMMIT, BEFORE, wild, with_diff=True)
     assert schemas.problems("change", vars(change)) == []
     assert len(change.diff or "") <= changes.DIFF + 10
     assert not set(str(vars(change))) & {"\x1b", "\u2028"}
@@ -75,6 +75,6 @@ def test_what_has_none_on_record_is_told_by_its_description(tmp_path: Path) -> N
         {"commit": COMMIT, "description": "x"},
         {"commit": "b2" * 20, "description": "raise LR 0.04 -> 0.06 and B[1]"},
     ]
-    first, second = changes.of_last(tmp_path, past)
+    first, second = changes.of_experiments(tmp_path, past)
     assert first == of("8  # blocks", "9")
     assert (second.constants, second.places, second.diff) == ({"LR": ["0.04", "0.06"]}, ["LR"], None)

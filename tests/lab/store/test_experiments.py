@@ -116,7 +116,7 @@ def test_a_loop_begins_with_all_of_it_checked_and_a_new_index(run: House) -> Non
     path, kept = run.run_folder / "experiments.jsonl", run.run_folder / "index.json"
     kept.write_text("not one\n")
     assert run.once("/bin/false").status == 1
-    assert index.read(run.run_folder) == index.made(run.run_folder)
+    assert index.read(run.run_folder) == index.rebuilt(run.run_folder)
     assert json.loads(kept.read_text())["count"] == 1
     text = path.read_text()
     path.write_text(text.replace('"attempts": 1', '"attempts": 0'))

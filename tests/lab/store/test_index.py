@@ -3,6 +3,7 @@
 import json
 import random
 import time
+from collections import defaultdict
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,10 @@ from typing import Any
 import pytest
 from lab.errors import Fault
 from lab.runs import conditions
-from lab.store import experiments
+from lab.store import experiments, reruns
 from lab.verdict import index, noise
 from lab.verdict.index import Index
+from lab.verdict.noise import Pool
 
 FAST = 40  # random pasts
 
@@ -59,7 +61,7 @@ class Past:
         """Of the incumbent most often; of the baseline; of any; or of what is no experiment, or none yet."""
         later = f"{len(self.commits) + self.dice.randrange(1, 4):040x}"
         among = [self.keeps[-1]] * 6 + [self.commits[0]] * 2 + [self.dice.choice(self.commits), "f" * 40, later]
-        self.append(noise.FILE, {"commit": self.dice.choice(among), **self.a_run(self.dice.randrange(50, 60))})
+        self.append(reruns.FILE, {"commit": self.dice.choice(among), **self.a_run(self.dice.randrange(50, 60))})
 
     def append(self, name: str, one: dict[str, Any]) -> None:
         blank = "\n" if self.dice.random() < 0.03 else ""
@@ -71,28 +73,37 @@ class Past:
             self.rerun() if self.commits and self.dice.random() < 0.3 else self.experiment()
 
 
+def evidence_by_commit(past: list[dict[str, Any]], again: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    """All runs that are evidence, by the commit of the code that they ran."""
+    found: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for one in past:
+        found[one["commit"]] += noise.deciding(one["runs"], is_baseline=one["rule"] == "baseline")
+    for run in again:
+        found[run["commit"]].append(run)
+    return found
+
+
 def assert_as_all_of_it_says(run: Path, of: Index) -> None:
     """What the functions say that read the whole past."""
-    past, reruns = experiments.read(run), noise.read(run)
-    incumbent, best = experiments.incumbent(past), experiments.best(past)
+    past, again = experiments.read(run), reruns.read(run)
+    keeps = [one for one in past if one["status"] == "keep"]
+    incumbent, best = keeps[-1], min(keeps, key=lambda one: one["val_bpb"])
     assert (of.count, of.baseline, of.last) == (len(past), past[0], past[-1])
     assert (of.incumbent, of.best) == (incumbent, best)
-    groups = noise.by_commit(past, reruns)
-    assert of.spread == noise.spread_of(groups.values())
+    groups = evidence_by_commit(past, again)
+    assert of.spread == Pool().plus(groups.values()).spread()
     ordered = [run for one in past for run in one["runs"]]
-    assert of.usual == conditions.usual([*reruns, *ordered])
+    assert of.usual == conditions.usual([*again, *ordered])
     for one in (past[0], incumbent):
-        assert one is not None
         assert of.groups[one["commit"]] == groups[one["commit"]]
-        assert of.seeds(one) == noise.seeds(past, reruns, {one["commit"]})
+        its_reruns = [run for run in again if run["commit"] == one["commit"]]
+        assert of.seeds_used(one) == [run["seed"] for run in (*one["runs"], *its_reruns)]
     assert of.device == next(filter(None, (run.get("device") for run in ordered)), None)
-    assert of.statuses == {word: sum(one["status"] == word for one in past) for word in of.statuses}
-    assert sum(of.statuses.values()) == len(past)
-    for name, total in of.spent.items():
+    for name in index.SPENT:
         known = [Decimal(one[name]) for one in past if one[name] is not None]
-        assert (total.sum, total.unknown) == (sum(known), len(past) - len(known))
+        assert of.spent.get(name) == (sum(known) if known else None)
     last = past[-1]["commit"]
-    assert of.before(last) == experiments.incumbent(past[:-1])
+    assert of.incumbent_before(last) == next((one for one in reversed(past[:-1]) if one["status"] == "keep"), None)
 
 
 @pytest.mark.parametrize("seed", range(FAST))
@@ -103,8 +114,8 @@ def test_it_says_what_all_of_the_past_says(tmp_path: Path, seed: int) -> None:
     held = index.read(tmp_path)
     for _ in range(12):
         past.step()
-        kept, anew = index.read(tmp_path), index.made(tmp_path)
-        held = index.after(tmp_path, held)
+        kept, anew = index.read(tmp_path), index.rebuilt(tmp_path)
+        held = index.updated(tmp_path, held)
         for one in (kept, anew, held):
             assert_as_all_of_it_says(tmp_path, one)
         if past.dice.random() < 0.7:
@@ -118,8 +129,8 @@ def test_the_spread_is_the_one_of_28_digits(tmp_path: Path) -> None:
     for _ in range(200):
         past.experiment()
     squares, df = Decimal(0), 0
-    for group in noise.by_commit(experiments.read(tmp_path), []).values():
-        for like in conditions.groups(group):
+    for group in evidence_by_commit(experiments.read(tmp_path), []).values():
+        for like in conditions.like_groups(group):
             if len(values := noise.values(like)) > 1:
                 mean = sum(values, Decimal(0)) / len(values)
                 squares += sum(((value - mean) ** 2 for value in values), Decimal(0))
@@ -150,7 +161,7 @@ def lines_of(run: Path) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "{", "[]", "1", "{}", '{"version": 0}', '{"version": 1}', "[" * 100_000, "\udcff"]
+    "text", ["", "{", "[]", "1", "{}", '{"version": 0}', '{"version": 2}', "[" * 100_000, "\udcff"]
 )
 def test_one_that_cannot_be_read_is_made_anew(run: Path, text: str) -> None:
     (run / index.FILE).write_bytes(text.encode(errors="surrogateescape"))
@@ -163,11 +174,11 @@ def test_one_that_cannot_be_read_is_made_anew(run: Path, text: str) -> None:
 def test_files_that_do_not_go_on_from_there(run: Path, change: Any) -> None:
     """A line was taken away, or put in, by hand: the last that was read is not where it was."""
     (run / experiments.FILE).write_text("".join(change(lines_of(run))))
-    assert index.read(run) == index.made(run)
+    assert index.read(run) == index.rebuilt(run)
 
 
 def test_no_file_at_all(run: Path) -> None:
-    for name in (experiments.FILE, noise.FILE):
+    for name in (experiments.FILE, reruns.FILE):
         (run / name).unlink()
     assert index.read(run) == Index()
 
@@ -179,12 +190,12 @@ def test_what_was_read_is_not_read_again(run: Path) -> None:
     (run / experiments.FILE).write_text("".join([lines[0], damaged, *lines[2:]]))
     assert index.read(run).count == len(lines)
     with pytest.raises(Fault, match=r"experiments\.jsonl' is damaged in line 2$"):
-        index.made(run)
+        index.rebuilt(run)
 
 
 def test_a_torn_last_line_is_left_out_and_a_damaged_one_told(run: Path) -> None:
     kept, number = index.read(run), len(lines_of(run)) + 1
-    for name in (experiments.FILE, noise.FILE):
+    for name in (experiments.FILE, reruns.FILE):
         with (run / name).open("a") as file:
             file.write('{"n": 7, "comm')
         assert index.read(run) == kept
@@ -200,7 +211,7 @@ def test_a_rerun_of_what_is_long_closed(run: Path) -> None:
     """A person runs an old experiment again: its group is looked up."""
     old = next(one for one in experiments.read(run) if one["status"] != "keep")
     again = [{"commit": old["commit"], "seed": seed, "val_bpb": 0.9 + seed / 1000} for seed in (90, 91)]
-    with (run / noise.FILE).open("a") as file:
+    with (run / reruns.FILE).open("a") as file:
         file.writelines(json.dumps(one) + "\n" for one in again)
     assert_as_all_of_it_says(run, index.read(run))
 

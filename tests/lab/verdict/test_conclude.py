@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from lab.store import changes, durable, experiments, ledger, memory
-from lab.verdict import index, noise
+from lab.store import changes, durable, experiments, ledger, memory, reruns
+from lab.verdict import index
 from lab.verdict.conclude import close
 from lab.verdict.conclude import conclude as step
 
@@ -74,7 +74,7 @@ def statuses(run: Path) -> list[str]:
     assert experiments.problems(run) == []
     rows, past = ledger.read(run / "results.tsv"), experiments.read(run)
     assert [row.commit for row in rows] == [one["commit"][:7] for one in past]
-    assert index.read(run) == index.made(run)
+    assert index.read(run) == index.rebuilt(run)
     return [row.status for row in rows]
 
 
@@ -105,8 +105,9 @@ def test_a_baseline_and_a_win(run: Path) -> None:
         assert said.endswith("\nagain 30\n")
     assert statuses(run) == ["keep", "keep"]
     assert json.loads(fact(run, "best") or "")["commit"] == FIRST
-    assert [one["seed"] for one in noise.read(run)] == list(range(44, 44 + len(noise.read(run))))
-    assert [one.constants for one in changes.of_last(run, experiments.read(run))] == [{}, {"LR": ["0.04", "0.06"]}]
+    assert [one["seed"] for one in reruns.read(run)] == list(range(44, 44 + len(reruns.read(run))))
+    changed = changes.of_experiments(run, experiments.read(run))
+    assert [one.constants for one in changed] == [{}, {"LR": ["0.04", "0.06"]}]
     assert "- won: claude; " in (memory.folder(run) / "learnings.md").read_text()
 
 
@@ -212,12 +213,12 @@ def a_candidate(run: Path, kind: str) -> None:
 def step_would_end(run: Path) -> bool:
     """Whether the verdict needs no more runs."""
     from lab.runs.measure import measure
-    from lab.verdict.evidence import Trial
-    from lab.verdict.more_runs import rerun
+    from lab.verdict.evidence import gather
+    from lab.verdict.more_runs import next_run
 
     known = index.read(run)
     measure(run, known)
-    return rerun(Trial.read(run, known)) is None
+    return next_run(gather(run, known)) is None
 
 
 @pytest.mark.parametrize("kind", ["keep", "discard", "crash"])

@@ -92,8 +92,8 @@ def test_runs_of_the_incumbent_refine_the_noise(run: House) -> None:
 
 
 def test_a_noise_of_none_is_doubted() -> None:
-    assert replicates.noise_line(None) == "noise     not known: no code was run twice"
-    alike = replicates.noise_line(Spread(Decimal("0.000000"), 1))
+    assert replicates.spread_told(None) == "noise     not known: no code was run twice"
+    alike = replicates.spread_told(Spread(Decimal("0.000000"), 1))
     assert alike == "noise     0.000000 is one standard deviation (1 degree of freedom); does train.py read SEED?"
 
 

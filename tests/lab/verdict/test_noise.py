@@ -13,7 +13,7 @@ from lab.store import schemas
 from lab.verdict import noise
 from lab.verdict.evidence import Evidence
 from lab.verdict.more_runs import MOST, is_open
-from lab.verdict.noise import Spread
+from lab.verdict.noise import Pool, Spread
 
 SD = 0.01
 # val_bpb is VALUE, and noise that depends on IDEA and on the seed alone.
@@ -165,11 +165,11 @@ def test_killed_before_a_rerun_it_goes_on_and_keeps_what_was_measured(tmp_path: 
 # --- The rule -------------------------------------------------------------------------------------------------------
 
 
-def evidence(gain: float, fresh: int, df: int = 1000, sd: str = "0.01", runs: int = 12) -> Evidence:
+def evidence(gain: float, fresh: int, *, simpler: bool = False, df: int = 1000, sd: str = "0.01") -> Evidence:
     """A candidate that is better by `gain` standard errors."""
-    error = float(sd) * (1 / max(1, fresh) + 1 / runs) ** 0.5
-    value = Decimal(repr(1 - gain * error))
-    return Evidence([Decimal(1)] * runs, value, [value] * fresh, Spread(Decimal(sd), df))
+    runs, error = 12, float(sd) * (1 / max(1, fresh) + 1 / 12) ** 0.5
+    candidate, incumbent = [Decimal(repr(1 - gain * error))] * (1 + fresh), [Decimal(1)] * runs
+    return Evidence(candidate=candidate, incumbent=incumbent, spread=Spread(Decimal(sd), df), lines=(0, int(simpler)))
 
 
 @pytest.mark.parametrize(
@@ -199,26 +199,26 @@ def evidence(gain: float, fresh: int, df: int = 1000, sd: str = "0.01", runs: in
     ],
 )
 def test_when_one_more_run_is_needed(gain: float, fresh: int, simpler: bool, expected: bool) -> None:
-    assert is_open(evidence(gain, fresh), is_simpler=simpler) is expected
+    assert is_open(evidence(gain, fresh, simpler=simpler)) is expected
 
 
 def test_of_a_noise_that_is_hardly_known_nothing_is_beyond_doubt() -> None:
-    assert is_open(evidence(20, 0, df=2), is_simpler=False)
-    assert not is_open(evidence(20, 0, df=50), is_simpler=False)
+    assert is_open(evidence(20, 0, df=2))
+    assert not is_open(evidence(20, 0, df=50))
 
 
 def test_without_noise_no_run_is_repeated() -> None:
-    assert not is_open(evidence(1, 0, sd="0.00"), is_simpler=True)
-    assert not is_open(Evidence([Decimal(1)], Decimal("0.9"), [], None), is_simpler=True)
+    assert not is_open(evidence(1, 0, simpler=True, sd="0.00"))
+    assert not is_open(Evidence(candidate=[Decimal("0.9")], incumbent=[Decimal(1)], lines=(0, 1)))
 
 
 def test_the_spread_is_pooled_over_the_runs_of_the_same_code() -> None:
-    groups = [[Decimal("1.01"), Decimal("0.99"), Decimal("1.02")], [Decimal("0.5")], [Decimal("0.70"), Decimal("0.71")]]
-    spread = noise.spread(groups)
+    groups = [["1.01", "0.99", "1.02"], ["0.5"], ["0.70", "0.71"], []]
+    spread = Pool().plus([{"val_bpb": value} for value in group] for group in groups).spread()
     assert spread is not None
     squares = 2 * stdev([1.01, 0.99, 1.02]) ** 2 + stdev([0.70, 0.71]) ** 2
     assert (float(spread.sd), spread.df) == (pytest.approx((squares / 3) ** 0.5), 3)
-    assert noise.spread([[Decimal(1)], []]) is None
+    assert Pool().plus([[{"val_bpb": "1"}], []]).spread() is None
 
 
 def test_only_the_first_of_several_runs_is_no_evidence() -> None:

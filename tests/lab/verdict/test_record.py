@@ -6,15 +6,17 @@ from typing import Any
 
 import pytest
 from lab.store import ledger, schemas
+from lab.store.flight import Flight
 from lab.verdict import conclude, index
-from lab.verdict.evidence import Trial
+from lab.verdict.evidence import gather
 from lab.verdict.judge import judge
 
 BASELINE, FIRST, SECOND = "a1" * 20, "b2" * 20, "c3" * 20
 BEFORE = "LR = 0.04\nDEPTH = 8\n"
 RUN = {"seed": 42, "val_bpb": 0.9979, "num_steps": 953, "training_seconds": 300.1, "degraded": None}
 MEASURED = {"val_bpb": "0.997900", "memory_gb": "44.0", "failure": None, "wall_seconds": 325.9, "runs": [RUN]}
-MEASURED |= (NOTHING_MORE := {"incumbent_runs": [], "why": None, "disturbance": None})
+NOTHING_MORE = {"incumbent_runs": [], "last": "candidate", "last_seed": 42, "why": None, "disturbance": None}
+MEASURED |= NOTHING_MORE
 CRASHED = {"val_bpb": None, "memory_gb": None, "failure": "oom", "wall_seconds": 4.2, "runs": [RUN | {"val_bpb": None}]}
 CRASHED |= NOTHING_MORE
 REJECTED = {"val_bpb": None, "memory_gb": None, "failure": "rejected", "wall_seconds": None, "runs": []}
@@ -207,7 +209,7 @@ def test_a_run_that_stayed_disturbed_has_a_note(run: Path) -> None:
     fly(
         run,
         FIRST,
-        MEASURED | {"runs": runs, "disturbance": "it stood still for 9 s", "last": "candidate", "last_seed": 42},
+        MEASURED | {"runs": runs, "disturbance": "it stood still for 9 s"},
     )
     assert record(run)["reason"].endswith("; not as usual: it stood still for 9 s")
 
@@ -250,6 +252,19 @@ def test_the_incumbent_is_the_last_keep_and_the_best_the_lowest(run: Path) -> No
     assert objects(run)[-1]["rule"] == "simplification"
     fly(run, SECOND, MEASURED | {"val_bpb": "0.998900"}, after=shorter)
     assert record(run)["rule"] == "no-gain", "0.001 behind the best, 0.997900"
+
+
+def test_a_failed_run_of_the_incumbent_is_not_held_against_a_slower_machine(run: Path) -> None:
+    """Of what failed, the conditions are not known, and so are like those of any run."""
+    ran = {"seed": 42, "val_bpb": 1.0, "probe_seconds": 0.05, "wall_share": 1.0}
+    known = {"commit": BASELINE, "status": "keep", "rule": "baseline", "val_bpb": 1.0, "memory_gb": None, "runs": [ran]}
+    (run / "experiments.jsonl").write_text(json.dumps(known) + "\n")
+    (run / "reruns.jsonl").write_text(json.dumps({"commit": BASELINE, "seed": 43, "val_bpb": None}) + "\n")
+    fly(run, FIRST, MEASURED)
+    slow = MEASURED | {"runs": [ran | {"probe_seconds": 0.1}]}
+    (run / "flight/measure.json").write_text(json.dumps(slow))
+    evidence = gather(run, index.read(run))
+    assert (evidence.incumbent, evidence.is_like) == ([1], False)
 
 
 # --- Once, however often --------------------------------------------------------------------------------------------
@@ -303,7 +318,7 @@ def test_judging_again_changes_nothing(run: Path) -> None:
     fly(run, FIRST, MEASURED | {"val_bpb": "0.993200"})
     said = []
     for _ in range(2):
-        judge(Trial.read(run, index.read(run)))
+        judge(Flight(run / "flight"), gather(run, index.read(run)))
         said.append((fact(run, "decision.json"), fact(run, "verdict"), fact(run, "failure")))
     assert said[0] == said[1]
     assert said[0][1:] == ("keep", "none")

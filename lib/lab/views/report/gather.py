@@ -12,7 +12,7 @@ from typing import Any
 
 from lab.store import experiments, foreign_ledger, schemas
 from lab.store.ledger import in_words
-from lab.verdict import noise
+from lab.verdict import index
 from lab.views import replay
 
 Facts = dict[str, Any]
@@ -27,7 +27,8 @@ def run(path: Path) -> Facts:
     """The run whose ledger is at `path`, with its `rows` and `notes`."""
     found = foreign_ledger.read(path)
     facts = beside(path, "manifest")
-    past, bad = sidecar(path.parent)
+    known, bad = experiments.salvaged(path.parent)
+    past = {one["commit"][:7]: one for one in known}
     rows = [row(line, past.get(line.row.commit)) for line in replay.judged(found.rows, None, own=False)]
     link(rows, past)
     chosen = facts.get("settings", {})
@@ -56,25 +57,6 @@ def beside(path: Path, name: str) -> Facts:
         return {} if schemas.problems(name, value) else value
     except (OSError, ValueError, RecursionError):
         return {}
-
-
-def sidecar(folder: Path) -> tuple[dict[str, Facts], int]:
-    """What experiments.jsonl knows, by the first 7 digits of the commit; and how many lines of it are damaged."""
-    try:
-        lines = (folder / experiments.FILE).read_bytes().splitlines()
-    except OSError:
-        return {}, 0
-    good = [one for line in lines if (one := known(line))]
-    return {one["commit"][:7]: one for one in good}, len(lines) - len(good)
-
-
-def known(line: bytes) -> Facts | None:
-    """An experiment of the sidecar; None where the line is none."""
-    try:
-        one: Facts = json.loads(line)
-        return None if schemas.problems("experiment", one) else one
-    except (ValueError, RecursionError):
-        return None
 
 
 def row(line: replay.Line, known: Facts | None) -> Facts:
@@ -115,7 +97,7 @@ def link(rows: Sequence[Facts], past: dict[str, Facts]) -> None:
 def spread(folder: Path) -> Facts | None:
     """The measured noise; None where nothing was run twice, or what was cannot be read."""
     try:
-        found = noise.of(folder)
+        found = index.read(folder).spread
     except (ValueError, LookupError, TypeError, OSError, ArithmeticError):
         return None
     return {"sd": found.sd, "df": found.df} if found else None
