@@ -61,8 +61,8 @@ def measure(run: Path, index: Index) -> None:
     flight = Flight(run / "flight")
     rejected, past = flight.text("rejected"), past_of(run, index)
     results = [] if rejected is not None else [result_of(folder, past) for folder in _folders(flight)]
-    flight.write_json("measure.json", _measured(results, rejected, is_baseline=flight.is_baseline))
-    failed = _failed(results)
+    failed = next((one.failure for one in results if one.code == "candidate" and one.failure), None)
+    flight.write_json("measure.json", _measured(results, failed, rejected, is_baseline=flight.is_baseline))
     flight.write("mendable", "yes" if failed and failed.is_mendable else "no")
     suspect = results[-1].failure if results else None
     if suspect and suspect.part and not (suspect.is_of_gpu and past.device == "cpu"):  # no GPU was taken from that
@@ -89,14 +89,12 @@ def _folders(flight: Flight) -> list[Path]:
     return found
 
 
-def _failed(results: Sequence[Result]) -> Failure | None:
-    """Why the first run of the candidate failed that did."""
-    return next((one.failure for one in results if one.code == "candidate" and one.failure), None)
-
-
-def _measured(results: Sequence[Result], rejected: str | None, *, is_baseline: bool) -> dict[str, Any]:
-    own, failed = [one for one in results if one.code == "candidate"], _failed(results)
-    failure, last = failed.word if failed else None if own else "rejected", results[-1] if results else None
+def _measured(
+    results: Sequence[Result], failed: Failure | None, rejected: str | None, *, is_baseline: bool
+) -> dict[str, Any]:
+    """All runs together; `failed`: that of the candidate's first run that did."""
+    own, last = [one for one in results if one.code == "candidate"], results[-1] if results else None
+    failure = failed.word if failed else None if own else "rejected"
     runs = [one.run for one in own]
     deciding = noise.values(noise.deciding(runs, is_baseline=is_baseline))
     memory = _most(one.memory_gb for one in own)

@@ -35,7 +35,7 @@ def read(path: Path) -> list[dict[str, Any]]:
 
 def salvaged(path: Path) -> list[dict[str, Any] | None]:
     """Of each line the object, None where it is none; of a torn last line, too."""
-    return [_object(line) for line in path.read_bytes().splitlines()] if path.is_file() else []
+    return [object_in(line) for line in path.read_bytes().splitlines()] if path.is_file() else []
 
 
 def since(path: Path, place: int) -> Iterator[tuple[bytes, int]]:
@@ -80,14 +80,15 @@ def _last_lines(path: Path, count: int) -> list[bytes]:
 
 def parsed(path: Path, number: int | None, line: bytes) -> dict[str, Any]:
     """The object in a line of that number, None where nobody has counted; for the Fault where it is none."""
-    value = _object(line)
+    value = object_in(line)
     if value is None:
         number = number or next(at for at, (one, _) in enumerate(since(path, 0), 1) if one == line)
         raise Fault(f"'{path}' is damaged in line {number}", "mend that line by hand, or take it away")
     return value
 
 
-def _object(line: bytes) -> dict[str, Any] | None:
+def object_in(line: bytes) -> dict[str, Any] | None:
+    """None where it is none."""
     try:
         value = decode(line.decode())
     except (ValueError, RecursionError):

@@ -64,16 +64,11 @@ def _finished(run: Path, known: Index, recorded: Experiment) -> str | None:
     """All that follows from the line on record."""
     known = index.updated(run, known)
     settle(run, known, recorded)
-    told = _remembered(run, known, recorded)
+    told = None
+    try:
+        remember(run, known, recorded)
+    except (OSError, ValueError) as error:  # the experiment is on record all the same
+        told = f"this experiment could not be added to the memory, '{memory.folder(run)}': {error}\n"
     index.store(run, known)
     Flight(run / "flight").write("summary", summary(recorded))
     return told
-
-
-def _remembered(run: Path, known: Index, recorded: Experiment) -> str | None:
-    """What is told where the memory cannot be written: the experiment is on record all the same."""
-    try:
-        remember(run, known, recorded)
-    except (OSError, ValueError) as error:
-        return f"this experiment could not be added to the memory, '{memory.folder(run)}': {error}\n"
-    return None

@@ -99,20 +99,12 @@ def description_of(flight: Flight, measured: dict[str, Any]) -> str:
 
 def spent(flight: Flight) -> dict[str, Any]:
     """Tokens and dollars of the proposal and its mends, from the usage.json of each; null where one has not told it."""
-    reports = [usage(folder / "usage.json") for folder in (flight.folder, *flight.folder.glob("mend.*"))]
+    paths = [folder / "usage.json" for folder in (flight.folder, *flight.folder.glob("mend.*"))]
+    reports = [(path.is_file() and jsonl.object_in(path.read_bytes())) or {} for path in paths]
     return {
         "tokens": total([report.get("tokens") for report in reports], int),
         "cost_usd": total([report.get("cost_usd") for report in reports], int | Decimal),
     }
-
-
-def usage(path: Path) -> dict[str, Any]:
-    """What a proposer has written; nothing where that is no JSON object."""
-    try:
-        value = jsonl.decode(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return value if isinstance(value, dict) else {}
 
 
 def total(amounts: list[Any], kind: Any) -> Any:
