@@ -103,7 +103,8 @@ def memory_gb(peak_vram_mb: str) -> None:
 @click.option("--incumbent-runs", type=click.IntRange(min=1), default=1, help="runs behind the incumbent's value")
 def decide(sd: Decimal | None, df: int | None, runs: int, incumbent_runs: int, **case: Any) -> None:
     """Print the verdict, and on a second line the rule and the reason."""
-    from lab.verdict.criterion import Case, Noise, is_valid
+    from lab.store.ledger import is_valid
+    from lab.verdict.criterion import Case, Noise
     from lab.verdict.criterion import decide as verdict_on
 
     if (sd is None) != (df is None) or (sd is not None and sd < 0):

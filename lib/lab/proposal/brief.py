@@ -13,9 +13,9 @@ from pathlib import Path
 from lab.catalog.beliefs import BELIEFS
 from lab.catalog.choose import RADICAL_AFTER, WIDER_AFTER
 from lab.one_line import clean
-from lab.proposal import hints, lessons
+from lab.proposal import changes, hints, lessons
 from lab.proposal.lessons import Try
-from lab.store import changes, experiments, manifest, memory
+from lab.store import experiments, manifest, memory
 from lab.store.experiments import Experiment
 from lab.store.flight import Flight
 from lab.verdict import criterion

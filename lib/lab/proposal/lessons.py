@@ -12,7 +12,7 @@ from itertools import combinations
 from lab.catalog.beliefs import BELIEFS, CATEGORIES, Category
 from lab.catalog.choose import RADICAL_AFTER, WIDER_AFTER
 from lab.one_line import LONGEST, clean
-from lab.store.changes import BEHIND, Change, move
+from lab.proposal.changes import BEHIND, Change, move
 from lab.store.experiments import NEAR_MISSES, Experiment, outcome
 
 LONGEST_OF_MANY = 120  # characters of a description, where many stand in a line

@@ -5,5 +5,5 @@ failures                    exit status and log -> what it died of
 evaluation_record           what prepare.py measured -> whether it vouches for the printed number
 conditions                  whether the machine was as usual
 tampering                   what the run changed that it must not change
-measure                     all of that -> measure.json
+outcome                     all of that -> the metric, or why there is none
 """

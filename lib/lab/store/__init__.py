@@ -4,7 +4,7 @@ durable, jsonl              whole at every moment; one JSON object a line
 schemas, settings           schemas/ and the environment -> checked values
 manifest                    what a run is
 flight                      the experiment in flight
-ledger, experiments, changes, reruns    a row, an object, a change and more runs for each experiment
+ledger, experiments, reruns a row and an object for each experiment; more runs of its code
 memory                      what outlives runs
 foreign_ledger              a ledger that somebody else has written -> ours
 """

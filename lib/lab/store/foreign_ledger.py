@@ -14,8 +14,7 @@ from pathlib import Path
 from lab import one_line
 from lab.errors import Fault
 from lab.store import durable, ledger, schemas
-from lab.store.ledger import COLUMNS, HEADER, NO_MEMORY, NO_VALUE, Row
-from lab.verdict.criterion import UPPER_BOUND, is_valid
+from lab.store.ledger import COLUMNS, HEADER, NO_MEMORY, NO_VALUE, UPPER_BOUND, Row, is_valid
 
 WORDS = {  # the first word of a status -> what it says
     **dict.fromkeys(("keep", "kept", "accept", "accepted", "baseline"), "keep"),

@@ -6,7 +6,7 @@ val_bpb is in bits per byte with 6 decimals, memory_gb in GiB with 1 decimal; bo
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import astuple, dataclass
-from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
+from decimal import ROUND_HALF_EVEN, ROUND_HALF_UP, Decimal, InvalidOperation
 from pathlib import Path
 
 from lab.errors import Fault
@@ -15,6 +15,7 @@ from lab.store import schemas
 COLUMNS: tuple[str, ...] = tuple(schemas.load("row")["properties"])
 HEADER = "\t".join(COLUMNS)
 STATUS = COLUMNS.index("status")
+UPPER_BOUND = 20  # bits per byte; an untrained model has 8
 NO_VALUE, NO_MEMORY = "0.000000", "0.0"  # of a crash
 
 
@@ -118,6 +119,16 @@ def _row_problems(line: str) -> Iterator[str]:
     if not schemas.fits("row", row):
         for column, problem in schemas.problems("row", row):
             yield f"{column}: {problem}"
+
+
+def is_valid(value: Decimal | None) -> bool:
+    """Whether this can be a val_bpb at all: NaN passes every comparison, and 0.000000 would win each minimum."""
+    return value is not None and value.is_finite() and 0 < value < UPPER_BOUND
+
+
+def to_bpb(value: Decimal) -> Decimal:
+    """With the 6 decimals of the ledger."""
+    return value.quantize(Decimal("0.000001"), ROUND_HALF_EVEN)
 
 
 def to_gb(peak_vram_mb: str) -> str:

@@ -1,6 +1,7 @@
 """The runs of a flight -> one word, keep, discard or crash, on record.
 
 conclude                    the order of all that follows a training run
+measure                     the runs of the code in flight, together
 index                       what is known of the past, without reading all of it
 evidence                    all that the verdict depends on, gathered once
 noise, complexity           runs -> mean and spread; two texts of train.py -> lines added and removed

@@ -7,7 +7,6 @@ record is only finished, and `summary`, written last, says that all is.
 
 from pathlib import Path
 
-from lab.runs.measure import measure
 from lab.store import experiments, memory
 from lab.store.experiments import Experiment
 from lab.store.flight import Flight
@@ -15,6 +14,7 @@ from lab.verdict import index
 from lab.verdict.evidence import Evidence, gather
 from lab.verdict.index import Index
 from lab.verdict.judge import judge
+from lab.verdict.measure import measure
 from lab.verdict.more_runs import next_run
 from lab.verdict.record import record, settle, summary
 from lab.verdict.remember import remember

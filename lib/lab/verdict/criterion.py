@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from functools import cache
 
+from lab.store import ledger
+
 BAND = Decimal("0.001")  # a gain below this is about 0, where the noise is not known
 LARGE = Decimal("0.005")  # a gain above this may cost complexity
 LEAST_BAND = Decimal("0.0002")  # a measured noise is never believed to be smaller
@@ -17,7 +19,6 @@ MAJOR_LINES = 20  # net code lines that make a change a major one
 LINES_PER_MILLI_GAIN = 20  # what each 0.001 of a large gain may cost
 MEMORY_SHARE = Decimal("0.10")  # memory may grow by this share of the incumbent's,
 MEMORY_GB = Decimal("0.5")  # or by this much, without a question
-UPPER_BOUND = 20  # bits per byte; an untrained model has 8
 
 
 @dataclass(frozen=True)
@@ -62,14 +63,9 @@ class Decision:
     reason: str
 
 
-def is_valid(value: Decimal | None) -> bool:
-    """Whether this can be a val_bpb at all: NaN passes every comparison, and 0.000000 would win each minimum."""
-    return value is not None and value.is_finite() and 0 < value < UPPER_BOUND
-
-
 def decide(case: Case) -> Decision:
     """The table of the simplicity criterion, and then the memory rule."""
-    if case.candidate is None or not is_valid(case.candidate):
+    if case.candidate is None or not ledger.is_valid(case.candidate):
         return Decision("crash", "crash", f"crash: val_bpb is {case.candidate}, nothing that can be compared")
     gain = case.incumbent - case.candidate
     net = case.added - case.removed

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from lab.one_line import description
-from lab.store import changes, durable, experiments, jsonl, ledger, reruns
+from lab.proposal import changes
+from lab.store import durable, experiments, jsonl, ledger, reruns
 from lab.store.experiments import Experiment
 from lab.store.flight import Flight
 from lab.store.ledger import Row

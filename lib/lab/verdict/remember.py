@@ -11,8 +11,9 @@ from typing import Any
 
 from lab import machine
 from lab.one_line import clean
-from lab.store import changes, experiments, manifest, memory
-from lab.store.changes import Change
+from lab.proposal import changes
+from lab.proposal.changes import Change
+from lab.store import experiments, manifest, memory
 from lab.store.experiments import Experiment
 from lab.store.flight import Flight
 from lab.verdict import complexity

@@ -8,11 +8,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from lab.errors import Fault
-from lab.runs import measure
+from lab.runs.outcome import outcome_of, seed_of
 from lab.store import experiments, reruns
 from lab.store.experiments import Experiment
 from lab.verdict import index, noise
 from lab.verdict.criterion import Noise, band_of
+from lab.verdict.measure import past_of
 from lab.verdict.more_runs import DISTURBED
 from lab.verdict.noise import Spread
 
@@ -50,7 +51,7 @@ def record_run(run: Path, folder: Path) -> str:
     commit, seed = _commit(folder), _seed(folder)
     if changed := (folder / "changed").read_text().split("\n")[:-1]:
         return f"{LOST} the run with seed {seed} does not count: it changed '{', '.join(changed)}'"
-    result = measure.result_of(folder, measure.past_of(run, index.read(run)))
+    result = outcome_of(folder, past_of(run, index.read(run)))
     if result.failure:
         return f"{LOST} the run with seed {seed} does not count: {result.failure.why}"
     times = sum((_commit(one), _seed(one)) == (commit, seed) for one in folder.parent.glob("run.*"))
@@ -66,7 +67,7 @@ def _commit(folder: Path) -> str:
 
 
 def _seed(folder: Path) -> int:
-    seed = measure.seed_of(folder)
+    seed = seed_of(folder)
     if seed is None:
         raise ValueError(f"'{folder / 'env'}' has no SEED")
     return seed

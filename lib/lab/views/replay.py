@@ -9,9 +9,9 @@ from decimal import Decimal
 from pathlib import Path
 
 from lab.errors import Fault
-from lab.store import foreign_ledger
+from lab.store import foreign_ledger, ledger
 from lab.store.ledger import Row, in_words
-from lab.verdict.criterion import Case, Noise, band_of, decide, is_valid
+from lab.verdict.criterion import Case, Noise, band_of, decide
 
 KNOWN = 10_000  # degrees of freedom of an sd that is taken as known: Student's t is 1.9602, the normal quantile 1.9600
 WIDTH = 100  # columns of a terminal
@@ -85,7 +85,7 @@ def _judged(n: int, row: Row, incumbent: Row | None, best: Decimal | None, noise
 def value_of(row: Row) -> Decimal | None:
     """Its val_bpb; a crash has none."""
     value = Decimal(row.val_bpb)
-    return value if is_valid(value) else None
+    return value if ledger.is_valid(value) else None
 
 
 def table(lines: list[Line], band: Decimal) -> list[str]:

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 from house import ROOT, House, lab_step
-from lab.proposal import hints
-from lab.store import changes, schemas
+from lab.proposal import changes, hints
+from lab.store import schemas
 
 GOLDEN = ROOT / "tests" / "golden"
 LEDGER = ROOT / "tests" / "examples/ledger/wild/h100-mar8.tsv"

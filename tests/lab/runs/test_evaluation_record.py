@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 from lab.runs import evaluation_record
-from lab.runs.measure import measure as step
 from lab.verdict import index
+from lab.verdict.measure import measure as step
 
 NONCE = "c0ffee" * 5 + "00"
 FACTS = {"prepare.py": "p" * 64, "data": "d" * 64, "tokenizer": "t" * 64, "eval_tokens": 32768}

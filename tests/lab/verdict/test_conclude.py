@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from lab.store import changes, durable, experiments, ledger, memory, reruns
+from lab.proposal import changes
+from lab.store import durable, experiments, ledger, memory, reruns
 from lab.verdict import index
 from lab.verdict.conclude import close
 from lab.verdict.conclude import conclude as step
@@ -212,8 +213,8 @@ def a_candidate(run: Path, kind: str) -> None:
 
 def step_would_end(run: Path) -> bool:
     """Whether the verdict needs no more runs."""
-    from lab.runs.measure import measure
     from lab.verdict.evidence import gather
+    from lab.verdict.measure import measure
     from lab.verdict.more_runs import next_run
 
     known = index.read(run)

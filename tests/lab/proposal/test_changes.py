@@ -3,7 +3,8 @@
 from pathlib import Path
 
 import pytest
-from lab.store import changes, schemas
+from lab.proposal import changes
+from lab.store import schemas
 
 COMMIT = "a1" * 20
 BEFORE = """\

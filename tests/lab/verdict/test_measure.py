@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from lab.runs.measure import measure as step
 from lab.verdict import index
+from lab.verdict.measure import measure as step
 
 GOOD = """\
 ---

@@ -1,4 +1,4 @@
-"""The training runs of the code in flight -> `measure.json`, `mendable`, `suspect`: the metric, or the kind of failure.
+"""A training run that has ended -> its outcome: the metric, or what it died of.
 
 What counts is printed at the start of a line, which ends at \\n or \\r; the last match counts. The log may be one line
 of 100 MB, or hold any bytes.
@@ -7,20 +7,18 @@ of 100 MB, or hold any bytes.
 import math
 import mmap
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
-from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 
 from lab.runs import conditions, evaluation_record, failures, logs
 from lab.runs.evaluation_record import Record
 from lab.runs.failures import Failure
-from lab.store import ledger, manifest
-from lab.store.flight import Flight
-from lab.verdict import criterion, noise
-from lab.verdict.index import Index
-from lab.verdict.noise import Run
+from lab.store import ledger
+
+Run = dict[str, Any]
 
 METRIC = re.compile(rb"(?:\A|[\r\n])(val_bpb|peak_vram_mb|training_seconds|num_steps):[ \t]*([^\s]{0,64})")
 
@@ -45,7 +43,7 @@ class Past:
 
 
 @dataclass(frozen=True)
-class Result:
+class Outcome:
     """A training run: as experiments.jsonl lists it (`run`), and what it died of, if it did."""
 
     code: str  # `candidate` or `incumbent`
@@ -56,63 +54,7 @@ class Result:
     disturbance: str | None
 
 
-def measure(run: Path, index: Index) -> None:
-    """Write `measure.json` for the runs of the code in flight: its own, and those of the incumbent beside them."""
-    flight = Flight(run / "flight")
-    rejected, past = flight.text("rejected"), past_of(run, index)
-    results = [] if rejected is not None else [result_of(folder, past) for folder in _folders(flight)]
-    failed = next((one.failure for one in results if one.code == "candidate" and one.failure), None)
-    flight.write_json("measure.json", _measured(results, failed, rejected, is_baseline=flight.is_baseline))
-    flight.write("mendable", "yes" if failed and failed.is_mendable else "no")
-    suspect = results[-1].failure if results else None
-    if suspect and suspect.part and not (suspect.is_of_gpu and past.device == "cpu"):  # no GPU was taken from that
-        flight.write("suspect", f"{suspect.part} {suspect.fault}")
-    else:
-        (flight.folder / "suspect").unlink(missing_ok=True)
-
-
-def past_of(run: Path, index: Index) -> Past:
-    """Of the run whose folder is `run`."""
-    return Past(manifest.read(run)["comparable"], index.baseline["runs"] if index.baseline else [], index.usual)
-
-
-def _folders(flight: Flight) -> list[Path]:
-    """The runs since the code was last changed, oldest first: a rerun has the `next` that asked for it."""
-    found: list[Path] = []
-    for attempt in range(flight.attempt, 0, -1):
-        folder = flight.folder / f"run.{attempt}"
-        if not folder.is_dir():
-            continue  # 50-machine has taken it away
-        found.insert(0, folder)
-        if not (folder / "next").exists():
-            break
-    return found
-
-
-def _measured(
-    results: Sequence[Result], failed: Failure | None, rejected: str | None, *, is_baseline: bool
-) -> dict[str, Any]:
-    """All runs together; `failed`: that of the candidate's first run that did."""
-    own, last = [one for one in results if one.code == "candidate"], results[-1] if results else None
-    failure = failed.word if failed else None if own else "rejected"
-    runs = [one.run for one in own]
-    deciding = noise.values(noise.deciding(runs, is_baseline=is_baseline))
-    memory = _most(one.memory_gb for one in own)
-    return {
-        "val_bpb": None if failure else str(_six_decimals(noise.average(deciding))),
-        "memory_gb": None if failure or memory is None else str(memory),
-        "failure": failure,
-        "why": failed.why if failed else rejected and f"rejected: {rejected}",
-        "wall_seconds": round(sum(one.wall_seconds for one in results), 3) if results else None,
-        "runs": runs,
-        "incumbent_runs": [one.run for one in results if one.code == "incumbent"],
-        "last": last.code if last else "candidate",
-        "last_seed": last.run["seed"] if last else None,
-        "disturbance": last.disturbance if last else None,
-    }
-
-
-def result_of(folder: Path, past: Past) -> Result:
+def outcome_of(folder: Path, past: Past) -> Outcome:
     """What became of the training run in `folder`, which has ended."""
     status, log, asked = int((folder / "rc").read_text()), folder / "run.log", folder / "next"
     logs.cut(log)
@@ -124,8 +66,8 @@ def result_of(folder: Path, past: Past) -> Result:
     disturbance = conditions.disturbance(record, past.usual) if record and not failure else None
     if not failure:
         value = evaluation_record.value(record) if record else Decimal(printed["val_bpb"])
-        run |= {"val_bpb": _six_decimals(value), "degraded": bool(disturbance) if record else None}
-    return Result(
+        run |= {"val_bpb": ledger.to_bpb(value), "degraded": bool(disturbance) if record else None}
+    return Outcome(
         code=asked.read_text().split()[0] if asked.exists() else "candidate",
         run=run,
         wall_seconds=evaluation_record.wall_seconds(folder),
@@ -168,10 +110,11 @@ def _doubt(folder: Path, printed: Decimal, record: Record | None, run: Run, past
 
 def _memory(printed: dict[str, str], record: Record | None) -> Decimal | None:
     """What was printed, or measured, whichever is more. None: not known, and no memory rule."""
-    return _most([_in_gb(printed.get("peak_vram_mb")), _in_gb(str(record["peak_memory_mb"])) if record else None])
+    return most([_in_gb(printed.get("peak_vram_mb")), _in_gb(str(record["peak_memory_mb"])) if record else None])
 
 
-def _most(memories: Iterable[Decimal | None]) -> Decimal | None:
+def most(memories: Iterable[Decimal | None]) -> Decimal | None:
+    """The largest of those that are known."""
     return max((memory for memory in memories if memory is not None), default=None)
 
 
@@ -197,12 +140,7 @@ def lacks(val_bpb: str | None) -> str | None:
         return "no-metric"
     if not value.is_finite():
         return "nan"
-    return None if criterion.is_valid(value) and criterion.is_valid(_six_decimals(value)) else "no-metric"
-
-
-def _six_decimals(value: Decimal) -> Decimal:
-    """As the ledger has it."""
-    return value.quantize(Decimal("0.000001"), ROUND_HALF_EVEN)
+    return None if ledger.is_valid(value) and ledger.is_valid(ledger.to_bpb(value)) else "no-metric"
 
 
 def _decimal(text: str | None) -> Decimal | None:

@@ -1,0 +1,68 @@
+"""The training runs of the code in flight -> `measure.json`, `mendable` and `suspect`: the metric, or what failed."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from lab.runs.failures import Failure
+from lab.runs.outcome import Outcome, Past, most, outcome_of
+from lab.store import ledger, manifest
+from lab.store.flight import Flight
+from lab.verdict import noise
+from lab.verdict.index import Index
+
+
+def measure(run: Path, index: Index) -> None:
+    """Write `measure.json` for the runs of the code in flight: its own, and those of the incumbent beside them."""
+    flight = Flight(run / "flight")
+    rejected, past = flight.text("rejected"), past_of(run, index)
+    outcomes = [] if rejected is not None else [outcome_of(folder, past) for folder in _folders(flight)]
+    failed = next((one.failure for one in outcomes if one.code == "candidate" and one.failure), None)
+    flight.write_json("measure.json", _measured(outcomes, failed, rejected, is_baseline=flight.is_baseline))
+    flight.write("mendable", "yes" if failed and failed.is_mendable else "no")
+    suspect = outcomes[-1].failure if outcomes else None
+    if suspect and suspect.part and not (suspect.is_of_gpu and past.device == "cpu"):  # no GPU was taken from that
+        flight.write("suspect", f"{suspect.part} {suspect.fault}")
+    else:
+        (flight.folder / "suspect").unlink(missing_ok=True)
+
+
+def past_of(run: Path, index: Index) -> Past:
+    """Of the run whose folder is `run`."""
+    return Past(manifest.read(run)["comparable"], index.baseline["runs"] if index.baseline else [], index.usual)
+
+
+def _folders(flight: Flight) -> list[Path]:
+    """The runs since the code was last changed, oldest first: a rerun has the `next` that asked for it."""
+    found: list[Path] = []
+    for attempt in range(flight.attempt, 0, -1):
+        folder = flight.folder / f"run.{attempt}"
+        if not folder.is_dir():
+            continue  # 50-check-machine has taken it away
+        found.insert(0, folder)
+        if not (folder / "next").exists():
+            break
+    return found
+
+
+def _measured(
+    outcomes: Sequence[Outcome], failed: Failure | None, rejected: str | None, *, is_baseline: bool
+) -> dict[str, Any]:
+    """All runs together; `failed`: that of the candidate's first run that did."""
+    own, last = [one for one in outcomes if one.code == "candidate"], outcomes[-1] if outcomes else None
+    failure = failed.word if failed else None if own else "rejected"
+    runs = [one.run for one in own]
+    deciding = noise.values(noise.deciding(runs, is_baseline=is_baseline))
+    memory = most(one.memory_gb for one in own)
+    return {
+        "val_bpb": None if failure else str(ledger.to_bpb(noise.average(deciding))),
+        "memory_gb": None if failure or memory is None else str(memory),
+        "failure": failure,
+        "why": failed.why if failed else rejected and f"rejected: {rejected}",
+        "wall_seconds": round(sum(one.wall_seconds for one in outcomes), 3) if outcomes else None,
+        "runs": runs,
+        "incumbent_runs": [one.run for one in outcomes if one.code == "incumbent"],
+        "last": last.code if last else "candidate",
+        "last_seed": last.run["seed"] if last else None,
+        "disturbance": last.disturbance if last else None,
+    }
