@@ -267,6 +267,14 @@ def test_a_failed_run_of_the_incumbent_is_not_held_against_a_slower_machine(run:
     assert (evidence.incumbent, evidence.is_like) == ([1], False)
 
 
+@pytest.mark.parametrize("told", ["[" * 100_000, "[1]", "no JSON", "\udcff", '{"tokens": true}', '{"tokens": -1}'])
+def test_a_proposer_may_have_written_anything_of_what_it_took(run: Path, told: str) -> None:
+    baseline(run)
+    fly(run, FIRST, MEASURED)
+    (run / "flight/usage.json").write_bytes(told.encode(errors="surrogateescape"))
+    assert record(run).items() >= {"tokens": None, "cost_usd": None}.items()
+
+
 # --- Once, however often --------------------------------------------------------------------------------------------
 
 
