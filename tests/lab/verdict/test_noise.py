@@ -43,11 +43,29 @@ def an_idea(first: tuple[float, float], fresh: tuple[float, float]) -> str:
     raise AssertionError
 
 
-@pytest.fixture
-def run(tmp_path: Path) -> House:
-    house = House(tmp_path, NOISY)
+@pytest.fixture(scope="module")
+def noisy(tmp_path_factory: pytest.TempPathFactory) -> House:
+    """A run with a baseline of three runs."""
+    house = House(tmp_path_factory.mktemp("noisy"), NOISY)
     del house.environment["BASELINE_RUNS"]
     house.setup()
+    told = house.once("/bin/false").err
+    assert "one more run of the candidate, with seed 43\none more run of the candidate, with seed 44\n#1 keep" in told
+    return house
+
+
+@pytest.fixture
+def run(noisy: House, tmp_path: Path) -> House:
+    return noisy.copy(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def doubted(noisy: House, tmp_path_factory: pytest.TempPathFactory) -> House:
+    """After a clear loss, and one that is better than all of the baseline's runs, but only once."""
+    house = noisy.copy(tmp_path_factory.mktemp("doubted"))
+    propose(house, an_idea(first=(-1, 1), fresh=(-9, 9)), 1.1)
+    assert reruns(house) == []
+    propose(house, an_idea(first=(-3.5, -2.5), fresh=(0.3, 1)), 1.0)
     return house
 
 
@@ -69,7 +87,7 @@ def reruns(house: House) -> list[dict[str, object]]:
 
 
 def test_the_baseline_is_the_mean_of_three_runs(run: House) -> None:
-    assert run.call("bin/loop", MAX_EXPERIMENTS="1", AGENT=str(run.proposer("sed -i '1i raise ValueError' train.py")))
+    assert run.once(run.proposer("sed -i '1i raise ValueError' train.py")).status == 0
     baseline = run.experiments()[0]
     assert runs_of(baseline) == pytest.approx(BASELINE[:3], abs=1e-6)
     assert [one["seed"] for one in baseline["runs"]] == [42, 43, 44]  # type: ignore[attr-defined]
@@ -79,23 +97,23 @@ def test_the_baseline_is_the_mean_of_three_runs(run: House) -> None:
     run.check_invariants()
 
 
-def test_a_person_is_told_of_each_run(run: House) -> None:
-    told = run.once("/bin/false").err
-    assert "one more run of the candidate, with seed 43\none more run of the candidate, with seed 44\n#1 keep" in told
+def test_a_clear_loss_costs_no_rerun(doubted: House) -> None:
+    loss = doubted.experiments()[1]
+    assert loss["status"] == "discard"
+    assert len(runs_of(loss)) == 1
 
 
-def test_a_lucky_run_is_no_win(run: House) -> None:
-    """Better than all of the baseline's runs, but only once."""
-    last = propose(run, an_idea(first=(-3.5, -2.5), fresh=(0.3, 1)), 1.0)
+def test_a_lucky_run_is_no_win(doubted: House) -> None:
+    last = doubted.experiments()[2]
     assert (last["status"], last["rule"]) == ("discard", "no-gain")
     first, *fresh = runs_of(last)
     assert first < min(BASELINE[:3])
     assert 1 <= len(fresh) <= MOST
     assert last["val_bpb"] == pytest.approx(mean(fresh), abs=1e-6), "the run that made it look good is no evidence"
-    assert len(run.rows()) == 2, "one row for all of its runs"
+    assert len(doubted.rows()) == 3, "one row for all of its runs"
 
 
-def test_a_true_gain_is_kept_for_what_its_fresh_runs_say(run: House) -> None:
+def test_a_true_gain_is_kept_for_what_its_fresh_runs_say_and_is_the_next_incumbent_by_them(run: House) -> None:
     last = propose(run, an_idea(first=(-1, 1), fresh=(-0.2, 0.2)), 1 - 3.5 * SD)
     assert (last["status"], last["rule"]) == ("keep", "large-gain")
     fresh = runs_of(last)[1:]
@@ -103,10 +121,12 @@ def test_a_true_gain_is_kept_for_what_its_fresh_runs_say(run: House) -> None:
     assert last["val_bpb"] == pytest.approx(mean(fresh), abs=1e-6)
     seeds = [one["seed"] for one in last["runs"]]  # type: ignore[attr-defined]
     assert seeds == list(range(42, 43 + len(fresh)))
+    check_the_incumbent_was_run_again_beside_it(run, last)
+    lost = propose(run, "a loss", 1.2)
+    assert lost["incumbent_bpb"] == pytest.approx(mean(fresh), abs=1e-6)
 
 
-def test_the_incumbent_is_run_again_beside_it(run: House) -> None:
-    last = propose(run, an_idea(first=(-1, 1), fresh=(-0.2, 0.2)), 1 - 3.5 * SD)
+def check_the_incumbent_was_run_again_beside_it(run: House, last: dict[str, object]) -> None:
     again = reruns(run)
     assert [one["seed"] for one in again] == list(range(45, 45 + len(again))), "seeds that it was not run with"
     assert 2 <= len(again) <= 2 * MOST
@@ -117,32 +137,11 @@ def test_the_incumbent_is_run_again_beside_it(run: House) -> None:
     assert last["gain"] == pytest.approx(last["incumbent_bpb"] - last["val_bpb"], abs=2e-6)  # type: ignore[operator]
 
 
-def test_a_clear_loss_costs_no_rerun(run: House) -> None:
-    last = propose(run, an_idea(first=(-1, 1), fresh=(-9, 9)), 1.1)
-    assert last["status"] == "discard"
-    assert len(runs_of(last)) == 1
-    assert reruns(run) == []
-
-
-def test_a_win_beyond_all_doubt_costs_no_rerun(run: House) -> None:
-    """Once the noise is known from a few more runs than those of the baseline."""
-    propose(run, an_idea(first=(-3.5, -2.5), fresh=(0.3, 1)), 1.0)
-    last = propose(run, an_idea(first=(-1, 1), fresh=(-9, 9)), 0.6)
-    assert last["status"] == "keep"
-    assert len(runs_of(last)) == 1
-
-
-def test_less_than_half_of_the_incumbent_is_believed_of_no_single_process(run: House) -> None:
-    propose(run, an_idea(first=(-3.5, -2.5), fresh=(0.3, 1)), 1.0)
-    last = propose(run, an_idea(first=(-1, 1), fresh=(-9, 9)), 0.2)
-    assert (last["status"], len(runs_of(last))) == ("keep", 2)
-
-
-def test_the_next_incumbent_is_known_by_its_own_fresh_runs(run: House) -> None:
-    kept = propose(run, an_idea(first=(-1, 1), fresh=(-0.2, 0.2)), 1 - 4 * SD)
-    fresh = runs_of(kept)[1:]
-    lost = propose(run, "a loss", 1.2)
-    assert lost["incumbent_bpb"] == pytest.approx(mean(fresh), abs=1e-6)
+@pytest.mark.parametrize(("value", "runs"), [(0.6, 1), (0.2, 2)])
+def test_a_win_beyond_all_doubt_costs_no_rerun(doubted: House, tmp_path: Path, value: float, runs: int) -> None:
+    """Once the noise is known from a few more runs than the baseline's; of less than half, one run is not believed."""
+    last = propose(doubted.copy(tmp_path), an_idea(first=(-1, 1), fresh=(-9, 9)), value)
+    assert (last["status"], len(runs_of(last))) == ("keep", runs)
 
 
 def test_killed_before_a_rerun_it_goes_on_and_keeps_what_was_measured(tmp_path: Path) -> None:
