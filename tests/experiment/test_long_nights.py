@@ -1,61 +1,81 @@
-"""Nights are long: experiments with a fake trainer cost no more at their end than at their beginning; 200, or 2,000."""
+"""Nights are long: experiments cost no more at their end than at their beginning; 1,000 that were dreamt, or 2,000."""
 
+import resource
 import time
-from itertools import pairwise
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
 
 import pytest
 from house import House
+from nights import Night, dream_on
 
 WORSE = 'sed -i "s/^VALUE = .*/VALUE = 1.5  # $(date +%s%N)/" train.py; echo "no better"'
 
 
-def held_by(pid: int) -> tuple[int, int]:
+@dataclass(frozen=True)
+class Held:
     """Open files, and kB of memory, of a process."""
+
+    files: int
+    memory: int
+
+    def does_not_grow_to(self, later: "Held") -> None:
+        assert later.files <= self.files
+        assert later.memory <= 1.3 * self.memory
+
+
+def held_by(pid: int) -> Held:
     status = Path(f"/proc/{pid}/status").read_text()
-    return len(list(Path(f"/proc/{pid}/fd").iterdir())), int(status.split("VmRSS:")[1].split()[0])
+    return Held(len(list(Path(f"/proc/{pid}/fd").iterdir())), int(status.split("VmRSS:")[1].split()[0]))
 
 
-def night(run: House, rows: int) -> list[float]:
-    """So many experiments; how long each took. The loop itself does not grow."""
-    table, seen, ends = run.run_folder / "results.tsv", len(run.rows()), [time.monotonic()]
-    held = []
+def night(run: House, rows: int) -> tuple[Held, Held, float]:
+    """So many experiments: what the loop holds after the fourth, and in the last one; CPU seconds, all in all."""
+    table, held = run.run_folder / "results.tsv", []
+    first, before = len(run.rows()), resource.getrusage(resource.RUSAGE_CHILDREN)
     with run.running("bin/loop", AGENT=str(run.proposer(WORSE)), MAX_EXPERIMENTS=str(rows), LOGS_MB="1") as process:
-        while process.poll() is None:
-            if (now := table.read_bytes().count(b"\n") - 1) > seen:
-                ends += [time.monotonic()] * (now - seen)
-                seen = now
-                if len(ends) < rows:
-                    held.append(held_by(process.pid))
-            time.sleep(0.01)
-        assert process.returncode == 0
-    assert held[-1][0] <= held[5][0], "open files"
-    assert held[-1][1] <= 1.3 * held[5][1], "memory"
-    return [after - before for before, after in pairwise(ends)]
+        for moment in (first + 4, first + rows - 1):
+            while table.read_bytes().count(b"\n") - 1 < moment:
+                assert process.poll() is None
+                time.sleep(0.02)
+            held.append(held_by(process.pid))
+        assert process.wait(60) == 0
+    assert len(run.rows()) == first + rows
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return held[0], held[1], after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
-@pytest.mark.parametrize("half", [100, pytest.param(1000, marks=pytest.mark.long)])
-def test_a_long_night(run: House, tmp_path: Path, half: int) -> None:
-    """With a git gc in its middle."""
+def done(run: House) -> None:
+    """Really: with each half of the night no heavier at its end than at its beginning."""
     assert run.once("/bin/false").status == 1
-    young = run.copy(tmp_path / "young")
-    night(run, half)
+    for _ in range(2):
+        early, late, _ = night(run, 1000)
+        early.does_not_grow_to(late)
+        run.git("gc", "--quiet")
+
+
+def dreamt(run: House) -> None:
+    """Its ledger, commits and logs."""
+    dream_on(run, Night(1000, steps=100))
+    logs = list((run.run_folder / "logs").iterdir())
+    assert sum(path.stat().st_size for path in logs) > 1_200_000, "more than LOGS_MB"
+
+
+@pytest.mark.parametrize("age", [dreamt, pytest.param(done, marks=pytest.mark.long)])
+def test_a_long_night(run: House, settled: House, tmp_path: Path, age: Callable[[House], None]) -> None:
+    """The rest of it, with a git gc in its middle; in turns with a young one: the machine does the same to both."""
+    age(run)
+    young, rows = settled.copy(tmp_path / "young"), len(run.rows())
+    early, _, first = night(young, 8)
+    _, _, last = night(run, 8)
     run.git("gc", "--quiet")
-    night(run, half)
-    assert len(run.rows()) == 2 * half + 1
-    assert sum(path.stat().st_size for path in (run.run_folder / "logs").iterdir()) <= 1_000_000
+    _, late, again = night(run, 8)
+    _, _, second = night(young, 8)
+    early.does_not_grow_to(late)
+    print(f"CPU seconds: {first:.2f} and {second:.2f} at the beginning, {last:.2f} and {again:.2f} at the end")
+    assert min(last, again) <= 1.3 * min(first, second)
+    assert run.statuses()[rows:] == ["discard"] * 16
+    logs = list((run.run_folder / "logs").iterdir())
+    assert sum(path.stat().st_size for path in logs) <= 1_010_000, "LOGS_MB, and those of ten experiments"
     run.check_invariants()
-    if half >= 1000:
-        last, first = in_turns(run, young)
-        print(f"median of an experiment: {first:.3f} s at the beginning, {last:.3f} s at the end")
-        assert last <= 1.3 * first
-
-
-def in_turns(old: House, young: House) -> tuple[float, float]:
-    """What an experiment takes in each of two runs, made in turns: whatever else the machine does, it does to both."""
-    took: tuple[list[float], list[float]] = [], []
-    for _ in range(10):
-        for times, one in zip(took, (old, young), strict=True):
-            times += night(one, 10)[1:]
-    return median(took[0]), median(took[1])
