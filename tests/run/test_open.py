@@ -10,28 +10,34 @@ from house import TRAIN, House
 DEED = TRAIN + "import os\nIDEA = 0\nif IDEA:\n    exec(open(os.path.expanduser('~/deed')).read())\n"
 
 
-@pytest.fixture
-def house(tmp_path: Path) -> House:
-    return House(tmp_path, DEED)
-
-
-@pytest.fixture
-def run(house: House) -> House:
+@pytest.fixture(scope="module")
+def ready(tmp_path_factory: pytest.TempPathFactory) -> House:
+    """A run with its baseline, whose experiments do what a test says."""
+    house = House(tmp_path_factory.mktemp("ready"), DEED)
     house.setup()
+    assert house.once("/bin/false").status == 1
     return house
 
 
+@pytest.fixture
+def run(ready: House, tmp_path: Path) -> House:
+    return ready.copy(tmp_path)
+
+
+def does(code: str, number: int = 1) -> str:
+    """A proposer's script, whose experiment does this at the end of its training."""
+    return f"cat >~/deed <<'END'\n{code}\nEND\nsed -i 's/^IDEA = .*/IDEA = {number}/' train.py; echo idea"
+
+
 def doing(house: House, code: str) -> Path:
-    """A proposer whose experiment does this at the end of its training."""
-    (house.outside / "home/deed").write_text(code)
-    return house.proposer("sed -i 's/^IDEA = 0/IDEA = 1/' train.py; echo idea")
+    return house.proposer(does(code))
 
 
 # Done at the end of train.py -> (status, failure).
 ENDS = {
     "print('val_bpb: 2.0')": ("discard", None),
     "print('val_bpb: 0.5')": ("keep", None),
-    "print('progress\\rval_bpb: 0.5\\rmore', end='')": ("keep", None),
+    "print('progress\\rval_bpb: 0.4\\rmore', end='')": ("keep", None),
     "print(' val_bpb: 0.5'); print('x val_bpb: 0.5')": ("discard", None),
     "print('val_bpb: nan')": ("crash", "nan"),
     "print('val_bpb: inf')": ("crash", "nan"),
@@ -46,32 +52,33 @@ ENDS = {
 }
 
 
-@pytest.mark.parametrize("code", ENDS)
-def test_how_a_run_ends_is_what_the_row_says(run: House, code: str) -> None:
-    result = run.once(doing(run, code))
-    assert result.status == 0
-    last, row = run.experiments()[-1], run.rows()[-1]
-    assert (last["status"], last["failure"]) == ENDS[code]
-    if last["status"] == "crash":
-        assert row[1:4] == ["0.000000", "0.0", "crash"]
-        assert last["val_bpb"] is None
+# What makes another train.py -> failure.
+BROKEN = {"echo 'print(1)' >train.py; echo idea": "no-metric", "echo 'def (' >>train.py; echo idea": "error"}
+
+
+def test_how_a_run_ends_is_what_the_row_says(run: House) -> None:
+    agent = run.in_turn(*(does(code, number) for number, code in enumerate(ENDS, start=1)), *BROKEN)
+    assert run.loop(len(ENDS) + len(BROKEN), agent).status == 0
+    expected = [*ENDS.values(), *(("crash", failure) for failure in BROKEN.values())]
+    for ends, last, row in zip(expected, run.experiments()[1:], run.rows()[1:], strict=True):
+        assert (last["status"], last["failure"]) == ends, last
+        if last["status"] == "crash":
+            assert row[1:4] == ["0.000000", "0.0", "crash"]
+            assert last["val_bpb"] is None
     run.check_invariants()
 
 
-def test_a_train_that_prints_no_metric_is_a_crash(run: House) -> None:
-    assert run.once(run.proposer("echo 'print(1)' >train.py; echo idea")).status == 0
-    assert run.experiments()[-1]["failure"] == "no-metric"
-    run.check_invariants()
-
-
-def test_a_syntax_error_is_a_crash(run: House) -> None:
-    assert run.once(run.proposer("echo 'def (' >>train.py; echo idea")).status == 0
-    assert run.experiments()[-1]["failure"] == "error"
-    run.check_invariants()
-
-
-def test_a_run_over_its_time_is_ended_with_all_its_children(house: House) -> None:
-    house.setup(RUN_TIMEOUT="2")
+def test_the_run_gets_the_runs_settings_and_is_ended_over_its_time_with_all_its_children(tmp_path: Path) -> None:
+    house = House(tmp_path, DEED)
+    house.setup(TIME_BUDGET="7", SEED="5", RUN_TIMEOUT="4")
+    probe = "import os; print('\\n'.join(f'{k}={v}' for k, v in os.environ.items()))"
+    assert house.once(doing(house, probe)).status == 0
+    log = (house.tree / "run.log").read_text().splitlines()
+    assert {"TIME_BUDGET=7", "SEED=5"} <= set(log)
+    assert not [line for line in log if line.startswith(("FLIGHT=", "RUN="))], "it is not told where the ledger is"
+    assert house.experiments()[-1]["runs"] == [
+        {"seed": 5, "val_bpb": 1.0, "num_steps": None, "training_seconds": None, "degraded": None}
+    ]
     stubborn = (
         "import os, signal, subprocess, time\n"
         "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
@@ -80,7 +87,7 @@ def test_a_run_over_its_time_is_ended_with_all_its_children(house: House) -> Non
     )
     began = time.monotonic()
     assert house.once(doing(house, stubborn)).status == 0
-    assert time.monotonic() - began < 2 + 10 + 5
+    assert time.monotonic() - began < 50, "not the 100 of its own"
     assert house.experiments()[-1]["failure"] == "timeout"
     house.check_invariants()
 
@@ -128,15 +135,3 @@ def test_a_full_disk_while_the_row_is_written_costs_nothing(run: House) -> None:
     assert house.once("/bin/false").status == 0, "the experiment that could not be written is written now"
     assert house.statuses() == ["keep", "discard", "discard", "keep"]
     house.check_invariants()
-
-
-def test_the_run_gets_the_runs_settings(house: House) -> None:
-    house.setup(TIME_BUDGET="7", SEED="5")
-    probe = "import os; print('\\n'.join(f'{k}={v}' for k, v in os.environ.items()))"
-    assert house.once(doing(house, probe)).status == 0
-    log = (house.tree / "run.log").read_text().splitlines()
-    assert {"TIME_BUDGET=7", "SEED=5"} <= set(log)
-    assert not [line for line in log if line.startswith(("FLIGHT=", "RUN="))], "it is not told where the ledger is"
-    assert house.experiments()[-1]["runs"] == [
-        {"seed": 5, "val_bpb": 1.0, "num_steps": None, "training_seconds": None, "degraded": None}
-    ]
