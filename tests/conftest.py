@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from filelock import FileLock
-from house import SLOW, House
+from house import SLOW, House, shared, shared_folder
 
 # Some tests share what another one of their room has, whichever of them are called.
 sys.path += sorted({str(path.parent) for path in Path(__file__).parent.rglob("test_*.py")})
@@ -28,12 +28,27 @@ def house(tmp_path: Path) -> House:
     return House(tmp_path)
 
 
+def set_up(folder: Path) -> House:
+    one = House(folder)
+    one.setup()
+    return one
+
+
+def with_baseline(one: House) -> House:
+    assert one.once("/bin/false").status == 1
+    return one
+
+
+def slow_one(folder: Path) -> House:
+    one = House(folder, SLOW)
+    one.setup()
+    return with_baseline(one)
+
+
 @pytest.fixture(scope="session")
 def begun(tmp_path_factory: pytest.TempPathFactory) -> House:
     """A clone with run mar14 set up, of which each test gets a copy: in a twentieth of the time."""
-    one = House(tmp_path_factory.mktemp("begun"))
-    one.setup()
-    return one
+    return shared(tmp_path_factory, "begun", set_up)
 
 
 @pytest.fixture
@@ -45,9 +60,7 @@ def run(begun: House, tmp_path: Path) -> House:
 @pytest.fixture(scope="session")
 def settled(begun: House, tmp_path_factory: pytest.TempPathFactory) -> House:
     """The same with its baseline."""
-    one = begun.copy(tmp_path_factory.mktemp("settled"))
-    assert one.once("/bin/false").status == 1
-    return one
+    return shared(tmp_path_factory, "settled", lambda folder: with_baseline(begun.copy(folder)))
 
 
 @pytest.fixture
@@ -59,10 +72,7 @@ def based(settled: House, tmp_path: Path) -> House:
 @pytest.fixture(scope="session")
 def slowed(tmp_path_factory: pytest.TempPathFactory) -> House:
     """A run with its baseline, whose trainer takes as long as the test says."""
-    one = House(tmp_path_factory.mktemp("slowed"), SLOW)
-    one.setup()
-    assert one.once("/bin/false").status == 1
-    return one
+    return shared(tmp_path_factory, "slowed", slow_one)
 
 
 @pytest.fixture
@@ -76,9 +86,7 @@ def slow(slowed: House, tmp_path: Path) -> House:
 @pytest.fixture(scope="session")
 def small_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A cache with the small data, prepared once, also when xdist runs several workers. Read only."""
-    root = tmp_path_factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        root = root.parent
+    root = shared_folder(tmp_path_factory)
     cache = root / "small-cache"
     with FileLock(root / "small-cache.lock"):
         env = {**os.environ, "AUTORESEARCH_CACHE": str(cache), "PROFILE": "small"}

@@ -8,17 +8,20 @@ import copy
 import io
 import json
 import os
+import pickle
 import shutil
 import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+import pytest
+from filelock import FileLock
 from lab import steps
 from lab.store import schemas
 
@@ -99,6 +102,24 @@ def copy_all(source: Path, target: Path) -> None:
     subprocess.run(["cp", "--archive", f"{source}/.", target], check=True)
 
 
+def shared_folder(factory: pytest.TempPathFactory) -> Path:
+    """The same for all workers of xdist."""
+    return factory.getbasetemp().parent if "PYTEST_XDIST_WORKER" in os.environ else factory.getbasetemp()
+
+
+def shared(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], "House"]) -> "House":
+    """A house that is made once for all workers: to be copied from, or read only."""
+    folder = shared_folder(factory) / name
+    known = folder / "house.pickle"
+    with FileLock(f"{folder}.lock"):
+        if not known.exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+            known.write_bytes(pickle.dumps(make(folder)))
+    one: House = pickle.loads(known.read_bytes())
+    return one
+
+
 @cache
 def outset(train: str) -> "House":
     """A house that nobody lives in, for others to be copied from: made once in a process for each trainer."""
@@ -151,7 +172,8 @@ class House:
         """One of its own for a test, where a set-up and a baseline take a while."""
         copy_all(self.outside, folder)
         other = copy.copy(self)
-        other.move_to(folder, **self.environment)
+        there = {name: value.replace(str(self.outside), str(folder)) for name, value in self.environment.items()}
+        other.move_to(folder, **there)
         return other
 
     @property

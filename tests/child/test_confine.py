@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from house import ROOT, TRAIN, House
+from house import ROOT, TRAIN, House, shared
 
 WORKS = (
     shutil.which("bwrap")
@@ -22,20 +22,27 @@ needs_bubblewrap = pytest.mark.skipif(not WORKS, reason="bubblewrap is not there
 DEED = TRAIN + "import os\nif VALUE < 1:\n    exec(open(os.path.expanduser('~/deed')).read())\n"
 
 
-@pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> House:
-    """One run for all of these: an experiment each."""
-    house = House(tmp_path_factory.mktemp("confine"), DEED)
+def deed_house(folder: Path) -> House:
+    house = House(folder, DEED)
     house.setup()
     return house
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> House:
+    return shared(tmp_path_factory, "confined", deed_house)
+
+
+@pytest.fixture(scope="module")
+def run(made: House, tmp_path_factory: pytest.TempPathFactory) -> House:
+    """One run for all of these: an experiment each."""
+    return made.copy(tmp_path_factory.mktemp("confine"))
 
 
 @pytest.fixture
-def fresh(tmp_path: Path) -> House:
+def fresh(made: House, tmp_path: Path) -> House:
     """One of its own."""
-    house = House(tmp_path, DEED)
-    house.setup()
-    return house
+    return made.copy(tmp_path)
 
 
 def after(house: House, deed: str, **settings: str) -> dict[str, object]:

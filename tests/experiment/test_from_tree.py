@@ -5,7 +5,7 @@ import signal
 from pathlib import Path
 
 import pytest
-from house import TRAIN, House, Result
+from house import TRAIN, House, Result, shared
 
 
 def edit(house: House, value: str, more: str = "") -> str:
@@ -28,15 +28,19 @@ PLACES = ["05-kill", "15-kill", "25-kill", "35-kill", "85-kill"]
 KILL = '# Reads ~/kill.\n[[ $(cat ~/kill 2>/dev/null) == "${0##*/}" ]] && rm ~/kill && kill -KILL 0\nexit 0\n'
 
 
-@pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> House:
-    """A run with its baseline, and with steps that may be killed."""
-    house = House(tmp_path_factory.mktemp("base"))
+def base_house(folder: Path) -> House:
+    house = House(folder)
     for place in PLACES:
         house.add_step(place, KILL)
     house.setup()
     assert house.once("/bin/false").status == 1
     return house
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> House:
+    """A run with its baseline, and with steps that may be killed."""
+    return shared(tmp_path_factory, "base", base_house)
 
 
 @pytest.fixture

@@ -4,19 +4,23 @@ import time
 from pathlib import Path
 
 import pytest
-from house import TRAIN, House
+from house import TRAIN, House, shared
 
 # What an experiment adds may do little; so the baseline does it, what $HOME/deed says, once IDEA is set.
 DEED = TRAIN + "import os\nIDEA = 0\nif IDEA:\n    exec(open(os.path.expanduser('~/deed')).read())\n"
 
 
-@pytest.fixture(scope="module")
-def ready(tmp_path_factory: pytest.TempPathFactory) -> House:
-    """A run with its baseline, whose experiments do what a test says."""
-    house = House(tmp_path_factory.mktemp("ready"), DEED)
+def ready_house(folder: Path) -> House:
+    house = House(folder, DEED)
     house.setup()
     assert house.once("/bin/false").status == 1
     return house
+
+
+@pytest.fixture(scope="module")
+def ready(tmp_path_factory: pytest.TempPathFactory) -> House:
+    """A run with its baseline, whose experiments do what a test says."""
+    return shared(tmp_path_factory, "ready", ready_house)
 
 
 @pytest.fixture

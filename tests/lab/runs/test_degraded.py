@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from house import House
+from house import House, shared
 
 # Says of the machine what the home has: in `waits` how long each run stood still; in `probe` how slow it is.
 TRAIN = """\
@@ -26,9 +26,8 @@ open(os.environ["LAB_RECORD"], "w").write(json.dumps(record))
 CHECK = """print('{"eval_tokens": 1}')\n"""  # what is said of the data
 
 
-@pytest.fixture
-def run(tmp_path: Path) -> House:
-    house = House(tmp_path, TRAIN)
+def usual_house(folder: Path) -> House:
+    house = House(folder, TRAIN)
     (house.tree / "prepare.py").write_text(CHECK)
     house.commit("a pair that leaves records")
     house.environment["BASELINE_RUNS"] = "3"
@@ -37,6 +36,17 @@ def run(tmp_path: Path) -> House:
     assert house.once("/bin/false").status == 1
     assert [one["degraded"] for one in runs(house)] == [False] * 3
     return house
+
+
+@pytest.fixture(scope="module")
+def usual(tmp_path_factory: pytest.TempPathFactory) -> House:
+    """A run with a baseline of three runs, none of them disturbed."""
+    return shared(tmp_path_factory, "usual", usual_house)
+
+
+@pytest.fixture
+def run(usual: House, tmp_path: Path) -> House:
+    return usual.copy(tmp_path)
 
 
 def conditions(house: House, *waits: float, probe: float = 0.05) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from statistics import mean, stdev
 
 import pytest
-from house import House
+from house import House, shared
 from lab.store import schemas
 from lab.verdict import replicates
 from lab.verdict.noise import Spread
@@ -45,7 +45,7 @@ def make(folder: Path, train: str = NOISY, *, baseline_runs: int = 3, better: st
 
 @pytest.fixture(scope="module")
 def noisy(tmp_path_factory: pytest.TempPathFactory) -> House:
-    return make(tmp_path_factory.mktemp("noisy"))
+    return shared(tmp_path_factory, "noisy-3", make)
 
 
 @pytest.fixture

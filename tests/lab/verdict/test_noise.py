@@ -8,7 +8,7 @@ from pathlib import Path
 from statistics import mean, stdev
 
 import pytest
-from house import House
+from house import House, shared
 from lab.store import schemas
 from lab.verdict import noise
 from lab.verdict.evidence import Evidence
@@ -43,10 +43,8 @@ def an_idea(first: tuple[float, float], fresh: tuple[float, float]) -> str:
     raise AssertionError
 
 
-@pytest.fixture(scope="module")
-def noisy(tmp_path_factory: pytest.TempPathFactory) -> House:
-    """A run with a baseline of three runs."""
-    house = House(tmp_path_factory.mktemp("noisy"), NOISY)
+def noisy_house(folder: Path) -> House:
+    house = House(folder, NOISY)
     del house.environment["BASELINE_RUNS"]
     house.setup()
     told = house.once("/bin/false").err
@@ -54,19 +52,28 @@ def noisy(tmp_path_factory: pytest.TempPathFactory) -> House:
     return house
 
 
+@pytest.fixture(scope="module")
+def noisy(tmp_path_factory: pytest.TempPathFactory) -> House:
+    """A run with a baseline of three runs."""
+    return shared(tmp_path_factory, "noisy", noisy_house)
+
+
 @pytest.fixture
 def run(noisy: House, tmp_path: Path) -> House:
     return noisy.copy(tmp_path)
 
 
-@pytest.fixture(scope="module")
-def doubted(noisy: House, tmp_path_factory: pytest.TempPathFactory) -> House:
-    """After a clear loss, and one that is better than all of the baseline's runs, but only once."""
-    house = noisy.copy(tmp_path_factory.mktemp("doubted"))
+def after_a_lucky_one(house: House) -> House:
     propose(house, an_idea(first=(-1, 1), fresh=(-9, 9)), 1.1)
     assert reruns(house) == []
     propose(house, an_idea(first=(-3.5, -2.5), fresh=(0.3, 1)), 1.0)
     return house
+
+
+@pytest.fixture(scope="module")
+def doubted(noisy: House, tmp_path_factory: pytest.TempPathFactory) -> House:
+    """After a clear loss, and one that is better than all of the baseline's runs, but only once."""
+    return shared(tmp_path_factory, "doubted", lambda folder: after_a_lucky_one(noisy.copy(folder)))
 
 
 def propose(house: House, idea: str, value: float) -> dict[str, object]:

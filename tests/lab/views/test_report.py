@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from house import ROOT, House
+from house import ROOT, House, shared
 from lab.store import ledger
 from lab.views.report import curves, diffs, gather, labels, page, pictures
 from nights import Night, dream
@@ -41,15 +41,19 @@ def write(house: House, out: Path, **settings: str) -> Data:
     return data_of(out / "report.html")
 
 
-@pytest.fixture(scope="module")
-def night(tmp_path_factory: pytest.TempPathFactory) -> House:
-    """A night of 60 experiments, in which whatever a proposer can say is hostile; and its report, in `out`."""
-    house = House(tmp_path_factory.mktemp("night"))
+def a_night(folder: Path) -> House:
+    house = House(folder)
     dream(house, Night(60, evil=EVIL))
     with (house.tree / "runs/.lock").open("w") as lock:  # as a loop holds it
         subprocess.run(["flock", "--nonblock", str(lock.fileno())], pass_fds=[lock.fileno()], check=True)
         write(house, house.outside / "out", TAGS="mar14")
     return house
+
+
+@pytest.fixture(scope="module")
+def night(tmp_path_factory: pytest.TempPathFactory) -> House:
+    """A night of 60 experiments, in which whatever a proposer can say is hostile; and its report, in `out`."""
+    return shared(tmp_path_factory, "reported", a_night)
 
 
 def test_the_page_has_all_that_is_known(night: House) -> None:

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from house import House
+from house import House, shared
 
 # VALUE and OTHER are far enough apart to be merged; OTHER helps once VALUE is below 1.
 TRAIN = """\
@@ -26,10 +26,8 @@ OTHER = "sed -i 's/^OTHER = 5/OTHER = 6/' train.py; echo 'category: radical'; ec
 ESCAPE = "\x1b"
 
 
-@pytest.fixture(scope="module")
-def night(tmp_path_factory: pytest.TempPathFactory) -> House:
-    """#1 the baseline, #2 a discard that would help later, #3 a keep, #4 rejected, #5 written by hand. Read only."""
-    house = House(tmp_path_factory.mktemp("night"), TRAIN)
+def a_night(folder: Path) -> House:
+    house = House(folder, TRAIN)
     house.setup()
     for agent in (
         house.proposer(OTHER, "other"),
@@ -41,6 +39,12 @@ def night(tmp_path_factory: pytest.TempPathFactory) -> House:
         ledger.write("e5f6071\t0.500000\t44.0\tkeep\tby hand\n")
     assert house.statuses() == ["keep", "discard", "keep", "crash", "keep"]
     return house
+
+
+@pytest.fixture(scope="module")
+def night(tmp_path_factory: pytest.TempPathFactory) -> House:
+    """#1 the baseline, #2 a discard that would help later, #3 a keep, #4 rejected, #5 written by hand. Read only."""
+    return shared(tmp_path_factory, "shown", a_night)
 
 
 def parts(house: House, *command: str) -> list[str]:
