@@ -24,40 +24,40 @@ def test_the_baseline_comes_first_and_unmodified(run: House) -> None:
     run.check_invariants()
 
 
-def test_a_keep_advances_the_branch_and_a_discard_does_not(run: House) -> None:
-    assert run.once(run.setting("0.9")).status == 0
-    kept = run.git("rev-parse", "HEAD")
-    assert run.git("log", "-1", "--format=%s") == "experiment: VALUE 0.9"
-    assert run.once(run.setting("0.95")).status == 0
-    assert run.git("rev-parse", "HEAD") == kept
-    assert "VALUE = 0.9 " in (run.tree / "train.py").read_text()
-    assert run.statuses() == ["keep", "keep", "discard"]
-    discarded = run.experiments()[2]
+def test_a_keep_advances_the_branch_and_a_discard_does_not(based: House) -> None:
+    assert based.once(based.setting("0.9")).status == 0
+    kept = based.git("rev-parse", "HEAD")
+    assert based.git("log", "-1", "--format=%s") == "experiment: VALUE 0.9"
+    assert based.once(based.setting("0.95")).status == 0
+    assert based.git("rev-parse", "HEAD") == kept
+    assert "VALUE = 0.9 " in (based.tree / "train.py").read_text()
+    assert based.statuses() == ["keep", "keep", "discard"]
+    discarded = based.experiments()[2]
     assert discarded["commit"] != discarded["parent"] == kept
-    assert "VALUE = 0.95 " in run.git("show", f"{discarded['commit']}:train.py")
-    run.check_invariants()
+    assert "VALUE = 0.95 " in based.git("show", f"{discarded['commit']}:train.py")
+    based.check_invariants()
 
 
-def test_every_experiment_outlives_gc(run: House) -> None:
-    assert run.loop(3, run.setting("1.5")).status == 0
-    run.git("reflog", "expire", "--expire=now", "--all")
-    run.git("gc", "--quiet", "--prune=now")
-    for one in run.experiments():
-        assert run.git("cat-file", "-t", str(one["commit"])) == "commit"
-    run.check_invariants()
+def test_every_experiment_outlives_gc(based: House) -> None:
+    assert based.loop(3, based.setting("1.5")).status == 0
+    based.git("reflog", "expire", "--expire=now", "--all")
+    based.git("gc", "--quiet", "--prune=now")
+    for one in based.experiments():
+        assert based.git("cat-file", "-t", str(one["commit"])) == "commit"
+    based.check_invariants()
 
 
-def test_a_loop_adds_as_many_rows_as_it_is_told(run: House) -> None:
-    assert run.loop(2, run.proposer(IMPROVE)).status == 0
-    assert run.loop(1, run.proposer(IMPROVE)).status == 0
-    assert run.statuses() == ["keep"] * 4
-    run.check_invariants()
+def test_a_loop_adds_as_many_rows_as_it_is_told(based: House) -> None:
+    assert based.loop(2, based.proposer(IMPROVE)).status == 0
+    assert based.loop(1, based.proposer(IMPROVE)).status == 0
+    assert based.statuses() == ["keep"] * 4
+    based.check_invariants()
 
 
-def test_equal_proposals_in_one_second_get_commits_of_their_own(run: House) -> None:
-    assert run.loop(4, run.setting("1.5")).status == 0
-    assert len({row[0] for row in run.rows()}) == 5
-    run.check_invariants()
+def test_equal_proposals_in_one_second_get_commits_of_their_own(based: House) -> None:
+    assert based.loop(4, based.setting("1.5")).status == 0
+    assert len({row[0] for row in based.rows()}) == 5
+    based.check_invariants()
 
 
 def test_in_a_pipe_there_is_one_line_an_experiment_and_no_training_output(run: House) -> None:
@@ -143,29 +143,29 @@ def test_a_damaged_ledger_is_refused(run: House, damage: str) -> None:
     assert (run.run_folder / "results.tsv").read_text().endswith(damage)
 
 
-def test_a_head_that_nobody_measured_is_refused(run: House) -> None:
-    assert run.once(run.setting("0.9")).status == 0
-    (run.tree / "train.py").write_text(TRAIN.replace("1.0", "0.1"))
-    run.commit("my own idea")
-    refused(run, "HEAD is not the incumbent")
+def test_a_head_that_nobody_measured_is_refused(based: House) -> None:
+    assert based.once(based.setting("0.9")).status == 0
+    (based.tree / "train.py").write_text(TRAIN.replace("1.0", "0.1"))
+    based.commit("my own idea")
+    refused(based, "HEAD is not the incumbent")
 
 
-def test_a_commit_of_a_persons_that_touches_no_measurement_is_gone_along_with(run: House) -> None:
-    assert run.once(run.setting("0.9")).status == 0
-    (run.tree / "notes.md").write_text("mine\n")
-    mine = run.commit("notes")
-    assert run.once(run.setting("0.8")).status == 0
-    assert run.git("rev-parse", "HEAD~1") == mine
-    assert run.statuses() == ["keep", "keep", "keep"]
+def test_a_commit_of_a_persons_that_touches_no_measurement_is_gone_along_with(based: House) -> None:
+    assert based.once(based.setting("0.9")).status == 0
+    (based.tree / "notes.md").write_text("mine\n")
+    mine = based.commit("notes")
+    assert based.once(based.setting("0.8")).status == 0
+    assert based.git("rev-parse", "HEAD~1") == mine
+    assert based.statuses() == ["keep", "keep", "keep"]
 
 
-def test_a_foreign_row_is_never_deleted(run: House) -> None:
-    assert run.once(run.setting("0.9")).status == 0
-    with (run.run_folder / "results.tsv").open("a") as file:
+def test_a_foreign_row_is_never_deleted(based: House) -> None:
+    assert based.once(based.setting("0.9")).status == 0
+    with (based.run_folder / "results.tsv").open("a") as file:
         file.write("a1b2c3d\t0.850000\t0.0\tdiscard\tby hand\n")
-    assert run.once(run.setting("0.8")).status == 0
-    assert [row[4] for row in run.rows()] == ["baseline", "VALUE 0.9", "by hand", "VALUE 0.8"]
-    assert "by hand  (foreign" in run.call("bin/status").out
+    assert based.once(based.setting("0.8")).status == 0
+    assert [row[4] for row in based.rows()] == ["baseline", "VALUE 0.9", "by hand", "VALUE 0.8"]
+    assert "by hand  (foreign" in based.call("bin/status").out
 
 
 def test_a_foreign_row_is_no_baseline(run: House) -> None:
@@ -175,12 +175,19 @@ def test_a_foreign_row_is_no_baseline(run: House) -> None:
     assert [row[4] for row in run.rows()] == ["by hand", "baseline", "VALUE 0.9"]
 
 
-@pytest.mark.parametrize("train", ["raise SystemExit(1)", "print('hello')", "print('val_bpb: nan')"])
-def test_a_baseline_that_crashes_ends_the_verb_without_a_row(house: House, train: str) -> None:
-    (house.tree / "train.py").write_text(train + "\n")
-    mine = house.commit("broken")
+@pytest.mark.parametrize(
+    ("train", "verbs"),
+    [
+        ("raise SystemExit(1)", ("bin/loop", "bin/experiment")),
+        ("print('hello')", ("bin/loop",)),
+        ("print('val_bpb: nan')", ("bin/experiment",)),
+    ],
+)
+def test_a_baseline_that_crashes_ends_the_verb_without_a_row(tmp_path: Path, train: str, verbs: tuple[str]) -> None:
+    house = House(tmp_path, train + "\n")
+    mine = house.git("rev-parse", "HEAD")
     house.setup()
-    for verb in ("bin/loop", "bin/experiment"):
+    for verb in verbs:
         result = house.call(verb)
         assert result.status == 2
         assert "the baseline crashed" in result.err
@@ -190,9 +197,8 @@ def test_a_baseline_that_crashes_ends_the_verb_without_a_row(house: House, train
     assert (house.tree / "run.log").exists()
 
 
-def test_a_baseline_that_takes_too_long_is_told_how_to_get_more_time(house: House) -> None:
-    (house.tree / "train.py").write_text("import time; time.sleep(30)\n")
-    house.commit("slow")
+def test_a_baseline_that_takes_too_long_is_told_how_to_get_more_time(tmp_path: Path) -> None:
+    house = House(tmp_path, "import time; time.sleep(30)\n")
     house.setup(RUN_TIMEOUT="1")
     result = house.call("bin/loop")
     assert result.status == 2
@@ -202,50 +208,37 @@ def test_a_baseline_that_takes_too_long_is_told_how_to_get_more_time(house: Hous
     house.check_invariants()
 
 
-def test_a_second_loop_is_told_who_holds_the_tree(house: House) -> None:
-    (house.tree / "train.py").write_text("import time; time.sleep(30)\n")
-    house.commit("slow")
-    house.setup()
-    with house.running("bin/loop") as first:
-        house.wait_for("runs/mar14/flight/run.1/pid")
+def test_a_second_loop_is_told_who_holds_the_tree(slow: House) -> None:
+    slow.seconds.write_text("100")
+    with slow.running("bin/loop", AGENT=str(slow.setting("0.9"))) as first:
+        slow.wait_for("runs/mar14/flight/run.1/pid")
         for verb in ("bin/loop", "bin/experiment"):
-            began = time.monotonic()
-            refused(house, f"another loop holds this tree: 'pid {first.pid} since ", verb, status=75)
-            assert time.monotonic() - began < 2
-        refused(house, "another loop holds this tree", "bin/setup", status=75, TAG="mar15")
-        assert f"loop      running, pid {first.pid}" in house.call("bin/status").out
+            refused(slow, f"another loop holds this tree: 'pid {first.pid} since ", verb, status=75)
+        refused(slow, "another loop holds this tree", "bin/setup", status=75, TAG="mar15")
+        assert f"loop      running, pid {first.pid}" in slow.call("bin/status").out
+        assert first.poll() is None, "nobody has waited for it"
         first.terminate()
-        assert first.wait(10) == 143
+        assert first.wait(20) == 143
 
 
-def test_two_trees_run_side_by_side(house: House, tmp_path: Path) -> None:
-    (tmp_path / "another").mkdir()
-    other = House(tmp_path / "another")
-    house.setup()
-    other.setup()
-    agents = house.proposer(IMPROVE), other.proposer(IMPROVE)
-    started = [
-        h.start("bin/loop", MAX_EXPERIMENTS="2", AGENT=str(a)) for h, a in zip((house, other), agents, strict=True)
-    ]
+def test_two_trees_run_side_by_side(based: House, settled: House, tmp_path: Path) -> None:
+    houses = based, settled.copy(tmp_path / "another")
+    started = [one.start("bin/loop", MAX_EXPERIMENTS="2", AGENT=str(one.proposer(IMPROVE))) for one in houses]
     assert [process.wait(60) for process in started] == [0, 0]
-    house.check_invariants()
-    other.check_invariants()
+    for one in houses:
+        one.check_invariants()
 
 
 # --- stopping --------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("name", "status"), [("INT", 130), ("TERM", 143)])
-def test_a_signal_stops_the_training_within_5_seconds_and_the_next_loop_goes_on(
-    slow: House, name: str, status: int
-) -> None:
+def test_a_signal_stops_the_training_at_once_and_the_next_loop_goes_on(slow: House, name: str, status: int) -> None:
     with slow.running("bin/loop", MAX_EXPERIMENTS="1", AGENT=str(slow.setting("0.9"))) as process:
         slow.wait_for("runs/mar14/flight/run.1/pid")
         committed = (slow.run_folder / "flight/commit").read_text().strip()
-        began = time.monotonic()
         process.send_signal(getattr(signal, f"SIG{name}"))
-        assert process.wait(10) == status
-        assert time.monotonic() - began < 5
+        assert process.wait(15) == status, "it does not wait for the training"
     assert slow.left_running() == []
     assert slow.statuses() == ["keep"]
     slow.seconds.write_text("0")
@@ -258,29 +251,28 @@ def test_ctrl_c_in_a_terminal_reaches_the_whole_group(slow: House) -> None:
     with slow.running("bin/loop", AGENT=str(slow.setting("0.9"))) as process:
         slow.wait_for("runs/mar14/flight/run.1/pid")
         os.killpg(process.pid, signal.SIGINT)
-        assert process.wait(5) == 130
+        assert process.wait(15) == 130
     assert slow.left_running() == []
 
 
-def test_a_stop_ends_the_proposer_too(run: House) -> None:
-    with run.running(
-        "bin/loop", AGENT=str(run.proposer("trap '' TERM; touch started; sleep 60 & wait; sleep 60"))
+def test_a_stop_ends_the_proposer_too(based: House) -> None:
+    with based.running(
+        "bin/loop", AGENT=str(based.proposer("trap '' TERM; touch ~/started; sleep 60 & wait; sleep 60"))
     ) as process:
-        run.wait_for("runs/mar14/flight/call/pid")
-        time.sleep(0.3)
+        based.wait_for("../home/started")
         process.terminate()
         assert process.wait(10) == 143
-    assert run.left_running() == []
-    assert run.scratch_copies() == []
-    assert run.loop(1, run.setting("0.9")).status == 0
-    run.check_invariants()
+    assert based.left_running() == []
+    assert based.scratch_copies() == []
+    assert based.loop(1, based.setting("0.9")).status == 0
+    based.check_invariants()
 
 
 def test_a_closed_terminal_ends_nothing(slow: House) -> None:
-    slow.seconds.write_text("2")
     with slow.running("bin/loop", MAX_EXPERIMENTS="1", AGENT=str(slow.setting("0.5"))) as process:
         slow.wait_for("runs/mar14/flight/run.1/pid")
         os.killpg(process.pid, signal.SIGHUP)
+        slow.seconds.write_text("0")
         assert process.wait(30) == 0
     assert slow.statuses() == ["keep", "keep"]
     slow.check_invariants()
@@ -301,10 +293,10 @@ def test_a_closed_terminal_ends_one_experiment_and_all_that_it_has_started(slow:
 
 def test_make_stop_ends_the_loop_after_the_experiment_in_flight(slow: House) -> None:
     assert "no loop is running" in slow.call("bin/stop").err
-    slow.seconds.write_text("2")
     with slow.running("bin/loop", AGENT=str(slow.setting("0.9"))) as process:
         slow.wait_for("runs/mar14/flight/run.1/pid")
         assert slow.call("make", "stop").status == 0
+        slow.seconds.write_text("0")
         assert process.wait(30) == 0
     assert slow.statuses() == ["keep", "keep"]
     slow.check_invariants()
@@ -313,37 +305,35 @@ def test_make_stop_ends_the_loop_after_the_experiment_in_flight(slow: House) -> 
 
 # --- the proposer fails ----------------------------------------------------------------------------------------------
 
-FAILS = {"says and does nothing": "exit 0", "not now": "exit 75", "never ends": "sleep 60", "crashes": "kill -9 $$"}
+FAILS = ("exit 0", "exit 75", "sleep 60", "kill -9 $$")  # it says and does nothing; not now; it never ends; it crashes
 
 
-@pytest.mark.parametrize("why", FAILS)
-def test_a_failed_proposal_leaves_no_row_and_the_loop_goes_on(run: House, why: str) -> None:
-    calls = run.outside / "calls"
-    agent = run.proposer(f"echo >>{calls}; [[ $(wc -l <{calls}) -gt 2 ]] || {{ {FAILS[why]}; exit; }}\n{IMPROVE}")
-    result = run.loop(1, agent, AGENT_TIMEOUT="1")
+def test_failed_proposals_leave_no_row_and_the_loop_goes_on(based: House) -> None:
+    nothing, not_now, hangs, crashes = FAILS
+    result = based.loop(2, based.in_turn(nothing, not_now, IMPROVE, hangs, crashes, IMPROVE), AGENT_TIMEOUT="3")
     assert result.status == 0
-    assert result.err.count("no proposal from 'proposer'") == 2
-    assert run.statuses() == ["keep", "keep"]
-    run.check_invariants()
-    calls.unlink()
-    assert run.once(agent, AGENT_TIMEOUT="1").status == 1
-    assert run.statuses() == ["keep", "keep"]
-    run.check_invariants()
+    assert result.err.count("no proposal from 'proposer'") == 4
+    assert based.statuses() == ["keep", "keep", "keep"]
+    based.check_invariants()
+    for fails in FAILS:
+        assert based.once(based.proposer(fails), AGENT_TIMEOUT="3").status == 1
+        assert based.statuses() == ["keep", "keep", "keep"]
+        based.check_invariants()
 
 
-def test_after_three_failures_the_catalog_proposes_one_and_then_the_agent_is_asked_again(run: House) -> None:
-    calls = run.outside / "calls"
-    result = run.loop(2, run.proposer(f"echo >>{calls}; [[ $(wc -l <{calls}) -lt 5 ]] || {{ {IMPROVE}; }}"))
+def test_after_three_failures_the_catalog_proposes_one_and_then_the_agent_is_asked_again(based: House) -> None:
+    calls = based.outside / "calls"
+    result = based.loop(2, based.proposer(f"echo >>{calls}; [[ $(wc -l <{calls}) -lt 5 ]] || {{ {IMPROVE}; }}"))
     assert result.status == 0
-    assert [one["agent"] for one in run.experiments()] == ["baseline", "catalog", "proposer"]
+    assert [one["agent"] for one in based.experiments()] == ["baseline", "catalog", "proposer"]
     assert calls.read_text().count("\n") == 5
-    run.check_invariants()
+    based.check_invariants()
 
 
-def test_waits_double(run: House) -> None:
-    calls = run.outside / "calls"
-    agent = run.proposer(f"echo >>{calls}; [[ $(wc -l <{calls}) -lt 3 ]] || {{ {IMPROVE}; }}")
-    result = run.loop(1, agent, PROPOSAL_WAIT="1")
+def test_waits_double(based: House) -> None:
+    calls = based.outside / "calls"
+    agent = based.proposer(f"echo >>{calls}; [[ $(wc -l <{calls}) -lt 3 ]] || {{ {IMPROVE}; }}")
+    result = based.loop(1, agent, PROPOSAL_WAIT="1")
     waits = [line for line in result.err.splitlines() if line.startswith("asking the proposer again")]
     assert waits == ["asking the proposer again in 1 s", "asking the proposer again in 2 s"]
 
@@ -393,12 +383,12 @@ def test_a_step_that_breaks_ends_the_loop_with_2_and_is_done_again(house: House)
 
 def test_what_a_person_edits_in_the_night_is_saved_or_left_alone(slow: House) -> None:
     (slow.tree / "notes.txt").write_text("one")
-    slow.seconds.write_text("2")
     with slow.running("bin/loop", MAX_EXPERIMENTS="1", AGENT=str(slow.setting("0.9"))) as process:
         slow.wait_for("runs/mar14/flight/run.1/pid")
         (slow.tree / "train.py").write_text("# my idea\n")
         (slow.tree / "README.md").write_text("mine\n")
         (slow.tree / "notes.txt").write_text("two")
+        slow.seconds.write_text("0")
         assert process.wait(30) == 0
     assert (slow.tree / "README.md").read_text() == "mine\n"
     assert (slow.tree / "notes.txt").read_text() == "two"
@@ -449,10 +439,10 @@ def test_a_persons_work_is_byte_for_byte_as_it_was_after_a_night(house: House) -
 
 
 def test_another_branch_that_a_person_checks_out_is_not_touched(slow: House) -> None:
-    slow.seconds.write_text("2")
     with slow.running("bin/loop", MAX_EXPERIMENTS="1", AGENT=str(slow.setting("0.9"))) as process:
         slow.wait_for("runs/mar14/flight/run.1/pid")
         slow.git("checkout", "-q", "--force", "main")
+        slow.seconds.write_text("0")
         assert process.wait(30) == 2
     assert slow.git("status", "--porcelain") == ""
     slow.git("checkout", "-q", "autoresearch/mar14")
@@ -469,7 +459,7 @@ def test_kill_9_of_the_loop_alone_ends_the_training(slow: House) -> None:
         slow.wait_for("runs/mar14/flight/run.1/pid")
         process.kill()
         process.wait()
-        deadline = time.monotonic() + 8
+        deadline = time.monotonic() + 18
         while slow.left_running():
             assert time.monotonic() < deadline, slow.left_running()
             time.sleep(0.1)
@@ -483,7 +473,7 @@ def test_an_orphaned_trainer_is_ended_before_a_new_loop_starts(slow: House) -> N
     orphan = subprocess.Popen(["sleep", "60"], env={"LAB_TREE": str(slow.tree), "PATH": os.environ["PATH"]})
     slow.seconds.write_text("0")
     assert slow.loop(1, slow.setting("0.5")).status == 0
-    assert orphan.wait(1) == -signal.SIGTERM
+    assert orphan.wait(10) == -signal.SIGTERM
     slow.check_invariants()
 
 
@@ -506,25 +496,25 @@ def test_a_power_cut_costs_a_training_run_but_no_proposal(slow: House) -> None:
 
 
 @pytest.mark.parametrize("kept", [0, 20])
-def test_a_power_cut_before_the_commit_is_synced_leaves_no_experiment(run: House, kept: int) -> None:
+def test_a_power_cut_before_the_commit_is_synced_leaves_no_experiment(based: House, kept: int) -> None:
     """Of the name of a commit half may be left, which git takes for the whole."""
-    assert run.once(run.setting("0.9")).status == 0
-    flight = run.run_folder / "flight"
+    assert based.once(based.setting("0.9")).status == 0
+    flight = based.run_folder / "flight"
     flight.mkdir()
     for name in ("done", "boot", "parent"):
         (flight / name).write_text("")
-    (flight / "commit").write_text(run.git("rev-parse", "HEAD")[:kept])
-    assert run.once(run.setting("0.8")).status == 0
-    assert run.statuses() == ["keep"] * 3
-    run.check_invariants()
+    (flight / "commit").write_text(based.git("rev-parse", "HEAD")[:kept])
+    assert based.once(based.setting("0.8")).status == 0
+    assert based.statuses() == ["keep"] * 3
+    based.check_invariants()
 
 
-def test_a_torn_row_is_set_aside_and_the_loop_goes_on(run: House) -> None:
-    assert run.once(run.setting("0.9")).status == 0
+def test_a_torn_row_is_set_aside_and_the_loop_goes_on(based: House) -> None:
+    assert based.once(based.setting("0.9")).status == 0
     for name in ("results.tsv", "experiments.jsonl"):
-        with (run.run_folder / name).open("a") as file:
+        with (based.run_folder / name).open("a") as file:
             file.write("a1b2c3d\t0.9")
-    assert run.once(run.setting("0.8")).status == 0
-    assert run.statuses() == ["keep"] * 3
-    assert (run.run_folder / "results.tsv.torn").read_text() == "a1b2c3d\t0.9\n"
-    run.check_invariants()
+    assert based.once(based.setting("0.8")).status == 0
+    assert based.statuses() == ["keep"] * 3
+    assert (based.run_folder / "results.tsv.torn").read_text() == "a1b2c3d\t0.9\n"
+    based.check_invariants()
