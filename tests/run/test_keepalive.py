@@ -127,25 +127,41 @@ def test_another_branch_is_not_looked_after(slow: House) -> None:
     assert look(slow) == ""
 
 
+def started(house: House, minutes: float) -> None:
+    """As if the last start had been so many minutes ago."""
+    path = house.run_folder / "restarts"
+    times, _, rows = path.read_text().split()
+    path.write_text(f"{times} {int(time.time() - 60 * minutes)} {rows}\n")
+
+
+def refused(house: House, times: int, seconds: float = 30) -> None:
+    """Wait until so many loops have refused the dirty tree."""
+    log, deadline = house.run_folder / "keepalive.log", time.monotonic() + seconds
+    while (log.read_text() if log.exists() else "").count("'README.md'") < times or house.left_running():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
 def test_starts_that_bring_no_row_are_spaced_out(slow: House) -> None:
-    killed(slow, slow.setting("0.9"), LAB_MINUTE="2")
+    """At once, after a minute, after two more; the next one after four."""
+    killed(slow, slow.setting("0.9"))
     (slow.tree / "README.md").write_text("not committed\n")
-    starts = []
-    began = time.monotonic()
-    while time.monotonic() - began < 9:
-        if look(slow, LAB_MINUTE="2"):
-            starts.append(time.monotonic() - began)
-        time.sleep(0.2)
-    assert len(starts) == 3, "at once, after a minute, after two more; the next one after four"
-    assert starts[1] - starts[0] >= 1
-    assert starts[2] - starts[1] >= 3
+    for times, minutes in enumerate((0, 1, 2), start=1):
+        if minutes:
+            started(slow, minutes - 0.5)
+            assert look(slow) == ""
+            started(slow, minutes)
+        assert look(slow) != ""
+        refused(slow, times)
+    started(slow, 3.5)
+    assert look(slow) == ""
     status = slow.call("bin/status").out
     assert "no loop is running, though one is wanted: started 3 times without a row" in status
     assert "loop: the tree has changes that are not committed: 'README.md'" in status
     slow.call("git", "checkout", "README.md")
     slow.seconds.write_text("0")
-    (slow.run_folder / "restarts").unlink()
-    look(slow)
+    started(slow, 4)
+    assert look(slow) != ""
     slow.wait_for("runs/mar14/alive")
     deadline = time.monotonic() + 20
     while len(slow.rows()) < 2:
@@ -156,18 +172,16 @@ def test_starts_that_bring_no_row_are_spaced_out(slow: House) -> None:
 
 
 def test_a_loop_that_hangs_is_ended_and_started_again(slow: House) -> None:
-    settings = {"LAB_MINUTE": "1", "RUN_TIMEOUT": "1", "AGENT_TIMEOUT": "1"}
+    """No step may take longer than its timeout and five minutes: of looks, and of the clock."""
+    settings = {"RUN_TIMEOUT": "20", "AGENT_TIMEOUT": "20"}
     with slow.running("bin/loop", AGENT=str(slow.proposer(IMPROVE)), MAX_EXPERIMENTS="1", **settings) as process:
         in_flight(slow)
         os.killpg(process.pid, signal.SIGSTOP)
-        said = []
-        for _ in range(14):
-            said.append(look(slow, LAB_MINUTE="1"))
-            time.sleep(1)
-            if said[-1]:
-                break
-        assert "the loop hangs" in said[-1]
-        assert len(said) >= 6, "no step may take longer than its timeout and five minutes"
+        alive = slow.run_folder / "alive"
+        assert [look(slow) for _ in range(7)] == [""] * 7, "by the clock it does not hang"
+        os.utime(alive, (time.time() - 1000,) * 2)
+        assert [look(slow) for _ in range(5)] == [""] * 5, "a machine that was asleep has not looked"
+        assert "the loop hangs" in look(slow)
         process.wait(5)
     slow.seconds.write_text("0")
     settled(slow, 2, 40)
