@@ -193,23 +193,23 @@ def test_a_ledger_of_nobody_is_moved_aside(house: House) -> None:
     assert [path.read_text() for path in found] == ["precious\n"]
 
 
-def test_a_run_started_on_another_ones_branch_begins_where_that_began(run: House) -> None:
-    start = run.git("rev-parse", "HEAD")
-    assert run.loop(1, run.setting("0.5")).status == 0
-    assert run.git("rev-parse", "HEAD") != start
-    result = run.call("bin/setup", TAG="mar15")
+def test_a_run_started_on_another_ones_branch_begins_where_that_began(based: House) -> None:
+    start = (based.run_folder / "start").read_text().strip()
+    assert based.loop(1, based.setting("0.5")).status == 0
+    assert based.git("rev-parse", "HEAD") != start
+    result = based.call("bin/setup", TAG="mar15")
     assert f"begins at {start[:7]}" in result.err
-    assert run.git("rev-parse", "HEAD") == start
-    assert os.readlink(run.tree / "results.tsv") == "runs/mar15/results.tsv"
-    assert len(run.rows()) == 2, "the earlier run's ledger is as it was"
+    assert based.git("rev-parse", "HEAD") == start
+    assert os.readlink(based.tree / "results.tsv") == "runs/mar15/results.tsv"
+    assert len(based.rows()) == 2, "the earlier run's ledger is as it was"
 
 
-def test_from_says_where_a_run_begins(run: House) -> None:
-    assert run.loop(1, run.setting("0.5")).status == 0
-    best = run.git("rev-parse", "HEAD")
-    refused(run, "FROM 'nowhere' is not a commit", TAG="mar15", FROM="nowhere")
-    assert run.call("bin/setup", TAG="mar15", FROM="autoresearch/mar14").status == 0
-    assert run.git("rev-parse", "HEAD") == best
+def test_from_says_where_a_run_begins(based: House) -> None:
+    assert based.loop(1, based.setting("0.5")).status == 0
+    best = based.git("rev-parse", "HEAD")
+    refused(based, "FROM 'nowhere' is not a commit", TAG="mar15", FROM="nowhere")
+    assert based.call("bin/setup", TAG="mar15", FROM="autoresearch/mar14").status == 0
+    assert based.git("rev-parse", "HEAD") == best
 
 
 def test_nothing_of_the_callers_git_environment_is_heard(house: House) -> None:

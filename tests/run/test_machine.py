@@ -3,9 +3,10 @@
 import os
 import shutil
 import time
+from pathlib import Path
 
 import pytest
-from house import ROOT, TRAIN, House
+from house import ROOT, TRAIN, House, shared
 
 # Fails as on a full disk while ~/full is there, and with what is in ~/says; what df says of the disk is a file, too.
 TRAINER = TRAIN.replace(
@@ -18,11 +19,8 @@ TRAINER = TRAIN.replace(
 DF = 'printf "Avail Inodes IFree Mounted\\n%s 9999 9999 /\\n" "$(cat ~/free)"'
 
 
-@pytest.fixture
-def machine(house: House) -> House:
-    """A run with its baseline, on a machine whose disk a test can fill."""
-    (house.tree / "train.py").write_text(TRAINER)
-    house.commit("a trainer that writes")
+def machine_house(folder: Path) -> House:
+    house = House(folder, TRAINER)
     (house.outside / "fakes").mkdir()
     house.proposer(DF, "fakes/df")
     house.environment["PATH"] = f"{house.outside}/fakes:{house.environment['PATH']}"
@@ -31,6 +29,17 @@ def machine(house: House) -> House:
     house.setup()
     assert house.once("/bin/false").status == 1
     return house
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> House:
+    """A run with its baseline, on a machine whose disk a test can fill."""
+    return shared(tmp_path_factory, "machine", machine_house)
+
+
+@pytest.fixture
+def machine(made: House, tmp_path: Path) -> House:
+    return made.copy(tmp_path)
 
 
 def fill(house: House, free: int, *, is_full: bool = False) -> None:
@@ -81,12 +90,10 @@ def test_one_experiment_says_what_is_wrong_and_is_measured_later(machine: House)
 def test_where_nothing_is_found_the_log_is_believed_twice(machine: House) -> None:
     """An experiment can print what it likes."""
     fill(machine, 5000, is_full=True)
-    began = time.monotonic()
     assert machine.once(machine.setting("0.9")).status == 0
     last = machine.experiments()[-1]
     assert (last["status"], last["failure"], last["attempts"]) == ("crash", "error", 3)
     assert "No space left on device" in str(last["reason"])
-    assert time.monotonic() - began < 30
     machine.check_invariants()
 
 
@@ -117,9 +124,8 @@ def test_a_loop_that_looks_at_a_broken_gpu_can_be_stopped(machine: House) -> Non
 # --- what a training run leaves --------------------------------------------------------------------------------------
 
 
-def test_a_log_of_100_mb_is_cut(house: House) -> None:
-    (house.tree / "train.py").write_text(TRAIN + "print('first'); print('x' * 100_000_000); print('last')\n")
-    house.commit("a talker")
+def test_a_log_of_100_mb_is_cut(tmp_path: Path) -> None:
+    house = House(tmp_path, TRAIN + "print('first'); print('x' * 100_000_000); print('last')\n")
     house.setup()
     assert house.once("/bin/false").status == 1
     log = (house.run_folder / "run.log").read_bytes()

@@ -19,72 +19,76 @@ def calls(house: House) -> list[str]:
     return (house.outside / "calls").read_text().split()
 
 
-def test_a_mended_proposal_is_one_experiment_and_one_commit(run: House) -> None:
-    assert run.once(run.proposer(mender(run, "sed -i '/^raise/d' train.py; echo mended"))).status == 0
-    assert calls(run) == ["propose", "mend"]
-    assert run.statuses() == ["keep", "keep"]
-    last = run.experiments()[-1]
+def test_a_mended_proposal_is_one_experiment_and_one_commit(based: House) -> None:
+    assert based.once(based.proposer(mender(based, "sed -i '/^raise/d' train.py; echo mended"))).status == 0
+    assert calls(based) == ["propose", "mend"]
+    assert based.statuses() == ["keep", "keep"]
+    last = based.experiments()[-1]
     assert (last["description"], last["val_bpb"], last["failure"]) == ("my idea", 0.9, None)
-    assert "raise" not in run.git("show", f"{last['commit']}:train.py")
-    assert last["parent"] == run.experiments()[0]["commit"]
-    refs = run.git("for-each-ref", "--format=%(objectname)", "refs/experiments/mar14/").split()
-    assert sorted(refs) == sorted(str(one["commit"]) for one in run.experiments()), "what was mended is none"
-    run.check_invariants()
+    assert "raise" not in based.git("show", f"{last['commit']}:train.py")
+    assert last["parent"] == based.experiments()[0]["commit"]
+    refs = based.git("for-each-ref", "--format=%(objectname)", "refs/experiments/mar14/").split()
+    assert sorted(refs) == sorted(str(one["commit"]) for one in based.experiments()), "what was mended is none"
+    based.check_invariants()
 
 
-def test_what_the_proposer_is_told(run: House) -> None:
-    run.once(run.proposer(mender(run, ":")))
-    brief = (run.outside / "brief.mend").read_text()
+def test_what_the_proposer_is_told(based: House) -> None:
+    based.once(based.proposer(mender(based, ":")))
+    brief = (based.outside / "brief.mend").read_text()
     assert "my idea" in brief
     assert "| ValueError: a mistake of mine" in brief
     assert "it asks nothing of" in brief
     assert len(brief.encode()) < 16 * 1024
 
 
-def test_no_change_is_giving_up(run: House) -> None:
-    assert run.once(run.proposer(mender(run, "echo I cannot"))).status == 0
-    assert calls(run) == ["propose", "mend"]
-    last = run.experiments()[-1]
+def test_no_change_is_giving_up(based: House) -> None:
+    assert based.once(based.proposer(mender(based, "echo I cannot"))).status == 0
+    assert calls(based) == ["propose", "mend"]
+    last = based.experiments()[-1]
     assert (last["status"], last["failure"]) == ("crash", "error")
     assert "a mistake of mine" in str(last["reason"])
-    run.check_invariants()
+    based.check_invariants()
 
 
-def test_there_are_two_mends_at_most(run: House) -> None:
-    assert run.once(run.proposer(mender(run, "echo '# again' >>train.py"))).status == 0
-    assert calls(run) == ["propose", "mend", "mend"]
-    last = run.experiments()[-1]
+def test_there_are_two_mends_at_most(based: House) -> None:
+    assert based.once(based.proposer(mender(based, "echo '# again' >>train.py"))).status == 0
+    assert calls(based) == ["propose", "mend", "mend"]
+    last = based.experiments()[-1]
     assert (last["status"], last["failure"], last["attempts"]) == ("crash", "error", 3)
-    assert run.git("show", f"{last['commit']}:train.py").endswith("# again\n# again")
-    run.check_invariants()
+    assert based.git("show", f"{last['commit']}:train.py").endswith("# again\n# again")
+    based.check_invariants()
 
 
-def test_a_mend_is_judged_by_the_same_rules(run: House) -> None:
-    assert run.once(run.proposer(mender(run, "sed -i '/^raise/d' train.py; echo '# mine' >>prepare.py"))).status == 0
-    last = run.experiments()[-1]
+def test_a_mend_is_judged_by_the_same_rules(based: House) -> None:
+    assert (
+        based.once(based.proposer(mender(based, "sed -i '/^raise/d' train.py; echo '# mine' >>prepare.py"))).status == 0
+    )
+    last = based.experiments()[-1]
     assert (last["status"], last["failure"]) == ("crash", "rejected")
     assert str(last["description"]).endswith("(rejected: changed prepare.py)")
-    run.check_invariants()
+    based.check_invariants()
 
 
 @pytest.mark.parametrize(
     ("line", "failure"), [("raise MemoryError", "oom"), ("import time; time.sleep(60)", "timeout")]
 )
-def test_what_is_no_mistake_is_not_mended(run: House, line: str, failure: str) -> None:
-    agent = run.proposer(f"echo $LAB_MODE >>{run.outside}/calls; sed -i '1i {line}' train.py; echo no mistake")
-    assert run.once(agent, RUN_TIMEOUT="2").status == 0
-    assert run.experiments()[-1]["failure"] == failure
-    assert calls(run) == ["propose"]
+def test_what_is_no_mistake_is_not_mended(based: House, line: str, failure: str) -> None:
+    agent = based.proposer(f"echo $LAB_MODE >>{based.outside}/calls; sed -i '1i {line}' train.py; echo no mistake")
+    assert based.once(agent, RUN_TIMEOUT="2").status == 0
+    assert based.experiments()[-1]["failure"] == failure
+    assert calls(based) == ["propose"]
 
 
-def test_a_mend_survives_a_kill(run: House) -> None:
+def test_a_mend_survives_a_kill(based: House) -> None:
     """The loop is killed while the proposer mends; the next one asks again, and there is one row."""
-    agent = run.proposer(mender(run, f"if mkdir {run.outside}/once; then sleep 30; fi; sed -i '/^raise/d' train.py"))
-    with run.running("bin/loop", AGENT=str(agent), MAX_EXPERIMENTS="1") as process:
-        run.wait_for("../once")
+    agent = based.proposer(
+        mender(based, f"if mkdir {based.outside}/once; then sleep 30; fi; sed -i '/^raise/d' train.py")
+    )
+    with based.running("bin/loop", AGENT=str(agent), MAX_EXPERIMENTS="1") as process:
+        based.wait_for("../once")
         process.kill()
         process.wait()
-    assert run.loop(1, agent).status == 0
-    assert run.statuses() == ["keep", "keep"]
-    assert calls(run) == ["propose", "mend", "mend"]
-    run.check_invariants()
+    assert based.loop(1, agent).status == 0
+    assert based.statuses() == ["keep", "keep"]
+    assert calls(based) == ["propose", "mend", "mend"]
+    based.check_invariants()
