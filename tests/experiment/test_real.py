@@ -25,16 +25,16 @@ def test_a_night_in_small(house: House, small_cache: Path) -> None:
     }
     assert {"data", "tokenizer", "max_seq_len", "eval_tokens", "prepare.py"} <= set(manifest["comparable"])
 
-    result = house.call("bin/loop", MAX_EXPERIMENTS="2", AUTORESEARCH_CACHE=str(small_cache), timeout=600)
+    result = house.call("bin/loop", MAX_EXPERIMENTS="1", AUTORESEARCH_CACHE=str(small_cache), timeout=600)
     assert result.status == 0
-    assert len(house.rows()) == 3
+    assert len(house.rows()) == 2
     baseline = house.experiments()[0]
     assert 1.5 < float(str(baseline["val_bpb"])) < 4
     (run,) = baseline["runs"]  # type: ignore[misc]
     assert run["num_steps"] > 10
     assert 2 <= run["training_seconds"] < 3
     assert 0.1 < float(str(baseline["memory_gb"])) < 2
-    assert [one["agent"] for one in house.experiments()] == ["baseline", "catalog", "catalog"]
+    assert [one["agent"] for one in house.experiments()] == ["baseline", "catalog"]
     house.check_invariants()
 
 
@@ -53,6 +53,6 @@ def test_a_strangers_pair_needs_no_torch(house: House) -> None:
         file.write("import sys\nassert 'torch' not in sys.modules\nprint('torch is not imported')\n")
     house.commit("a stranger's pair")
     house.setup()
-    assert house.loop(2, house.proposer('echo "X = $RANDOM$SECONDS" >>train.py')).status == 0
+    assert house.loop(1, house.proposer('echo "X = $RANDOM$SECONDS" >>train.py')).status == 0
     assert "torch is not imported" in (house.tree / "run.log").read_text()
     house.check_invariants()

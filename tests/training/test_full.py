@@ -1,5 +1,6 @@
 """Profile `full`: the data from a hub with faults, the published order of rows, and a run at toy sizes on a CPU."""
 
+import gzip
 import json
 import os
 import re
@@ -15,7 +16,8 @@ from types import ModuleType
 import numpy as np
 import pytest
 import torch
-from house import ROOT, House
+from filelock import FileLock
+from house import ROOT, House, shared_folder
 from hub import DATASET, Hub, serving
 from pair import EVAL_ROWS, SHARDS, VOCAB, T, import_prepare, toy_prepare, toy_train
 
@@ -36,6 +38,24 @@ def tree(tmp_path: Path) -> Path:
     (folder / "prepare.py").write_text(toy_prepare())
     (folder / "train.py").write_text(toy_train())
     return folder
+
+
+@pytest.fixture(scope="module")
+def full_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache with the toy data, prepared once for all workers. Read only."""
+    folder = shared_folder(tmp_path_factory) / "full"
+    with FileLock(f"{folder}.lock"), serving(dict(SHARDS)) as hub:
+        (folder / "tree").mkdir(parents=True, exist_ok=True)
+        (folder / "tree/prepare.py").write_text(toy_prepare())
+        prepare_data(folder / "tree", hub)
+    return folder / "cache"
+
+
+@pytest.fixture
+def prepared(full_cache: Path, tree: Path) -> Path:
+    """The folder, beside that cache."""
+    (tree.parent / "cache").symlink_to(full_cache)
+    return tree
 
 
 def environment(cache: Path, hub: Hub | None = None, **more: str) -> dict[str, str]:
@@ -82,43 +102,49 @@ def test_data_from_the_hub(hub: Hub, tree: Path) -> None:
     assert "data of another corpus is in" in prepare_data(tree, hub, shards=1, status=2)
 
 
-@pytest.mark.parametrize(
-    "faults",
-    [[503, 503], [429], ["cut"], ["truncated"], ["garbage"], ["garbage", "cut", 503]],
-    ids=lambda faults: "-".join(map(str, faults)),
-)
-def test_a_fault_of_the_hub_is_got_over(faults: list[int | str], hub: Hub, tree: Path) -> None:
-    for name in ("shard_00000.parquet", "shard_06542.parquet"):
-        hub.faults[name] = list(faults)
-    prepare_data(tree, hub)
+FAULTS = {
+    "shard_00000.parquet": [503, 503],
+    "shard_00001.parquet": [429],
+    "shard_00002.parquet": ["cut"],
+    "shard_00003.parquet": ["truncated"],
+    "shard_00004.parquet": ["garbage"],
+    "shard_06542.parquet": ["garbage", "cut", 503],
+}
+
+
+def test_faults_of_the_hub_are_got_over(hub: Hub, tree: Path) -> None:
+    hub.files = {name: SHARDS.get(name) or SHARDS["shard_00000.parquet"] for name in FAULTS}
+    hub.faults |= {name: list(faults) for name, faults in FAULTS.items()}
+    prepare_data(tree, hub, shards=5)
     assert not any(hub.faults.values()), "each was met with"
-    for name, content in SHARDS.items():
+    for name, content in hub.files.items():
         assert (tree.parent / "cache/data" / name).read_bytes() == content
     assert check(tree).returncode == 0
 
 
-@pytest.mark.parametrize(
-    ("fault", "name"),
-    [
+def test_a_shard_that_does_not_come_is_the_end(hub: Hub, tree: Path) -> None:
+    """The published script says `5/6 shards ready`, and exits 0; without the pinned one it validates on another."""
+    missing: set[str] = set(SHARDS)
+    for fault, name in (
         (503, "shard_00000.parquet"),
         ("truncated", "shard_00001.parquet"),
         ("garbage", "shard_06542.parquet"),
         ("hidden", "shard_06542.parquet"),
-    ],
-)
-def test_a_shard_that_does_not_come_is_the_end(fault: int | str, name: str, hub: Hub, tree: Path) -> None:
-    """The published script says `5/6 shards ready`, and exits 0; without the pinned one it validates on another."""
-    if fault == "hidden":
-        hub.hidden.add(name)
-    hub.faults[name] = [fault] * 20
-    problem, hint = prepare_data(tree, hub, status=2).splitlines()[-2:]
-    assert problem.startswith(f"prepare: 1 of 3 shards missing, such as {name}: ")
-    assert problem.endswith(f"; from '{hub.endpoint}'")
-    assert hint == "hint: try again, the rest is kept; or name a mirror: HF_ENDPOINT"
-    assert not (tree.parent / "cache/data" / name).exists(), "what is damaged is not left there"
-    assert check(tree).returncode == 3
-    hub.faults.clear()
-    hub.hidden.clear()
+    ):
+        shard, asked = tree.parent / "cache/data" / name, len(hub.asked)
+        shard.unlink(missing_ok=True)
+        hub.hidden = {name} if fault == "hidden" else set()
+        hub.faults[name] = [fault] * 20
+        problem, hint = prepare_data(tree, hub, status=2).splitlines()[-2:]
+        assert problem.startswith(f"prepare: 1 of 3 shards missing, such as {name}: ")
+        assert problem.endswith(f"; from '{hub.endpoint}'")
+        assert hint == "hint: try again, the rest is kept; or name a mirror: HF_ENDPOINT"
+        assert not shard.exists(), "what is damaged is not left there"
+        assert {one for one, _ in hub.asked[asked:]} <= {*missing, name}, "the rest was kept"
+        assert check(tree).returncode == 3
+        hub.faults.clear()
+        hub.hidden.clear()
+        missing = {name}
     asked = len(hub.asked)
     prepare_data(tree, hub)
     assert [one for one, _ in hub.asked[asked:]] == [name], "the rest was kept"
@@ -203,10 +229,9 @@ def test_a_number_of_shards_that_is_none(number: str, tree: Path) -> None:
 
 
 @pytest.fixture
-def prepare(hub: Hub, tree: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+def prepare(full_cache: Path, tree: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """The toy prepare.py, imported, with its data there."""
-    prepare_data(tree, hub)
-    return import_prepare(tree.parent / "cache", monkeypatch, tree, "full")
+    return import_prepare(full_cache, monkeypatch, tree, "full")
 
 
 def packed_by_the_book(documents: list[list[int]], rows: int, capacity: int) -> list[list[int]]:
@@ -277,22 +302,22 @@ def test_the_tokenizer_reserves_what_the_published_one_does(prepare: ModuleType)
     assert max(tokenizer.encode("héllo <|bos|>")) < VOCAB - 4
 
 
-def test_the_published_constants() -> None:
-    code = "import prepare as p; print(p.MAX_SEQ_LEN, p.VOCAB_SIZE, p.TIME_BUDGET, p.EVAL_TOKENS, p.VAL_SHARD)"
-    done = python("-c", code, tree=ROOT, env=environment(Path("/nowhere/cache")))
-    assert done.stdout.split() == ["2048", "8192", "300.0", "20971520", "6542"]
+def test_the_published_constants(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    p = import_prepare(tmp_path / "cache", monkeypatch, profile="full")
+    assert (p.MAX_SEQ_LEN, p.VOCAB_SIZE, p.TIME_BUDGET, p.EVAL_TOKENS, p.VAL_SHARD) == (2048, 8192, 300, 20971520, 6542)
 
 
 @pytest.mark.parametrize(
     ("data", "cuda", "profile"), [(True, True, "full"), (True, False, "small"), (False, True, "small")]
 )
-def test_auto_is_full_on_a_cuda_machine_with_the_data(data: bool, cuda: bool, profile: str, tmp_path: Path) -> None:
+def test_auto_is_full_on_a_cuda_machine_with_the_data(
+    data: bool, cuda: bool, profile: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     if data:
         (tmp_path / "cache/full").mkdir(parents=True)
         (tmp_path / "cache/full/data.json").touch()
-    code = f"import torch; torch.cuda.is_available = lambda: {cuda}; import prepare; print(prepare.PROFILE)"
-    env = environment(tmp_path / "cache", PROFILE="auto")
-    assert python("-c", code, tree=ROOT, env=env).stdout == f"{profile}\n"
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
+    assert profile == import_prepare(tmp_path / "cache", monkeypatch, profile="auto").PROFILE
 
 
 # --- Training ---
@@ -311,20 +336,13 @@ def train(tree: Path, source: str, **env: str) -> subprocess.CompletedProcess[st
     return done
 
 
-def test_a_run_at_toy_sizes(hub: Hub, tree: Path) -> None:
-    prepare_data(tree, hub)
-    done = train(tree, toy_train(), TIME_BUDGET="3")
-    assert f"cpu: 2 x 8 rows of {T} tokens a step\n" in done.stdout
-    assert 0.5 < metric("val_bpb", done.stdout) < 3
-    assert metric("depth", done.stdout) == 3
-
-
 @pytest.mark.long
-def test_what_is_compiled_is_compiled_before_the_clock_starts(hub: Hub, tree: Path, tmp_path: Path) -> None:
+def test_what_is_compiled_is_compiled_before_the_clock_starts(prepared: Path, tmp_path: Path) -> None:
     """As on a GPU, in bfloat16; but for windows: torch does not train flex attention on a CPU."""
-    prepare_data(tree, hub)
     source = toy_train(COMPILED="True", DTYPE="torch.bfloat16", WINDOW_PATTERN='"L"')
-    done = train(tree, source, TIME_BUDGET="4", TORCHINDUCTOR_CACHE_DIR=str(tmp_path / "new"), TORCH_LOGS="recompiles")
+    done = train(
+        prepared, source, TIME_BUDGET="4", TORCHINDUCTOR_CACHE_DIR=str(tmp_path / "new"), TORCH_LOGS="recompiles"
+    )
     assert metric("num_steps", done.stdout) > 4
     assert metric("training_seconds", done.stdout) < 8
     training = done.stderr.split("evaluate_bpb")[0]
@@ -350,40 +368,34 @@ print(names[1]["window_mask"](256).sparsity())
 """
 
 
-def test_windows_are_the_same_compiled_and_save_work(hub: Hub, tree: Path) -> None:
-    prepare_data(tree, hub)
-    done = python("-c", WINDOWS, tree=tree, env=environment(tree.parent / "cache"))
+def test_windows_are_the_same_compiled_and_save_work(prepared: Path) -> None:
+    done = python("-c", WINDOWS, tree=prepared, env=environment(prepared.parent / "cache"))
     assert done.returncode == 0, done.stderr
     assert float(done.stdout) > 80, "per cent of the blocks that are not computed"
 
 
-FITS = """
-import torch
-source = open("train.py").read()
-start = source.index("def rows_that_should_fit")
-names = {"torch": torch, "DEVICE": "cuda", "MAX_SEQ_LEN": 2048, "DEPTH": 9, "WIDTH": 640}
-names |= {"TOTAL_BATCH_SIZE": 2**18, "DEVICE_BATCH_SIZE": 128}
-names["tokenizer"] = type("Tokenizer", (), {"get_vocab_size": lambda self: 8192})()
-exec(source[start:source.index("def warm_up")], names)
-for gigabytes in (3.5, 7.5, 11.5, 23.5, 39, 79, 141):
-    torch.cuda.mem_get_info = lambda: (int(gigabytes * 2**30), 0)
-    print(names["rows_that_should_fit"](), end=" ")
-"""
+@pytest.mark.parametrize(
+    ("gigabytes", "rows"), [(3.5, 4), (7.5, 8), (11.5, 16), (23.5, 32), (39, 64), (79, 128), (141, 128)]
+)
+def test_the_device_batch_follows_the_memory_of_the_gpu(
+    gigabytes: float, rows: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = (ROOT / "train.py").read_text()
+    names = {"torch": torch, "DEVICE": "cuda", "MAX_SEQ_LEN": 2048, "DEPTH": 9, "WIDTH": 640}
+    names |= {"TOTAL_BATCH_SIZE": 2**18, "DEVICE_BATCH_SIZE": 128}
+    names["tokenizer"] = type("Tokenizer", (), {"get_vocab_size": lambda self: 8192})()
+    exec(source[source.index("def rows_that_should_fit") : source.index("def warm_up")], names)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (int(gigabytes * 2**30), 0))
+    assert names["rows_that_should_fit"]() == rows  # type: ignore[operator]
 
 
-def test_the_device_batch_follows_the_memory_of_the_gpu(tree: Path) -> None:
-    done = python("-c", FITS, tree=ROOT, env=environment(tree.parent / "cache"))
-    assert done.stdout.split() == ["4", "8", "16", "32", "64", "128", "128"]
-
-
-def test_what_does_not_fit_is_halved(hub: Hub, tree: Path) -> None:
+def test_what_does_not_fit_is_halved(prepared: Path) -> None:
     """The effective batch and the evaluation stay the same."""
-    prepare_data(tree, hub)
     tight = toy_train().replace(
         "        training_loss(x, y).backward()",
         "        if rows > 2:\n            raise torch.OutOfMemoryError\n        training_loss(x, y).backward()",
     )
-    done = train(tree, tight, TIME_BUDGET="1")
+    done = train(prepared, tight, TIME_BUDGET="1")
     assert f"cpu: 8 x 2 rows of {T} tokens a step\n" in done.stdout
     steps = metric("num_steps", done.stdout)
     assert metric("total_tokens_M", done.stdout) == pytest.approx(steps * 2**10 / 1e6, abs=0.006)
@@ -395,7 +407,7 @@ def test_a_night_on_the_full_profile(house: House, hub: Hub) -> None:
     (house.tree / "prepare.py").write_text(toy_prepare())
     (house.tree / "train.py").write_text(toy_train())
     house.commit("the real pair, in small")
-    settings = {"PROFILE": "full", "AUTORESEARCH_CACHE": str(house.outside / "cache"), "TIME_BUDGET": "2"}
+    settings = {"PROFILE": "full", "AUTORESEARCH_CACHE": str(house.outside / "cache"), "TIME_BUDGET": "3"}
     result = house.call("make", "setup", "TAG=mar14", **settings)
     assert result.status == 2
     assert "setup: the data of profile 'full' is not there\nhint: run 'uv run prepare.py' (or: make data)" in result.err
@@ -408,5 +420,8 @@ def test_a_night_on_the_full_profile(house: House, hub: Hub) -> None:
     assert manifest["settings"]["PROFILE"] == manifest["comparable"]["profile"] == "full"
     assert house.loop(1, **settings, timeout=300).status == 0
     assert len(house.rows()) == 2
-    assert 0.5 < float(house.rows()[0][1]) < 4
+    log = gzip.decompress((house.run_folder / f"logs/{house.rows()[0][0]}-1.log.gz").read_bytes()).decode()
+    assert f"cpu: 2 x 8 rows of {T} tokens a step\n" in log
+    assert 0.5 < metric("val_bpb", log) < 3
+    assert metric("depth", log) == 3
     house.check_invariants()
