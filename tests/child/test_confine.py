@@ -1,11 +1,13 @@
 """A training run can reach nothing but its scratch, where bubblewrap works; what it changes elsewhere is put back."""
 
+import gzip
 import os
 import shutil
 import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -54,8 +56,23 @@ def after(house: House, deed: str, **settings: str) -> dict[str, object]:
     return house.experiments()[-1]
 
 
+def after_each(house: House, deeds: Iterable[str], **settings: str) -> list[dict[str, object]]:
+    """The same, of as many experiments as there are deeds."""
+    rows, write = len(house.rows()), "cat >~/deed <<'END'\n{}\nEND\n"
+    value = "sed -i 's/^VALUE = [^ ]*/VALUE = {:.3f}/' train.py; echo another"
+    scripts = [write.format(deed) + value.format(0.99 - 0.005 * n) for n, deed in enumerate(deeds, start=rows)]
+    assert house.loop(len(scripts), house.in_turn(*scripts), **settings).status == 0
+    house.check_invariants()
+    return house.experiments()[-len(scripts) :]
+
+
 def log(house: House) -> str:
     return (house.tree / "run.log").read_text(errors="replace")
+
+
+def log_of(house: House, one: dict[str, object]) -> str:
+    (path,) = (house.run_folder / "logs").glob(f"{str(one['commit'])[:7]}-1.log.gz")
+    return gzip.decompress(path.read_bytes()).decode(errors="replace")
 
 
 # --- Confined -------------------------------------------------------------------------------------------------------
@@ -79,13 +96,14 @@ DEEDS = {
 
 
 @needs_bubblewrap
-@pytest.mark.parametrize("deed", DEEDS.values(), ids=DEEDS)
-def test_confined_it_cannot_reach(run: House, deed: str) -> None:
+def test_confined_it_cannot_reach(run: House) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:  # somebody who would answer
-        deed = deed.replace("PID", str(os.getpid())).replace("PORT", str(server.getsockname()[1]))
-        last = after(run, deed, CONFINE="yes")
-    assert (last["status"], last["failure"]) == ("crash", "error"), log(run)
-    assert "Error" in log(run)
+        port = str(server.getsockname()[1])
+        deeds = [deed.replace("PID", str(os.getpid())).replace("PORT", port) for deed in DEEDS.values()]
+        found = after_each(run, deeds, CONFINE="yes")
+    for what, last in zip(DEEDS, found, strict=True):
+        assert (last["status"], last["failure"]) == ("crash", "error"), (what, log_of(run, last))
+        assert "Error" in log_of(run, last), what
 
 
 @needs_bubblewrap
@@ -117,9 +135,9 @@ def commands() -> str:
 
 
 @needs_bubblewrap
-@pytest.mark.parametrize(("deed", "failure"), [("os._exit(3)", "error"), ("os.kill(os.getpid(), 9)", "killed")])
-def test_confined_the_exit_status_is_its_own(run: House, deed: str, failure: str) -> None:
-    assert after(run, deed, CONFINE="yes")["failure"] == failure
+def test_confined_the_exit_status_is_its_own(run: House) -> None:
+    ends = {"os._exit(3)": "error", "os.kill(os.getpid(), 9)": "killed"}
+    assert [one["failure"] for one in after_each(run, ends, CONFINE="yes")] == list(ends.values())
 
 
 @needs_bubblewrap
@@ -169,6 +187,7 @@ def path_without_bubblewrap(house: House) -> str:
 
 # --- Not confined: what it has changed is put back, and the experiment is rejected ----------------------------------
 
+STEP = "lib/experiment/steps/55-mine"
 CHANGES = {
     "results.tsv": "open('runs/mar14/results.tsv', 'a').write('aaaaaaa\\t0.100000\\t1.0\\tkeep\\tmine\\n')",
     "experiments.jsonl": "open('runs/mar14/experiments.jsonl', 'w')",
@@ -187,27 +206,24 @@ CHANGES = {
 }
 
 
-@pytest.mark.parametrize(("name", "deed"), CHANGES.items(), ids=CHANGES)
-def test_what_it_changes_is_put_back(run: House, name: str, deed: str) -> None:
-    last = after(run, deed)
-    assert (last["status"], last["failure"]) == ("crash", "rejected")
-    assert name in str(last["reason"])
-    assert "changed while the loop was running" in str(last["reason"])
-    assert name in run.rows()[-1][4], "the row says which file"
-    assert run.rows()[-1][3] == "crash"
+def test_what_it_changes_is_put_back(run: House) -> None:
+    found = after_each(run, CHANGES.values())
+    for name, last, row in zip(CHANGES, found, run.rows()[-len(found) :], strict=True):
+        assert (last["status"], last["failure"]) == ("crash", "rejected")
+        assert name in str(last["reason"])
+        assert "changed while the loop was running" in str(last["reason"])
+        assert name in row[4], "the row says which file"
+        assert row[3] == "crash"
+    check_what_is_kept_aside(run)
 
 
-def test_what_it_made_of_the_records_is_kept_aside(run: House) -> None:
-    after(run, CHANGES["results.tsv"])
+def check_what_is_kept_aside(run: House) -> None:
+    """What it made of the records, and a new file of the toolkit."""
     asides = [path.read_text() for path in (run.run_folder / "aside").glob("*/results.tsv")]
-    assert asides[-1].endswith("aaaaaaa\t0.100000\t1.0\tkeep\tmine\n")
-
-
-def test_a_new_file_of_the_toolkit_is_kept_aside(run: House) -> None:
-    after(run, CHANGES["lib/experiment/steps/55-mine"])
-    assert not (run.tree / "lib/experiment/steps/55-mine").exists()
+    assert [text for text in asides if text.endswith("aaaaaaa\t0.100000\t1.0\tkeep\tmine\n")]
+    assert not (run.tree / STEP).exists()
     refs = run.git("for-each-ref", "--format=%(objectname)", "refs/experiments/mar14/aside/").split()
-    assert "#!/bin/sh\n" in [run.call("git", "show", f"{ref}:lib/experiment/steps/55-mine").out for ref in refs]
+    assert "#!/bin/sh\n" in [run.call("git", "show", f"{ref}:{STEP}").out for ref in refs]
 
 
 def test_what_was_there_before_is_left_alone(fresh: House) -> None:
