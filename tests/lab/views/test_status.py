@@ -1,6 +1,7 @@
 """`make status`: where a run stands, in a few lines for a person, and for machines."""
 
 import json
+import re
 import subprocess
 import sys
 from datetime import datetime, timedelta, timezone
@@ -61,10 +62,11 @@ def call(run: Path, *options: str, **facts: str) -> Result:
 
 
 def status(run: Path, **facts: str) -> list[str]:
+    """All lines but that of the disk: what is free changes while we look."""
     result = call(run, **facts)
     assert result.exit_code == 0, result.output
     assert result.stderr == ""
-    return result.stdout.splitlines()
+    return [line for line in result.stdout.splitlines() if not line.startswith("disk ")]
 
 
 def as_json(run: Path, **facts: str) -> dict[str, Any]:
@@ -77,15 +79,10 @@ def line(run: Path, name: str, **facts: str) -> str:
     return next(line for line in status(run, **facts) if line.startswith(name))
 
 
-def but_disk(lines: list[str]) -> list[str]:
-    """What is free changes while we look."""
-    return [line for line in lines if not line.startswith("disk ")]
-
-
 def test_whole(tmp_path: Path) -> None:
     facts = {"branch": "autoresearch/mar14", "wanted": "yes", **ALIVE, "since": "2026-03-14 10:00:00"}
     facts |= {"agent": "claude", "engine": "local", "watcher": "cron"}
-    assert but_disk(status(make_run(tmp_path, ROWS), **facts)) == [
+    assert status(make_run(tmp_path, ROWS), **facts) == [
         "run       mar14, from 0123456, set up 2026-03-14T09:26:53Z",
         "branch    autoresearch/mar14",
         "profile   small, 60 s a run; proposer claude, engine local",
@@ -100,6 +97,12 @@ def test_whole(tmp_path: Path) -> None:
         "c3d4e5f  1.005000   44.0  discard  switch to GeLU activation",
         "d4e5f60  0.000000    0.0  crash    double model width (OOM)",
     ]
+
+
+def test_the_disk(tmp_path: Path) -> None:
+    (make_run(tmp_path, ROWS) / "run.log").write_text("x" * 2_500_000)
+    (said,) = [line for line in call(tmp_path / "mar14").stdout.splitlines() if line.startswith("disk ")]
+    assert re.fullmatch(r"disk      2\.5 MB in runs/mar14, \d+\.\d GB free", said)
 
 
 def test_just_set_up(tmp_path: Path) -> None:
