@@ -13,8 +13,13 @@ from house import SLOW, House, shared, shared_folder
 sys.path += sorted({str(path.parent) for path in Path(__file__).parent.rglob("test_*.py")})
 
 
+# They begin first: at the end, one would keep a worker at work alone.
+LONGEST = ("test_cron.py", "test_full.py", "test_real.py", "test_long_nights.py", "test_rehearse.py", "test_kills.py")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What takes long is left to `make test-long`: a sample of it, or something like it, is always run."""
+    items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
     if os.environ.get("LONG"):
         return
     for item in items:
