@@ -131,14 +131,13 @@ def test_a_real_training(slow: House) -> None:
     assert at["spent"]["tokens"] is None
 
 
-def test_a_real_mend(run: House) -> None:
+def test_a_real_mend(based: House) -> None:
     """Its proposer is asked again: it is proposing, with the description that it has."""
     script = (
         "echo 'raise ValueError' >>train.py; echo 'my idea'\n[[ $LAB_MODE == propose ]] || { touch ~/mends; sleep 60; }"
     )
-    assert run.once("/bin/false").status == 1
-    with run.running("bin/loop", AGENT=str(run.proposer(script))):
-        run.wait_for("../home/mends")
-        one = asked(run)["flights"][0]
+    with based.running("bin/loop", AGENT=str(based.proposer(script))):
+        based.wait_for("../home/mends")
+        one = asked(based)["flights"][0]
         assert (one["phase"], one["step"].partition("-")[2], one["slot"]) == ("proposing", "mend", None)
         assert one["description"] == "my idea"
