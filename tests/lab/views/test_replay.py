@@ -1,5 +1,6 @@
 """`lab replay`: what our rule says to the rows of a ledger, beside what was done."""
 
+import os
 from decimal import Decimal
 from pathlib import Path
 
@@ -245,7 +246,7 @@ def test_a_ledger_that_is_not_there(tmp_path: Path) -> None:
 
 def test_by_make(house: House) -> None:
     """The variables of the command line reach it; without any, it is the run's own ledger with the fixed thresholds."""
-    path = str(PUBLISHED.relative_to(PUBLISHED.parents[4]))
+    path = os.path.relpath(PUBLISHED, house.tree)
     made = house.call("make", "replay", f"LEDGER={path}", "SD=0.0007", "OWN=1")
     assert made.status == 0
     assert made.out.splitlines() == lines(PUBLISHED, "--sd", "0.0007", "--own")
