@@ -5,10 +5,13 @@ One run on the small data, a second of training each. Some are refused by what t
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 from house import ROOT, House
 from lab.proposal import rule_check
+from pair import import_prepare
 
 pytestmark = pytest.mark.xdist_group("cheats")  # one run, one worker
 
@@ -154,7 +157,30 @@ def test_refused_by_what_it_adds(run: House, old: str, new: str, why: str) -> No
     assert " at line " in str(last["reason"])
 
 
-@pytest.mark.parametrize(("old", "new", "why"), DONE.values(), ids=DONE)
+MODELS = [name for name, (_, _, why) in DONE.items() if why != "budget: "]
+
+
+@pytest.mark.parametrize(("old", "new", "why"), [DONE[name] for name in MODELS], ids=MODELS)
+def test_a_model_that_cheats_is_not_measured(
+    old: str, new: str, why: str, small_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its weights are random, and none is 0."""
+    prepare = import_prepare(small_cache, monkeypatch)
+    names: dict[str, Any] = {"__name__": "train"}
+    exec(edited(old, new).split("# Set-up\n")[0], names)
+    tokenizer = prepare.Tokenizer.from_directory()
+    model = names["GPT"](tokenizer.get_vocab_size())
+    for weights in model.parameters():
+        torch.nn.init.normal_(weights, std=0.1)
+    with pytest.raises(ValueError, match=why):
+        prepare.evaluate_bpb(model, tokenizer, 16)
+
+
+# One of each kind; what else a model may do is tested above, without a training.
+BY_THE_LOOP = ("a look at the other rows", "logits that are not finite", "hidden steps", "work in the evaluation")
+
+
+@pytest.mark.parametrize(("old", "new", "why"), [DONE[name] for name in BY_THE_LOOP], ids=BY_THE_LOOP)
 def test_refused_by_what_it_did(run: House, old: str, new: str, why: str) -> None:
     last = propose(run, edited(old, new))
     failure = {"budget: ": "rejected", "finite": "nan"}.get(why, "error")
