@@ -77,9 +77,9 @@ def numbers(runs: Any) -> Iterator[Any]:
 
 # What fastjsonschema, which knows draft 7, and draft 2020-12 understand alike; `fixed` is ours.
 SHARED = set(
-    """$defs $ref $schema additionalProperties const default description else enum exclusiveMaximum exclusiveMinimum
-    fixed if items maxItems maxLength maxProperties maximum minItems minLength minimum not pattern properties propertyNames
-    required then title type""".split()  # noqa: SIM905, a list of them would be 30 lines
+    """$defs $ref $schema additionalProperties const default description else enum exclusiveMaximum
+    exclusiveMinimum fixed if items maxItems maxLength maxProperties maximum minItems minLength minimum
+    not pattern properties propertyNames required then title type""".split()  # noqa: SIM905, a list of them would be 30 lines
 )
 
 
