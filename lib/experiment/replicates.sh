@@ -1,11 +1,11 @@
-# Training runs beside the experiments, for bin/noise and bin/audit. They are done in runs/<tag>/extra, so that an
+# Training runs beside the experiments, for bin/noise and bin/audit. They are done in runs/<tag>/replicates, so that an
 # experiment that an interrupted loop has left in flight stays as it is. Sourced.
 # shellcheck shell=bash
 
 source "$TOOLKIT/lib/run/ready.sh"
 source "$TOOLKIT/lib/experiment/training_run.sh"
 
-EXTRA=0   # runs that were begun
+BEGUN=0   # runs that were begun
 COUNTED=0 # runs that gave a value
 
 # runs_wanted NAME VALUE: a whole number that a person has given, or a default.
@@ -16,12 +16,12 @@ runs_wanted() {
 # finish: the last thing that happens, however it ends; where a signal ended it, with the status of that.
 finish() {
   end_core
-  drop_extra
+  drop_replicates
   exit_if_stopped
 }
 
-# begin_extra: all that must hold before the first run. Names BASELINE and INCUMBENT, two commits.
-begin_extra() {
+# begin_replicates: all that must hold before the first run. Names BASELINE and INCUMBENT, two commits.
+begin_replicates() {
   ready
   has_baseline || die "run '$TAG' has no baseline yet" 'measure it: make once'
   trap finish EXIT
@@ -37,14 +37,14 @@ fresh_seed() { "$LAB" fresh-seed "$RUN" "$@"; }
 # is_asked_to_stop: by make stop; the run in flight is over then.
 is_asked_to_stop() { [[ -e $RUN/stop ]]; }
 
-# extra_run NAME COMMIT SEED: one training run of the code of COMMIT; where it gave a value, reruns.jsonl has it then. One that
+# replicate NAME COMMIT SEED: one training run of the code of COMMIT; where it gave a value, reruns.jsonl has it then. One that
 # was disturbed is made again with its seed, as an experiment's.
-extra_run() {
+replicate() {
   local name=$1 commit=$2 seed=$3 word=again said='' dir
   while [[ $word == again ]]; do
     tell "one more run of the $name, with seed $seed${said:+: $said}"
-    EXTRA=$((EXTRA + 1))
-    dir=$RUN/extra/run.$EXTRA
+    BEGUN=$((BEGUN + 1))
+    dir=$RUN/replicates/run.$BEGUN
     mkdir -p "$dir" "$RUN/logs"
     put "$dir/commit" "$commit"
     git cat-file --filters "$commit:train.py" >"$dir/train.py"

@@ -56,17 +56,17 @@ choose_confinement() {
   fi
 }
 
-# drop_extra: the end of the runs beside the experiments (lib/experiment/replicates.sh), also of those of a killed verb: train.py is HEAD's.
-drop_extra() {
+# drop_replicates: the end of the runs beside the experiments (lib/experiment/replicates.sh), also of those of a killed verb: train.py is HEAD's.
+drop_replicates() {
   local dir log
-  [[ -e $RUN/extra ]] || return 0
+  [[ -e $RUN/replicates ]] || return 0
   log=$(readlink "$RUN/run.log") || log=
-  [[ $log != extra/* || ! -e $RUN/$log ]] || mv -f "$RUN/$log" "$RUN/run.log"
-  for dir in "$RUN"/extra/run.*; do
+  [[ $log != replicates/* || ! -e $RUN/$log ]] || mv -f "$RUN/$log" "$RUN/run.log"
+  for dir in "$RUN"/replicates/run.*; do
     [[ ! -e $dir/cmd || -e $dir/rc ]] || "$ENGINE_PATH" --cancel "$dir"
     ! cmp -s train.py "$dir/train.py" || git checkout --quiet HEAD -- train.py
   done
-  rm -rf "$RUN/extra"
+  rm -rf "$RUN/replicates"
 }
 
 # ready: all that must hold before an experiment may start.
@@ -79,7 +79,7 @@ ready() {
   (take_keys)
   take_tree
   bring_env
-  drop_extra
+  drop_replicates
   mend_train
   refuse_dirty
   take_settings "$RUN"

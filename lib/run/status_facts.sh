@@ -4,8 +4,8 @@
 
 source "$TOOLKIT/lib/run/scheduler.sh"
 
-# facts WATCHER: NAME=value lines for lab status and lab watch, and an empty one; two processes, for it is asked often.
-facts() {
+# loop_facts WATCHER: NAME=value lines for lab status and lab watch, and an empty one; two processes, for it is asked often.
+loop_facts() {
   local alive=no pid='' since='' wanted=no agent='' engine='' name value
   if is_held; then
     alive=yes

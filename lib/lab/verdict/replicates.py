@@ -1,6 +1,6 @@
 """Runs beside the experiments (bin/noise, bin/audit): a RUN_DIR -> a line of `reruns.jsonl`, and what is known then.
 
-Each is a RUN_DIR in `runs/<tag>/extra/run.N`, and has `commit`, the code that it ran. An experiment that an interrupted
+Each is a RUN_DIR in `runs/<tag>/replicates/run.N`, and has `commit`, the code that it ran. An experiment that an interrupted
 loop has left in `flight` is none of ours, but its seeds are not used a second time.
 """
 
@@ -39,7 +39,7 @@ def fresh_seed(run: Path, commits: Sequence[str]) -> int:
 
 def _unrecorded_seeds(run: Path) -> Iterator[int]:
     """Of the experiment in flight, and of runs of ours that failed."""
-    for path in (*run.glob("flight/run.*/env"), *run.glob("extra/run.*/env")):
+    for path in (*run.glob("flight/run.*/env"), *run.glob("replicates/run.*/env")):
         yield _seed(path.parent)
     wanted = run / "flight/next"
     if wanted.exists():

@@ -62,7 +62,7 @@ def beside(run: Path, *, alive: bool) -> Found | None:
 
 def is_beside(run: Path) -> bool:
     """Whether `make noise` or `make audit` trains; an experiment that is in flight waits meanwhile."""
-    return (run / "extra").exists()
+    return (run / "replicates").exists()
 
 
 def current_step(done: str) -> str | None:

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from lab.cli import main
 from lab.store import schemas
 from lab.views import audit
-from test_more_runs import SD, T, check_left, make, reruns, value
+from test_replicates import SD, T, check_left, make, reruns, value
 
 
 def luck(idea: str, seed: int) -> float:

@@ -85,13 +85,13 @@ def test_a_run_beside_the_experiments(tmp_path: Path) -> None:
     """make noise trains, and an experiment that an interrupted loop has left waits for a loop."""
     run = make_run(tmp_path, ROWS)
     training(run, LOG)
-    (run / "extra").mkdir()
-    (run / "flight/run.1").rename(run / "extra/run.1")
+    (run / "replicates").mkdir()
+    (run / "flight/run.1").rename(run / "replicates/run.1")
     (run / "run.log").unlink()
-    (run / "run.log").symlink_to("extra/run.1/run.log")
+    (run / "run.log").symlink_to("replicates/run.1/run.log")
     at = as_json(run, **ALIVE)
     assert [(one["phase"], one["training"]) for one in at["flights"]] == [("waiting", None)]
-    assert (at["beside"]["log"], at["beside"]["progress"]) == ("extra/run.1/run.log", 0.573)
+    assert (at["beside"]["log"], at["beside"]["progress"]) == ("replicates/run.1/run.log", 0.573)
     assert (
         line(run, "in flight a run", **ALIVE) == "in flight a run beside the experiments, 34 s of 60 s, loss 2.345678"
     )

@@ -66,7 +66,7 @@ def seeds(house: House) -> list[object]:
 def check_left(house: House) -> None:
     """Nothing is left, and the records are whole."""
     house.check_invariants()
-    assert not (house.run_folder / "extra").exists()
+    assert not (house.run_folder / "replicates").exists()
     assert house.git("diff", "HEAD", "--", "train.py") == ""
     assert [schemas.problems("rerun", one) for one in reruns(house)] == [[]] * len(reruns(house))
 
@@ -205,7 +205,7 @@ def test_a_disturbed_run_is_made_again_twice_and_then_taken_as_it_is(tmp_path: P
 def test_a_signal_ends_it_at_once(run: House, name: str, status: int) -> None:
     run.seconds.write_text("20")
     with run.running("bin/noise") as process:
-        run.wait_for("runs/mar14/extra/run.1/pid")
+        run.wait_for("runs/mar14/replicates/run.1/pid")
         assert run.call("bin/loop").status == 75
         began = time.monotonic()
         os.killpg(process.pid, getattr(signal, f"SIG{name}"))
@@ -218,7 +218,7 @@ def test_a_signal_ends_it_at_once(run: House, name: str, status: int) -> None:
 def test_make_stop_ends_it_after_the_run_in_flight(run: House) -> None:
     run.seconds.write_text("1")
     with run.running("bin/noise", N="9") as process:
-        run.wait_for("runs/mar14/extra/run.1/pid")
+        run.wait_for("runs/mar14/replicates/run.1/pid")
         assert run.call("bin/stop").status == 0
         assert process.wait(30) == 0
     assert seeds(run) == [45]
@@ -228,7 +228,7 @@ def test_make_stop_ends_it_after_the_run_in_flight(run: House) -> None:
 def test_killed_in_the_middle_it_loses_the_run_in_flight_alone(run: House) -> None:
     run.seconds.write_text("0.3")
     with run.running("bin/noise", N="9") as process:
-        run.wait_for("runs/mar14/extra/run.2/pid")
+        run.wait_for("runs/mar14/replicates/run.2/pid")
         os.killpg(process.pid, signal.SIGKILL)
     assert seeds(run) == [45]
     run.seconds.write_text("0")
@@ -251,7 +251,7 @@ def test_an_experiment_in_flight_is_left_as_it_is(tmp_path: Path) -> None:
         process.wait()
     head, commit = run.git("rev-parse", "HEAD"), (run.run_folder / "flight/commit").read_text()
     with run.running("bin/audit") as process:
-        run.wait_for("runs/mar14/extra/run.1/pid")
+        run.wait_for("runs/mar14/replicates/run.1/pid")
         os.killpg(process.pid, signal.SIGKILL)
     assert "VALUE = 1.0" in (run.tree / "train.py").read_text()
     run.seconds.write_text("0")
