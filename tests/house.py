@@ -23,7 +23,7 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 from lab import steps
-from lab.store import schemas
+from rehearsal import invariants, processes
 
 ROOT = Path(__file__).parents[1]
 ENVIRONMENT = Path(os.environ.get("UV_PROJECT_ENVIRONMENT", ROOT / ".venv"))
@@ -271,35 +271,15 @@ class House:
 
     def check_invariants(self) -> None:
         """What holds after any verb has ended, however it ended before."""
-        assert self.call("bin/validate", str(self.run_folder / "results.tsv")).status == 0
-        experiments = self.experiments()
-        assert [schemas.problems("experiment", one) for one in experiments] == [[]] * len(experiments)
-        assert [row[0] for row in self.rows()] == [str(one["commit"])[:7] for one in experiments]
-        keeps = [str(one["commit"]) for one in experiments if one["status"] == "keep"]
-        start = (self.run_folder / "start").read_text().strip()
-        log = self.git("log", "--reverse", "--format=%H", f"{start}..autoresearch/mar14").split()
-        assert log == keeps, "the branch is the baseline and the keeps, and nothing else"
-        refs = self.git("for-each-ref", "--format=%(objectname)", "refs/experiments/mar14/").split()
-        assert set(refs) >= {str(one["commit"]) for one in experiments}
-        assert self.git("status", "--porcelain") == ""
-        assert not (self.run_folder / "flight").exists()
-        assert self.left_running() == []
-        assert self.scratch_copies() == []
+        problems = invariants.broken(invariants.State(self.outside, "mar14"))
+        assert not problems, problems
 
     def scratch_copies(self) -> list[Path]:
-        return list((self.outside / "tmp").glob("autoresearch-*"))
+        return invariants.scratch_copies(self.outside)
 
     def left_running(self) -> list[str]:
         """Processes that were started under a loop of this tree, and are alive."""
-        mark = f"LAB_TREE={self.tree}".encode()
-        found = []
-        for folder in Path("/proc").glob("[0-9]*"):
-            try:
-                if mark in (folder / "environ").read_bytes().split(b"\0"):
-                    found.append((folder / "cmdline").read_bytes().replace(b"\0", b" ").decode())
-            except OSError:
-                continue
-        return found
+        return list(processes.under_loop(self.tree).values())
 
     def wait_for(self, path: str, seconds: float = 20) -> None:
         """Wait until a file of the tree is there."""

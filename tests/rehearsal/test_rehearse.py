@@ -1,14 +1,15 @@
 """bin/rehearse: a night with faults is survived; a toolkit that is broken is found, and said with fault and seed."""
 
-import os
 import re
+import time
 from pathlib import Path
 
 import pytest
-from house import ROOT, House, Result
+from house import House, Result
+from kills import LONG
+from rehearsal import faults, processes
 
-FAULTS_OF_A_NIGHT = 200 if os.environ.get("LONG") else 30
-FAULTS = sorted((ROOT / "lib/rehearsal/faults").iterdir())
+FAULTS_OF_A_NIGHT = 200 if LONG else len(faults.ALL)  # each once
 
 
 def rehearse(house: House, faults: int, seed: int) -> Result:
@@ -25,7 +26,7 @@ def test_a_night_with_faults_is_survived_and_leaves_nothing(house: House) -> Non
     assert result.status == 0, result
     lines = re.findall(r"^ +(\d+) ([a-z-]+) +(.+), \d+ rows$", result.out, re.MULTILINE)
     assert [int(number) for number, _, _ in lines] == list(range(1, FAULTS_OF_A_NIGHT + 1))
-    assert {name for _, name, _ in lines} <= {path.name for path in FAULTS}
+    assert {name for _, name, _ in lines} == {fault.__name__.replace("_", "-") for fault in faults.ALL}
     assert re.search(
         rf"^{FAULTS_OF_A_NIGHT} faults, \d+ rows, \d+ kept; the slowest recovery took \d+\.\d s; SEED=1$",
         result.out,
@@ -44,16 +45,16 @@ def test_a_night_with_faults_is_survived_and_leaves_nothing(house: House) -> Non
             "core conclude flight/says",
             'core conclude flight/says; tail -n 1 "$RUN/results.tsv" | sed "s/^./x/" >>"$RUN/results.tsv"',
             "crash",
-            "each experiment has one row",
+            "there are 4 rows, not 2",
         ),
         (
             "lib/experiment/steps/80-settle",
             'target=$(<"$FLIGHT/parent")\n',
             'target=$(<"$FLIGHT/commit")\n',
             "crash",
-            "the branch is the baseline and the keeps",
+            "The branch is the baseline and the keeps",
         ),
-        ("lib/child/runner.py", "if not children.end():", "if False:", "daemon", "no process is left"),
+        ("lib/child/runner.py", "if not children.end():", "if False:", "daemon", "No process is left:"),
         ("lib/child/runner.py", "return 124", "return 0", "hang", "the last experiment is no crash of kind 'timeout'"),
     ],
     ids=["two rows", "a move before the verdict", "a child left", "no limit"],
@@ -63,9 +64,8 @@ def test_a_broken_toolkit_is_found(house: House, path: str, old: str, new: str, 
     file = house.tree / path
     assert old in file.read_text()
     file.write_text(file.read_text().replace(old, new))
-    for other in (house.tree / "lib/rehearsal/faults").iterdir():
-        if other.name != fault:
-            other.unlink()
+    with (house.tree / "lib/rehearsal/faults.py").open("a") as faults_of_the_tree:
+        faults_of_the_tree.write(f"ALL = [{fault}]\n")
     result = rehearse(house, 2, 7)
     assert result.status == 2
     assert says in result.err
@@ -76,24 +76,36 @@ def test_a_broken_toolkit_is_found(house: House, path: str, old: str, new: str, 
     assert (folder / "tree/runs/rehearsal/results.tsv").exists()
 
 
-@pytest.mark.parametrize("path", FAULTS, ids=lambda path: path.name)
-def test_a_fault_says_what_happens_and_what_must_hold(path: Path) -> None:
-    assert os.access(path, os.X_OK)
-    shebang, what = path.read_text().splitlines()[:2]
-    assert shebang == "#!/usr/bin/env bash"
-    assert re.fullmatch(r"# [A-Z`a-z].*[:;,].*\.", what), "what happens: what must hold"
+@pytest.mark.parametrize("fault", faults.ALL)
+def test_a_fault_says_what_happens_and_what_must_hold(fault: faults.Fault) -> None:
+    assert re.fullmatch(r"[A-Z`a-z].*[:;,].*\.", fault.__doc__ or ""), "what happens: what must hold"
+
+
+@pytest.fixture(scope="module")
+def refusing(tmp_path_factory: pytest.TempPathFactory) -> House:
+    return House(tmp_path_factory.mktemp("refusing"))
 
 
 @pytest.mark.parametrize("value", ["0", "-1", "x", "1.5", "1000", "", "$(touch x)"])
-def test_an_unknown_number_of_faults_is_refused(house: House, value: str) -> None:
-    result = house.call("bin/rehearse", FAULTS=value)
+def test_an_unknown_number_of_faults_is_refused(refusing: House, value: str) -> None:
+    result = refusing.call("bin/rehearse", FAULTS=value)
     assert result.status == 2
     assert f"rehearse: FAULTS '{value}' is not a whole number from 1 to 999\nhint: " in result.err
-    assert left(house) == []
+    assert left(refusing) == []
 
 
 @pytest.mark.parametrize("value", ["-1", "x", "007", "1000000000", ""])
-def test_an_unknown_seed_is_refused(house: House, value: str) -> None:
-    result = house.call("bin/rehearse", SEED=value)
+def test_an_unknown_seed_is_refused(refusing: House, value: str) -> None:
+    result = refusing.call("bin/rehearse", SEED=value)
     assert result.status == 2
     assert f"rehearse: SEED '{value}' is not a whole number" in result.err
+
+
+def test_a_stop_ends_all_and_leaves_nothing(house: House) -> None:
+    with house.running("bin/rehearse") as process:
+        while not list(house.outside.glob("tmp/rehearsal-*/loop.log")) and process.poll() is None:
+            time.sleep(0.02)
+        process.terminate()
+        assert process.wait(20) == 143
+    assert left(house) == []
+    assert processes.strays(house.outside) == {}

@@ -5,11 +5,9 @@ file loses half of its last line in the moment before it is synced, as a power c
 """
 
 import atexit
-import contextlib
 import os
 import re
 import shutil
-import signal
 import sys
 import time
 from collections.abc import Callable
@@ -51,23 +49,12 @@ def armed_here(event: str) -> list[str] | None:
 
 def strike(victim: str) -> None:
     """As the shim does it."""
-    loop = int((KILLS / "loop").read_text())
-    pids = {"all": [*tagged(), -loop], "loop": [loop], "parent": [os.getppid()]}.get(victim, [os.getpid()])
-    for pid in pids:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-    if victim == "all":
-        os.kill(os.getpid(), signal.SIGKILL)
+    from rehearsal import processes
 
-
-def tagged() -> list[int]:
-    """All others that were started under the loop of this tree."""
-    mark, found = f"LAB_TREE={os.environ.get('LAB_TREE', 'none')}".encode(), []
-    for path in Path("/proc").glob("[0-9]*/environ"):
-        with contextlib.suppress(OSError):
-            if mark in path.read_bytes().split(b"\0") and int(path.parent.name) != os.getpid():
-                found.append(int(path.parent.name))
-    return found
+    loop, tree = int((KILLS / "loop").read_text()), Path(os.environ.get("LAB_TREE", "none"))
+    pids = {"all": [*processes.under_loop(tree), -loop, os.getpid()], "loop": [loop], "parent": [os.getppid()]}
+    for pid in pids.get(victim, [os.getpid()]):
+        processes.kill(pid)
 
 
 def tear(descriptor: int) -> None:

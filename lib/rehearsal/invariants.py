@@ -1,0 +1,285 @@
+"""A run of which nothing is in flight -> what is broken of all that must hold, however what was in flight has ended.
+
+Each rule is a function whose docstring says what must hold; it yields a line for each thing that is otherwise (after
+`-` what must be, after `+` what is).
+"""
+
+import difflib
+import gzip
+import json
+import os
+import re
+import subprocess
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from lab.store import ledger, schemas
+
+from rehearsal import processes
+
+Problems = Iterator[str]
+Rule = Callable[["State"], Problems]
+NOTES = "my notes.txt"  # a person's
+
+
+@dataclass
+class State:
+    """Where to look, and what is there: read once."""
+
+    folder: Path  # with the tree, its HOME and its TMPDIR
+    tag: str
+    known: Collection[str] = ()  # commits that may be crashes, or have another's description
+
+    def __post_init__(self) -> None:
+        """The paths and names that follow."""
+        self.tree = self.folder / "tree"
+        self.run = self.tree / "runs" / self.tag
+        self.branch = f"refs/heads/autoresearch/{self.tag}"
+
+    def git(self, *words: str) -> str:
+        """What git says, as nobody in particular. Raises CalledProcessError."""
+        environment = {"PATH": os.environ["PATH"], "HOME": str(self.folder / "home"), "GIT_OPTIONAL_LOCKS": "0"}
+        command = ("git", "-C", str(self.tree), *words)
+        return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+
+    @cached_property
+    def lines(self) -> list[Any]:
+        """Those of experiments.jsonl; what is torn is None."""
+        path = self.run / "experiments.jsonl"
+        return [_parsed(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+    @property
+    def experiments(self) -> list[Any]:
+        """Those that are whole."""
+        return [one for one in self.lines if one]
+
+    @property
+    def commits(self) -> list[str]:
+        """Those of the experiments."""
+        return [one["commit"] for one in self.experiments]
+
+    @cached_property
+    def refs(self) -> dict[str, str]:
+        """Name -> commit; HEAD -> the name of the branch that is checked out."""
+        lines = self.git("for-each-ref", "--format=%(HEAD) %(objectname) %(refname)").splitlines()
+        found = {name: commit for commit, name in (line[2:].split(" ") for line in lines)}
+        heads = [line.split(" ")[-1] for line in lines if line[0] == "*"]
+        return {**found, "HEAD": heads[0] if heads else "no branch"}
+
+    @cached_property
+    def values(self) -> list[str]:
+        """The VALUE of each experiment's train.py."""
+        return re.findall(r"^VALUE = (\S+)", self.git("grep", "-h", "^VALUE", *self.commits, "--", "train.py"), re.M)
+
+
+def _parsed(line: str) -> Any:
+    try:
+        return json.loads(line)
+    except ValueError:
+        return None
+
+
+def broken(state: State, rules: Collection[Rule] = ()) -> list[str]:
+    """What is broken of these rules, else of those for any run: one line each."""
+    found = []
+    for rule in rules or RULES:
+        try:
+            found += [f"{rule.__doc__} {problem}" for problem in rule(state)]
+        except (OSError, ValueError, subprocess.SubprocessError) as error:
+            found.append(f"{rule.__doc__} {getattr(error, 'stderr', '') or error}")
+    return [re.sub(r"[\x00-\x1f]+", " ", line) for line in found]
+
+
+def same(expected: Collection[str], found: Collection[str]) -> Problems:
+    """The first few differences."""
+    if expected != found:
+        lines = [line for line in difflib.ndiff(list(expected), list(found)) if line[0] in "-+"]
+        yield ", ".join(lines[:4])
+
+
+def _rules_above() -> list[Rule]:
+    """Each function so far that asks a state, and nothing else, for problems."""
+    asked = {"state": State, "return": Problems}
+    return [one for one in globals().values() if getattr(one, "__annotations__", None) == asked]
+
+
+# --- Of any run ------------------------------------------------------------------------------------------------------
+
+
+def ledger_is_valid(state: State) -> Problems:
+    """The ledger is valid:"""
+    yield from ledger.problems(state.run / "results.tsv")
+
+
+def lines_are_whole(state: State) -> Problems:
+    """Every line of experiments.jsonl is whole, and in its place:"""
+    for number, one in enumerate(state.lines, start=1):
+        if not one or one.get("n") != number:
+            yield f"line {number}"
+        elif not schemas.fits("experiment", one):
+            yield f"line {number}: {schemas.problems('experiment', one)}"
+
+
+def rows_are_experiments(state: State) -> Problems:
+    """Each experiment has one row:"""
+    rows = [f"{row.commit} {row.status}" for row in ledger.read(state.run / "results.tsv")]
+    yield from same([f"{one['commit'][:7]} {one['status']}" for one in state.experiments], rows)
+
+
+def refs_are_experiments(state: State) -> Problems:
+    """Each experiment has a ref, and each ref an experiment:"""
+    names = [name for name in state.refs if re.fullmatch(rf"refs/experiments/{re.escape(state.tag)}/[^/]+", name)]
+    expected = sorted(f"refs/experiments/{state.tag}/{commit} {commit}" for commit in state.commits)
+    yield from same(expected, sorted(f"{name} {state.refs[name]}" for name in names))
+
+
+def branch_is_keeps(state: State) -> Problems:
+    """The branch is the baseline and the keeps, and nothing else:"""
+    start = (state.run / "start").read_text().strip()
+    keeps = [one["commit"] for one in state.experiments if one["status"] == "keep"]
+    yield from same(keeps, state.git("rev-list", "--reverse", f"{start}..{state.branch}").split())
+
+
+def branch_is_checked_out(state: State) -> Problems:
+    """The branch is checked out, and train.py is the one that it has:"""
+    yield from same([state.branch], [state.refs["HEAD"]])
+    if state.git("cat-file", "--filters", "HEAD:train.py") != (state.tree / "train.py").read_text():
+        yield "train.py is another"
+
+
+def tree_is_clean(state: State) -> Problems:
+    """The tree is clean:"""
+    lines = state.git("status", "--porcelain").splitlines()
+    yield from same([], [line for line in lines if line != f'?? "{NOTES}"'])
+
+
+def repository_is_whole(state: State) -> Problems:
+    """The repository is whole:"""
+    state.git("fsck", "--connectivity-only", "--no-dangling", "--no-progress")
+    yield from ()
+
+
+def memory_is_whole(state: State) -> Problems:
+    """No experiment is remembered twice, and no file of the memory is empty:"""
+    texts = {path.name: path.read_text() for path in (state.tree / "memory").glob("*.md")}
+    counts = Counter(re.findall(rf"{re.escape(state.tag)} #\d+ [0-9a-f]{{7}}", texts.get("learnings.md", "")))
+    yield from [name for name, text in texts.items() if not text]
+    yield from [name for name, count in counts.items() if count > 1]
+
+
+def nothing_is_in_flight(state: State) -> Problems:
+    """Nothing is in flight:"""
+    flight = state.run / "flight"
+    yield from ["there is a flight", *(path.name for path in flight.iterdir())] if flight.exists() else []
+
+
+def no_litter_is_left(state: State) -> Problems:
+    """No half-written file, lock or scratch copy is left:"""
+    found = [path for folder in (state.run, state.tree / ".git") for path in folder.rglob("*.*")]
+    litter = [path for path in found if path.suffix in (".new", ".old", ".lock", ".index") and "kept" not in path.parts]
+    yield from map(str, [*litter, *scratch_copies(state.folder)])
+
+
+def scratch_copies(folder: Path) -> list[Path]:
+    """In the TMPDIR of what runs there."""
+    return list((folder / "tmp").glob("autoresearch-*"))
+
+
+def no_process_of_a_loop_is_left(state: State) -> Problems:
+    """No process of a loop is left:"""
+    yield from processes.under_loop(state.tree).values()
+
+
+RULES = _rules_above()
+
+
+# --- Of a stage, whose trainer measures VALUE, whose proposer tells it, and where a person has things ----------------
+
+
+def measured(state: State) -> Iterator[tuple[Any, str, float]]:
+    """Each experiment that is no crash, its VALUE, and that of the incumbent before it."""
+    incumbent = float("inf")
+    for one, value in zip(state.experiments, state.values, strict=True):
+        if not one["failure"]:
+            yield one, value, incumbent
+        if one["status"] == "keep":
+            incumbent = float(value)
+
+
+def values_are_measured(state: State) -> Problems:
+    """What is measured is the VALUE of its train.py:"""
+    rows = {row.commit: row.val_bpb for row in ledger.read(state.run / "results.tsv")}
+    for one, value, _ in measured(state):
+        yield from same([value, str(float(value))], [rows[one["commit"][:7]], str(one["val_bpb"])])
+
+
+def keeps_are_better(state: State) -> Problems:
+    """All that is better is kept, and nothing else:"""
+    for one, value, incumbent in measured(state):
+        if (one["status"] == "keep") != (float(value) < incumbent - 0.001):
+            yield f"#{one['n']}, {value} after {incumbent}: {one['status']}"
+
+
+def runs_are_counted(state: State) -> Problems:
+    """What is twice as good is measured twice, all else once:"""
+    for one, value, incumbent in measured(state):
+        expected = 2 if float(value) < incumbent / 2 < float("inf") else 1
+        if len(one["runs"]) != expected:
+            yield f"#{one['n']}, {value} after {incumbent}: {len(one['runs'])} runs"
+
+
+def crashes_are_expected(state: State) -> Problems:
+    """No experiment is a crash for a fault that is not its own:"""
+    for one in state.experiments:
+        if one["failure"] and one["commit"] not in state.known:
+            yield f"#{one['n']}: {one['reason']}"
+
+
+def descriptions_are_their_own(state: State) -> Problems:
+    """Each experiment has its own description:"""
+    for one, value, _ in measured(state):
+        if not one["description"].endswith(f"-> {value}") and one["n"] > 1 and one["commit"] not in state.known:
+            yield f"#{one['n']}, {value}: {one['description']}"
+
+
+def logs_are_kept(state: State) -> Problems:
+    """The log of each run is kept, whole:"""
+    logs = list((state.run / "logs").glob("*.log.gz"))
+    for one, value, _ in measured(state):
+        own = [gzip.decompress(path.read_bytes()).decode() for path in logs if path.name.startswith(one["commit"][:7])]
+        if not any(_log_line(value) in text for text in own):
+            yield f"#{one['n']}, {value}: not in {len(own)} logs"
+
+
+def run_log_is_the_last(state: State) -> Problems:
+    """run.log is that of the last run:"""
+    last = state.experiments[-1]
+    if last["commit"] not in state.known and _log_line(state.values[-1]) not in (state.tree / "run.log").read_text():
+        yield f"no {state.values[-1]} in it"
+
+
+def _log_line(value: str) -> str:
+    return f"val_bpb:          {float(value):.6f}"
+
+
+def no_process_is_left(state: State) -> Problems:
+    """No process is left:"""
+    yield from processes.strays(state.folder).values()
+
+
+def belongings_are_untouched(state: State) -> Problems:
+    """The person's branches, stash and file are as they were:"""
+    yield from same((state.folder / "belongings").read_text().split("\n"), belongings(state))
+
+
+def belongings(state: State) -> list[str]:
+    """What of the person's must be the same in the morning."""
+    refs = [state.refs[f"refs/{name}"] for name in ("stash", "heads/main", "heads/idea")]
+    return [*refs, (state.tree / NOTES).read_text().strip()]
+
+
+OF_A_STAGE = _rules_above()
