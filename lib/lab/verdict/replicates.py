@@ -1,7 +1,7 @@
 """Runs beside the experiments (bin/noise, bin/audit): a RUN_DIR -> a line of `reruns.jsonl`, and what is known then.
 
-Each is a RUN_DIR in `runs/<tag>/replicates/run.N`, and has `commit`, the code that it ran. An experiment in flight that an
-interrupted loop has left is none of ours, but its seeds are not used a second time.
+Each is a RUN_DIR in `runs/<tag>/replicates/run.N`, and has `commit`, the code that it ran. An experiment in flight that
+an interrupted loop has left is none of ours, but its seeds are not used a second time.
 """
 
 from collections.abc import Iterator, Sequence
