@@ -26,15 +26,14 @@ CATEGORIES: tuple[Category, ...] = get_args(Category)
 
 @dataclass(frozen=True)
 class Promise:
-    """`chance` that a change is kept, before any experiment; `chance_full`: in profile full, where it differs there."""
+    """`chances` that a change is kept, before any experiment: in profile small, and in profile full."""
 
     category: Category
-    chance: float = 0.1
-    chance_full: float | None = None
+    chances: tuple[float, float]
 
-    def chance_in(self, small: bool) -> float:
+    def chance(self, small: bool) -> float:
         """The chance in the profile in force."""
-        return self.chance if small or self.chance_full is None else self.chance_full
+        return self.chances[0 if small else 1]
 
 
 @dataclass(frozen=True)
@@ -47,44 +46,44 @@ class Belief(Promise):
 
 # The values of `full` are where the published night arrived: both neighbours of many of them have lost already.
 BELIEFS = {
-    "DEPTH": Belief("depth against width", 0.2, 0.05),
-    "WIDTH": Belief("depth against width", 0.2, 0.1),
-    "HEAD_DIM": Belief("depth against width", 0.1, first=-1),
-    "MLP_RATIO": Belief("depth against width", 0.1, 0.03, first=-1),
-    "HEADS": Belief("depth against width", 0.1),  # names that train.py does not have are of ideas
-    "WINDOW_PATTERN": Belief("attention patterns", 0.15, 0.02),
-    "SHORT_WINDOW": Belief("attention patterns", 0.2, 0.05, first=-1),
-    "ROPE_BASE": Belief("attention patterns", 0.25, 0.02, stride=4),
-    "QK_GAIN": Belief("attention patterns", 0.2),
-    "SOFTCAP": Belief("normalization", 0.1, 0.03),
-    "X0_LAMBDA": Belief("normalization", 0.2, 0.03, first=-1),
-    "EMBEDDING_INIT": Belief("normalization", 0.05, 0.02),
-    "VALUE_INIT": Belief("normalization", 0.1, 0.05),
-    "UNEMBEDDING_INIT": Belief("normalization", 0.05, 0.02),
-    "MATRIX_INIT": Belief("normalization", 0.25, 0.02, first=-1),
-    "TOTAL_BATCH_SIZE": Belief("batch size and accumulation", 0.2, 0.15, first=-1),
-    "DEVICE_BATCH_SIZE": Belief("batch size and accumulation", 0.01),  # the same training, in other portions
-    "EMBEDDING_LR": Belief("learning rate and schedule", 0.3, 0.05),
-    "VALUE_LR": Belief("learning rate and schedule", 0.15),
-    "UNEMBEDDING_LR": Belief("learning rate and schedule", 0.25, 0.05),
-    "SCALAR_LR": Belief("learning rate and schedule", 0.05, 0.02),
-    "MATRIX_LR": Belief("learning rate and schedule", 0.25, 0.05),
-    "WARMUP_RATIO": Belief("learning rate and schedule", 0.05, 0.01),
-    "WARMDOWN_RATIO": Belief("learning rate and schedule", 0.3, 0.05),
-    "FINAL_LR_FRAC": Belief("learning rate and schedule", 0.15, 0.05),
-    "ADAM_BETAS[0]": Belief("optimizer", 0.1, 0.05),
-    "ADAM_BETAS[1]": Belief("optimizer", 0.1, 0.08),
-    "MOMENTUM": Belief("optimizer", 0.15, 0.05, first=-1),
-    "MOMENTUM_START": Belief("optimizer", 0.1, 0.03, first=-1),
-    "MOMENTUM_WARMUP": Belief("optimizer", 0.1, 0.1, first=-1),
-    "NEURON_MOMENTUM": Belief("optimizer", 0.1, 0.03),
-    "NEWTON_SCHULZ_STEPS": Belief("optimizer", 0.1, 0.03, first=-1),
-    "WEIGHT_DECAY": Belief("optimizer", 0.2, 0.03),
-    "EMBEDDING_WEIGHT_DECAY": Belief("optimizer", 0.1, 0.03),
-    "VALUE_WEIGHT_DECAY": Belief("optimizer", 0.15, 0.03),
-    "UNEMBEDDING_WEIGHT_DECAY": Belief("optimizer", 0.1, 0.03),
-    "BIGRAM_ROWS": Belief("radical changes", 0.3),
-    "SKIP_ROWS": Belief("radical changes", 0.2),
+    "DEPTH": Belief("depth against width", (0.2, 0.05)),
+    "WIDTH": Belief("depth against width", (0.2, 0.1)),
+    "HEAD_DIM": Belief("depth against width", (0.1, 0.1), first=-1),
+    "MLP_RATIO": Belief("depth against width", (0.1, 0.03), first=-1),
+    "HEADS": Belief("depth against width", (0.1, 0.1)),  # names that train.py does not have are of ideas
+    "WINDOW_PATTERN": Belief("attention patterns", (0.15, 0.02)),
+    "SHORT_WINDOW": Belief("attention patterns", (0.2, 0.05), first=-1),
+    "ROPE_BASE": Belief("attention patterns", (0.25, 0.02), stride=4),
+    "QK_GAIN": Belief("attention patterns", (0.2, 0.2)),
+    "SOFTCAP": Belief("normalization", (0.1, 0.03)),
+    "X0_LAMBDA": Belief("normalization", (0.2, 0.03), first=-1),
+    "EMBEDDING_INIT": Belief("normalization", (0.05, 0.02)),
+    "VALUE_INIT": Belief("normalization", (0.1, 0.05)),
+    "UNEMBEDDING_INIT": Belief("normalization", (0.05, 0.02)),
+    "MATRIX_INIT": Belief("normalization", (0.25, 0.02), first=-1),
+    "TOTAL_BATCH_SIZE": Belief("batch size and accumulation", (0.2, 0.15), first=-1),
+    "DEVICE_BATCH_SIZE": Belief("batch size and accumulation", (0.01, 0.01)),  # the same training, in other portions
+    "EMBEDDING_LR": Belief("learning rate and schedule", (0.3, 0.05)),
+    "VALUE_LR": Belief("learning rate and schedule", (0.15, 0.15)),
+    "UNEMBEDDING_LR": Belief("learning rate and schedule", (0.25, 0.05)),
+    "SCALAR_LR": Belief("learning rate and schedule", (0.05, 0.02)),
+    "MATRIX_LR": Belief("learning rate and schedule", (0.25, 0.05)),
+    "WARMUP_RATIO": Belief("learning rate and schedule", (0.05, 0.01)),
+    "WARMDOWN_RATIO": Belief("learning rate and schedule", (0.3, 0.05)),
+    "FINAL_LR_FRAC": Belief("learning rate and schedule", (0.15, 0.05)),
+    "ADAM_BETAS[0]": Belief("optimizer", (0.1, 0.05)),
+    "ADAM_BETAS[1]": Belief("optimizer", (0.1, 0.08)),
+    "MOMENTUM": Belief("optimizer", (0.15, 0.05), first=-1),
+    "MOMENTUM_START": Belief("optimizer", (0.1, 0.03), first=-1),
+    "MOMENTUM_WARMUP": Belief("optimizer", (0.1, 0.1), first=-1),
+    "NEURON_MOMENTUM": Belief("optimizer", (0.1, 0.03)),
+    "NEWTON_SCHULZ_STEPS": Belief("optimizer", (0.1, 0.03), first=-1),
+    "WEIGHT_DECAY": Belief("optimizer", (0.2, 0.03)),
+    "EMBEDDING_WEIGHT_DECAY": Belief("optimizer", (0.1, 0.03)),
+    "VALUE_WEIGHT_DECAY": Belief("optimizer", (0.15, 0.03)),
+    "UNEMBEDDING_WEIGHT_DECAY": Belief("optimizer", (0.1, 0.03)),
+    "BIGRAM_ROWS": Belief("radical changes", (0.3, 0.3)),
+    "SKIP_ROWS": Belief("radical changes", (0.2, 0.2)),
 }
 
 # For names that nobody has told us about: the first category one of whose words is in the name.
@@ -103,4 +102,4 @@ WORDS: tuple[tuple[set[str], Category], ...] = (
 def belief(name: str) -> Belief:
     """What is believed of the hyperparameter; a number that nobody knows is the optimizer's, most likely."""
     known = BELIEFS.get(name)
-    return known or Belief(next((category for some, category in WORDS if some & words(name)), "optimizer"))
+    return known or Belief(next((category for some, category in WORDS if some & words(name)), "optimizer"), (0.1, 0.1))

@@ -82,7 +82,7 @@ def _radical(untried: Iterable[Idea], source: str, small: bool, past: Sequence[O
 def _idea(idea: Idea, source: str, small: bool, past: Sequence[Outcome]) -> Topic:
     edited = idea.applied(source)
     proposal = [Proposal(edited, idea.category, idea.description)] if edited else []
-    return Topic(idea.category, chance(idea.chance_in(small), idea.category, idea.description, past), proposal)
+    return Topic(idea.category, chance(idea.chance(small), idea.category, idea.description, past), proposal)
 
 
 def _number(found: Hyperparameter, source: str, small: bool, past: Sequence[Outcome]) -> Topic:
@@ -91,7 +91,7 @@ def _number(found: Hyperparameter, source: str, small: bool, past: Sequence[Outc
         Proposal(hyperparameters.replaced(source, found, value), held.category, moves.description(found, value))
         for value in moves.values(found, held, past)
     )
-    return Topic(held.category, chance(held.chance_in(small), held.category, found.name, past), proposals)
+    return Topic(held.category, chance(held.chance(small), held.category, found.name, past), proposals)
 
 
 def _combined(source: str, small: bool, past: Sequence[Outcome]) -> Iterator[Proposal]:

@@ -8,7 +8,7 @@ A snippet in whose place comes the same is one that the idea only rests on.
 import re
 from dataclasses import dataclass
 
-from lab.catalog.beliefs import Promise
+from lab.catalog.beliefs import Category, Promise
 
 Snippets = tuple[tuple[str, str], ...]
 
@@ -33,3 +33,15 @@ class Idea(Promise):
             if lines != 1:
                 return None
         return source
+
+
+def idea(
+    category: Category,
+    name: str,
+    description: str,
+    chances: tuple[float, float],
+    *snippets: tuple[str, str],
+    without: tuple[str, ...] = (),
+) -> Idea:
+    """An idea in the order in which a person reads it."""
+    return Idea(category, chances, name=name, description=description, snippets=snippets, without=without)

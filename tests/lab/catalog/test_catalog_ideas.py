@@ -97,7 +97,7 @@ def test_ideas_are_distinct_and_speak_the_protocols_words() -> None:
     assert {idea.category for idea in IDEAS} == set(CATEGORIES) - {"combining two near misses"}, "that is made of two"
     assert all(idea.description.isascii() and len(idea.description) <= 95 for idea in IDEAS), "two fit into a row"
     assert not [pair for pair in combinations(IDEAS, 2) if pair[0].description in pair[1].description]
-    assert all(0 < idea.chance_in(small) < 1 for idea in IDEAS for small in (True, False))
+    assert all(0 < idea.chance(small) < 1 for idea in IDEAS for small in (True, False))
 
 
 def test_each_category_has_a_module_of_its_name() -> None:

@@ -2,10 +2,10 @@
 
 from functools import partial
 
+from lab.catalog import structure
 from lab.catalog.ideas.snippets import LAST_NORM, MUON_SIZE, X0, X0_ADAMW, X0_ADDED, X0_LAMBDAS
-from lab.catalog.structure import Idea
 
-idea = partial(Idea, "simplification")
+idea = partial(structure.idea, "simplification")
 
 LOOP = "        for layer, block in enumerate(self.blocks):\n"
 TURNED = "for z in (q, k, v))\n        q, k = rotate("
@@ -56,195 +56,167 @@ NEURONS = """\
 
 IDEAS = (
     idea(
-        name="no-soft-cap",
-        chance=0.25,
-        chance_full=0.1,
-        description="remove the soft cap of the logits",
-        snippets=((SOFT_CAP, ""),),
+        "no-soft-cap",
+        "remove the soft cap of the logits",
+        (0.25, 0.1),
+        (SOFT_CAP, ""),
         without=("SOFTCAP",),
     ),
     idea(
-        name="no-qk-norm",
-        chance=0.4,
-        chance_full=0.1,
-        description="remove the norm of queries and keys",
-        snippets=(("        q, k = norm(q), norm(k)\n", ""),),
+        "no-qk-norm",
+        "remove the norm of queries and keys",
+        (0.4, 0.1),
+        ("        q, k = norm(q), norm(k)\n", ""),
     ),
     idea(
-        name="no-embedding-norm",
-        chance=0.15,
-        description="remove the norm of the embedding",
-        snippets=((f"        x = norm(x)\n{X0}", X0),),
+        "no-embedding-norm",
+        "remove the norm of the embedding",
+        (0.15, 0.15),
+        (f"        x = norm(x)\n{X0}", X0),
     ),
     idea(
-        name="no-x0",
-        chance=0.1,
-        chance_full=0.01,
-        description="remove the x0 lambdas: blocks no longer get the embedding added to their input",
-        snippets=(
-            (X0_LAMBDAS, ""),
-            ("        self.x0_lambdas.fill_(X0_LAMBDA)\n", ""),
-            (f"{X0}{LOOP}", LOOP),
-            (X0_ADDED, ""),
-            (X0_ADAMW, ""),
-            (LAST_NORM, LAST_NORM),
-        ),
+        "no-x0",
+        "remove the x0 lambdas: blocks no longer get the embedding added to their input",
+        (0.1, 0.01),
+        (X0_LAMBDAS, ""),
+        ("        self.x0_lambdas.fill_(X0_LAMBDA)\n", ""),
+        (f"{X0}{LOOP}", LOOP),
+        (X0_ADDED, ""),
+        (X0_ADAMW, ""),
+        (LAST_NORM, LAST_NORM),
         without=("X0_LAMBDA", "SCALAR_LR"),
     ),
     idea(
-        name="no-value-embeddings",
-        chance=0.05,
-        chance_full=0.01,
-        description="remove the value embeddings",
-        snippets=(
-            (
-                "def has_value_embedding(layer):\n"
-                "    return layer % 2 == (DEPTH - 1) % 2  # every other block, the last one among them\n\n\n",
-                "",
-            ),
-            (f"{FORWARD}cos, sin, mask):\n        B, T", "    def forward(self, x, cos, sin, mask):\n        B, T"),
-            (
-                "        if value_embedding is not None:\n            v = v + value_embedding.to(v.dtype)\n",
-                "",
-            ),
-            (f"self.mlp = MLP()\n\n{FORWARD}", "self.mlp = MLP()\n\n    def forward(self, x, "),
-            ("self.attention(norm(x), value_embedding, ", "self.attention(norm(x), "),
-            (
-                "        self.value_embeddings = nn.ModuleDict(\n"
-                "            {str(layer): nn.Embedding(vocab_size, WIDTH) "
-                "for layer in range(DEPTH) if has_value_embedding(layer)}\n        )\n",
-                "",
-            ),
-            (
-                "        for embedding in self.value_embeddings.values():\n"
-                "            nn.init.normal_(embedding.weight, std=VALUE_INIT)\n",
-                "",
-            ),
-            (
-                "            value_embedding = self.value_embeddings[str(layer)](tokens) "
-                "if has_value_embedding(layer) else None\n",
-                "",
-            ),
-            ("block(x, value_embedding, ", "block(x, "),
-            ("        AdamW(model.value_embeddings.parameters(), EMBEDDING_LR, VALUE_WEIGHT_DECAY),\n", ""),
+        "no-value-embeddings",
+        "remove the value embeddings",
+        (0.05, 0.01),
+        (
+            "def has_value_embedding(layer):\n"
+            "    return layer % 2 == (DEPTH - 1) % 2  # every other block, the last one among them\n\n\n",
+            "",
         ),
+        (f"{FORWARD}cos, sin, mask):\n        B, T", "    def forward(self, x, cos, sin, mask):\n        B, T"),
+        (
+            "        if value_embedding is not None:\n            v = v + value_embedding.to(v.dtype)\n",
+            "",
+        ),
+        (f"self.mlp = MLP()\n\n{FORWARD}", "self.mlp = MLP()\n\n    def forward(self, x, "),
+        ("self.attention(norm(x), value_embedding, ", "self.attention(norm(x), "),
+        (
+            "        self.value_embeddings = nn.ModuleDict(\n"
+            "            {str(layer): nn.Embedding(vocab_size, WIDTH) "
+            "for layer in range(DEPTH) if has_value_embedding(layer)}\n        )\n",
+            "",
+        ),
+        (
+            "        for embedding in self.value_embeddings.values():\n"
+            "            nn.init.normal_(embedding.weight, std=VALUE_INIT)\n",
+            "",
+        ),
+        (
+            "            value_embedding = self.value_embeddings[str(layer)](tokens) "
+            "if has_value_embedding(layer) else None\n",
+            "",
+        ),
+        ("block(x, value_embedding, ", "block(x, "),
+        ("        AdamW(model.value_embeddings.parameters(), EMBEDDING_LR, VALUE_WEIGHT_DECAY),\n", ""),
         without=("VALUE_INIT", "VALUE_WEIGHT_DECAY"),
     ),
     idea(
-        name="no-windows",
-        chance=0.2,
-        chance_full=0.02,
-        description="remove the sliding windows: every block sees the whole row",
-        snippets=(
-            (
-                "if COMPILED:  # two seconds\n"
-                "    from torch.nn.attention.flex_attention import create_block_mask, flex_attention\n",
-                "",
-            ),
-            (WINDOW_MASK, ""),
-            (ATTEND, ""),
-            ("cos, sin, mask):\n        B, T, C", "cos, sin):\n        B, T, C"),
-            (TURNED, TURNED),
-            ("attend(q, k, v, mask)\n", "F.scaled_dot_product_attention(q, k, v, is_causal=True)\n"),
-            ("cos, sin, mask):\n        x = x + self.attention(", "cos, sin):\n        x = x + self.attention("),
-            ("cos, sin, mask)\n        x = x + self.mlp(", "cos, sin)\n        x = x + self.mlp("),
-            ("        self.short_mask = window_mask(SHORT_WINDOW)\n", ""),
-            (", self.short_mask if is_short(layer) else None)", ")"),
-            (
-                "        keys = sum(SHORT_WINDOW if is_short(layer) else MAX_SEQ_LEN for layer in range(DEPTH))\n",
-                "        keys = DEPTH * MAX_SEQ_LEN\n",
-            ),
+        "no-windows",
+        "remove the sliding windows: every block sees the whole row",
+        (0.2, 0.02),
+        (
+            "if COMPILED:  # two seconds\n"
+            "    from torch.nn.attention.flex_attention import create_block_mask, flex_attention\n",
+            "",
+        ),
+        (WINDOW_MASK, ""),
+        (ATTEND, ""),
+        ("cos, sin, mask):\n        B, T, C", "cos, sin):\n        B, T, C"),
+        (TURNED, TURNED),
+        ("attend(q, k, v, mask)\n", "F.scaled_dot_product_attention(q, k, v, is_causal=True)\n"),
+        ("cos, sin, mask):\n        x = x + self.attention(", "cos, sin):\n        x = x + self.attention("),
+        ("cos, sin, mask)\n        x = x + self.mlp(", "cos, sin)\n        x = x + self.mlp("),
+        ("        self.short_mask = window_mask(SHORT_WINDOW)\n", ""),
+        (", self.short_mask if is_short(layer) else None)", ")"),
+        (
+            "        keys = sum(SHORT_WINDOW if is_short(layer) else MAX_SEQ_LEN for layer in range(DEPTH))\n",
+            "        keys = DEPTH * MAX_SEQ_LEN\n",
         ),
         without=("WINDOW_PATTERN", "SHORT_WINDOW"),
     ),
     idea(
-        name="tied",
-        chance=0.05,
-        chance_full=0.01,
-        description="tie the unembedding to the normed embedding",
-        snippets=(
-            ("        self.unembedding = Linear(WIDTH, vocab_size)\n", ""),
-            ("        nn.init.normal_(self.unembedding.weight, std=UNEMBEDDING_INIT)\n", ""),
-            ("self.unembedding(x)", "F.linear(x, (norm(self.embedding.weight) * WIDTH**-0.5).to(x.dtype))"),
-            ("self.unembedding.weight.numel()", "self.embedding.weight.numel()"),
-            ("        AdamW([model.unembedding.weight], UNEMBEDDING_LR, UNEMBEDDING_WEIGHT_DECAY),\n", ""),
-        ),
+        "tied",
+        "tie the unembedding to the normed embedding",
+        (0.05, 0.01),
+        ("        self.unembedding = Linear(WIDTH, vocab_size)\n", ""),
+        ("        nn.init.normal_(self.unembedding.weight, std=UNEMBEDDING_INIT)\n", ""),
+        ("self.unembedding(x)", "F.linear(x, (norm(self.embedding.weight) * WIDTH**-0.5).to(x.dtype))"),
+        ("self.unembedding.weight.numel()", "self.embedding.weight.numel()"),
+        ("        AdamW([model.unembedding.weight], UNEMBEDDING_LR, UNEMBEDDING_WEIGHT_DECAY),\n", ""),
         without=("UNEMBEDDING_INIT", "UNEMBEDDING_LR", "UNEMBEDDING_WEIGHT_DECAY"),
     ),
     idea(
-        name="no-weight-decay",
-        chance=0.15,
-        chance_full=0.02,
-        description="remove the weight decay of Muon",
-        snippets=(("            matrix.mul_(1 - lr * WEIGHT_DECAY * (1 - progress) * (change * matrix > 0))\n", ""),),
+        "no-weight-decay",
+        "remove the weight decay of Muon",
+        (0.15, 0.02),
+        ("            matrix.mul_(1 - lr * WEIGHT_DECAY * (1 - progress) * (change * matrix > 0))\n", ""),
         without=("WEIGHT_DECAY",),
     ),
     idea(
-        name="no-adamw-weight-decay",
-        chance=0.25,
-        chance_full=0.02,
-        description="remove the weight decay of AdamW",
-        snippets=(
-            ("    def __init__(self, parameters, lr, weight_decay):\n", "    def __init__(self, parameters, lr):\n"),
-            ("        self.weight_decay = weight_decay\n", ""),
-            ("            parameter.mul_(1 - lr * self.weight_decay)\n", ""),
-            (", EMBEDDING_LR, EMBEDDING_WEIGHT_DECAY),\n", ", EMBEDDING_LR),\n"),
-            (", EMBEDDING_LR, VALUE_WEIGHT_DECAY),\n", ", EMBEDDING_LR),\n"),
-            (f", UNEMBEDDING_WEIGHT_DECAY),\n{X0_ADAMW}", f"),\n{X0_ADAMW.replace(', 0)', ')')}"),
-        ),
+        "no-adamw-weight-decay",
+        "remove the weight decay of AdamW",
+        (0.25, 0.02),
+        ("    def __init__(self, parameters, lr, weight_decay):\n", "    def __init__(self, parameters, lr):\n"),
+        ("        self.weight_decay = weight_decay\n", ""),
+        ("            parameter.mul_(1 - lr * self.weight_decay)\n", ""),
+        (", EMBEDDING_LR, EMBEDDING_WEIGHT_DECAY),\n", ", EMBEDDING_LR),\n"),
+        (", EMBEDDING_LR, VALUE_WEIGHT_DECAY),\n", ", EMBEDDING_LR),\n"),
+        (f", UNEMBEDDING_WEIGHT_DECAY),\n{X0_ADAMW}", f"),\n{X0_ADAMW.replace(', 0)', ')')}"),
         without=("EMBEDDING_WEIGHT_DECAY", "VALUE_WEIGHT_DECAY", "UNEMBEDDING_WEIGHT_DECAY"),
     ),
     idea(
-        name="no-momentum-warm-up",
-        chance=0.2,
-        chance_full=0.1,
-        description="remove the warm-up of Muon's momentum",
-        snippets=(
-            ("        self.steps = 0\n        self.mean = torch", "        self.mean = torch"),
-            (
-                "        momentum = MOMENTUM - (MOMENTUM - MOMENTUM_START) * max(0, 1 - self.steps / MOMENTUM_WARMUP)\n"
-                "        self.steps += 1\n",
-                "",
-            ),
-            ("self.mean.lerp_(gradient, 1 - momentum)", "self.mean.lerp_(gradient, 1 - MOMENTUM)"),
-            ("gradient.lerp(self.mean, momentum)", "gradient.lerp(self.mean, MOMENTUM)"),
+        "no-momentum-warm-up",
+        "remove the warm-up of Muon's momentum",
+        (0.2, 0.1),
+        ("        self.steps = 0\n        self.mean = torch", "        self.mean = torch"),
+        (
+            "        momentum = MOMENTUM - (MOMENTUM - MOMENTUM_START) * max(0, 1 - self.steps / MOMENTUM_WARMUP)\n"
+            "        self.steps += 1\n",
+            "",
         ),
+        ("self.mean.lerp_(gradient, 1 - momentum)", "self.mean.lerp_(gradient, 1 - MOMENTUM)"),
+        ("gradient.lerp(self.mean, momentum)", "gradient.lerp(self.mean, MOMENTUM)"),
         without=("MOMENTUM_START", "MOMENTUM_WARMUP"),
     ),
     idea(
-        name="no-neurons",
-        chance=0.2,
-        chance_full=0.05,
-        description="remove the equal size of Muon's updates for each neuron: plain Muon",
-        snippets=(
-            (", and then brought to the same size for each neuron (NorMuon).", "."),
-            (
-                "        self.across = 2 if self.mean.size(1) >= self.mean.size(2) else 1  "
-                "# the dimension that is not the neurons'\n"
-                "        self.squares = self.mean.mean(dim=self.across, keepdim=True)\n",
-                "",
-            ),
-            (NEURONS, ""),
+        "no-neurons",
+        "remove the equal size of Muon's updates for each neuron: plain Muon",
+        (0.2, 0.05),
+        (", and then brought to the same size for each neuron (NorMuon).", "."),
+        (
+            "        self.across = 2 if self.mean.size(1) >= self.mean.size(2) else 1  "
+            "# the dimension that is not the neurons'\n"
+            "        self.squares = self.mean.mean(dim=self.across, keepdim=True)\n",
+            "",
         ),
+        (NEURONS, ""),
         without=("NEURON_MOMENTUM",),
     ),
     idea(
-        name="no-shape-factor",
-        chance=0.15,
-        chance_full=0.1,
-        description="remove the factor by which Muon's updates of tall matrices are larger",
-        snippets=((MUON_SIZE, ""),),
+        "no-shape-factor",
+        "remove the factor by which Muon's updates of tall matrices are larger",
+        (0.15, 0.1),
+        (MUON_SIZE, ""),
     ),
     idea(
-        name="no-bias-correction",
-        chance=0.3,
-        chance_full=0.2,
-        description="remove AdamW's correction of means that start at 0",
-        snippets=(
-            ("        self.steps = 0\n        self.means", "        self.means"),
-            ("        self.steps += 1\n        beta1", "        beta1"),
-            ("(square / (1 - beta2**self.steps)).sqrt_()", "square.sqrt()"),
-            ("value=-lr / (1 - beta1**self.steps))", "value=-lr)"),
-        ),
+        "no-bias-correction",
+        "remove AdamW's correction of means that start at 0",
+        (0.3, 0.2),
+        ("        self.steps = 0\n        self.means", "        self.means"),
+        ("        self.steps += 1\n        beta1", "        beta1"),
+        ("(square / (1 - beta2**self.steps)).sqrt_()", "square.sqrt()"),
+        ("value=-lr / (1 - beta1**self.steps))", "value=-lr)"),
     ),
 )
