@@ -35,23 +35,22 @@ SIGNALLED = range(129, 193)  # 128 and the number of the signal
 RAISED = (1,)  # Python ends so after an exception
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Rule:
     """What fits has one of the statuses, and the text in its log, where there is one."""
 
     name: str
-    failure: str
+    failure: str = "error"
     says: str = ""  # the reason of the row; otherwise WHY's
     statuses: Container[int] = FAILED
     text: re.Pattern[bytes] | None = None
     oom_killer: bool = False  # only where the kernel's OOM killer has ended a process meanwhile
-    part: str | None = None  # of the machine, that seems to be at fault,
-    fault: str | None = None  # and what it has
+    machine: tuple[str, str] | tuple[None, None] = (None, None)  # the part that seems to be at fault, and its fault
 
 
 @dataclass(frozen=True)
 class Failure:
-    """`why` is for the reason of the row; part and fault as the rule has them; `rule` is DOUBT where no rule fits."""
+    """`why` is for the reason of the row; part and fault are the rule's `machine`; `rule`: DOUBT where no rule fits."""
 
     word: str
     why: str
@@ -106,38 +105,27 @@ def refusals(*texts: str) -> re.Pattern[bytes]:
 HOLDS = r" Process \d+ has \d{1,4}\.\d\d GiB memory in use"
 
 RULES = (
-    Rule(name="timeout", failure="timeout", statuses=(124,)),
+    Rule("timeout", failure="timeout", statuses=(124,)),
     Rule(
-        name="oom-killer",
+        "oom-killer",
         failure="oom",
         says="it ran out of memory: the kernel's OOM killer ended it",
         statuses=(137,),
         oom_killer=True,
     ),
     # Whoever sends one of these is outside; what the log says has not ended it. HUP, INT, QUIT, KILL, TERM.
-    Rule(name="killed", failure="killed", statuses=(129, 130, 131, 137, 143)),
+    Rule("killed", failure="killed", statuses=(129, 130, 131, 137, 143)),
     # --- The machine -------------------------------------------------------------------------------------------------
     Rule(
-        name="not-run",
-        failure="error",
+        "not-run",
         says="it could not be run",
         statuses=(126, 127),
-        part="environment",
-        fault="uv, or what it calls, cannot be run",
+        machine=("environment", "uv, or what it calls, cannot be run"),
     ),
+    Rule("sandbox", statuses=(1,), machine=("environment", "the sandbox fails"), text=re.compile(rb"\Abwrap: ")),
     Rule(
-        name="sandbox",
-        failure="error",
-        statuses=(1,),
-        part="environment",
-        fault="the sandbox fails",
-        text=re.compile(rb"\Abwrap: "),
-    ),
-    Rule(
-        name="gpu-gone",
-        failure="error",
-        part="gpu",
-        fault="CUDA finds no GPU",
+        "gpu-gone",
+        machine=("gpu", "CUDA finds no GPU"),
         text=errors(
             "No CUDA GPUs are available",
             "Found no NVIDIA driver on your system",
@@ -150,10 +138,8 @@ RULES = (
         ),
     ),
     Rule(
-        name="gpu-broken",
-        failure="error",
-        part="gpu",
-        fault="the GPU, or its driver, is broken",
+        "gpu-broken",
+        machine=("gpu", "the GPU, or its driver, is broken"),
         text=errors(
             r"CUDA (?:driver )?error: (?:"
             r"(?:all )?CUDA-capable device(?:s are|\(s\) is/are) busy or unavailable|uncorrectable ECC error"
@@ -164,58 +150,45 @@ RULES = (
     # In a container, and in the sandbox, torch does not know which of the processes it is itself: there, two have GiB.
     # Where the driver cannot tell how much it is, as in WSL, torch says 17179869184.00 GiB.
     Rule(
-        name="gpu-held",
+        "gpu-held",
         failure="oom",
-        part="gpu-memory",
-        fault="another process holds memory of the GPU",
+        machine=("gpu-memory", "another process holds memory of the GPU"),
         text=errors(
             rf"CUDA out of memory\.(?=.{{0,2000}}{HOLDS})(?=.{{0,2000}} this process has )",
             rf"CUDA out of memory\.(?:.{{0,2000}}{HOLDS}){{2}}",
         ),
     ),
     Rule(
-        name="disk-full",
-        failure="error",
-        part="disk",
-        fault="the disk is full",
+        "disk-full",
+        machine=("disk", "the disk is full"),
         text=refusals("No space left on device", "Disk quota exceeded"),
     ),
     Rule(
-        name="output-lost",  # Python's status when what it has printed cannot be written, the message about it included
-        failure="error",
+        "output-lost",  # Python's status when what it has printed cannot be written, the message about it included
         says="what it printed was lost",
         statuses=(120,),
-        part="disk",
-        fault="the log cannot be written",
+        machine=("disk", "the log cannot be written"),
     ),
     # In the sandbox everything else is read-only, on purpose.
     Rule(
-        name="disk-read-only",
-        failure="error",
-        part="disk",
-        fault="the disk can only be read",
+        "disk-read-only",
+        machine=("disk", "the disk can only be read"),
         text=lines(rf"(?:{PROGRAM}): (?=.{{0,1000}}Read-only file system).{{0,1000}}/run\.\d+/(?:scratch|record)\b"),
     ),
     Rule(
-        name="disk-broken",
-        failure="error",
-        part="disk",
-        fault="the disk is broken, or gone",
+        "disk-broken",
+        machine=("disk", "the disk is broken, or gone"),
         text=refusals("Input/output error", "Stale file handle", "Transport endpoint is not connected"),
     ),
     Rule(
-        name="bus-error",  # of a file that is mapped into memory, such as the tokens
-        failure="error",
+        "bus-error",  # of a file that is mapped into memory, such as the tokens
         says="it crashed: bus error",
         statuses=(135,),
-        part="disk",
-        fault="a file that is mapped into memory cannot be read, or has become shorter",
+        machine=("disk", "a file that is mapped into memory cannot be read, or has become shorter"),
     ),
     Rule(
-        name="data-missing",  # prepare.py's words, and those of the published one
-        failure="error",
-        part="data",
-        fault="the data is not there",
+        "data-missing",  # prepare.py's words, and those of the published one
+        machine=("data", "the data is not there"),
         text=lines(
             "prepare: (?:missing|damaged) data '",
             r"FileNotFoundError: \[Errno 2\] .{0,100}: '[^'\n]{0,2000}/autoresearch/(?:data|tokenizer)\b",
@@ -223,19 +196,15 @@ RULES = (
         ),
     ),
     Rule(
-        name="uv",  # before train.py has said a word
-        failure="error",
+        "uv",  # before train.py has said a word
         statuses=(1, 2),
-        part="environment",
-        fault="uv fails",
+        machine=("environment", "uv fails"),
         text=re.compile(rb"\A(?=\S)(?:(?:warning: | |Using |Removed |Creating ).*\n|\n)*error: "),
     ),
     Rule(
-        name="packages",  # what prepare.py imports, and what torch brings
-        failure="error",
+        "packages",  # what prepare.py imports, and what torch brings
         statuses=RAISED,
-        part="environment",
-        fault="packages are missing from the environment",
+        machine=("environment", "packages are missing from the environment"),
         text=lines(
             "ModuleNotFoundError: No module named '(?:torch|numpy|rustbpe|tiktoken|filelock|tqdm)'$",
             r"(?:ImportError|OSError): [^\s:]{1,200}\.so[.\d]*: cannot open shared object file",
@@ -243,7 +212,7 @@ RULES = (
     ),
     # --- Memory ------------------------------------------------------------------------------------------------------
     Rule(
-        name="gpu-memory",
+        "gpu-memory",
         failure="oom",
         text=errors(
             "(?:CUDA|HIP|XPU|MPS backend) out of memory",
@@ -254,7 +223,7 @@ RULES = (
         ),
     ),
     Rule(
-        name="memory",
+        "memory",
         failure="oom",
         text=lines(
             r"(?:\w+\.)*\w*MemoryError\b",
@@ -265,13 +234,13 @@ RULES = (
     ),
     # --- Not a number ------------------------------------------------------------------------------------------------
     Rule(
-        name="nan-fail",  # train.py's word, and that of the published one, which stands behind the last step's progress
+        "nan-fail",  # train.py's word, and that of the published one, which stands behind the last step's progress
         failure="nan",
         statuses=RAISED,
         text=re.compile(rb"^FAIL: training loss is |(?:^| )FAIL(?=\s*\Z)", re.MULTILINE),
     ),
     Rule(
-        name="nan-error",
+        "nan-error",
         failure="nan",
         text=errors(
             r".{0,200}\b(?:loss|logits|gradients|probability tensor|returned)\b"
@@ -281,7 +250,7 @@ RULES = (
         ),
     ),
     Rule(
-        name="nan-printed",
+        "nan-printed",
         failure="nan",
         text=lines(
             r"val_bpb:[ \t]*[-+]?(?:nan|inf)", r".{0,300}\bloss\b[ \t]*[:=]?[ \t]*[-+]?(?:nan|inf)\b", ignore_case=True
@@ -289,44 +258,30 @@ RULES = (
     ),
     # --- Errors ------------------------------------------------------------------------------------------------------
     Rule(
-        name="blas",
-        failure="error",
+        "blas",
         says="a call of cuBLAS or cuDNN failed",
         text=errors("CUDA error: CUBLAS_STATUS_", "cuDNN (?:Frontend )?error: "),
     ),
+    Rule("cuda", says="a CUDA kernel failed", text=errors("CUDA (?:driver )?error: ", r"Triton Error \[CUDA\]: ")),
     Rule(
-        name="cuda",
-        failure="error",
-        says="a CUDA kernel failed",
-        text=errors("CUDA (?:driver )?error: ", r"Triton Error \[CUDA\]: "),
-    ),
-    Rule(
-        name="compile",
-        failure="error",
+        "compile",
         says="torch.compile failed",
         statuses=RAISED,
         text=lines(r"(?:torch\._(?:dynamo|inductor|functorch)|triton)\.[\w.]{1,200}: "),
     ),
     Rule(
-        name="import",
-        failure="error",
+        "import",
         says="it imports what is not there",
         statuses=RAISED,
         text=lines(r"(?:ImportError|ModuleNotFoundError)\b"),
     ),
-    Rule(
-        name="assertion",
-        failure="error",
-        says="an assertion failed",
-        statuses=RAISED,
-        text=lines(r"AssertionError\b"),
-    ),
+    Rule("assertion", says="an assertion failed", statuses=RAISED, text=lines(r"AssertionError\b")),
     # What a process brings on itself: ILL, TRAP, ABRT, FPE, SEGV, SYS.
-    Rule(name="segmentation-fault", failure="error", says="it crashed: segmentation fault", statuses=(139,)),
-    Rule(name="abort", failure="error", says="it crashed: abort", statuses=(134,)),
-    Rule(name="crash", failure="error", says="it crashed", statuses=(132, 133, 136, 159)),
-    Rule(name="signal", failure="killed", statuses=SIGNALLED),
-    Rule(name="error", failure="error"),
+    Rule("segmentation-fault", says="it crashed: segmentation fault", statuses=(139,)),
+    Rule("abort", says="it crashed: abort", statuses=(134,)),
+    Rule("crash", says="it crashed", statuses=(132, 133, 136, 159)),
+    Rule("signal", failure="killed", statuses=SIGNALLED),
+    Rule("error"),
 )
 
 # Colours, movements of the cursor, titles of windows: from ESC to their end, or that of the line.
@@ -344,7 +299,7 @@ def cause(status: int, lacks: str | None, tail: bytes, oom_kills: int = 0) -> Fa
         return None if lacks is None else Failure(lacks, WHY[lacks], "printed")
     rule, said = next(_fitting(status, tail, oom_kills))
     word = rule.failure if lacks or rule.failure == "timeout" else "error"  # it gave a metric, but no good end
-    return Failure(word, _why(rule, status, said, tail), rule.name, rule.part, rule.fault)
+    return Failure(word, _why(rule, status, said, tail), rule.name, *rule.machine)
 
 
 def _fitting(status: int, tail: bytes, oom_kills: int) -> Iterator[tuple[Rule, re.Match[bytes] | None]]:
@@ -381,14 +336,9 @@ def _line(tail: bytes, place: int) -> str:
 
 def tail(log: Path) -> bytes:
     """The end of the log, without colours; each line ends with \\n; it begins with one if it is not all of the log."""
-    end = _end(log)
+    end = logs.end(log, TAIL + 1)
     text = ESCAPE.sub(b"", end).replace(b"\r", b"\n")
     return text if len(end) <= TAIL else b"\n" + text.partition(b"\n")[2]  # part of a line would look like a whole one
-
-
-def _end(log: Path) -> bytes:
-    """The last TAIL bytes, and one more, where there are more."""
-    return logs.end(log, TAIL + 1)
 
 
 # ---------------------------------------------------------------------------
@@ -403,7 +353,7 @@ LONGEST_LINE = 600  # characters; what calls a compiler is longer, and the trace
 def excerpt(log: Path) -> str:
     """The end of the log as a terminal would show it, at most EXCERPT bytes; of steps alike, the last."""
     shown: list[str] = []
-    for line in ESCAPE.sub(b"", _end(log)).decode(errors="ignore").split("\n"):
+    for line in ESCAPE.sub(b"", logs.end(log, TAIL + 1)).decode(errors="ignore").split("\n"):
         line = _visible(line)
         if shown and _is_like(line, shown[-1]):
             shown.pop()

@@ -85,8 +85,7 @@ def end(run: Path, found: Found) -> str:
     log = logs.own(run, found.known) if found.known else None
     if log is None:
         return "No log of it is kept."
-    lines = [f"| {line}" for line in failures.excerpt(log).splitlines()]
-    return "\n".join([f"The end of its log, runs/{run.name}/logs/{log.name}:", *lines])
+    return f"The end of its log, runs/{run.name}/logs/{log.name}:\n{failures.quoted(log)}"
 
 
 # ---------------------------------------------------------------------------

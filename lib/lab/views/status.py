@@ -1,7 +1,6 @@
-"""Where a run stands -> an object, as schemas/status.schema.json has it, and a few things more that its words need.
+"""The files of a run -> its status: an object as schemas/status.schema.json has it, and what the text form needs.
 
-What is in the files of the run is read here; what only a shell can know (is the tree held, does cron look after it)
-comes as facts, from lib/facts.sh.
+What only a shell can know (is the tree locked, does cron watch the loop) comes as facts from lib/run/status_facts.sh.
 """
 
 import json
@@ -10,7 +9,6 @@ import os
 import shutil
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
@@ -23,7 +21,7 @@ from lab.store import experiments, ledger, manifest
 from lab.store.experiments import Experiment
 from lab.store.flight import Flight
 from lab.verdict import index
-from lab.verdict.noise import Spread
+from lab.verdict.index import Index
 from lab.views import phases
 
 LAST = 5  # rows
@@ -42,7 +40,7 @@ def facts_of(text: str) -> dict[str, str]:
 
 def status(run: Path, facts: Facts) -> Status:
     """All of it. Raises OSError or ValueError where `run` is not the folder of a run."""
-    return {**records(run), **now(run, facts)}
+    return {**from_records(run), **live(run, facts)}
 
 
 def as_json(at: Status) -> str:
@@ -60,89 +58,50 @@ def proposer(at: Status) -> str | None:
 
 
 # ---------------------------------------------------------------------------
-# What all experiments of the run say together
-# ---------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Spent:
-    """Sums over the experiments that tell it; None where none does."""
-
-    hours: float | None = None
-    cost_usd: float | None = None
-    tokens: int | None = None
-
-
-@dataclass(frozen=True)
-class Past:
-    """What takes a look at every line of experiments.jsonl. `last_agent` proposed the last one after the baseline."""
-
-    baseline: Experiment | None = None
-    incumbent: Experiment | None = None
-    best: Experiment | None = None
-    noise: Spread | None = None
-    last_agent: str | None = None
-    spent: Spent = Spent()
-
-
-def past_of(run: Path) -> Past:
-    """Of the run whose folder is `run`. Raises Fault where a line is damaged that the index does not know yet."""
-    known = index.read(run)
-    agent = known.last.get("agent") if known.last else None
-    return Past(
-        baseline=known.baseline,
-        incumbent=known.incumbent,
-        best=known.best,
-        noise=known.spread,
-        last_agent=None if agent == "baseline" else agent,
-        spent=spent(known),
-    )
-
-
-def spent(known: index.Index) -> Spent:
-    """What the experiments took, as far as they tell it."""
-    seconds, dollars, tokens = (known.spent.get(name) for name in ("wall_seconds", "cost_usd", "tokens"))
-    return Spent(
-        None if seconds is None else float(round(seconds / 3600, 3)),
-        None if dollars is None else float(round(dollars, 6)),
-        None if tokens is None else int(tokens),
-    )
-
-
-# ---------------------------------------------------------------------------
 # What changes with a row
 # ---------------------------------------------------------------------------
 
 
-def records(run: Path) -> Status:
-    """What the run is and what it has yielded. Of a damaged file nothing is known, and it is told."""
-    facts, problems = manifest.read(run), []
+def from_records(run: Path) -> Status:
+    """What the run is, and its results so far. Of a damaged file nothing is known; `damage` says what is wrong."""
+    facts, damage = manifest.read(run), []
 
     def readable(read: Callable[[], T]) -> T | None:
         try:
             return read()
         except KINDS as error:
-            problems.append(problem(str(error), error.hint if isinstance(error, Fault) else "make validate"))
+            damage.append(problem(str(error), error.hint if isinstance(error, Fault) else "make validate"))
             return None
 
     lines = readable(lambda: ledger.lines(run / "results.tsv"))
-    past = readable(lambda: past_of(run))
-    known = past or Past()
+    past = readable(lambda: index.read(run))
+    known = past or Index()
+    agent = known.last.get("agent") if known.last else None
     return {
         "tag": facts["tag"],
         "start": facts["start"],
         "created": facts["created"],
         "profile": facts["settings"]["PROFILE"],
         "time_budget": float(facts["settings"]["TIME_BUDGET"]),
-        "rows": None if lines is None else rows(lines, past),
+        "rows": None if lines is None else count_rows(lines, past),
         **progress(known),
-        "noise": {"sd": float(known.noise.sd), "df": known.noise.df} if known.noise else None,
-        "spent": vars(known.spent),
+        "noise": {"sd": float(known.spread.sd), "df": known.spread.df} if known.spread else None,
+        "spent": spent(known),
         "last": last_rows(run, lines or [], is_known=past is not None),
-        "last_agent": known.last_agent,
+        "last_agent": None if agent == "baseline" else agent,
         "incumbent": known.incumbent,
         "run_mb": megabytes(run),
-        "damage": problems,
+        "damage": damage,
+    }
+
+
+def spent(known: Index) -> Status:
+    """What the experiments cost together; None where no experiment says."""
+    seconds, dollars, tokens = (known.spent.get(name) for name in ("wall_seconds", "cost_usd", "tokens"))
+    return {
+        "hours": None if seconds is None else float(round(seconds / 3600, 3)),
+        "cost_usd": None if dollars is None else float(round(dollars, 6)),
+        "tokens": None if tokens is None else int(tokens),
     }
 
 
@@ -151,15 +110,16 @@ def problem(what: str, hint: str) -> dict[str, str]:
     return {"problem": clean(what, 300), "hint": hint}
 
 
-def rows(lines: list[str], past: Past | None) -> dict[str, int]:
+def count_rows(lines: list[str], past: Index | None) -> dict[str, int]:
     """How many rows there are, and of each verdict, the baseline's not counted."""
-    of = Counter(map(ledger.status, lines))
+    counts = Counter(map(ledger.status, lines))
     if (baseline := baseline_row(lines, past)) is not None:
-        of[ledger.status(baseline)] -= 1
-    return {"total": of.total(), "kept": of["keep"], "discarded": of["discard"], "crashed": of["crash"]}
+        counts[ledger.status(baseline)] -= 1
+    kept, discarded, crashed = (counts[verdict] for verdict in ("keep", "discard", "crash"))
+    return {"total": counts.total(), "kept": kept, "discarded": discarded, "crashed": crashed}
 
 
-def baseline_row(lines: list[str], past: Past | None) -> str | None:
+def baseline_row(lines: list[str], past: Index | None) -> str | None:
     """The row of the baseline: there may be none yet, or rows written by hand before it.
 
     Where the experiments are not known it is the first one.
@@ -170,20 +130,20 @@ def baseline_row(lines: list[str], past: Past | None) -> str | None:
     return next((line for line in lines if line.startswith(f"{commit}\t")), None)
 
 
-def progress(past: Past) -> Status:
+def progress(past: Index) -> Status:
     """Baseline and best, once there is a baseline."""
     if past.baseline is None or past.best is None:
         return dict.fromkeys(("baseline", "best", "gain", "gain_percent"))
     gain: Decimal = past.baseline["val_bpb"] - past.best["val_bpb"]
     return {
-        "baseline": brief(past.baseline),
-        "best": brief(past.best),
+        "baseline": headline(past.baseline),
+        "best": headline(past.best),
         "gain": float(gain),
         "gain_percent": float(round(100 * gain / past.baseline["val_bpb"], 2)),
     }
 
 
-def brief(experiment: Experiment) -> Status:
+def headline(experiment: Experiment) -> Status:
     """What tells an experiment from others."""
     known = {name: experiment[name] for name in ("n", "commit", "description")}
     return {**known, "val_bpb": float(experiment["val_bpb"])}
@@ -193,14 +153,14 @@ def last_rows(run: Path, lines: list[str], *, is_known: bool) -> list[Status]:
     """The last ones; foreign are those that were written by hand, which no experiment has (null: not known)."""
     first = max(0, len(lines) - LAST)
     found = [ledger.row(line) for line in lines[first:]]
-    ours = recorded(run, [row.commit for row in found])
+    ours = commits_on_record(run, [row.commit for row in found])
     return [
         {"n": n, **vars(row), "foreign": row.commit not in ours if is_known else None}
         for n, row in enumerate(found, start=first + 1)
     ]
 
 
-def recorded(run: Path, commits: list[str]) -> set[str]:
+def commits_on_record(run: Path, commits: list[str]) -> set[str]:
     """Which of these commits, of 7 digits, have an experiment: looked for from the end, where the last ones are."""
     path = run / experiments.FILE
     if not path.exists() or path.stat().st_size == 0:
@@ -226,12 +186,12 @@ def megabytes(folder: Path) -> float:
 # ---------------------------------------------------------------------------
 
 
-def now(run: Path, facts: Facts) -> Status:
+def live(run: Path, facts: Facts) -> Status:
     """The loop, what is in flight, the machine, and what is wrong."""
     alive = facts.get("alive") == "yes"
     return {
         "branch": facts.get("branch"),
-        "loop": loop(facts),
+        "loop": loop_state(facts),
         "proposer": facts.get("agent"),
         "engine": facts.get("engine"),
         "flights": phases.flights(run, alive=alive),
@@ -241,7 +201,7 @@ def now(run: Path, facts: Facts) -> Status:
     }
 
 
-def loop(facts: Facts) -> Status:
+def loop_state(facts: Facts) -> Status:
     """Whether one is at work, and who looks after it."""
     pid = facts.get("pid", "")
     return {

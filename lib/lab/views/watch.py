@@ -96,9 +96,9 @@ class Watched:
         """What there is now."""
         stamp = [_stamp(self._run / name) for name in RECORDS]
         if stamp != self._stamp:
-            self._stamp, self._records = stamp, status.records(self._run)
+            self._stamp, self._records = stamp, status.from_records(self._run)
             self._incumbent = incumbent_curve(self._run, self._records["incumbent"])
-        at = {**self._records, **status.now(self._run, facts)}
+        at = {**self._records, **status.live(self._run, facts)}
         if trains := status_text.in_training(at):
             self._follow(self._run / trains["log"])
         return Seen(at, self._curve, self._incumbent)

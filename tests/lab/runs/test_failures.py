@@ -16,7 +16,7 @@ from test_evaluation_record import measure as evaluated
 
 WORDS = json.loads((ROOT / "schemas/experiment.schema.json").read_text())["properties"]["failure"]["enum"]
 NAMES = [rule.name for rule in RULES]
-MACHINE = [rule for rule in RULES if rule.part]
+MACHINE = [rule for rule in RULES if rule.machine[0]]
 PRINTED = rb"[A-Za-z_][\w.]*Error\b.*"  # the end of a traceback
 
 
@@ -72,7 +72,7 @@ def test_a_log_is_told_by_the_rule_that_it_is_an_example_of(tmp_path: Path, exam
     rule = next(rule for rule in RULES if rule.name == example.rule)
     found = failure(tmp_path, example.log, example.status, oom_kills=int(rule.oom_killer))
     assert found.rule == example.rule, found
-    assert (found.word, found.part, found.fault) == (rule.failure, rule.part, rule.fault)
+    assert (found.word, found.part, found.fault) == (rule.failure, *rule.machine)
 
 
 @ALL
@@ -123,11 +123,11 @@ def test_every_rule_uses_the_words_that_there_are() -> None:
     assert {rule.failure for rule in RULES} <= set(WORDS)
     assert set(failures.WHY) == set(WORDS) - {"rejected", None}
     kinds = re.findall(r"^ +([a-z-]+)\) fault_of_", (ROOT / "lib/run/machine.sh").read_text(), re.MULTILINE)
-    assert {rule.part for rule in MACHINE} == set(kinds)
+    assert {rule.machine[0] for rule in MACHINE} == set(kinds)
     for rule in RULES:
-        assert bool(rule.part) == bool(rule.fault)
+        assert bool(rule.machine[0]) == bool(rule.machine[1])
         assert not rule.oom_killer or rule.text is None
-        for text in filter(None, (rule.says, rule.fault)):
+        for text in filter(None, (rule.says, rule.machine[1])):
             assert not text.endswith(".")
             assert len(text) <= 80
 

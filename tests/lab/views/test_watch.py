@@ -72,7 +72,7 @@ def test_records_are_read_when_they_have_changed(tmp_path: Path, monkeypatch: py
     run = make_run(tmp_path, ROWS)
     watched = Watched(run)
     rows = watched.look(FACTS).status["rows"]
-    monkeypatch.setattr(watch.status, "records", lambda _: pytest.fail("nothing has changed"))
+    monkeypatch.setattr(watch.status, "from_records", lambda _: pytest.fail("nothing has changed"))
     assert watched.look(FACTS).status["rows"] == rows
     monkeypatch.undo()
     with (run / "results.tsv").open("a") as file:
