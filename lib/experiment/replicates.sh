@@ -26,7 +26,7 @@ begin_replicates() {
   has_baseline || die "run '$TAG' has no baseline yet" 'measure it: make once'
   trap finish EXIT
   rm -f "$RUN/stop"
-  read -r BASELINE INCUMBENT < <("$LAB" ends "$RUN")
+  read -r BASELINE INCUMBENT < <("$LAB" baseline-and-incumbent "$RUN")
   git diff --quiet "$BASELINE" "$INCUMBENT" -- "${MEASUREMENT[@]}" ||
     die "the baseline, '${BASELINE:0:7}', was measured with another toolkit" 'begin a run of its own: make setup TAG=...'
 }
@@ -50,7 +50,7 @@ replicate() {
     git cat-file --filters "$commit:train.py" >"$dir/train.py"
     train "$dir" "$dir/train.py" "$commit" "$seed"
     gzip --stdout "$dir/run.log" >"$RUN/logs/${commit:0:7}-seed$seed.log.gz"
-    read -r word said < <("$LAB" extra "$RUN" "$dir")
+    read -r word said < <("$LAB" record-replicate "$RUN" "$dir")
   done
   tell "$said"
   [[ $word != counted ]] || COUNTED=$((COUNTED + 1))

@@ -1,4 +1,4 @@
-"""`lab`: the commands of the Python core. This file only parses; each command is one call into the module of its name.
+"""`lab`: the commands of the Python core. This file only parses; each command is one call into the module that does it.
 
 Data goes to stdout, errors to stderr as `lab: problem` and exit status 2.
 """
@@ -12,9 +12,10 @@ from typing import Any
 
 import click
 
-from lab.errors import KINDS, Fault, told
+from lab.errors import EXPECTED, Fault, message
 
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+RUN = click.argument("run", type=FOLDER)  # runs/<tag>
 
 
 class Number(click.ParamType[Decimal]):
@@ -23,7 +24,7 @@ class Number(click.ParamType[Decimal]):
     name = "number"
 
     def __init__(self, *, finite: bool = True) -> None:
-        """NaN and the infinities are numbers too where `finite` is off."""
+        """`finite=False` accepts NaN and infinities too."""
         self.finite = finite
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Decimal:
@@ -38,14 +39,14 @@ class Number(click.ParamType[Decimal]):
 
 
 class Commands(click.Group):
-    """Turns the faults that the modules raise into one line and exit status 2."""
+    """Turns the errors that a person can fix into one line and exit status 2."""
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
         try:
             return super().invoke(ctx)
-        except KINDS as error:
-            print(told(error), file=sys.stderr)
+        except EXPECTED as error:
+            print(message(error), file=sys.stderr)
             ctx.exit(2)
 
 
@@ -123,43 +124,42 @@ def decide(sd: Decimal | None, df: int | None, runs: int, incumbent_runs: int, *
 @click.option("--df", type=click.IntRange(1, 10_000), help="its degrees of freedom; not given: the sd is known")
 @click.option("--own", is_flag=True, help="compare with our own last keep, not with the recorded one")
 def replay(file: Path, sd: Decimal | None, df: int | None, own: bool) -> None:
-    """Print what our rule says to each row of any ledger, beside what was done, and a summary."""
-    from lab.views import replay as module
+    """Print the verdict of our decision rule on each row of any ledger, beside the recorded one, and a summary."""
+    from lab.views import replay
 
-    click.echo(module.text(file, sd, df, own=own))
+    print(replay.text(file, sd, df, own=own))
 
 
 @main.command()
 @click.argument("run", type=FOLDER, required=False)
 def settings(run: Path | None) -> None:
-    """Print the checked settings as NAME=value lines: the environment's, for a RUN with what it has fixed."""
-    from lab.store import manifest
-    from lab.store import settings as module
+    """Print the checked settings of the environment as NAME=value lines; for a RUN, with those fixed at its set-up."""
+    from lab.store import manifest, settings
 
-    chosen = manifest.settings_of(run, os.environ) if run else module.read(os.environ)
+    chosen = manifest.settings_of(run, os.environ) if run else settings.read(os.environ)
     print(*(f"{name}={value}" for name, value in chosen.items()), sep="\n")
 
 
 def stdin() -> str:
-    """All of it; a stranger's prepare.py may print any bytes."""
+    """All of stdin; another project's prepare.py may print any bytes."""
     return sys.stdin.buffer.read().decode(errors="replace")
 
 
-@main.command()
-@click.argument("run", type=FOLDER)
+@main.command("begin-run")
+@RUN
 @click.option("--tag", required=True)
 @click.option("--start", required=True, help="the commit that the run begins from")
-def begin(run: Path, tag: str, start: str) -> None:
-    """Write the ledger's header and the manifest of a new RUN; stdin is what prepare.py --check printed."""
+def begin_run(run: Path, tag: str, start: str) -> None:
+    """Write the ledger's header and the manifest of a new RUN. Stdin: the output of prepare.py --check."""
     from lab.store import manifest
 
     manifest.begin(run, tag, start, stdin(), os.environ)
 
 
-@main.command()
-@click.argument("run", type=FOLDER)
-def check(run: Path) -> None:
-    """Refuse a damaged ledger or another measurement; print the incumbent. Stdin: what prepare.py --check printed."""
+@main.command("check-run")
+@RUN
+def check_run(run: Path) -> None:
+    """Print the incumbent; refuse a damaged ledger and a changed measurement. Stdin: output of prepare.py --check."""
     from lab.store import durable, experiments, ledger, manifest
     from lab.verdict import index
 
@@ -179,63 +179,63 @@ def check(run: Path) -> None:
 
 
 @main.command()
-@click.argument("run", type=FOLDER)
+@RUN
 def brief(run: Path) -> None:
-    """Print what the proposer is told."""
-    from lab.proposal.brief import brief as text_for
+    """Print the brief for the proposer."""
+    from lab.proposal import brief
 
-    click.echo(text_for(run), nl=False)
+    print(brief.brief(run), end="")
 
 
 @main.command()
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.argument("query")
 def memory(folder: Path, query: str) -> None:
-    """Print what the memory in FOLDER says about the words of the QUERY; its newest entries where that is empty."""
-    from lab.store import memory as module
+    """Print the entries of the memory in FOLDER that fit the words of QUERY; without a query, the newest entries."""
+    from lab.store import memory
 
-    click.echo(module.text(folder, query))
+    print(memory.text(folder, query))
 
 
-@main.command()
+@main.command("check-proposal")
 @click.argument("train", type=click.Path(path_type=Path))
 @click.argument("description")
-def proposal(train: Path, description: str) -> None:
-    """Refuse a TRAIN.py, or a DESCRIPTION of what was changed in it, that cannot be proposed."""
-    from lab.proposal.from_tree import check as refuse
+def check_proposal(train: Path, description: str) -> None:
+    """Refuse a TRAIN.py, or a DESCRIPTION of its change, that cannot be proposed."""
+    from lab.proposal import from_tree
 
-    refuse(train, description)
+    from_tree.check(train, description)
 
 
 @main.command()
-@click.argument("run", type=FOLDER)
+@RUN
 @click.argument("text")
 def hint(run: Path, text: str) -> None:
-    """Add a hint for the proposer, unless TEXT is empty; print all there are."""
+    """Add a hint for the proposer, unless TEXT is empty; print all hints."""
     from lab.proposal import hints
 
     if text.strip():
         hints.add(run, text)
-    click.echo("\n".join(hints.read(run)) or "no hint")
+    print("\n".join(hints.read(run)) or "no hint")
+
+
+@main.command("last-verdict")
+@RUN
+def last_verdict(run: Path) -> None:
+    """Print the verdict on the last experiment of the RUN."""
+    from lab.views import last_verdict
+
+    print(last_verdict.text(run))
 
 
 @main.command()
-@click.argument("run", type=FOLDER)
-def verdict(run: Path) -> None:
-    """Print what became of the last experiment of the RUN."""
-    from lab.views.last_verdict import verdict as text_of
-
-    click.echo(text_of(run))
-
-
-@main.command()
-@click.argument("run", type=FOLDER)
+@RUN
 @click.pass_context
 def catalog(ctx: click.Context, run: Path) -> None:
-    """Edit ./train.py as the built-in proposer; stdin: git's ids of every train.py that was tried. Exit 1: no idea."""
-    from lab.catalog import catalog as edit
+    """Edit ./train.py as the built-in proposer. Stdin: git's ids of every train.py tried so far. Exit 1: no idea."""
+    from lab import catalog
 
-    proposal = edit(run, Path("train.py"), set(sys.stdin.read().split()))
+    proposal = catalog.catalog(run, Path("train.py"), set(sys.stdin.read().split()))
     if proposal is None:
         print("catalog: no idea for 'train.py': it has no UPPERCASE number", file=sys.stderr)
         ctx.exit(1)
@@ -243,127 +243,114 @@ def catalog(ctx: click.Context, run: Path) -> None:
 
 
 @main.command()
-@click.argument("run", type=FOLDER)
+@RUN
 @click.option("--json", "as_json", is_flag=True, help="as schemas/status.schema.json has it")
 def status(run: Path, as_json: bool) -> None:
-    """Print where the RUN stands; stdin: the facts of lib/facts.sh."""
-    from lab.views import status as module
-    from lab.views import status_text
+    """Print the status of the RUN. Stdin: the facts of lib/run/status_facts.sh."""
+    from lab.views import status, status_text
 
-    at = module.status(run, module.facts_of(stdin()))
+    at = status.status(run, status.facts_of(stdin()))
     columns = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-    click.echo(module.as_json(at) if as_json else status_text.text(at, columns))
+    print(status.as_json(at) if as_json else status_text.text(at, columns))
 
 
 @main.command()
-@click.argument("run", type=FOLDER)
+@RUN
 def watch(run: Path) -> None:
-    """Draw where the RUN stands until Ctrl-C; stdin: the facts of lib/run/status_facts.sh, again and again."""
-    from lab.views.watch import watch as draw
+    """Draw the status of the RUN until Ctrl-C. Stdin: the facts of lib/run/status_facts.sh, again and again."""
+    from lab.views import watch
 
-    draw(run, sys.stdin.fileno())
+    watch.watch(run, sys.stdin.fileno())
 
 
-@main.command()
-@click.argument("run", type=FOLDER)
+@main.command("find-experiment")
+@RUN
 @click.argument("which")
-def find(run: Path, which: str) -> None:
+def find_experiment(run: Path, which: str) -> None:
     """Print number, commit, parent, category and description of an experiment, a line each."""
-    from lab.views import find_experiment as module
+    from lab.views import find_experiment
 
-    print(*module.find(run, which).facts, sep="\n")
+    print(*find_experiment.find(run, which).facts, sep="\n")
 
 
 @main.command()
-@click.argument("run", type=FOLDER)
+@RUN
 @click.argument("which")
 def show(run: Path, which: str) -> None:
-    """Print all that is known of an experiment; stdin: its diff."""
-    from lab.views import show as module
+    """Print all that is known of an experiment. Stdin: its diff."""
+    from lab.views import show
 
-    click.echo(module.show(run, which, stdin()), nl=False, color=True)
+    print(show.show(run, which, stdin()), end="")
 
 
 @main.command()
-@click.argument("run", type=FOLDER)
+@RUN
 @click.argument("a")
 @click.argument("b")
 def compare(run: Path, a: str, b: str) -> None:
-    """Print two experiments side by side; stdin: the diff from A to B."""
-    from lab.views import show as module
+    """Print two experiments side by side. Stdin: the diff from A to B."""
+    from lab.views import show
 
-    click.echo(module.compare(run, a, b, stdin()), nl=False, color=True)
-
-
-FORMATS = ("csv", "json", "mlflow", "wandb-offline")
+    print(show.compare(run, a, b, stdin()), end="")
 
 
 @main.command()
 @click.argument("run", type=FOLDER, required=False)
-@click.option("--format", "kind", type=click.Choice(FORMATS), required=True, help="the latter two need a package more")
-@click.option(
-    "--out", type=click.Path(path_type=Path), help="a new file or folder; default: stdout, or RUN/mlflow, RUN/wandb"
-)
+@click.option("--format", "kind", type=click.Choice(["csv", "json", "mlflow", "wandb-offline"]), required=True)
+@click.option("--out", type=click.Path(path_type=Path), help="new file or folder [stdout, RUN/mlflow, RUN/wandb]")
 def export(run: Path | None, kind: str, out: Path | None) -> None:
-    """Print, or write, a RUN (default: the one that is checked out) for other tools."""
-    from lab.views import export as module
+    """Print or write a RUN (default: the one checked out) for other tools; the last two need their packages."""
+    from lab.views import export
 
-    run = run or module.checked_out()
-    if kind == "mlflow":
-        click.echo(module.to_mlflow(run, out or run / "mlflow"))
-    elif kind == "wandb-offline":
-        click.echo(module.to_wandb(run, out or run / "wandb"))
-    else:
-        text = module.as_csv(run) if kind == "csv" else module.as_json(run)
-        module.write(text, out) if out else click.echo(text, nl=False)
+    print(export.export(run or export.checked_out(), kind, out), end="")
 
 
-@main.command()
-@click.argument("run", type=FOLDER)
-def ends(run: Path) -> None:
+@main.command("baseline-and-incumbent")
+@RUN
+def baseline_and_incumbent(run: Path) -> None:
     """Print the commits of the baseline and of the incumbent."""
-    from lab.verdict import replicates as module
+    from lab.verdict import replicates
 
-    print(*(one["commit"] for one in module.baseline_and_incumbent(run)))
+    print(*(experiment["commit"] for experiment in replicates.baseline_and_incumbent(run)))
 
 
 @main.command("fresh-seed")
-@click.argument("run", type=FOLDER)
+@RUN
 @click.argument("commits", nargs=-1, required=True)
 def fresh_seed(run: Path, commits: tuple[str, ...]) -> None:
-    """Print a seed that none of the COMMITS was run with."""
-    from lab.verdict import replicates as module
+    """Print a seed that no run of the COMMITS has used."""
+    from lab.verdict import replicates
 
-    print(module.fresh_seed(run, commits))
+    print(replicates.fresh_seed(run, commits))
 
 
-@main.command()
-@click.argument("run", type=FOLDER)
+@main.command("record-replicate")
+@RUN
 @click.argument("folder", type=FOLDER)
-def extra(run: Path, folder: Path) -> None:
-    """Record the run beside the experiments that has ended in FOLDER; print what became of it, and what is told."""
-    from lab.verdict import replicates as module
+def record_replicate(run: Path, folder: Path) -> None:
+    """Record the replicate that has ended in FOLDER; print counted, again or lost, and the reason."""
+    from lab.verdict import replicates
 
-    print(module.record_run(run, folder))
+    print(replicates.record_run(run, folder))
 
 
 @main.command()
-@click.argument("run", type=FOLDER)
+@RUN
 def noise(run: Path) -> None:
     """Print what is known of the noise and of the incumbent."""
-    from lab.verdict import replicates as module
+    from lab.verdict import replicates
 
-    print(module.noise_told(run))
+    print(replicates.noise_told(run))
 
 
 @main.command()
-@click.argument("run", type=FOLDER)
+@RUN
 @click.argument("seeds", nargs=-1, type=int)
 def audit(run: Path, seeds: tuple[int, ...]) -> None:
-    """Write audit.json for the pairs of runs with these SEEDS, and print the same for a person."""
-    from lab.views import audit as module
+    """Write audit.json for the pairs of runs with these SEEDS, and print the same as text."""
+    from lab.views import audit
 
-    click.echo(module.audit(run, seeds))
+    print(audit.audit(run, seeds))
 
 
 @main.command()
@@ -372,17 +359,17 @@ def audit(run: Path, seeds: tuple[int, ...]) -> None:
     "--out", type=click.Path(path_type=Path), required=True, help="the folder for report.html and progress.png"
 )
 def report(ledgers: tuple[Path, ...], out: Path) -> None:
-    """Write the report of these LEDGERS and what lies beside them; stdin: git's diffs, as bin/report has them."""
-    from lab.views.report import report as write
+    """Write the report of these LEDGERS and the files beside them. Stdin: git's diffs, in the form of bin/report."""
+    from lab.views import report
 
-    print(*write(ledgers, stdin(), out), sep="\n")
+    print(*report.report(ledgers, stdin(), out), sep="\n")
 
 
 @main.command("apply-blocks")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.argument("answer", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 def apply_blocks(file: Path, answer: Path) -> None:
-    """Edit FILE by the search/replace blocks in ANSWER: by all of them, or by none."""
+    """Apply the search/replace blocks in ANSWER to FILE: all of them, or none."""
     from lab.agents import edit_blocks
     from lab.store import durable
 
@@ -390,25 +377,23 @@ def apply_blocks(file: Path, answer: Path) -> None:
     durable.write_atomically(file, text, durable=False)
 
 
-@main.command()
+@main.command("agent-output")
 @click.argument("name")
 @click.argument("transcript", type=click.Path(exists=True, path_type=Path))
 @click.argument("errors", type=click.Path(exists=True, path_type=Path))
 @click.argument("usage", type=click.Path(path_type=Path))
 @click.option("--status", type=int, default=0, help="the exit status of the command line")
 @click.pass_context
-def heard(ctx: click.Context, name: str, transcript: Path, errors: Path, usage: Path, status: int) -> None:
-    """Print the last word of the coding agent NAME, and write to USAGE what it took. Exit: 75 not now; 1 it failed."""
-    import json
+def agent_output(ctx: click.Context, name: str, transcript: Path, errors: Path, usage: Path, status: int) -> None:
+    """Print the last message of the coding agent NAME, and write its usage. Exit 75: try later; 1: it failed."""
     from datetime import datetime
 
-    from lab.agents import cli_output as module
-    from lab.store import durable
+    from lab.agents import cli_output
 
-    one = module.heard(name, transcript, errors, status)
-    durable.write_atomically(usage, json.dumps(one.usage()) + "\n", durable=False)
-    code, lines = module.verdict(one, name, datetime.now())
-    print(one.text)
+    output = cli_output.read(name, transcript, errors, status)
+    output.write_usage(usage)
+    code, lines = cli_output.exit_status(output, name, datetime.now())
+    print(output.text)
     if lines:
         print(lines, file=sys.stderr)
     ctx.exit(code)

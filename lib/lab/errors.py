@@ -1,7 +1,7 @@
-"""What a person can mend: a problem, and the way out."""
+"""Errors that a person can fix: a problem, and a hint."""
 
 
-class Fault(ValueError):  # noqa: N818, it is a fault of usage or of the machine, not of the code
+class Fault(ValueError):  # noqa: N818, wrong usage or a broken machine, not a bug
     """`problem` in one line with its subject in quotes; `hint` says what to do."""
 
     def __init__(self, problem: str, hint: str) -> None:
@@ -10,9 +10,9 @@ class Fault(ValueError):  # noqa: N818, it is a fault of usage or of the machine
         self.hint = hint
 
 
-KINDS = (ValueError, OSError, ArithmeticError)  # what is told in a line; anything else is a fault of the code
+EXPECTED = (ValueError, OSError, ArithmeticError)  # shown as one line; anything else is a bug
 
 
-def told(error: Exception) -> str:
-    """What a person reads of an error."""
+def message(error: Exception) -> str:
+    """The text that a person sees."""
     return f"lab: {error}\nhint: {error.hint}" if isinstance(error, Fault) else f"lab: {error}"

@@ -14,7 +14,7 @@ from contextlib import redirect_stdout
 from importlib import import_module
 from pathlib import Path
 
-from lab.errors import KINDS, told
+from lab.errors import EXPECTED, message
 
 SERVED = {  # step -> the module that it is in
     "brief": "proposal.brief", "mend": "proposal.mend_brief", "describe": "proposal.describe",
@@ -33,8 +33,8 @@ def main(arguments: list[str] | None = None) -> int:
         if name not in NAMES:
             raise ValueError(f"no step is called '{name}'")
         says = _function(name)(Path(run))
-    except KINDS as error:
-        print(told(error), file=sys.stderr)
+    except EXPECTED as error:
+        print(message(error), file=sys.stderr)
         return 2
     if says is not None:
         print(says, end="")

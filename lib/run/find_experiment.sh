@@ -6,7 +6,7 @@
 find_experiment() {
   local facts
   [[ -n $1 ]] || die "$2 is not given: which experiment" "$2=17, or $2=<the beginning of its commit>; results.tsv has them all"
-  facts=$("$LAB" find "$RUN" "$1") || exit 2
+  facts=$("$LAB" find-experiment "$RUN" "$1") || exit 2
   mapfile -t FOUND <<<"$facts"
   [[ -z ${FOUND[1]} ]] || git cat-file -e "${FOUND[1]}^{commit}" 2>/dev/null ||
     die "the commit of experiment #${FOUND[0]} is not in this repository: '${FOUND[1]}'" "fetch refs/experiments/$TAG/* from where it ran"

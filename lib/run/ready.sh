@@ -84,7 +84,7 @@ ready() {
   refuse_dirty
   take_settings "$RUN"
   facts=$(ask_prepare)
-  incumbent=$("$LAB" check "$RUN" <<<"$facts") || exit 2
+  incumbent=$("$LAB" check-run "$RUN" <<<"$facts") || exit 2
   choose_confinement "$facts"
   [[ -e $FLIGHT/done || -z $incumbent ]] || git diff --quiet "$incumbent" HEAD -- train.py "${MEASUREMENT[@]}" ||
     die "HEAD is not the incumbent of run '$TAG', '${incumbent:0:7}': nothing has measured it" \

@@ -1,4 +1,4 @@
-"""The settings, and the manifest: `lab settings`, `lab begin`, `lab check`."""
+"""The settings, and the manifest: `lab settings`, `lab begin-run`, `lab check-run`."""
 
 import hashlib
 import json
@@ -46,14 +46,14 @@ def settings(*run: Path, **environment: str) -> dict[str, str]:
 def begin(run: Path, facts: object = FACTS, **environment: str) -> dict[str, Any]:
     """The manifest of a new run, of which prepare.py said `facts`, as text or as an object."""
     said = facts if isinstance(facts, str | bytes) else json.dumps(facts) + "\n"
-    result = lab("begin", run, "--tag", "mar14", "--start", START, said=said, **environment)
+    result = lab("begin-run", run, "--tag", "mar14", "--start", START, said=said, **environment)
     assert (result.exit_code, result.output) == (0, ""), result.output
     manifest: dict[str, Any] = json.loads((run / "manifest.json").read_text())
     return manifest
 
 
 def check(run: Path, facts: object = FACTS) -> Result:
-    return lab("check", run, said=facts if isinstance(facts, str | bytes) else json.dumps(facts) + "\n")
+    return lab("check-run", run, said=facts if isinstance(facts, str | bytes) else json.dumps(facts) + "\n")
 
 
 def refused(result: Result, *words: str) -> None:
@@ -183,13 +183,13 @@ def test_begin_takes_the_settings_of_its_environment(run: Path) -> None:
 
 
 def test_begin_refuses_a_bad_setting_and_leaves_nothing(run: Path) -> None:
-    result = lab("begin", run, "--tag", "mar14", "--start", START, said="{}", SEED="x")
+    result = lab("begin-run", run, "--tag", "mar14", "--start", START, said="{}", SEED="x")
     refused(result, "SEED", "'x'")
     assert list(run.iterdir()) == []
 
 
 def test_begin_refuses_what_is_no_commit(run: Path) -> None:
-    result = lab("begin", run, "--tag", "mar14", "--start", "0123456", said="{}")
+    result = lab("begin-run", run, "--tag", "mar14", "--start", "0123456", said="{}")
     refused(result, "start", "'0123456'")
     assert list(run.iterdir()) == []
 
@@ -204,7 +204,7 @@ def test_an_interrupted_set_up_is_done_again(run: Path) -> None:
 def test_begin_never_overwrites_a_ledger(run: Path) -> None:
     rows = ledger.HEADER + "\na1b2c3d\t0.997900\t44.0\tkeep\tbaseline\n"
     (run / "results.tsv").write_text(rows)
-    result = lab("begin", run, "--tag", "mar14", "--start", START, said="{}")
+    result = lab("begin-run", run, "--tag", "mar14", "--start", START, said="{}")
     refused(result, "results.tsv")
     assert (run / "results.tsv").read_text() == rows
     assert not (run / "manifest.json").exists()

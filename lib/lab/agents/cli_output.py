@@ -1,7 +1,7 @@
-"""What a coding agent's command line printed in one call -> its last word, what it cost, and what went wrong.
+"""The output of a coding agent's command line in one call -> its last message, its cost, and its fault, if any.
 
-Each of them has its own form, and none can be told by its exit status: `READERS` has a function for each. What went
-wrong is told apart by `KINDS`, rules over the texts of faults alone, never over what the model says.
+Each agent has its own format, and no exit status can be trusted: `READERS` has a function for each agent. `FAULTS` are
+rules that classify the text of a fault, never the text of the model.
 """
 
 import json
@@ -14,14 +14,15 @@ from pathlib import Path
 from typing import Any
 
 from lab.agents import edit_blocks
+from lab.store import durable
 
 Event = dict[str, Any]
 LONGEST = 200  # characters of a fault that are shown
 
 
 @dataclass(frozen=True)
-class Heard:
-    """`text` is the model's last message; `tokens` are all that were read and written. None: it was not told."""
+class Output:
+    """`text`: the model's last message; `tokens`: all input and output; `reset`: when a limit ends. None: unknown."""
 
     text: str = ""
     tokens: int | None = None
@@ -30,14 +31,15 @@ class Heard:
     fault: str = ""
     reset: datetime | None = None
 
-    def usage(self) -> dict[str, Any]:
+    def write_usage(self, path: Path) -> None:
         """For $LAB_USAGE."""
-        return {"tokens": self.tokens, "cost_usd": self.cost_usd, "model": self.model}
+        usage = {"tokens": self.tokens, "cost_usd": self.cost_usd, "model": self.model}
+        durable.write_atomically(path, json.dumps(usage) + "\n", durable=False)
 
 
 @dataclass(frozen=True)
-class Kind:
-    """A kind of fault: what it is called, how its text looks, and whether it passes by itself."""
+class Fault:
+    """A kind of fault: its name, the pattern of its text, and whether it passes by itself."""
 
     name: str
     pattern: str
@@ -45,22 +47,22 @@ class Kind:
     hint: str = ""
 
 
-KINDS = (
-    Kind(
+FAULTS = (
+    Fault(
         "rate limit",
         r"\b429\b|rate.?limit|too many requests|(usage|spend|session|weekly) limit|hit your limit|quota"
         r"|resource.?exhausted|credit balance|\b402\b|payment required",
         passes=True,
     ),
-    Kind(
+    Fault(
         "login",
         r"\b401\b|unauthori[sz]ed|authenticat|(invalid|incorrect|missing|no) api.?key|api.?key not valid|no key found"
         r"|not logged in|run /login|login.{0,20}expired|token.{0,20}expired|\b403\b|permission_error",
         passes=False,
         hint="log in, or give the key: make doctor AGENT={name}",
     ),
-    Kind("overload", r"\b(500|502|503|504|529)\b|overload|unavailable|internal server error|at capacity", passes=True),
-    Kind(
+    Fault("overload", r"\b(500|502|503|504|529)\b|overload|unavailable|internal server error|at capacity", passes=True),
+    Fault(
         "network",
         r"ECONN\w+|ENOTFOUND|ETIMEDOUT|EAI_AGAIN|ENETUNREACH|connection (was )?(refused|reset|closed|error)"
         r"|unable to connect|connect(ion)? ?error|could not resolve|name resolution|fetch failed|network"
@@ -77,7 +79,7 @@ EPOCH = re.compile(r"\|(\d{10})\b")
 
 
 def reset_of(text: str, now: datetime) -> datetime | None:
-    """When a fault says that it is over: a time, a length of time, or a clock's time, here."""
+    """When a fault ends, by its text: seconds since 1970, a duration, or a local time of day."""
     if found := EPOCH.search(text):
         return datetime.fromtimestamp(int(found[1]))
     if found := AFTER.search(text):
@@ -91,38 +93,37 @@ def reset_of(text: str, now: datetime) -> datetime | None:
     return at if at > now else at + timedelta(days=1)
 
 
-def verdict(one: Heard, name: str, now: datetime) -> tuple[int, str]:
-    """The exit status of the adapter, and its lines on stderr: 0 and nothing, 75 where it passes, else 1."""
-    if not one.fault:
+def exit_status(output: Output, name: str, now: datetime) -> tuple[int, str]:
+    """The exit status of the adapter and its lines on stderr: 0 and nothing; 75 for a fault that passes; else 1."""
+    if not output.fault:
         return 0, ""
-    said = " ".join(one.fault.split())[:LONGEST]
-    kind = kind_of(one.fault)
+    said = " ".join(output.fault.split())[:LONGEST]
+    kind = kind_of(output.fault)
     if kind is None:
         return 1, f"{name}: {said}"
     if not kind.passes:
         return 1, f"{name}: {kind.name} refused: '{said}'\nhint: {kind.hint.format(name=name)}"
-    reset = one.reset or reset_of(one.fault, now)
+    reset = output.reset or reset_of(output.fault, now)
     until = ""
     if reset:
         until = f" until {reset:%H:%M:%S}" if reset.date() == now.date() else f" until {reset:%Y-%m-%d %H:%M:%S}"
     return 75, f"{name}: {said}\nnot now: {kind.name}{until}"
 
 
-def heard(name: str, transcript: Path, errors: Path, status: int) -> Heard:
-    """Of the command line `name`, whose stdout and stderr these files are. Status 124: it was ended, after its time."""
+def read(name: str, transcript: Path, errors: Path, status: int) -> Output:
+    """The output of the agent `name`, from the files of its stdout and stderr. Status 124: it ran out of time."""
     out, err = (path.read_text(encoding="utf-8", errors="replace") for path in (transcript, errors))
-    one = READERS[name](out, err)
+    output = READERS[name](out, err)
     lines = [line for line in reversed(err.splitlines()) if line.strip()]
-    last = one.fault or next(iter(lines), "")
-    if status == 124:  # it may have tried again and again: what has a kind tells why, whatever came after
-        last = one.fault or next(filter(kind_of, lines), "")
-        return replace(one, fault=f"no end within its time: {last}".removesuffix(": "))
-    return replace(one, fault=last or f"exit status {status}") if status else one
+    if status == 124:  # it may have retried again and again: the last line with a known kind says why
+        last = output.fault or next(filter(kind_of, lines), "")
+        return replace(output, fault=f"no end within its time: {last}".removesuffix(": "))
+    return replace(output, fault=output.fault or next(iter(lines), f"exit status {status}")) if status else output
 
 
-def kind_of(fault: str) -> Kind | None:
-    """The first whose rule it fits."""
-    return next((kind for kind in KINDS if re.search(kind.pattern, fault, re.IGNORECASE)), None)
+def kind_of(fault: str) -> Fault | None:
+    """The first kind whose pattern fits."""
+    return next((kind for kind in FAULTS if re.search(kind.pattern, fault, re.IGNORECASE)), None)
 
 
 def events(text: str) -> list[Event]:
@@ -149,12 +150,12 @@ def total(numbers: Iterable[Any]) -> int | None:
     return sum(known) if known else None
 
 
-def claude(out: str, err: str) -> Heard:
-    """`--output-format stream-json`: the last event has it all, for all models that were used."""
+def claude(out: str, err: str) -> Output:
+    """`--output-format stream-json`: the last event sums up all models that were used."""
     listed = events(out)
     result = next(iter(reversed(of_type(listed, "result"))), None)
     if result is None:
-        return Heard()
+        return Output()
     models: dict[str, Any] = result.get("modelUsage") or {}
     counts = ("inputTokens", "outputTokens", "cacheReadInputTokens", "cacheCreationInputTokens")
     tokens = total(used.get(count) for used in models.values() for count in counts)
@@ -162,7 +163,7 @@ def claude(out: str, err: str) -> Heard:
     failed = bool(result.get("is_error"))
     limits = [one.get("rate_limit_info") or {} for one in of_type(listed, "rate_limit_event")]
     resets = [one["resetsAt"] for one in limits if one.get("status") == "rejected" and one.get("resetsAt")]
-    return Heard(
+    return Output(
         text="" if failed else said,
         tokens=tokens,
         cost_usd=result.get("total_cost_usd") if models else None,
@@ -172,8 +173,8 @@ def claude(out: str, err: str) -> Heard:
     )
 
 
-def codex(out: str, err: str) -> Heard:
-    """`--json`: items, and the turn's end. It tries again by itself: an error counts where no turn was completed."""
+def codex(out: str, err: str) -> Output:
+    """`--json`: items, and the end of the turn. It retries by itself: an error counts if no turn was completed."""
     listed = events(out)
     items = [one.get("item") or {} for one in of_type(listed, "item.completed")]
     messages = [str(item.get("text", "")) for item in of_type(items, "agent_message")]
@@ -182,23 +183,23 @@ def codex(out: str, err: str) -> Heard:
         str(one.get("message") or one.get("error", {}).get("message"))
         for one in of_type(listed, "error", "turn.failed")
     ]
-    return Heard(
+    return Output(
         text=messages[-1] if messages else "",
         tokens=total(one.get(count) for one in used for count in ("input_tokens", "output_tokens")),
         fault=faults[-1] if faults and not used else "",
     )
 
 
-def llm(out: str, err: str) -> Heard:
+def llm(out: str, err: str) -> Output:
     """`--usage`: text on stdout, a line of tokens on stderr."""
     used = re.search(r"^Token usage: ([\d,]+) input(?:, ([\d,]+) output)?", err, re.MULTILINE)
     faults = re.findall(r"^Error: (.*)", err, re.MULTILINE)
     tokens = total(int(number.replace(",", "")) for number in used.groups() if number) if used else None
-    return Heard(text=edit_blocks.said(out), tokens=tokens, fault=faults[-1] if faults else "")
+    return Output(text=edit_blocks.said(out), tokens=tokens, fault=faults[-1] if faults else "")
 
 
-def opencode(out: str, err: str) -> Heard:
-    """`--format json`: parts of messages. A cost of 0 is that of a model whose price it does not know."""
+def opencode(out: str, err: str) -> Output:
+    """`--format json`: parts of messages. A cost of 0 means that the price is unknown."""
     listed = events(out)
     parts = [one.get("part") or {} for one in of_type(listed, "text", "step_finish")]
     said = [str(part["text"]) for part in parts if part.get("text")]
@@ -206,7 +207,7 @@ def opencode(out: str, err: str) -> Heard:
     faults = [one.get("error", {}).get("data") or one.get("error", {}) for one in of_type(listed, "error")]
     fault = faults[-1] if faults else {}
     wait = str((fault.get("responseHeaders") or {}).get("retry-after", ""))
-    return Heard(
+    return Output(
         text=said[-1] if said else "",
         tokens=total(part["tokens"].get("total") for part in used),
         cost_usd=sum(part.get("cost") or 0 for part in used) or None,
@@ -215,14 +216,14 @@ def opencode(out: str, err: str) -> Heard:
     )
 
 
-def pi(out: str, err: str) -> Heard:
-    """`--mode json`: the messages of the model, each with what it took."""
+def pi(out: str, err: str) -> Output:
+    """`--mode json`: the messages of the model, each with its usage."""
     messages = [one.get("message") or {} for one in of_type(events(out), "message_end")]
     mine = [message for message in messages if message.get("role") == "assistant"]
     used = [message["usage"] for message in mine if message.get("usage")]
     said = [str(part["text"]) for message in mine for part in of_type(message.get("content", []), "text")]
     last = mine[-1] if mine else {}
-    return Heard(
+    return Output(
         text=said[-1] if said else "",
         tokens=total(one.get("totalTokens") for one in used),
         cost_usd=sum((one.get("cost") or {}).get("total") or 0 for one in used) or None,
@@ -231,12 +232,12 @@ def pi(out: str, err: str) -> Heard:
     )
 
 
-def gemini(out: str, err: str) -> Heard:
+def gemini(out: str, err: str) -> Output:
     """`--output-format json`: one object, on stdout or, with an error, on stderr."""
     found = re.findall(r"^\{$.*?^\}", out + "\n" + err, re.MULTILINE | re.DOTALL)
     whole = events(found[-1].replace("\n", " "))[0] if found else {}
     models: dict[str, Any] = (whole.get("stats") or {}).get("models") or {}
-    return Heard(
+    return Output(
         text=str(whole.get("response") or ""),
         tokens=total(one.get("tokens", {}).get("total") for one in models.values()),
         model=next(iter(models), None),
@@ -244,13 +245,13 @@ def gemini(out: str, err: str) -> Heard:
     )
 
 
-def aider(out: str, err: str) -> Heard:
-    """Text: what it says of itself, the answer, and a line of tokens, rounded. It exits with 0 after any fault."""
+def aider(out: str, err: str) -> Output:
+    """Text: messages of the program, the answer, and a line of rounded token counts. It exits 0 after any fault."""
     faults = re.findall(r"^litellm\.\w+: (.*(?:\n\S.*)*)", out, re.MULTILINE)
     used = re.findall(r"^Tokens: ([\d.,]+[kM]?) sent, (?:.* )?([\d.,]+[kM]?) received", out, re.MULTILINE)
     cost = re.findall(r"Cost: \$[\d.]+ message, \$([\d.]+) session", out)
     answers = re.findall(r"\n\n((?:(?!\n\n.* to the chat).)*?)\n*^Tokens: ", out, re.MULTILINE | re.DOTALL)
-    return Heard(
+    return Output(
         text=edit_blocks.said(answers[-1]) if answers else "",
         tokens=total(rounded(number) for pair in used for number in pair),
         cost_usd=float(cost[-1]) if cost else None,
@@ -263,13 +264,13 @@ def rounded(number: str) -> int:
     return round(float(number.rstrip("kM").replace(",", "")) * {"k": 1e3, "M": 1e6}.get(number[-1], 1))
 
 
-def mini(out: str, err: str) -> Heard:
-    """Its trajectory: what the last command submitted, and what each answer took."""
+def mini(out: str, err: str) -> Output:
+    """Its trajectory: what the last command submitted, and the usage of each answer."""
     whole = next(iter(events(out.replace("\n", " "))), {})
     info: dict[str, Any] = whole.get("info") or {}
     responses = [(one.get("extra") or {}).get("response") or {} for one in whole.get("messages") or []]
     failed = str(info.get("exit_status") or "") not in ("", "Submitted")
-    return Heard(
+    return Output(
         text=str(info.get("submission") or ""),
         tokens=total((one.get("usage") or {}).get("total_tokens") for one in responses),
         cost_usd=(info.get("model_stats") or {}).get("instance_cost") or None,
@@ -277,13 +278,6 @@ def mini(out: str, err: str) -> Heard:
     )
 
 
-READERS: dict[str, Callable[[str, str], Heard]] = {
-    "aider": aider,
-    "claude": claude,
-    "codex": codex,
-    "gemini": gemini,
-    "llm": llm,
-    "mini": mini,
-    "opencode": opencode,
-    "pi": pi,
+READERS: dict[str, Callable[[str, str], Output]] = {
+    reader.__name__: reader for reader in (aider, claude, codex, gemini, llm, mini, opencode, pi)
 }

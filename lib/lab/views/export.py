@@ -1,13 +1,13 @@
-"""A run -> what other tools read: CSV and JSON, the file store of MLflow, runs of Weights & Biases to be synced later.
+"""A run -> formats of other tools: CSV, JSON, the file store of MLflow, offline runs of Weights & Biases.
 
-The latter two need packages that a run does not (pyproject.toml, dependency groups): they are imported here alone.
+The last two need packages of their own (pyproject.toml, dependency groups), which only this module imports.
 """
 
 import csv
 import io
 import json
 import os
-from datetime import datetime, timezone
+from datetime import datetime
 from decimal import Decimal
 from importlib import import_module
 from pathlib import Path
@@ -20,56 +20,53 @@ from lab.store.experiments import Experiment
 from lab.store.ledger import Row
 
 METRICS = (
-    "val_bpb",
-    "incumbent_bpb",
-    "gain",
-    "memory_gb",
-    "wall_seconds",
-    "lines_added",
-    "lines_removed",
-    "tokens",
-    "cost_usd",
+    *("val_bpb", "incumbent_bpb", "gain", "memory_gb", "wall_seconds"),
+    *("lines_added", "lines_removed", "tokens", "cost_usd"),
 )
-TEXTS = (
-    "commit",
-    "parent",
-    "status",
-    "rule",
-    "reason",
-    "failure",
-    "category",
-    "agent",
-    "attempts",
-    "description",
-    "foreign",
+PARAMETERS = (
+    *("commit", "parent", "status", "rule", "reason", "failure", "category"),
+    *("agent", "attempts", "description", "foreign"),
 )
-PER_CENT = 80  # parts of the budget, of a curve of the loss
+POINTS = 80  # of a loss curve
 
 
 def checked_out() -> Path:
-    """The run that is checked out in this folder: results.tsv leads there. Raises Fault where none is."""
+    """The folder of the run that is checked out: results.tsv links into it. Raises Fault if there is none."""
     link = Path("results.tsv")
     if not link.is_symlink():
         raise Fault("no run is checked out", "name its folder: lab export runs/mar14 ...")
     return link.resolve().parent
 
 
-def write(text: str, out: Path) -> None:
-    """To a new file: nothing is overwritten."""
-    if out.exists():
-        raise Fault(f"'{out}' is there already", "take it away, or: --out ANOTHER")
+def export(run: Path, kind: str, out: Path | None) -> str:
+    """The text of the export, or what to do with the new file or folder that it was written to."""
+    if kind == "mlflow":
+        return to_mlflow(run, out or run / "mlflow")
+    if kind == "wandb-offline":
+        return to_wandb(run, out or run / "wandb")
+    text = as_csv(run) if kind == "csv" else as_json(run)
+    if out is None:
+        return text
+    refuse_existing(out)
     durable.write_atomically(out, text)
+    return ""
+
+
+def refuse_existing(out: Path) -> None:
+    """Nothing is overwritten."""
+    if out.exists():
+        raise Fault(f"'{out}' exists", "remove it, or choose another: --out PATH")
 
 
 def rows(run: Path) -> list[Experiment]:
-    """All rows of the ledger; of one that was written by hand (foreign) no more is known than stands there."""
+    """An experiment for each row of the ledger; a foreign row, written by hand, has only the ledger's columns."""
     known = {one["commit"][:7]: one for one in experiments.read(run)}
     found = enumerate(ledger.read(run / "results.tsv"), start=1)
     return [{**(known.get(row.commit) or by_hand(n, row)), "foreign": row.commit not in known} for n, row in found]
 
 
 def by_hand(n: int, row: Row) -> Experiment:
-    """What is not known is None; the ledger's 0 of a crash says no more."""
+    """All that the ledger does not say is None, and so is the 0 of a crash."""
     empty: Experiment = dict.fromkeys(schemas.load("experiment")["properties"])
     crashed = row.status == "crash"
     value, memory = (None, None) if crashed else (Decimal(row.val_bpb), Decimal(row.memory_gb))
@@ -78,14 +75,14 @@ def by_hand(n: int, row: Row) -> Experiment:
 
 
 def as_csv(run: Path) -> str:
-    """A line each; `runs` is how many there were, `seeds` theirs. JSON has all that is known of them."""
+    """A line for each experiment; `runs` is their number, `seeds` their seeds. Only JSON has the runs themselves."""
     columns = [*schemas.load("experiment")["properties"], "seeds", "foreign"]
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, lineterminator="\n")
     writer.writeheader()
-    for one in rows(run):
-        seeds = " ".join(str(each["seed"]) for each in one["runs"])
-        writer.writerow({**one, "runs": len(one["runs"]), "seeds": seeds})
+    for experiment in rows(run):
+        runs = experiment["runs"]
+        writer.writerow({**experiment, "runs": len(runs), "seeds": " ".join(str(each["seed"]) for each in runs)})
     return text.getvalue()
 
 
@@ -100,32 +97,30 @@ def as_json(run: Path) -> str:
 # ---------------------------------------------------------------------------
 
 
-def metrics(one: Experiment) -> dict[str, float]:
-    """The numbers that are known."""
-    return {name: float(one[name]) for name in METRICS if one[name] is not None}
+def metrics(experiment: Experiment) -> dict[str, float]:
+    """Its numbers, as far as they are known."""
+    return {name: float(experiment[name]) for name in METRICS if experiment[name] is not None}
 
 
-def texts(one: Experiment) -> dict[str, str]:
-    """The rest of what is known."""
-    return {name: str(one[name]) for name in TEXTS if one[name] is not None}
+def parameters(experiment: Experiment) -> dict[str, str]:
+    """Everything else that is known."""
+    return {name: str(experiment[name]) for name in PARAMETERS if experiment[name] is not None}
 
 
-def loss(run: Path, one: Experiment) -> list[tuple[int, float]]:
-    """The training loss by per cent of the budget, from the log that is kept; empty where there is none."""
-    log = logs.own(run, one)
-    values = logs.curve(log).values(PER_CENT) if log else []
-    return [(100 * place // PER_CENT, value) for place, value in enumerate(values) if value is not None]
+def loss_curve(run: Path, experiment: Experiment) -> list[tuple[int, float]]:
+    """The training loss by per cent of the budget, from its log; empty without one."""
+    log = logs.own(run, experiment)
+    values = logs.curve(log).values(POINTS) if log else []
+    return [(100 * place // POINTS, value) for place, value in enumerate(values) if value is not None]
 
 
 def milliseconds(time: str | None) -> int:
-    """Since 1970; of a time that is not known, 0: trackers want one."""
-    if time is None:
-        return 0
-    return int(datetime.fromisoformat(time.removesuffix("Z")).replace(tzinfo=timezone.utc).timestamp() * 1000)
+    """Since 1970; 0 for an unknown time, since trackers need one."""
+    return int(datetime.fromisoformat(time.replace("Z", "+00:00")).timestamp() * 1000) if time else 0
 
 
 def package(name: str, group: str) -> Any:
-    """What is imported. Raises Fault where it is not installed."""
+    """The imported module. Raises Fault if its package is not installed."""
     try:
         return import_module(name)
     except ImportError as error:
@@ -133,16 +128,15 @@ def package(name: str, group: str) -> Any:
 
 
 def new_folder(folder: Path) -> Path:
-    """An export is made anew, and nothing is overwritten."""
-    if folder.exists():
-        raise Fault(f"'{folder}' is there already", "take it away, or: --out ANOTHER")
+    """The absolute path of a folder that did not exist before."""
+    refuse_existing(folder)
     folder.mkdir(parents=True)
     return folder.resolve()
 
 
 def to_mlflow(run: Path, out: Path) -> str:
     """A file store in the new folder `out`: an experiment of MLflow for the run, a run of MLflow for each row."""
-    os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")  # MLflow 3 would rather have a data base, and says how
+    os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")  # MLflow 3 prefers a database
     mlflow, entities = package("mlflow", "mlflow"), package("mlflow.entities", "mlflow")
     uri = new_folder(out).as_uri()
     client = mlflow.MlflowClient(tracking_uri=uri)
@@ -153,11 +147,11 @@ def to_mlflow(run: Path, out: Path) -> str:
         client.log_batch(
             name,
             [entities.Metric(key, value, ended, 0) for key, value in metrics(one).items()]
-            + [entities.Metric("loss", value, ended, step) for step, value in loss(run, one)],
-            [entities.Param(key, value) for key, value in texts(one).items()],
+            + [entities.Metric("loss", value, ended, step) for step, value in loss_curve(run, one)],
+            [entities.Param(key, value) for key, value in parameters(one).items()],
         )
         client.set_terminated(name, "FAILED" if one["status"] == "crash" else "FINISHED", ended)
-    return f"MLFLOW_ALLOW_FILE_STORE=true mlflow ui --backend-store-uri {uri}"
+    return f"MLFLOW_ALLOW_FILE_STORE=true mlflow ui --backend-store-uri {uri}\n"
 
 
 def to_wandb(run: Path, out: Path) -> str:
@@ -169,13 +163,13 @@ def to_wandb(run: Path, out: Path) -> str:
             project="autoresearch",
             group=run.name,
             name=f"#{one['n']} {one['description']}"[:128],
-            config=texts(one),
+            config=parameters(one),
             dir=folder,
             mode="offline",
             settings=wandb.Settings(silent=True, console="off", x_disable_stats=True, save_code=False),
         )
-        for step, value in loss(run, one):
+        for step, value in loss_curve(run, one):
             tracked.log({"loss": value}, step=step)
         tracked.summary.update(metrics(one))
         tracked.finish(exit_code=1 if one["status"] == "crash" else 0)
-    return f"wandb sync {folder}/wandb/offline-run-*"
+    return f"wandb sync {folder}/wandb/offline-run-*\n"

@@ -8,7 +8,7 @@ from lab.verdict import index
 from lab.verdict.record import summary
 
 
-def verdict(run: Path) -> str:
+def text(run: Path) -> str:
     """What became of the last experiment of the run whose folder is `run`: under 6 KB, whatever it printed."""
     last, incumbent = experiments.last(run, 1)[-1], index.read(run).incumbent
     kept, commit = last["status"] == "keep", last["commit"][:7]

@@ -14,7 +14,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, TypeVar
 
-from lab.errors import KINDS, Fault
+from lab.errors import EXPECTED, Fault
 from lab.one_line import clean
 from lab.runs import logs
 from lab.store import experiments, ledger, manifest
@@ -69,7 +69,7 @@ def from_records(run: Path) -> Status:
     def readable(read: Callable[[], T]) -> T | None:
         try:
             return read()
-        except KINDS as error:
+        except EXPECTED as error:
             damage.append(problem(str(error), error.hint if isinstance(error, Fault) else "make validate"))
             return None
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from lab.agents import cli_output
-from lab.agents.cli_output import Heard
+from lab.agents.cli_output import Output
 
 NOW = datetime(2026, 3, 14, 13, 50, 0)
 
@@ -46,7 +46,7 @@ FAULTS = {
 def test_a_fault_is_told_from_a_rate_limit(fault: str) -> None:
     status, line = FAULTS[fault]
     epoch = int(NOW.replace(hour=14, minute=5, second=7).timestamp())
-    code, said = cli_output.verdict(Heard(fault=fault.replace("{epoch}", str(epoch))), "claude", NOW)
+    code, said = cli_output.exit_status(Output(fault=fault.replace("{epoch}", str(epoch))), "claude", NOW)
     lines = [one for one in said.splitlines() if not one.startswith("hint: ")]
     assert code == status
     assert line in lines[-1]
@@ -54,19 +54,19 @@ def test_a_fault_is_told_from_a_rate_limit(fault: str) -> None:
 
 
 def test_a_login_that_is_refused_says_what_to_do() -> None:
-    assert cli_output.verdict(Heard(fault="401"), "codex", NOW)[1].endswith(
+    assert cli_output.exit_status(Output(fault="401"), "codex", NOW)[1].endswith(
         "\nhint: log in, or give the key: make doctor AGENT=codex"
     )
 
 
 def test_what_the_model_says_is_no_fault() -> None:
-    assert cli_output.verdict(Heard(text="the rate limit of 429 is overloaded: 401"), "claude", NOW) == (0, "")
+    assert cli_output.exit_status(Output(text="the rate limit of 429 is overloaded: 401"), "claude", NOW) == (0, "")
 
 
-def hear(folder: Path, name: str, out: str, err: str = "", status: int = 0) -> Heard:
+def hear(folder: Path, name: str, out: str, err: str = "", status: int = 0) -> Output:
     (folder / "out").write_text(out)
     (folder / "err").write_text(err)
-    return cli_output.heard(name, folder / "out", folder / "err", status)
+    return cli_output.read(name, folder / "out", folder / "err", status)
 
 
 @pytest.mark.parametrize("name", cli_output.READERS)
@@ -102,7 +102,7 @@ def test_an_error_that_codex_got_over_is_none(tmp_path: Path) -> None:
         {"type": "turn.completed", "usage": {"input_tokens": 2000, "cached_input_tokens": 500, "output_tokens": 100}},
     ]
     one = hear(tmp_path, "codex", "\n".join(map(json.dumps, events)))
-    assert one == Heard(text="done", tokens=2100)
+    assert one == Output(text="done", tokens=2100)
 
 
 def test_aider_rounds_its_tokens(tmp_path: Path) -> None:

@@ -67,7 +67,7 @@ def test_to_a_file_that_is_new(night: Path) -> None:
     assert out.read_text() == export(night, "csv").stdout
     again = export(night, "json", "--out", str(out))
     assert again.exit_code == 2
-    assert again.stderr.startswith(f"lab: '{out}' is there already\nhint: ")
+    assert again.stderr.startswith(f"lab: '{out}' exists\nhint: ")
 
 
 def test_of_the_run_that_is_checked_out(night: Path, monkeypatch: pytest.MonkeyPatch) -> None:
