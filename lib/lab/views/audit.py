@@ -1,7 +1,7 @@
-"""A run, audited: fresh pairs of runs of its baseline and its incumbent -> how much of the claimed gain is there.
+"""Fresh pairs of runs of the baseline and the incumbent -> how much of the claimed gain can be reproduced.
 
-What is claimed is the difference of the two rows of the ledger. It was chosen for being large, and so is too large, by
-luck, on average; runs with fresh seeds, side by side, were chosen for nothing. Decimal, in bits per byte.
+The claimed gain is the difference of two rows of the ledger. It was selected for being large, so on average it is too
+large, by luck; runs with fresh seeds, side by side, were not selected. Decimal, in bits per byte.
 """
 
 import json
@@ -39,7 +39,7 @@ FINDINGS = {
 
 @dataclass(frozen=True)
 class Pair:
-    """A run of the baseline and one of the incumbent, with the same seed."""
+    """A run of the baseline and a run of the incumbent with the same seed."""
 
     baseline: Run
     incumbent: Run
@@ -51,19 +51,19 @@ class Pair:
 
     @property
     def is_degraded(self) -> bool | None:
-        """Whether the machine was not as usual; None: not known."""
+        """Whether the machine was disturbed; None: unknown."""
         known = [run["degraded"] for run in (self.baseline, self.incumbent) if run["degraded"] is not None]
         return any(known) if known else None
 
-    def facts(self) -> dict[str, Any]:
-        """As `audit.json` has it."""
+    def as_json(self) -> dict[str, Any]:
+        """The object in `audit.json`."""
         values = {"baseline": self.baseline["val_bpb"], "incumbent": self.incumbent["val_bpb"]}
         return {"seed": self.baseline["seed"], **values, "gain": self.gain, "degraded": self.is_degraded}
 
 
 @dataclass(frozen=True)
 class Audit:
-    """The two rows, the fresh pairs, the noise of all that was run (None: not known), and how the run was set up."""
+    """The two experiments, the fresh pairs, the noise over all runs (None: unknown), and a setting of the run."""
 
     baseline: Experiment
     incumbent: Experiment
@@ -73,24 +73,24 @@ class Audit:
 
     @property
     def claimed(self) -> Decimal:
-        """The gain that the ledger tells."""
+        """The gain by the ledger."""
         return Decimal(self.baseline["val_bpb"]) - Decimal(self.incumbent["val_bpb"])
 
     @property
     def gain(self) -> Decimal:
-        """What is there of it: the mean of the pairs."""
+        """The reproduced gain: the mean of the pairs."""
         return noise.average([pair.gain for pair in self.pairs])
 
     @property
     def interval(self) -> tuple[Decimal, Decimal] | None:
-        """Of 95 %, for the gain. By the pooled noise: of two pairs alone, it would be 13 standard errors wide."""
+        """The 95 % interval of the gain, by the pooled noise: two pairs alone make it 13 standard errors wide."""
         if self.spread is None:
             return None
         half = Noise(self.spread.sd, self.spread.df, len(self.pairs), len(self.pairs)).bound(0.975)
         return self.gain - half, self.gain + half
 
     def share(self, gain: Decimal | None) -> Decimal | None:
-        """Of what is claimed; None where nothing is, or of None."""
+        """The share of the claimed gain; None if no gain is claimed, or for None."""
         return None if gain is None or self.claimed <= 0 else gain / self.claimed
 
     @property
@@ -107,24 +107,24 @@ class Audit:
 
     @property
     def phantoms(self) -> Decimal | None:
-        """Keeps for each hundred experiments that do nothing, with the settings of the run; None: not known."""
+        """Keeps in a hundred experiments that do nothing, with the settings of the run; None: unknown."""
         if self.baseline_runs > 1:
             return MEASURED
         return None if self.spread is None else phantom_keeps(float(self.spread.sd))
 
 
 def audit(run: Path, seeds: Sequence[int]) -> str:
-    """Write `audit.json` for the pairs of runs with these seeds, which reruns.jsonl has. Returns it for a person."""
+    """Write `audit.json` for the pairs of runs with these seeds in reruns.jsonl. Returns it as text for a person."""
     found = gather(run, seeds)
-    text = json.dumps(facts(found, manifest.read(run)["tag"]), indent=2, default=float, ensure_ascii=False)
+    text = json.dumps(as_json(found, manifest.read(run)["tag"]), indent=2, default=float, ensure_ascii=False)
     for where, problem in schemas.problems("audit", json.loads(text)):
         raise ValueError(f"audit: {where}: {problem}")
     durable.write_atomically(run / FILE, text + "\n")
-    return told(found)
+    return text_of(found)
 
 
 def gather(run: Path, seeds: Sequence[int]) -> Audit:
-    """What there is. Raises Fault where no pair has two values."""
+    """The audit. Raises Fault if no pair has two values."""
     baseline, incumbent = replicates.baseline_and_incumbent(run)
     valued = {(one["commit"], one["seed"]): one for one in reruns.read(run) if one["val_bpb"] is not None}
     both = [[valued.get((one["commit"], seed)) for one in (baseline, incumbent)] for seed in seeds]
@@ -136,7 +136,7 @@ def gather(run: Path, seeds: Sequence[int]) -> Audit:
 
 
 def phantom_keeps(sd: float) -> Decimal:
-    """By the fixed thresholds, of single runs with this noise: the mean of simulated nights, the same each time."""
+    """Keeps a night by the fixed thresholds, from single runs with this noise: the mean of seeded simulations."""
     source, kept = random.Random(0), 0
     for _ in range(NIGHTS if sd else 0):
         incumbent = source.gauss(0, sd)
@@ -148,15 +148,15 @@ def phantom_keeps(sd: float) -> Decimal:
     return Decimal(kept) / NIGHTS
 
 
-def facts(found: Audit, tag: str) -> dict[str, Any]:
-    """All numbers (schemas/audit.schema.json): val_bpb and gains to six decimals, shares to four."""
+def as_json(found: Audit, tag: str) -> dict[str, Any]:
+    """`audit.json` (schemas/audit.schema.json): val_bpb and gains with six decimals, shares with four."""
     gain, (low, high), spread = found.gain, found.interval or (None, None), found.spread
     return {
         "tag": tag,
         "audited": datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "baseline": {name: found.baseline[name] for name in ("n", "commit", "val_bpb")},
         "incumbent": {name: found.incumbent[name] for name in ("n", "commit", "val_bpb")},
-        "pairs": [pair.facts() for pair in found.pairs],
+        "pairs": [pair.as_json() for pair in found.pairs],
         **_rounded(6, claimed_gain=found.claimed, reproduced_gain=gain, reproduced_low=low, reproduced_high=high),
         **_rounded(4, share=found.share(gain), share_low=found.share(low), share_high=found.share(high)),
         **_rounded(6, sd=spread.sd if spread else None),
@@ -172,8 +172,8 @@ def _rounded(digits: int, **numbers: Decimal | None) -> dict[str, Decimal | None
     return {name: None if number is None else round(number, digits) for name, number in numbers.items()}
 
 
-def told(found: Audit) -> str:
-    """The same as a few lines."""
+def text_of(found: Audit) -> str:
+    """A few lines for a person."""
     first, last = found.baseline, found.incumbent
     gains = " ".join(f"{pair.gain:+.6f}" for pair in found.pairs)
     degraded = sum(bool(pair.is_degraded) for pair in found.pairs)
@@ -205,7 +205,7 @@ def _shares(found: Audit) -> list[str]:
 
 
 def _phantoms(found: Audit) -> str:
-    """What the settings of the run let through."""
+    """How many keeps the settings of the run give to experiments that do nothing."""
     if found.phantoms is None:
         return "phantoms  not known"
     rule = "the measured noise" if found.baseline_runs > 1 else "the fixed thresholds of BASELINE_RUNS=1"
@@ -213,7 +213,7 @@ def _phantoms(found: Audit) -> str:
 
 
 def _more(found: Audit) -> str:
-    """With how many pairs it would be clear, where it is not: those that leave half of the claim on either side."""
+    """How many pairs make an unclear finding clear: the half interval is then half of the claimed gain."""
     if found.finding != "unclear":
         return ""
     if found.interval is None:

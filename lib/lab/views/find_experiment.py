@@ -1,4 +1,4 @@
-"""What a person calls an experiment -> the experiment: its number, 17 or #17, or the beginning of its commit."""
+"""A number (17 or #17) or the beginning of a commit, as a person types it -> the experiment."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +13,7 @@ SHORTEST = 4  # digits of a commit
 
 @dataclass(frozen=True)
 class Found:
-    """Its number and row; `known` is None for a row that was written by hand, of which there is no commit either."""
+    """`known` is None for a row that was written by hand; such a row has no commit either."""
 
     n: int
     row: Row
@@ -21,17 +21,13 @@ class Found:
 
     @property
     def facts(self) -> list[str]:
-        """For a shell, a line each: number, commit, parent, category and description; empty where not known."""
-        known = self.known or {}
-        return [
-            str(self.n),
-            *(known.get(name) or "" for name in ("commit", "parent", "category")),
-            self.row.description,
-        ]
+        """For a shell, a line each: number, commit, parent, category and description; unknown ones are empty."""
+        known = [(self.known or {}).get(name) or "" for name in ("commit", "parent", "category")]
+        return [str(self.n), *known, self.row.description]
 
 
 def find(run: Path, which: str) -> Found:
-    """The experiment of the run whose folder is `run`. Raises Fault where there is none, or more than one."""
+    """The experiment that `which` names. Raises Fault if it names none, or more than one."""
     rows = ledger.read(run / "results.tsv")
     known = {one["commit"][:7]: one for one in experiments.read(run)}
     found = [Found(n, row, known.get(row.commit)) for n, row in enumerate(rows, start=1)]

@@ -1,4 +1,4 @@
-"""The last experiment -> what its proposer reads of it: a handful of lines, and after a crash the end of its log."""
+"""The last experiment -> its verdict for the proposer: a few lines, and after a crash the end of its log."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from lab.verdict.record import summary
 
 
 def text(run: Path) -> str:
-    """What became of the last experiment of the run whose folder is `run`: under 6 KB, whatever it printed."""
+    """The verdict on the last experiment of the run: under 6 KB, whatever its log holds."""
     last, incumbent = experiments.last(run, 1)[-1], index.read(run).incumbent
     kept, commit = last["status"] == "keep", last["commit"][:7]
     if last["rule"] == "baseline":

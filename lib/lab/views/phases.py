@@ -1,7 +1,7 @@
-"""The files of an experiment in flight -> its phase, and how far its training is; the same of a run beside them.
+"""The files of an experiment in flight -> its phase and the progress of its training; the same for a replicate.
 
-The list of finished steps says which step it is in; its RUN_DIR says whether it trains. Files outlive the process that
-wrote them: while nobody works on the tree, an experiment in flight waits.
+The list of finished steps names the current step; the RUN_DIR shows whether it trains. Files outlive the process that
+wrote them: as long as no process works on the tree, an experiment in flight is waiting.
 """
 
 import re
@@ -13,7 +13,7 @@ from lab.runs import logs
 from lab.store.flight import Flight
 
 STEPS = Path(__file__).parents[3] / "lib/experiment/steps"
-# By the name of the step after its number. To mend is to propose again; all that comes after a run judges it.
+# The phase by step name, without its number. A mend proposes again; every step after the run judges it.
 PHASES = {"propose": "proposing", "mend": "proposing", "commit": "drafted", "run": "waiting"}
 DEVICE = re.compile(rb"^(cuda|mps|cpu): \d+ x \d+ rows\b", re.MULTILINE)  # as train.py begins its log
 HEAD = 65536  # bytes of a log, in which it says so
@@ -24,7 +24,7 @@ Found = dict[str, Any]
 def flights(run: Path, *, alive: bool) -> list[Found]:
     """The experiments in flight, as schemas/status.schema.json has them: one today, or none.
 
-    `alive` says whether anybody works on the tree.
+    `alive`: a process works on the tree.
     """
     flight = Flight(run / "flight")
     done = flight.text("done")
@@ -32,11 +32,18 @@ def flights(run: Path, *, alive: bool) -> list[Found]:
         return []
     at_work = alive and not is_beside(run)
     trains = training(run) if at_work else None
-    return [{"id": "f1", "phase": phase(done, trains, at_work=at_work), **facts_of(flight, done), **place(run, trains)}]
+    return [
+        {
+            "id": "f1",
+            "phase": phase(done, trains, at_work=at_work),
+            **flight_facts(flight, done),
+            **training_facts(run, trains),
+        }
+    ]
 
 
-def facts_of(flight: Flight, done: str) -> Found:
-    """What its own files say."""
+def flight_facts(flight: Flight, done: str) -> Found:
+    """From the files in its folder."""
     return {
         "description": flight.text("description"),
         "agent": flight.text("agent"),
@@ -47,8 +54,8 @@ def facts_of(flight: Flight, done: str) -> Found:
     }
 
 
-def place(run: Path, trains: Found | None) -> Found:
-    """Where it trains, and how far that is. There is one slot today, and it is taken only by a training."""
+def training_facts(run: Path, trains: Found | None) -> Found:
+    """Where it trains, and its progress. There is one slot today, and only a training takes it."""
     if trains is None:
         return dict.fromkeys(("slot", "device", "progress", "training"))
     log = {name: trains[name] for name in ("log", "seconds", "num_steps", "loss")}
@@ -61,18 +68,18 @@ def beside(run: Path, *, alive: bool) -> Found | None:
 
 
 def is_beside(run: Path) -> bool:
-    """Whether `make noise` or `make audit` trains; an experiment that is in flight waits meanwhile."""
+    """Whether `make noise` or `make audit` trains; an experiment in flight waits meanwhile."""
     return (run / "replicates").exists()
 
 
 def current_step(done: str) -> str | None:
-    """The first of lib/experiment/steps that is not in the list of finished ones; None where all are."""
+    """The first of lib/experiment/steps that is not in the list of finished steps; None if all are."""
     finished = set(done.split("\n")[1:])
     return next((step for step in sorted(path.name for path in STEPS.iterdir()) if step not in finished), None)
 
 
 def phase(done: str, trains: Found | None, *, at_work: bool) -> str:
-    """A word of the schema. A training whose last step was told at 100 % has nothing left but to be evaluated."""
+    """A word of the schema. A training that has printed 100 % is being evaluated."""
     if not at_work:
         return "waiting"
     if trains:
@@ -81,7 +88,7 @@ def phase(done: str, trains: Found | None, *, at_work: bool) -> str:
 
 
 def training(run: Path) -> Found | None:
-    """The training run that run.log points to (lib/experiment/training_run.sh), unless it is over."""
+    """The training run that run.log links to (lib/experiment/training_run.sh), unless it is over."""
     link = run / "run.log"
     folder = run / link.readlink().parent if link.is_symlink() else run
     seconds = seconds_since(Flight(folder).text("started"))
@@ -98,7 +105,7 @@ def training(run: Path) -> Found | None:
 
 
 def seconds_since(started: str | None) -> float | None:
-    """Of a time in UTC, ISO 8601; None where there is none, or none that can be read."""
+    """Seconds since a time in UTC (ISO 8601); None for an unknown or unreadable time."""
     try:
         began = datetime.fromisoformat((started or "").removesuffix("Z")).replace(tzinfo=timezone.utc)
     except ValueError:
@@ -107,10 +114,10 @@ def seconds_since(started: str | None) -> float | None:
 
 
 def device(log: Path) -> str | None:
-    """The kind of device that a training says it is on; None where it does not say."""
+    """The kind of device that a log names; None if it names none."""
     try:
         with log.open("rb") as file:
             said = DEVICE.search(file.read(HEAD))
     except OSError:
-        return None  # it is over, and was moved
+        return None  # the run is over, and its log was moved
     return said[1].decode() if said else None

@@ -1,6 +1,6 @@
-"""A ledger, replayed: its rows -> what our decision table says to each, beside what was done, and a summary.
+"""The rows of a ledger -> the verdict of our decision table on each, beside the recorded one, and a summary.
 
-A ledger has no code, so each change counts as no net lines. The first row with a val_bpb is the baseline. val_bpb and
+A ledger has no code, so each change counts as zero net lines. The first row with a val_bpb is the baseline. val_bpb and
 gains in bits per byte, memory in GiB; all are Decimal.
 """
 
@@ -20,7 +20,7 @@ LAYOUT = "{:>4} {:<7} {:<7} {:<2} {:<7} {:>10} {:>8} {:<10} {}"
 
 @dataclass(frozen=True)
 class Line:
-    """A row, our verdict on it, the rule, and the gain over the incumbent; None: there is no incumbent, or no value."""
+    """A row, our verdict and rule, and the gain over the incumbent; None: no incumbent, or no value."""
 
     n: int
     row: Row
@@ -30,7 +30,7 @@ class Line:
 
     @property
     def agrees(self) -> bool:
-        """Whether we say what was done."""
+        """Whether our verdict is the recorded one."""
         return self.verdict == self.row.status
 
 
@@ -47,7 +47,7 @@ def text(path: Path, sd: Decimal | None, df: int | None, *, own: bool) -> str:
 
 
 def noise_of(sd: Decimal | None, df: int | None) -> Noise | None:
-    """Of single runs; None, and so the fixed thresholds, without an sd."""
+    """The noise of single runs; None without an sd: then the fixed thresholds hold."""
     if sd is None and df is not None:
         raise Fault("--df without --sd", "give both, or --sd alone")
     if sd is not None and sd < 0:
@@ -56,7 +56,7 @@ def noise_of(sd: Decimal | None, df: int | None) -> Noise | None:
 
 
 def judged(rows: list[Row], noise: Noise | None, *, own: bool) -> list[Line]:
-    """Our verdicts against the last recorded keep, or, in our own chain, the last keep of ours."""
+    """Our verdicts. Each row is compared with the last recorded keep; with `own`, with our own last keep."""
     lines: list[Line] = []
     incumbent: Row | None = None
     best: Decimal | None = None
@@ -83,13 +83,13 @@ def _judged(n: int, row: Row, incumbent: Row | None, best: Decimal | None, noise
 
 
 def value_of(row: Row) -> Decimal | None:
-    """Its val_bpb; a crash has none."""
+    """Its val_bpb; None for a crash."""
     value = Decimal(row.val_bpb)
     return value if ledger.is_valid(value) else None
 
 
 def table(lines: list[Line], band: Decimal) -> list[str]:
-    """The rows under their titles; `!=` stands where we differ from what was done."""
+    """The rows under a title line; `!=` marks a verdict that differs from the recorded one."""
     title = LAYOUT.format("#", "commit", "done", "", "ours", "gain", "band", "rule", "description")
     return [title, *(_shown(line, band) for line in lines), ""] if lines else []
 
@@ -103,9 +103,9 @@ def _shown(line: Line, band: Decimal) -> str:
 
 
 def summary(recorded: list[Line], lines: list[Line], noise: Noise | None, *, own: bool) -> list[str]:
-    """Rows, keeps, how many of these are within the noise, and what is left of the gain that they claim.
+    """Counts of rows and keeps, how many keeps are within the noise, and what is left of the gain that they claim.
 
-    `recorded` are our verdicts against the recorded keeps, `lines` those that are shown.
+    `recorded` are our verdicts against the recorded keeps; `lines` are the verdicts that are shown.
     """
     baseline = next((value_of(line.row) for line in lines if line.rule == "baseline"), None)
     wins = {line.n: line.gain for line in recorded if line.row.status == "keep" and line.gain is not None}
@@ -131,7 +131,7 @@ def _counted(lines: list[Line]) -> list[str]:
 
 
 def _noisy(gains: list[Decimal], noise: Noise | None) -> str:
-    """How many of the recorded wins may be luck."""
+    """How many of the recorded keeps may be luck."""
     band = band_of(noise)
     below = f"below the band of {band:.6f}: {sum(gain < band for gain in gains)}"
     if noise is not None:
@@ -140,7 +140,7 @@ def _noisy(gains: list[Decimal], noise: Noise | None) -> str:
 
 
 def _gains(baseline: Decimal, claimed: Decimal, left: Decimal, *, own: bool) -> list[str]:
-    """What the recorded keeps claim, and what is left of it."""
+    """The gain that the recorded keeps claim, and what is left of it."""
     lost = claimed - left
     share = f" ({100 * abs(lost) / claimed:.0f} %)" if claimed > 0 else ""
     kept = "in our own chain" if own else "in those of them that our rule keeps"

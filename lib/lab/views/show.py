@@ -1,4 +1,4 @@
-"""One experiment, or two side by side -> text: what is known, the diff (which git has made), the log or the curves."""
+"""One experiment, or two side by side -> text: the facts, the diff (made by git), the log or the curves."""
 
 import re
 from collections.abc import Iterator
@@ -9,20 +9,20 @@ from lab.runs import failures, logs
 from lab.store.experiments import Experiment
 from lab.views.find_experiment import Found, find
 
-COLOUR = re.compile(r"\x1b\[[0-9;]*m")  # of git's, and the only thing but text that a terminal gets
+COLOUR = re.compile(r"\x1b\[[0-9;]*m")  # git's colours, the only escape sequences that reach the terminal
 TENTHS = 10
 
 
 def show(run: Path, which: str, diff: str) -> str:
-    """An experiment: the row, the reason, the runs, the diff, and the end of its log, at most 4 KB of it."""
+    """An experiment: the row, the reason, the runs, the diff, and at most 4 KB of the end of its log."""
     found = find(run, which)
     head = f"#{found.n} {found.row.status} {found.row.val_bpb}  {found.row.description}"
     if found.known is None:
         return f"{head}\n\n{FOREIGN}\n"
     parts = [
-        "\n".join([head, *facts(found.known)]),
+        "\n".join([head, *fact_lines(found.known)]),
         printable(diff).strip("\n") or "train.py is its parent's",
-        end(run, found),
+        log_end(run, found.known),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -30,59 +30,59 @@ def show(run: Path, which: str, diff: str) -> str:
 FOREIGN = "The row was written by hand: there is no commit of it, no reason and no log."
 
 
-def facts(known: Experiment) -> Iterator[str]:
-    """A line for each thing that is known."""
+def fact_lines(known: Experiment) -> Iterator[str]:
+    """A line for each fact."""
     yield f"commit    {known['commit']}, on top of {known['parent'][:7]}"
     yield f"reason    {known['reason']}"
     if known["gain"] is not None:
         yield f"gain      {known['gain']:+.6f}, over {known['incumbent_bpb']:.6f}"
-    yield f"lines     {lines_of(known)}"
-    yield f"memory    {said(known['memory_gb'], ' GB')}"
+    yield f"lines     {line_changes(known)}"
+    yield f"memory    {with_unit(known['memory_gb'], ' GB')}"
     yield f"proposer  {proposer_of(known)}"
-    yield f"time      {said(known['started'])} to {said(known['ended'])}"
-    yield f"training  {said(known['wall_seconds'], ' s')} of wall clock"
+    yield f"time      {with_unit(known['started'])} to {with_unit(known['ended'])}"
+    yield f"training  {with_unit(known['wall_seconds'], ' s')} of wall clock"
     for run in known["runs"]:
         yield f"run       {run_line(run)}"
 
 
-def said(value: Any, unit: str = "") -> str:
-    """A value with its unit; what is not known is a dash."""
+def with_unit(value: Any, unit: str = "") -> str:
+    """`44.0 GB`; a dash for None."""
     return "-" if value is None else f"{value}{unit}"
 
 
-def lines_of(known: Experiment) -> str:
+def line_changes(known: Experiment) -> str:
     """`+3 -1`: code lines, as the verdict counts them."""
-    return f"+{said(known['lines_added'])} -{said(known['lines_removed'])}"
+    return f"+{with_unit(known['lines_added'])} -{with_unit(known['lines_removed'])}"
 
 
 def proposer_of(known: Experiment) -> str:
-    """Who, and at what cost, where that is known."""
-    cost = [
-        said(known[name], unit)
-        for name, unit in (("tokens", " tokens"), ("cost_usd", " USD"))
-        if known[name] is not None
-    ]
-    category = [f"category: {known['category']}"] if known["category"] else []
-    return ", ".join([said(known["agent"]), f"attempts: {known['attempts']}", *cost, *category])
+    """The proposer, its attempts, its cost and the category, as far as they are known."""
+    units = {"tokens": "{} tokens", "cost_usd": "{} USD", "category": "category: {}"}
+    more = [text.format(known[name]) for name, text in units.items() if known[name] not in (None, "")]
+    return ", ".join([with_unit(known["agent"]), f"attempts: {known['attempts']}", *more])
 
 
 def run_line(run: dict[str, Any]) -> str:
     """One training run."""
-    parts = [f"seed {said(run['seed'])}", f"val_bpb {said(run['val_bpb'])}", f"{said(run['num_steps'])} steps"]
-    parts.append(f"{said(run['training_seconds'])} s")
+    parts = [
+        f"seed {with_unit(run['seed'])}",
+        f"val_bpb {with_unit(run['val_bpb'])}",
+        f"{with_unit(run['num_steps'])} steps",
+    ]
+    parts.append(f"{with_unit(run['training_seconds'])} s")
     return ", ".join([*parts, *(["disturbed, and made again"] if run["degraded"] else [])])
 
 
 def printable(diff: str) -> str:
-    """The diff with git's colours, and without what else would move the cursor: code may hold anything."""
+    """The diff with git's colours, and without other control characters: code may hold anything."""
     kept = COLOUR.findall(diff)
     texts = ["".join(c if c.isprintable() or c in "\n\t" else "?" for c in text) for text in COLOUR.split(diff)]
     return "".join(text + colour for text, colour in zip(texts, [*kept, ""], strict=True))
 
 
-def end(run: Path, found: Found) -> str:
-    """The end of the log that is kept of it."""
-    log = logs.own(run, found.known) if found.known else None
+def log_end(run: Path, known: Experiment) -> str:
+    """The end of its log."""
+    log = logs.own(run, known)
     if log is None:
         return "No log of it is kept."
     return f"The end of its log, runs/{run.name}/logs/{log.name}:\n{failures.quoted(log)}"
@@ -94,14 +94,14 @@ def end(run: Path, found: Found) -> str:
 
 
 def compare(run: Path, a: str, b: str, diff: str) -> str:
-    """Two experiments: what is known, the loss at the same part of the budget, and the diff from A to B."""
+    """Two experiments: their facts, the loss in each tenth of the budget, and the diff from A to B."""
     both = [find(run, which) for which in (a, b)]
     code = printable(diff).strip("\n") or ("Their train.py is the same." if all(one.known for one in both) else FOREIGN)
     return "\n\n".join(["\n".join(side_by_side(both)), "\n".join(curves(run, both)), code]) + "\n"
 
 
 def side_by_side(both: list[Found]) -> Iterator[str]:
-    """A line for each thing, a column for each experiment."""
+    """A line for each fact, a column for each experiment."""
     table = [column(one) for one in both]
     for name in table[0]:
         yield f"{name:<10}" + "".join(f"{values[name]:<24}" for values in table).rstrip()
@@ -110,25 +110,25 @@ def side_by_side(both: list[Found]) -> Iterator[str]:
 
 
 def column(one: Found) -> dict[str, str]:
-    """What is known of one; a row written by hand has its columns alone."""
+    """The facts by name; a row that was written by hand has only the ledger's columns."""
     row, known = one.row, one.known
     values = {"": f"#{one.n}", "commit": row.commit, "verdict": row.status, "val_bpb": row.val_bpb}
     values["memory_gb"] = row.memory_gb
     if known is None:
         return values | dict.fromkeys(("gain", "rule", "lines", "runs", "steps", "proposer"), "-")
-    steps = [said(run["num_steps"]) for run in known["runs"]]
+    steps = [with_unit(run["num_steps"]) for run in known["runs"]]
     return values | {
         "gain": "-" if known["gain"] is None else f"{known['gain']:+.6f}",
         "rule": known["rule"],
-        "lines": lines_of(known),
+        "lines": line_changes(known),
         "runs": str(len(known["runs"])),
         "steps": steps[0] if steps else "-",
-        "proposer": said(known["agent"]),
+        "proposer": with_unit(known["agent"]),
     }
 
 
 def curves(run: Path, both: list[Found]) -> Iterator[str]:
-    """The mean training loss in each tenth of the budget, and what the second has more."""
+    """The mean training loss in each tenth of the budget, and the difference (second less first)."""
     found = [logs.own(run, one.known) if one.known else None for one in both]
     values = [logs.curve(log).values(TENTHS) if log else [None] * TENTHS for log in found]
     missing = [f"#{one.n}" for one, curve in zip(both, values, strict=True) if not any(curve)]
@@ -139,9 +139,5 @@ def curves(run: Path, both: list[Found]) -> Iterator[str]:
     for tenth, (first, second) in enumerate(zip(*values, strict=True)):
         share = f"{100 * tenth // TENTHS} to {100 * (tenth + 1) // TENTHS} %"
         difference = "" if first is None or second is None else f"{second - first:+.6f}"
-        yield f"{share:<12}{number(first):<12}{number(second):<12}{difference}".rstrip()
-
-
-def number(value: float | None) -> str:
-    """With 6 decimals; a dash where it is not known."""
-    return "-" if value is None else f"{value:.6f}"
+        a, b = ("-" if loss is None else f"{loss:.6f}" for loss in (first, second))
+        yield f"{share:<12}{a:<12}{b:<12}{difference}".rstrip()

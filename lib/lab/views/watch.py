@@ -1,7 +1,7 @@
 """`make watch`: the status of a run, live in the terminal, until Ctrl-C.
 
-It costs the run under 1 % of a core: a file is read again only where it has changed, and of a growing log only what is
-new, at most MOST bytes of it a second.
+It takes under 1 % of a core: a file is read again only if it has changed, and of a growing log only the new bytes, at
+most MOST of them a second.
 """
 
 import os
@@ -33,20 +33,20 @@ STYLES = {"keep": "green", "crash": "red", "trouble": "bold red", "hint": "yello
 
 
 def watch(run: Path, facts_from: int) -> None:
-    """Draw until Ctrl-C. `facts_from` is where lib/run/status_facts.sh tells; each block ends in an empty line."""
-    told, watched = _Told(facts_from), Watched(run)
+    """Draw until Ctrl-C. `facts_from`: a file descriptor of lib/run/status_facts.sh; an empty line ends each block."""
+    blocks, watched = _FactBlocks(facts_from), Watched(run)
     with Live(console=Console(), screen=True, auto_refresh=False) as live:
         try:
             while True:
-                live.update(View(watched.look(told.facts)), refresh=True)
-                told.wait(EVERY)
+                live.update(View(watched.look(blocks.facts)), refresh=True)
+                blocks.wait(EVERY)
         except KeyboardInterrupt:
             return
 
 
 @dataclass
-class _Told:
-    """The last whole block of facts."""
+class _FactBlocks:
+    """Reads blocks of facts; `facts` is the last whole one."""
 
     descriptor: int
     facts: Facts = field(default_factory=dict)
@@ -54,7 +54,7 @@ class _Told:
     _open: bool = True
 
     def wait(self, seconds: float) -> None:
-        """Until there is news, or so long."""
+        """Wait for new facts, at most so long."""
         ready, _, _ = select.select([self.descriptor] if self._open else [], [], [], seconds)
         if not ready:
             return
@@ -80,10 +80,10 @@ class Seen:
 
 
 class Watched:
-    """Remembers what has not changed."""
+    """Looks at a run again and again, and remembers what has not changed."""
 
     def __init__(self, run: Path) -> None:
-        """The run whose folder is `run`."""
+        """`run`: the folder of the run."""
         self._run = run
         self._stamp: object = None
         self._records: Status = {}
@@ -114,7 +114,7 @@ class Watched:
                 file.seek(self._offset)
                 data = file.read(MOST)
         except OSError:
-            return  # it is over, and was moved
+            return  # the run is over, and its log was moved
         self._offset += len(data)
         self._curve.feed(data)
 
@@ -142,17 +142,17 @@ def incumbent_curve(run: Path, incumbent: Experiment | None) -> Curve:
 
 
 class View:
-    """Fits any width, for it is laid out anew each time that it is drawn."""
+    """Fits any width: the layout is computed at each drawing."""
 
     def __init__(self, seen: Seen) -> None:
-        """Of what was seen."""
+        """`seen`: what to draw."""
         self._seen = seen
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """The lines of the status, with the run in flight in between."""
+        """The lines of the status, with the training in flight in between."""
         at, columns = self._seen.status, options.max_width
         trains = status_text.in_training(at)
-        yield from map(styled, status_text.wrong(at, columns))  # first: a low terminal shows the beginning
+        yield from map(styled, status_text.problem_lines(at, columns))  # first: a low terminal shows the beginning
         for line in status_text.body(at, columns):
             yield styled(line)
             if trains and line.startswith(status_text.FLYING):
@@ -168,7 +168,7 @@ def styled(line: str) -> Text:
 
 
 def training(seen: Seen, progress: float | None, columns: int, blocks: str) -> Iterator[Table | Text]:
-    """A progress bar; and its loss, with the incumbent's in the same scale below it."""
+    """A progress bar, the loss curve, and below it the incumbent's in the same scale."""
     width = next((width for width in WIDTHS if width <= columns - 10), WIDTHS[-1])
     if progress is None:
         return
@@ -184,7 +184,7 @@ def training(seen: Seen, progress: float | None, columns: int, blocks: str) -> I
 
 
 def scale_of(*curves: list[float | None]) -> tuple[float, float]:
-    """The least and the largest loss, but for the first tenth, in which it falls from where any model begins."""
+    """The smallest and the largest loss after the first tenth, in which every model falls from the same height."""
     values = [value for curve in curves for value in curve[len(curve) // 10 :] if value is not None]
     values = values or [value for curve in curves for value in curve if value is not None] or [0.0]
     return min(values), max(values)
@@ -199,8 +199,8 @@ def sparkline(values: list[float | None], scale: tuple[float, float], blocks: st
 
 
 def difference(here: list[float | None], there: list[float | None]) -> str:
-    """What the run in flight has more, at the last point that it has passed, and both have."""
-    passed = [place for place, value in enumerate(here) if value is not None][:-1]  # the last is a part of its part
+    """The loss of the run in flight less the incumbent's, at the last point where both have a value."""
+    passed = [place for place, value in enumerate(here) if value is not None][:-1]  # the last interval is not full yet
     both = [(place, a, b) for place in passed if (a := here[place]) is not None and (b := there[place]) is not None]
     if not both:
         return ""

@@ -166,7 +166,7 @@ def test_what_cannot_be_reported(house: House, settings: dict[str, str], problem
 
 @pytest.mark.parametrize("path", LEDGERS, ids=lambda path: f"{path.parent.name}/{path.stem}")
 def test_every_ledger_can_be_gathered(path: Path) -> None:
-    run = gather.run(path)
+    run = gather.run_data(path)
     assert json.loads(page.blob(run))["name"] == path.stem
     rows = [{"run": 0, **row} for row in run["rows"]]
     ends = pictures.bounds(rows)

@@ -1,4 +1,4 @@
-"""Ledgers, what is known beside them, and git's diffs -> one page that needs nothing else, and the progress picture."""
+"""Ledgers, the files beside them, and git's diffs -> one self-contained page, and the progress picture."""
 
 from collections.abc import Sequence
 from datetime import datetime, timezone
@@ -12,11 +12,11 @@ LONGEST = 24  # characters of a fact, which may be a hash
 
 
 def report(ledgers: Sequence[Path], stream: str, out: Path) -> list[Path]:
-    """Write `report.html` and `progress.png` of these ledgers to the folder `out`; returns the two paths.
+    """Write `report.html` and `progress.png` of these ledgers to the folder `out`; return the two paths.
 
-    `stream` is what bin/report has git say (lab.report.diffs). Raises Fault where a ledger cannot be read.
+    `stream` is git's output (lab.views.report.diffs). Raises Fault if a ledger cannot be read.
     """
-    runs = [gather.run(path) for path in ledgers]
+    runs = [gather.run_data(path) for path in ledgers]
     rows = [{"run": at, **row} for at, one in enumerate(runs) for row in one.pop("rows")]
     by_commit, changed = diffs.parse(stream)
     diffs.add(rows, by_commit)
@@ -41,18 +41,18 @@ def report(ledgers: Sequence[Path], stream: str, out: Path) -> list[Path]:
 
 
 def differences(runs: Sequence[dict[str, Any]]) -> list[str]:
-    """Why values of val_bpb of these runs cannot be compared, and what else is another: one line for each fact."""
-    said = []
-    for name, values in facts_of(runs).items():
+    """Why the val_bpb of these runs cannot be compared, and other differences: one line for each fact."""
+    lines = []
+    for name, values in facts_by_name(runs).items():
         if len(set(values)) > 1 and (name != "device" or None not in values):
-            each = ", ".join(f"{one['name']}: {shown(value)}" for one, value in zip(runs, values, strict=True))
+            each = ", ".join(f"{one['name']}: {shortened(value)}" for one, value in zip(runs, values, strict=True))
             why = "another machine" if name == "device" else "not comparable"
-            said.append(f"{why}: {name} differs ({each})")
-    return said
+            lines.append(f"{why}: {name} differs ({each})")
+    return lines
 
 
-def facts_of(runs: Sequence[dict[str, Any]]) -> dict[str, list[str | None]]:
-    """What should be the same, by name: a value of each run, None where it is not known."""
+def facts_by_name(runs: Sequence[dict[str, Any]]) -> dict[str, list[str | None]]:
+    """The facts that should be equal: by name, the value in each run, None if unknown."""
     facts = [
         {"profile": one["profile"], "TIME_BUDGET": one["budget"], "device": one["device"], **one["facts"]}
         for one in runs
@@ -61,7 +61,7 @@ def facts_of(runs: Sequence[dict[str, Any]]) -> dict[str, list[str | None]]:
     return {name: [None if one.get(name) is None else str(one[name]) for one in facts] for name in names}
 
 
-def shown(fact: str | None) -> str:
-    """As a person reads it."""
+def shortened(fact: str | None) -> str:
+    """At most LONGEST characters of it."""
     text = "not known" if fact is None else fact
     return text if len(text) <= LONGEST else text[:LONGEST] + "…"

@@ -1,7 +1,7 @@
-"""The logs of past runs (lab.logs) -> the curve of each experiment's training loss, as the page has it.
+"""The logs of past runs (lab.runs.logs) -> the training loss curve of each experiment, for the page.
 
-A curve is POINTS values: the mean loss in each of as many equal parts of the budget, None where nothing was printed. So
-two curves can be held against each other at the same point, whatever the number of their steps.
+A curve has POINTS values: the mean loss in each of POINTS equal parts of the budget, None where nothing was printed. So
+two curves can be compared at the same point, whatever their number of steps.
 """
 
 import zlib
@@ -10,22 +10,22 @@ from pathlib import Path
 from typing import Any
 
 from lab.runs import logs
-from lab.views.report.diffs import first
+from lab.views.report.diffs import most_important_first
 
 POINTS = 60
 MOST = 1000  # curves in a page
 
 
 def add(rows: Sequence[dict[str, Any]], run: Path, shared: int) -> None:
-    """Add a `curve` to the rows that have a log: the keeps first, then the newest. `shared`: runs in the page."""
-    there = [(row, log) for row in first(rows) if (log := logs.own(run, row))]
+    """Add a `curve` to rows with a log: the keeps first, then the newest. `shared`: the number of runs in the page."""
+    there = [(row, log) for row in most_important_first(rows) if (log := logs.own(run, row))]
     for row, log in there[: MOST // shared]:
         if curve := curve_of(log):
             row["curve"] = curve
 
 
 def curve_of(log: Path) -> list[float | None] | None:
-    """The curve of a log; None where it has no step, or cannot be read."""
+    """The curve of a log; None if it has no step or cannot be read."""
     try:
         values = logs.curve(log).values(POINTS)
     except (OSError, EOFError, zlib.error):

@@ -1,7 +1,7 @@
-"""What git says of train.py -> the diff of each experiment.
+"""git's output -> the diff of each experiment.
 
-bin/report has one git write all of them: NUL, a commit's hash, newline, its diff against its parent; and for each run
-NUL, `run TAG`, newline, the diff from where it began to its incumbent. A train.py that holds a NUL is binary to git.
+bin/report makes git write all of them in one call: NUL, a commit's hash, newline, its diff against its parent; and for
+each run NUL, `run TAG`, newline, the diff from its start to its incumbent. A train.py with a NUL is binary to git.
 """
 
 import re
@@ -28,15 +28,15 @@ def parse(stream: str) -> tuple[dict[str, str], dict[str, str]]:
     return by_commit, by_run
 
 
-def first(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The order in which rows get room in the page: keeps, then the newest."""
+def most_important_first(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The order in which rows get room in the page: keeps, then the newest first."""
     return sorted(rows, key=lambda row: (row["status"] != "keep", -row["n"]))
 
 
 def add(rows: Sequence[dict[str, Any]], diffs: dict[str, str]) -> None:
-    """Add a `diff` to the rows that have one; where there is no room for it, `no_diff` says so."""
+    """Add a `diff` to the rows that have one; without room for it, `no_diff` says why."""
     room = ALL
-    for row in first(rows):
+    for row in most_important_first(rows):
         diff = diffs.get(row["commit"])
         if not diff:
             continue

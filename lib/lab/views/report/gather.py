@@ -1,7 +1,7 @@
-"""A ledger, and what lies beside it -> a run for the report: JSON-ready, what is not known is null or absent.
+"""A ledger, and the files beside it -> a run for the report, ready for JSON; unknown values are null or absent.
 
-The five columns are read leniently (lab.wild), so any ledger will do; `experiments.jsonl`, `manifest.json` and
-`audit.json` are used where they are there and fit. val_bpb and gains in bits per byte, memory in GiB, times in seconds.
+The ledger is read leniently (lab.store.foreign_ledger); `experiments.jsonl`, `manifest.json` and `audit.json` are used
+if they exist and are valid. val_bpb and gains in bits per byte, memory in GiB, times in seconds.
 """
 
 import json
@@ -23,10 +23,10 @@ TAKEN = (  # of a line of experiments.jsonl
 MOST_SAID = 8  # of what was mended in a ledger
 
 
-def run(path: Path) -> Facts:
-    """The run whose ledger is at `path`, with its `rows` and `notes`."""
+def run_data(path: Path) -> Facts:
+    """The run with the ledger `path`, with its `rows` and `notes`."""
     found = foreign_ledger.read(path)
-    facts = beside(path, "manifest")
+    facts = file_beside(path, "manifest")
     known, bad = experiments.salvaged(path.parent)
     past = {one["commit"][:7]: one for one in known}
     rows = [row(line, past.get(line.row.commit)) for line in replay.judged(found.rows, None, own=False)]
@@ -41,7 +41,7 @@ def run(path: Path) -> Facts:
         "device": next((one["device"] for entry in rows for one in entry.get("runs", []) if one.get("device")), None),
         "facts": facts.get("comparable", {}),
         "noise": spread(path.parent),
-        "audit": beside(path, "audit") or None,
+        "audit": file_beside(path, "audit") or None,
         "counts": in_words(row.status for row in found.rows),
         "mended": found.said[:MOST_SAID],
         "more_mended": max(0, len(found.said) - MOST_SAID),
@@ -50,8 +50,8 @@ def run(path: Path) -> Facts:
     }
 
 
-def beside(path: Path, name: str) -> Facts:
-    """`<name>.json` beside the ledger; nothing where it is not there, or is no such file of ours."""
+def file_beside(path: Path, name: str) -> Facts:
+    """`<name>.json` beside the ledger; empty if it is missing or invalid."""
     try:
         value: Facts = json.loads((path.parent / f"{name}.json").read_text(encoding="utf-8"))
         return {} if schemas.problems(name, value) else value
@@ -60,7 +60,7 @@ def beside(path: Path, name: str) -> Facts:
 
 
 def row(line: replay.Line, known: Facts | None) -> Facts:
-    """A row of the table: the ledger's five columns, and what is known beside them."""
+    """A row of the table: the ledger's five columns, and the facts of its experiment, if there is one."""
     memory = Decimal(line.row.memory_gb)
     value = replay.value_of(line.row)
     entry = {
@@ -79,9 +79,9 @@ def row(line: replay.Line, known: Facts | None) -> Facts:
 
 
 def link(rows: Sequence[Facts], past: dict[str, Facts]) -> None:
-    """Add to each row `against`, the number of the incumbent that it was held against, and `net`, its code lines.
+    """Add to each row `against`, the number of the incumbent that it was compared with, and `net`.
 
-    Those are counted from the baseline's: how many train.py has more.
+    `net` is the number of code lines that train.py has more than the baseline's.
     """
     numbers = {entry["commit"]: entry["n"] for entry in rows}
     incumbent, lines = None, 0
@@ -95,7 +95,7 @@ def link(rows: Sequence[Facts], past: dict[str, Facts]) -> None:
 
 
 def spread(folder: Path) -> Facts | None:
-    """The measured noise; None where nothing was run twice, or what was cannot be read."""
+    """The measured noise; None if it is unknown or unreadable."""
     try:
         found = index.read(folder).spread
     except (ValueError, LookupError, TypeError, OSError, ArithmeticError):
@@ -104,7 +104,7 @@ def spread(folder: Path) -> Facts | None:
 
 
 def notes(name: str, found: foreign_ledger.Found, bad: int, foreign: Sequence[Facts]) -> list[str]:
-    """What a reader must know of how the ledger was read."""
+    """How the ledger was read, as far as a reader must know it."""
     said = [f"{name}: rows left out, since they cannot be read: {found.left_out}"] if found.left_out else []
     if bad:
         said.append(f"{name}: damaged lines of {experiments.FILE}, left out: {bad}")

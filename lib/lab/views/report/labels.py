@@ -1,4 +1,4 @@
-"""Rows -> where the names of the wins stand in the progress picture, so that nothing covers anything. In pixels."""
+"""Rows -> the positions of the labels of keeps in the progress picture, so that nothing overlaps. In pixels."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ ABOVE, HIGHEST = -9, -60  # where a label above a dot may be
 
 @dataclass(frozen=True)
 class Size:
-    """What the axes of a picture enclose, in pixels; and how many labels it may have, of how many letters."""
+    """The area inside the axes; the largest number of labels, and of letters in a label."""
 
     width: int
     height: int
@@ -24,9 +24,9 @@ class Size:
 
 
 def placed(rows: Sequence[dict[str, Any]], ends: Sequence[float] | None, size: Size) -> list[dict[str, Any]]:
-    """Where the names of the keeps stand: below the line of the best, where nothing else is, the largest gains first.
+    """The labels of the keeps, the largest gains first, placed where the picture is empty.
 
-    Each has the offset of its text from its dot, in pixels, and stays clear of all others also in a wider picture.
+    Each has the offset of its text from its dot in pixels, and overlaps no other label in a wider picture either.
     """
     wins = [row for row in rows if row["status"] == "keep" and row["bpb"] is not None] if ends else []
     wins.sort(key=lambda row: -float("inf" if row["gain"] is None else row["gain"]))
@@ -45,7 +45,7 @@ def placed(rows: Sequence[dict[str, Any]], ends: Sequence[float] | None, size: S
 
 @dataclass(frozen=True)
 class Spot:
-    """A place for a label: which of its ends is at its leader, and how far below its dot."""
+    """A place for a label: `align` is the end at its leader line, `dy` the distance below its dot."""
 
     align: str
     dy: float
@@ -55,30 +55,30 @@ class Spot:
 
 @dataclass(frozen=True)
 class Place:
-    """Where things are in the picture, as progress.vg.json has them."""
+    """The geometry of the picture, as in progress.vg.json."""
 
     size: Size
     last: int
     ends: Sequence[float]
 
     def x(self, row: dict[str, Any]) -> float:
-        """By the number."""
+        """The horizontal position, by number."""
         return float(row["n"] / self.last * (self.size.width - 10))
 
     def y(self, row: dict[str, Any]) -> float:
-        """By val_bpb; less is lower."""
+        """The vertical position, by val_bpb; a smaller value is lower."""
         low, high = self.ends
         return TOP + (high - float(row["bpb"])) / (high - low) * (self.size.height - TOP)
 
     def dot(self, row: dict[str, Any]) -> Box:
-        """What a dot covers."""
+        """The box of a dot."""
         x, y = self.x(row), self.y(row)
         return x - DOT, y - DOT, x + DOT, y + DOT
 
     def line(self, rows: Sequence[dict[str, Any]]) -> list[Box]:
         """The steps of the best of each run, as thin boxes."""
         boxes: list[Box] = []
-        best: dict[int, tuple[float, float]] = {}  # of each run: where its line has come to
+        best: dict[int, tuple[float, float]] = {}  # by run: the end of its line so far
         for row in rows:
             is_win = row["status"] == "keep" and row["bpb"] is not None
             if row["run"] in best:
@@ -91,7 +91,7 @@ class Place:
         return boxes
 
     def spot(self, row: dict[str, Any], wide: float, taken: Sequence[Box]) -> Spot | None:
-        """The first free one: below the dot on its left or right, above it on its right, further below."""
+        """The first free place: below the dot on its left or right, above it on its right, further below."""
         x, y = self.x(row), self.y(row)
         near = [
             box
@@ -114,15 +114,15 @@ class Place:
 
 
 def last(rows: Sequence[dict[str, Any]]) -> int:
-    """Where the axis of the experiments ends; a run that has just begun gets room, too."""
+    """The end of the axis of experiments; a run that has just begun gets room, too."""
     return max(FEW, *(row["n"] for row in rows)) if rows else FEW
 
 
 def is_own(box: Box, x: float, y: float) -> bool:
-    """Whether it is the dot at x, y itself, or the line that leads to it or away from it."""
+    """Whether the box is the dot at x, y, or a line that touches it."""
     return box[0] <= x <= box[2] and box[1] <= y <= box[3]
 
 
 def overlap(one: Box, other: Box) -> bool:
-    """Whether two boxes have something in common."""
+    """Whether two boxes overlap."""
     return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]

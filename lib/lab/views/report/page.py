@@ -19,12 +19,12 @@ SLOT = re.compile(r"\{\{(\w+)\}\}")
 
 
 def text(data: dict[str, Any]) -> str:
-    """The whole page."""
+    """The whole page as HTML."""
     import vl_convert
 
     specs = {name: json.loads((FOLDER / f"{name}.vg.json").read_text()) for name in PICTURES}
     bundle = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
-    vega = f"(() => {{{bundle}}})();"  # its names are its own
+    vega = f"(() => {{{bundle}}})();"  # in a scope of its own
     script = (FOLDER / "page.js").read_text()
     slots = {
         "title": html.escape(" ".join(one["name"] for one in data["runs"])),
@@ -39,7 +39,7 @@ def text(data: dict[str, Any]) -> str:
 
 
 def blob(data: dict[str, Any]) -> str:
-    """As JSON in which nothing ends a script or begins a comment; nulls are left out."""
+    """JSON in which nothing can end a script or begin a comment; nulls are left out."""
     small = json.dumps(slim(data), default=float, ensure_ascii=False, separators=(",", ":"))
     for character in "<>&\u2028\u2029":
         small = small.replace(character, f"\\u{ord(character):04x}")
@@ -47,18 +47,18 @@ def blob(data: dict[str, Any]) -> str:
 
 
 def slim(value: Any) -> Any:
-    """Without what is null in an object, or infinite: page.js takes absent for not known."""
+    """Without nulls and infinities in objects: page.js treats absent as unknown."""
     if isinstance(value, dict):
         return {name: slim(one) for name, one in value.items() if not is_unknown(one)}
     return [None if is_unknown(one) else slim(one) for one in value] if isinstance(value, list) else value
 
 
 def is_unknown(value: Any) -> bool:
-    """A damaged file may hold an infinity or NaN, which JSON has not."""
+    """A damaged file may hold infinity or NaN, which JSON does not have."""
     return value is None or (isinstance(value, float) and not math.isfinite(value))
 
 
 def hash_of(script: str) -> str:
-    """As a policy names a script that may run."""
+    """The name of a script in a content security policy."""
     digest = hashlib.sha256(script.encode()).digest()
     return f"'sha256-{base64.b64encode(digest).decode()}'"

@@ -1,4 +1,4 @@
-"""Rows -> the progress picture as PNG, and where its axis ends. The specification is the page's: progress.vg.json."""
+"""Rows -> the progress picture as PNG, and the ends of its axis. Its specification is the page's: progress.vg.json."""
 
 import json
 from collections.abc import Sequence
@@ -11,13 +11,13 @@ from lab.views.report.labels import Size, last, placed
 FOLDER = Path(__file__).parent
 PICTURE = Size(1100, 480, 40, 44)  # of progress.png
 PAGE = (Size(1000, 400, 34, 40), Size(620, 400, 20, 32), Size(250, 260, 7, 20))  # of the page, by its width
-SCALE = 2  # of progress.png: pixels for each that is told here
+SCALE = 2  # pixels of progress.png for each of these
 
 
 def bounds(rows: Sequence[dict[str, Any]]) -> list[float] | None:
-    """Bottom and top of the axis of val_bpb: room for labels below the best, and all of the baselines and keeps.
+    """Bottom and top of the val_bpb axis: room for labels below the best, and all baselines and keeps.
 
-    What is worse is shown at the edge: one diverged run must not flatten the whole picture. None: nothing was measured.
+    Worse values are drawn at the edge: one diverged run must not flatten the picture. None: no value at all.
     """
     values = sorted(float(row["bpb"]) for row in rows if row["bpb"] is not None)
     if not values:
@@ -31,7 +31,7 @@ def bounds(rows: Sequence[dict[str, Any]]) -> list[float] | None:
 
 
 def png(data: dict[str, Any]) -> bytes:
-    """The picture on white."""
+    """The picture on a white background."""
     import vl_convert  # 84 MB, which only a report should load
 
     spec = json.loads((FOLDER / "progress.vg.json").read_text())
@@ -45,15 +45,15 @@ def png(data: dict[str, Any]) -> bytes:
     for one in spec["data"]:
         one |= {"values": values[one["name"]]} if one["name"] in values else {}
     low, high = data["bounds"] or (0, 1)
-    told = {"low": low, "high": high, "last": last(data["rows"]), "title": title(data)}
+    values_by_signal = {"low": low, "high": high, "last": last(data["rows"]), "title": title(data)}
     for signal in spec["signals"]:
-        signal |= {"value": told[signal["name"]]} if signal["name"] in told else {}
+        signal |= {"value": values_by_signal[signal["name"]]} if signal["name"] in values_by_signal else {}
     picture: bytes = vl_convert.vega_to_png(spec, scale=SCALE)
     return picture
 
 
 def points(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """What the picture needs of each row."""
+    """The values of each row that the picture needs."""
     names = ("run", "n", "status", "bpb", "gain", "description")
     return [{name: float(row[name]) if isinstance(row[name], Decimal) else row[name] for name in names} for row in rows]
 
