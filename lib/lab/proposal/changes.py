@@ -1,7 +1,7 @@
-"""What an experiment changed: two texts of train.py -> constants, places and a diff; a line each of `changes.jsonl`.
+"""Two texts of train.py -> the change of an experiment: constants, places and a diff; a line of `changes.jsonl`.
 
-So that the past can be read by meaning and not by wording: two proposers who call it "bump the matrix LR" and "0.04 is
-too low" have moved the same constant. A place is a constant's name, or the line of the code before that was touched.
+So the past is compared by meaning, not by wording: two proposers who write "bump the matrix LR" and "0.04 is too low"
+have moved the same constant. A place is the name of a constant, or the line of the old code that was touched.
 """
 
 import re
@@ -28,7 +28,7 @@ DIFF = 1200  # characters
 
 @dataclass(frozen=True)
 class Change:
-    """`constants`: name -> old and new text, one of them None where it is new or gone. `diff`: of a near miss."""
+    """`constants`: name -> old and new text; None for a new or removed constant. `diff`: only for a near miss."""
 
     commit: str
     constants: dict[str, list[str | None]] = field(default_factory=dict)
@@ -46,7 +46,7 @@ def move(old: str | None, new: str | None) -> str:
 
 
 def made_by(commit: str, before: str, after: str, *, with_diff: bool) -> Change:
-    """What the commit of `after` changed."""
+    """The change that the commit of `after` made."""
     then, now = constants(before), constants(after)
     names = [name for name in {**then, **now} if then.get(name) != now.get(name)][:MOST]
     return Change(
@@ -58,13 +58,13 @@ def made_by(commit: str, before: str, after: str, *, with_diff: bool) -> Change:
 
 
 def constants(text: str) -> dict[str, str]:
-    """The UPPERCASE names that are assigned at the start of a line, and what."""
+    """The UPPERCASE names that are assigned at the start of a line, and their values as text."""
     found = (CONSTANT.fullmatch(line.rstrip()) for line in text.splitlines())
     return {match[1]: clean(match[2], LONGEST_VALUE) for match in found if match}
 
 
 def _differing(old: str | None, new: str | None) -> list[str | None]:
-    """Of `2 if SMALL else 9`, where only one of the two has moved, that one."""
+    """The old and the new text; of `2 if SMALL else 9` only the value that moved, if only one did."""
     pair = [BY_PROFILE.fullmatch(text or "") for text in (old, new)]
     if pair[0] and pair[1]:
         for here, other in ((1, 2), (2, 1)):
@@ -74,7 +74,7 @@ def _differing(old: str | None, new: str | None) -> list[str | None]:
 
 
 def _places(before: str, after: str) -> list[str]:
-    """Of each edit: its constants, or the longest line that it took away; or, after those, what it stands behind."""
+    """Of each edit: its constants, or the longest removed line; last, the lines after which code was only added."""
     old, new = complexity.code_lines(before), complexity.code_lines(after)
     found: dict[str, None] = {}
     for tag, i1, i2, j1, j2 in SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
@@ -87,7 +87,7 @@ def _places(before: str, after: str) -> list[str]:
 
 
 def diff(before: str, after: str) -> str:
-    """As `diff -U1`, without heads, and around constants without context; cut, with a note of it, where it is long."""
+    """Like `diff -U1` without headers, and without context for constants; a long diff is cut, with a note."""
     old, new = before.splitlines(), after.splitlines()
     is_plain = all(CONSTANT.fullmatch(line) for lines in complexity.changes(before, after) for line in lines)
     text: list[str] = []
@@ -102,26 +102,26 @@ def diff(before: str, after: str) -> str:
 
 
 def clean_code(line: str) -> str:
-    """One line of code, its indentation kept."""
+    """One clean line of code with its indentation."""
     indentation = line[: len(line) - len(line.lstrip(" "))][:24]
     return indentation + clean(line, 2 * LONGEST_LINE)
 
 
 def append(run: Path, change: Change) -> None:
-    """Add a change, unless one of its commit is there."""
+    """Add a change, unless its commit is on record."""
     if all(one["commit"] != change.commit for one in jsonl.last(run / FILE, NEAR)):
         jsonl.append(run / FILE, asdict(change))
 
 
 def of_experiments(run: Path, past: Sequence[Experiment]) -> Iterator[Change]:
-    """The change of each of the last experiments; of one that has none on record, what its description says."""
+    """The change of each of the last experiments; without a record, from its description."""
     known = {one["commit"]: one for one in jsonl.last(run / FILE, max(len(past), NEAR))}
     for one in past:
         found = known.get(one["commit"])
-        yield Change(**found) if found else told_by(one["commit"], one["description"])
+        yield Change(**found) if found else from_description(one["commit"], one["description"])
 
 
-def told_by(commit: str, description: str) -> Change:
-    """What a description says of constants."""
+def from_description(commit: str, description: str) -> Change:
+    """The moves of constants that a description names."""
     moves: dict[str, list[str | None]] = {name: [old, new] for name, old, new in MOVED.findall(description)}
     return Change(commit, moves, list(moves))

@@ -1,4 +1,4 @@
-"""What the proposer said and changed -> description, category, and why it is rejected, if it is."""
+"""The output and the change of a proposer -> description, category, and the reason of a rejection, if any."""
 
 import re
 from pathlib import Path
@@ -9,42 +9,39 @@ from lab.proposal.from_tree import LARGEST
 from lab.store.flight import Flight
 from lab.verdict import complexity
 
-HEARD = 65536  # bytes of the end of stdout that are read
+OUTPUT = 65536  # bytes of the end of stdout that are read
 CATEGORY = re.compile(r"category: *(\S.*)", re.IGNORECASE)
 ASSIGNMENT = re.compile(r"([A-Za-z_][A-Za-z_0-9.]*) *= *(.*?) *(?:#.*)?")
 
 
 def describe(run: Path) -> None:
-    """Write `description`, `category` (may be empty) and, for a proposal that is not one, `rejected`."""
+    """Write `description`, `category` (may be empty) and, for a rejected proposal, `rejected`."""
     flight = Flight(run / "flight")
     said = _last_lines(flight.folder / "said")
     category = next((match[1] for line in said if (match := CATEGORY.fullmatch(line))), "")
     said = [line for line in said if not CATEGORY.fullmatch(line)]
     rejected = rejection(flight)
-    if said:
-        text = said[-1]
-    else:
-        text = "change train.py" if rejected else derive(flight.need("before.py"), flight.need("train.py"))
-    flight.write("description", description(text, rejected))
+    derived = "change train.py" if rejected else derive(flight.need("before.py"), flight.need("train.py"))
+    flight.write("description", description(said[-1] if said else derived, rejected))
     flight.write("category", clean(category, 40))
     if rejected:
         flight.write("rejected", rejected)
 
 
 def _last_lines(path: Path) -> list[str]:
-    """The lines at the end of a file that may be of any size and any bytes, cleaned, without the empty ones."""
+    """The last lines of a file of any size and any bytes, cleaned, without empty ones."""
     if not path.exists():
         return []
     with path.open("rb") as file:
-        file.seek(max(0, path.stat().st_size - HEARD))
+        file.seek(max(0, path.stat().st_size - OUTPUT))
         lines = re.split(r"[\r\n]", file.read().decode(errors="replace"))
     return [text for line in lines if (text := clean(line, LONGEST))]
 
 
 def rejection(flight: Flight) -> str:
-    """Why no training is spent on this: what was changed beside train.py, what became of it, or a rule; else empty.
+    """Why this is not trained: another file was changed, train.py is unusable, or it breaks a rule; else empty.
 
-    `changed` has git's lines, `M<tab>path`: M changed, D deleted, T not a plain file any more.
+    `changed` has git's lines, `M<tab>path`: M changed, D deleted, T no longer a plain file.
     """
     changed = [line.split("\t", 1) for line in flight.need("changed").split("\n") if line]
     others = [path for _, path in changed if path != "train.py"]
@@ -70,7 +67,7 @@ def rejection(flight: Flight) -> str:
 
 
 def derive(before: str, after: str) -> str:
-    """A description from the diff, for a proposer that says nothing: `DEPTH 8 -> 9`, or the first line that is new."""
+    """A description from the diff, for a proposer without one: `DEPTH 8 -> 9`, or the first new line."""
     added, removed = complexity.changes(before, after)
     if len(added) == len(removed) == 1:
         old, new = ASSIGNMENT.fullmatch(removed[0]), ASSIGNMENT.fullmatch(added[0])

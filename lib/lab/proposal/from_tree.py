@@ -1,4 +1,4 @@
-"""A change of train.py that somebody has made in the tree -> whether it can be proposed, before anything is run."""
+"""A change of train.py in the working tree -> whether it can be proposed, checked before anything runs."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ LARGEST = 1048576  # bytes of a train.py; of a larger one lib/experiment/ask_pro
 
 
 def check(train: Path, description: str) -> None:
-    """Raises Fault where the ledger would not take the description as it is, or no commit the file `train`."""
+    """Raises Fault if the description does not fit into the ledger, or the file `train` cannot be committed."""
     for column, problem in schemas.problems("row", {"description": description}):
         if column == "description":
             raise Fault(f"the description {problem}", "say in one line what you changed")

@@ -1,4 +1,4 @@
-"""What a person tells the proposer: `runs/<tag>/hints`, a line each, `2026-03-14 09:26 try less weight decay`."""
+"""Hints of a person for the proposer: lines of `runs/<tag>/hints`, `2026-03-14 09:26 try less weight decay`."""
 
 from datetime import datetime
 from pathlib import Path
@@ -19,6 +19,6 @@ def read(run: Path) -> list[str]:
 
 
 def add(run: Path, text: str) -> None:
-    """Add one, in one line; of more than MOST the oldest goes."""
+    """Add a hint; beyond MOST hints, the oldest is dropped."""
     hint = f"{datetime.now():%Y-%m-%d %H:%M} {clean(text, LONGEST)}"
     durable.write_atomically(run / FILE, "".join(f"{line}\n" for line in [*read(run), hint][-MOST:]))

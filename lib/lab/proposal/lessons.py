@@ -1,6 +1,6 @@
-"""The past of a run -> what it teaches: near misses, dead ends, what each kind of idea has paid, where to look next.
+"""The past of a run -> its lessons: near misses, dead ends, the gain of each kind of idea, where to look next.
 
-By meaning: experiments belong together that moved the same constant, or touched the same line (changes.py).
+Experiments that moved the same constant or touched the same line belong together (changes.py).
 """
 
 from collections import Counter, defaultdict
@@ -17,12 +17,12 @@ from lab.store.experiments import NEAR_MISSES, Experiment, outcome
 
 LONGEST_OF_MANY = 120  # characters of a description, where many stand in a line
 KNOWN = {category.casefold(): category for category in CATEGORIES}
-BELIEF = 6  # tries that the hope for a category that nobody has tried is worth; one of them is kept
+BELIEF = 6  # tries that an untried category starts with; one of them is a keep
 
 
 @dataclass(frozen=True)
 class Try:
-    """One experiment after the baseline. `category` is None where nobody said one, and its constants tell none."""
+    """One experiment after the baseline. `category` is None if neither its proposer nor its constants name one."""
 
     n: int
     text: str
@@ -36,7 +36,7 @@ class Try:
     change: Change
 
     def what(self, place: str) -> str:
-        """What was done at the place: the move of its constant, else the description."""
+        """The change at the place: the move of its constant, else the description."""
         values = self.change.constants.get(place)
         return move(*values) if values else clean(self.text, LONGEST_OF_MANY)
 
@@ -68,20 +68,20 @@ def lines_of(one: Experiment) -> str:
 
 
 def category_of(said: str | None, change: Change) -> Category | None:
-    """The category as it was said, in any case; else that of a constant that was moved, where it is a known one."""
+    """The category that the proposer named, in any case; else that of the first known constant that was moved."""
     found = KNOWN.get((said or "").casefold())
     return found or next((BELIEFS[name].category for name in change.constants if name in BELIEFS), None)
 
 
-def dry(past: Sequence[Try]) -> int:
-    """How many experiments there were since the last keep, or the baseline."""
+def experiments_since_keep(past: Sequence[Try]) -> int:
+    """The number of experiments since the last keep, or since the baseline."""
     return next((count for count, one in enumerate(reversed(past)) if one.is_keep), len(past))
 
 
 def near_misses(past: Iterable[Try]) -> list[Try]:
-    """What gained, but not enough, the largest gain first; of what was tried several times the last one, by their mean.
+    """Experiments that gained, but not enough, the largest gain first; repeated ones count once, by their mean.
 
-    Where something was kept since at the same place, a near miss is over.
+    A later keep at the same place ends a near miss.
     """
     found: dict[str, list[Try]] = defaultdict(list)
     for one in past:
@@ -102,12 +102,12 @@ def _mean(alike: Sequence[Try]) -> Decimal:
 
 
 def _meaning(one: Try) -> str:
-    """The same for what does the same."""
+    """Equal for experiments that do the same."""
     return " ".join(sorted(one.change.moves())) or one.change.diff or one.text
 
 
 def pair(misses: Sequence[Try], past: Iterable[Try]) -> tuple[Try, Try] | None:
-    """The two nearest misses at different places whose descriptions nobody has put together yet."""
+    """The two best near misses at different places that no experiment has combined yet."""
     told = [one.text for one in past if one.category == "combining two near misses"]
     for one, other in combinations(misses[:6], 2):
         is_apart = not set(one.change.places) & set(other.change.places)
@@ -117,9 +117,10 @@ def pair(misses: Sequence[Try], past: Iterable[Try]) -> tuple[Try, Try] | None:
 
 
 def dead_ends(past: Sequence[Try]) -> list[tuple[str, list[Try]]]:
-    """The places at which something failed, those with the most tries first; and all tries there, oldest first.
+    """The places where something failed, those with the most tries first, each with all its tries, oldest first.
 
-    Of the places of an experiment the one that most others share; where it only adds lines says less.
+    An experiment with several places counts at the one that most others share; a place where it only adds lines counts
+    least.
     """
     count = Counter(place for one in past for place in one.change.places or [one.text])
     groups: dict[str, list[Try]] = defaultdict(list)
@@ -131,8 +132,8 @@ def dead_ends(past: Sequence[Try]) -> list[tuple[str, list[Try]]]:
 
 
 @dataclass(frozen=True)
-class Paid:
-    """What a category has brought so far; `last` is the number of its last experiment, 0 where there is none."""
+class Result:
+    """The results of a category so far; `last` is the number of its last experiment, 0 for none."""
 
     category: Category | None
     tries: int
@@ -143,36 +144,36 @@ class Paid:
 
     @property
     def chance(self) -> float:
-        """Of a keep, guessed."""
+        """The estimated chance of a keep."""
         return (self.keeps + 1) / (self.tries + BELIEF)
 
 
-def paid(past: Sequence[Try]) -> list[Paid]:
-    """Each category, the one that gained the most first; last, those that are not known, if there are any."""
+def results(past: Sequence[Try]) -> list[Result]:
+    """The results of each category, the largest gain first; last, those of unknown category, if there are any."""
     by_category: dict[Category | None, list[Try]] = defaultdict(list)
     for one in past:
         by_category[one.category].append(one)
-    known = [_paid(category, by_category[category]) for category in CATEGORIES]
-    unknown = [_paid(None, by_category[None])] if by_category[None] else []
+    known = [_result(category, by_category[category]) for category in CATEGORIES]
+    unknown = [_result(None, by_category[None])] if by_category[None] else []
     return [*sorted(known, key=lambda one: (one.gain, one.keeps, -one.tries), reverse=True), *unknown]
 
 
-def _paid(category: Category | None, group: Sequence[Try]) -> Paid:
+def _result(category: Category | None, group: Sequence[Try]) -> Result:
     keeps = [one for one in group if one.is_keep]
     gain = sum((one.gain or Decimal(0) for one in keeps), Decimal(0))
     crashes = sum(one.is_crash for one in group)
-    return Paid(category, len(group), len(keeps), crashes, gain, group[-1].n if group else 0)
+    return Result(category, len(group), len(keeps), crashes, gain, group[-1].n if group else 0)
 
 
 def directions(past: Sequence[Try]) -> list[Category]:
-    """Where to look next, the first choice first.
+    """The categories to try next, the first choice first.
 
-    While things go well the most promising one; after WIDER_AFTER experiments without a keep those that were tried the
-    longest ago, more of them the longer it lasts; after RADICAL_AFTER, radical changes before them. Tries of no known
-    category move the turn on, too.
+    As long as there are keeps, the most promising category; after WIDER_AFTER experiments without a keep, those that
+    were tried the longest ago, more of them the longer it lasts; after RADICAL_AFTER, radical changes first. Tries of
+    unknown category also rotate the order.
     """
-    since = dry(past)
-    known = {one.category: one for one in paid(past) if one.category}
+    since = experiments_since_keep(past)
+    known = {one.category: one for one in results(past) if one.category}
     if since < WIDER_AFTER:
         return [max(CATEGORIES, key=lambda name: known[name].chance)]
     names = [name for name in CATEGORIES if name not in ("combining two near misses", "radical changes")]

@@ -1,4 +1,4 @@
-"""The crash of the experiment in flight -> what its proposer is told, so that it may mend it."""
+"""The crash of the experiment in flight -> the brief with which its proposer may fix it."""
 
 from pathlib import Path
 
@@ -29,9 +29,9 @@ The same crash has been mended before:
 
 
 def mend(run: Path) -> str:
-    """The brief for mending what the last training run died of; at most 16 KB.
+    """The brief for fixing the crash of the last training run; at most 16 KB.
 
-    Writes `crashed` and `crashed.py`: what it died of, and the code, for the memory.
+    Writes `crashed` and `crashed.py`, the cause and the code, for the memory.
     """
     flight = Flight(run / "flight")
     measured = flight.json("measure.json")
