@@ -1,13 +1,13 @@
-"""The built-in proposer: train.py and the run's past -> train.py with one idea in it that was never tried on this code.
+"""The built-in proposer: train.py and the run's past -> train.py with one new idea.
 
-scales           what a step up or down is, for each kind of value
-hyperparameters  where the values stand in train.py
-beliefs          what is held of moving them, before the first experiment
-moves            which value of one of them comes next
-structure        how an edit of several places is applied, whole or not at all
+scales           the length of a step, for each kind of value
+hyperparameters  the places of the values in train.py
+beliefs          the chances of moving them, before the first experiment
+moves            the next value of a hyperparameter
+structure        edits of several places, applied whole or not at all
 ideas            those edits, as data, in a module for each category
-past             what the experiments of the run have yielded
-choose           which of all of these comes first
+past             the results of the run's experiments
+choose           the order of all proposals
 """
 
 import hashlib
@@ -22,15 +22,14 @@ from lab.store import durable, experiments, manifest
 
 
 def catalog(run: Path, train: Path, tried: Container[str]) -> Proposal | None:
-    """Edit `train` by the best proposal for the run whose folder is `run`; None, and nothing changed, without one.
+    """Apply the best proposal to `train`; return None, and change nothing, without one.
 
-    `tried` has git's ids of all texts of train.py that experiments have had: none of them is proposed again, whoever
-    was the first to.
+    `tried` has git's ids of all earlier texts of train.py: none of them is proposed again, whoever proposed it first.
     """
     source = train.read_bytes().decode()
     small = manifest.read(run)["settings"].get("PROFILE") in ("small", "auto")
     past = outcomes(experiments.last(run, experiments.WINDOW))
-    with suppress(SyntaxError):  # a train.py that is no Python: no idea
+    with suppress(SyntaxError):  # no idea for a train.py that is not Python
         for proposal in proposals(source, small, past):
             if blob_id(proposal.source) not in tried and fits(proposal.source, source, small):
                 durable.write_atomically(train, proposal.source)

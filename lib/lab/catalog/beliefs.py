@@ -1,7 +1,7 @@
-"""Beliefs: the name of a hyperparameter -> what is held of moving it before the first experiment has been made.
+"""Beliefs: the name of a hyperparameter -> the chance that a move of it is kept, before the first experiment.
 
-The figures rest on the published night of 126 experiments on an H100 (docs/decisions.md) and on runs of 20 CPU seconds.
-They only order the first tries: what the run's own experiments say soon weighs more (`past.py`).
+The figures come from the published night of 126 experiments on an H100 (docs/decisions.md) and from runs of 20 CPU
+seconds. They only order the first tries: the run's own experiments soon weigh more (`past.py`).
 """
 
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ CATEGORIES: tuple[Category, ...] = get_args(Category)
 
 @dataclass(frozen=True)
 class Promise:
-    """`chances` that a change is kept, before any experiment: in profile small, and in profile full."""
+    """`chances` of a keep before any experiment: in profile small, and in profile full."""
 
     category: Category
     chances: tuple[float, float]
@@ -44,13 +44,13 @@ class Belief(Promise):
     stride: int = 1
 
 
-# The values of `full` are where the published night arrived: both neighbours of many of them have lost already.
+# The values of `full` are the result of the published night: both neighbours of many of them have lost already.
 BELIEFS = {
     "DEPTH": Belief("depth against width", (0.2, 0.05)),
     "WIDTH": Belief("depth against width", (0.2, 0.1)),
     "HEAD_DIM": Belief("depth against width", (0.1, 0.1), first=-1),
     "MLP_RATIO": Belief("depth against width", (0.1, 0.03), first=-1),
-    "HEADS": Belief("depth against width", (0.1, 0.1)),  # names that train.py does not have are of ideas
+    "HEADS": Belief("depth against width", (0.1, 0.1)),  # names that train.py does not have belong to ideas
     "WINDOW_PATTERN": Belief("attention patterns", (0.15, 0.02)),
     "SHORT_WINDOW": Belief("attention patterns", (0.2, 0.05), first=-1),
     "ROPE_BASE": Belief("attention patterns", (0.25, 0.02), stride=4),
@@ -62,7 +62,7 @@ BELIEFS = {
     "UNEMBEDDING_INIT": Belief("normalization", (0.05, 0.02)),
     "MATRIX_INIT": Belief("normalization", (0.25, 0.02), first=-1),
     "TOTAL_BATCH_SIZE": Belief("batch size and accumulation", (0.2, 0.15), first=-1),
-    "DEVICE_BATCH_SIZE": Belief("batch size and accumulation", (0.01, 0.01)),  # the same training, in other portions
+    "DEVICE_BATCH_SIZE": Belief("batch size and accumulation", (0.01, 0.01)),  # the same training in other portions
     "EMBEDDING_LR": Belief("learning rate and schedule", (0.3, 0.05)),
     "VALUE_LR": Belief("learning rate and schedule", (0.15, 0.15)),
     "UNEMBEDDING_LR": Belief("learning rate and schedule", (0.25, 0.05)),
@@ -86,7 +86,7 @@ BELIEFS = {
     "SKIP_ROWS": Belief("radical changes", (0.2, 0.2)),
 }
 
-# For names that nobody has told us about: the first category one of whose words is in the name.
+# For unknown names: the first category with a word of the name.
 WORDS: tuple[tuple[set[str], Category], ...] = (
     ({"LR", "RATE", "WARMUP", "WARMDOWN", "COOLDOWN", "SCHEDULE"}, "learning rate and schedule"),
     ({"BATCH", "ACCUMULATION"}, "batch size and accumulation"),
@@ -100,6 +100,6 @@ WORDS: tuple[tuple[set[str], Category], ...] = (
 
 
 def belief(name: str) -> Belief:
-    """What is believed of the hyperparameter; a number that nobody knows is the optimizer's, most likely."""
+    """The belief about the hyperparameter; an unknown number most likely belongs to the optimizer."""
     known = BELIEFS.get(name)
     return known or Belief(next((category for some, category in WORDS if some & words(name)), "optimizer"), (0.1, 0.1))

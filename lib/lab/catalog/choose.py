@@ -1,11 +1,11 @@
-"""The choice: the text of a train.py and the run's past -> proposals, the most promising first.
+"""The text of a train.py and the run's past -> proposals, the most promising first.
 
-What is new (ideas that nobody has tried, then two near misses at once) takes turns with what can be tried again and
-again (moves of the hyperparameters, ideas that failed on other code); but a move that has just won is gone on with.
+New proposals (untried ideas, then pairs of near misses) take turns with repeatable ones (moves of hyperparameters,
+ideas that failed on other code); but a move that has just won continues.
 
-When nothing has been kept for WIDER_AFTER experiments, the chances have been wrong: the categories take turns, the one
-that was tried the longest ago first. After RADICAL_AFTER, radical changes come before all else, and then two untried
-ideas of different categories at once; each idea is in one such pair at most, so they come to an end, too.
+After WIDER_AFTER experiments without a keep the chances were wrong: the categories take turns, the one that was tried
+the longest ago first. After RADICAL_AFTER, radical changes come first, and then pairs of untried ideas of different
+categories; each idea is in one such pair at most, so they come to an end, too.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -19,14 +19,14 @@ from lab.catalog.ideas import IDEAS
 from lab.catalog.past import Outcome, chance
 from lab.catalog.structure import Idea
 
-MOST_NEAR_MISSES = 12  # that are combined with each other: 66 pairs
+MOST_NEAR_MISSES = 12  # to combine with each other: 66 pairs
 WIDER_AFTER = 8  # experiments in a row that were not kept
 RADICAL_AFTER = 16
 
 
 @dataclass(frozen=True)
 class Proposal:
-    """A whole new text for train.py; the description says exactly what is changed, in one line."""
+    """A whole new text of train.py; the description names the exact change in one line."""
 
     source: str
     category: Category
@@ -50,11 +50,11 @@ def proposals(source: str, small: bool, past: Sequence[Outcome]) -> Iterator[Pro
     def ranked(topics: Iterable[Topic]) -> Iterator[Proposal]:
         return _in_turn(sorted(topics, key=lambda topic: (latest.get(topic.category, -1), -topic.chance)))
 
-    told = "\n".join(outcome.description for outcome in past)
-    untried = [idea for idea in IDEAS if idea.description not in told]
-    failed = [_idea(idea, source, small, past) for idea in IDEAS if idea.description in told]
-    numbers = [_number(found, source, small, past) for found in hyperparameters.find(source, small)]
-    new = chain(ranked(_idea(idea, source, small, past) for idea in untried), _combined(source, small, past))
+    descriptions = "\n".join(outcome.description for outcome in past)
+    untried = [idea for idea in IDEAS if idea.description not in descriptions]
+    failed = [_idea_topic(idea, source, small, past) for idea in IDEAS if idea.description in descriptions]
+    numbers = [_move_topic(found, source, small, past) for found in hyperparameters.find(source, small)]
+    new = chain(ranked(_idea_topic(idea, source, small, past) for idea in untried), _combined(source, small, past))
     again = ranked(numbers + failed)
     is_new_next = bool(past) and past[-1].is_move and not past[-1].won
     in_turn = chain(new, again) if is_new_next or not past else chain(again, new)
@@ -68,34 +68,34 @@ def _in_turn(topics: Iterable[Topic]) -> Iterator[Proposal]:
 
 
 def _radical(untried: Iterable[Idea], source: str, small: bool, past: Sequence[Outcome]) -> Iterator[Proposal]:
-    """Radical changes, and two ideas of different categories at once."""
-    ranked = sorted(untried, key=lambda idea: _idea(idea, source, small, past).chance, reverse=True)
+    """Radical changes, and pairs of ideas of different categories."""
+    ranked = sorted(untried, key=lambda idea: _idea_topic(idea, source, small, past).chance, reverse=True)
     for idea in ranked:
         if idea.category == "radical changes":
-            yield from _idea(idea, source, small, past).proposals
+            yield from _idea_topic(idea, source, small, past).proposals
     for one, other in combinations(ranked, 2):
         edited = other.applied(one.applied(source) or "")
         if edited and one.category != other.category:
             yield Proposal(edited, "radical changes", f"{one.description} and {other.description}")
 
 
-def _idea(idea: Idea, source: str, small: bool, past: Sequence[Outcome]) -> Topic:
+def _idea_topic(idea: Idea, source: str, small: bool, past: Sequence[Outcome]) -> Topic:
     edited = idea.applied(source)
     proposal = [Proposal(edited, idea.category, idea.description)] if edited else []
     return Topic(idea.category, chance(idea.chance(small), idea.category, idea.description, past), proposal)
 
 
-def _number(found: Hyperparameter, source: str, small: bool, past: Sequence[Outcome]) -> Topic:
-    held = belief(found.name)
+def _move_topic(found: Hyperparameter, source: str, small: bool, past: Sequence[Outcome]) -> Topic:
+    believed = belief(found.name)
     proposals = (
-        Proposal(hyperparameters.replaced(source, found, value), held.category, moves.description(found, value))
-        for value in moves.values(found, held, past)
+        Proposal(hyperparameters.replaced(source, found, value), believed.category, moves.description(found, value))
+        for value in moves.values(found, believed, past)
     )
-    return Topic(held.category, chance(held.chance(small), held.category, found.name, past), proposals)
+    return Topic(believed.category, chance(believed.chance(small), believed.category, found.name, past), proposals)
 
 
 def _combined(source: str, small: bool, past: Sequence[Outcome]) -> Iterator[Proposal]:
-    """Two near misses at once, the pairs of the nearest first."""
+    """Pairs of near misses, the pairs of the nearest first."""
     tried = {outcome.description for outcome in past}
     misses = {outcome.description: outcome for outcome in past if outcome.is_near_miss}
     nearest = sorted(misses.values(), key=lambda outcome: outcome.gain or 0, reverse=True)
@@ -108,7 +108,7 @@ def _combined(source: str, small: bool, past: Sequence[Outcome]) -> Iterator[Pro
 
 
 def _repeated(outcome: Outcome, source: str, small: bool) -> str | None:
-    """The source with what was tried before, or None where that does not apply any more."""
+    """The source with an earlier change, or None if that no longer applies."""
     for found in hyperparameters.find(source, small):
         is_same = (found.name, found.text) == (outcome.subject, outcome.old)
         if is_same and found.scale.direction(outcome.old, outcome.new):

@@ -14,10 +14,10 @@ from typing import Any
 
 from lab.catalog.scales import PATTERN, Scale, multiple_of, scale_of, words
 
-# Words of names that are no experiment's to change: the seed, the budget, the evaluation, and what is only told.
+# Words in names that no experiment may change: the seed, the budget, the evaluation, and values that are only printed.
 FIXED = {"SEED", "BUDGET", "TIMEOUT", "EVAL", "VAL", "VALIDATION", "TEST", "VOCAB", "LOG", "FLOPS", "VERSION"}
 
-# What must hold between values that are there, or the code does not run.
+# Rules between values; without them, the code does not run.
 RULES: tuple[tuple[tuple[str, ...], Callable[..., bool]], ...] = (
     (("WIDTH", "HEAD_DIM"), lambda width, head_dim: width % head_dim == 0),
     (("HEAD_DIM",), lambda head_dim: head_dim % 2 == 0),  # rotary embedding turns pairs
@@ -26,7 +26,7 @@ RULES: tuple[tuple[tuple[str, ...], Callable[..., bool]], ...] = (
 
 @dataclass(frozen=True)
 class Hyperparameter:
-    """`name` is ADAM_BETAS[1] for the second entry of a tuple; `text` stands in the code from `start` to `end`."""
+    """`name` is ADAM_BETAS[1] for the second entry of a tuple; `text` is the code from `start` to `end`."""
 
     name: str
     text: str
@@ -54,7 +54,7 @@ def find(source: str, small: bool) -> tuple[Hyperparameter, ...]:
 
 
 def fits(after: str, before: str, small: bool) -> bool:
-    """Whether the text after a change is Python, and breaks no rule that the one before keeps."""
+    """Whether the new text is Python and breaks no rule that the old one keeps."""
     try:
         return _broken(after, small) <= _broken(before, small)
     except SyntaxError:
@@ -110,7 +110,7 @@ def _values(name: str, node: ast.expr, small: bool) -> Iterator[tuple[str, ast.e
 
 
 def _value(node: ast.expr) -> Any:
-    """What the literal is worth."""
+    """The value of the literal."""
     match node:
         case ast.BinOp(left=ast.Constant(value=int() as base), right=ast.Constant(value=int() as exponent)):
             return base ** min(exponent, 99)  # more is no batch size but a trap

@@ -1,7 +1,7 @@
-"""Moves: one hyperparameter and what its moves have yielded so far -> the values to try next, the best first, endless.
+"""A hyperparameter and the outcomes of its moves so far -> the values to try next, the best first, endless.
 
-A direction that won is gone on with; one that lost turns around; when both have lost, the move gets smaller: a half and
-a quarter, then larger again, then anything in between. A win makes it larger again.
+After a win, the direction stays; after a loss it turns around; after losses in both directions the move gets smaller: a
+half and a quarter, then larger again, then anything in between. A win makes it larger again.
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,22 +15,22 @@ from lab.catalog.past import Outcome
 
 LADDER = (Fraction(1), Fraction(1, 2), Fraction(1, 4), Fraction(2), Fraction(4))  # sizes of moves, in first moves
 FINE = 3  # rungs of the ladder on which the moves get smaller
-MOST_WHOLE = 32  # steps of a whole number: twice the depth is a radical change, this is an end
+MOST_WHOLE = 32  # the largest move of a whole number, in steps
 
 
 @dataclass(frozen=True)
 class State:
-    """The next move: its direction (1 or -1), its rung on the ladder, and whether the other direction is out there."""
+    """The next move: direction (1 or -1), rung on the ladder, and whether the other direction is ruled out there."""
 
     direction: int
     rung: int = 0
     turned: bool = False
 
     def after(self, direction: int, won: bool) -> "State":
-        """The state when a move in this direction has won or lost."""
+        """The state after a move in this direction has won or lost."""
         if won:
             larger = self.rung - 1 if 0 < self.rung < FINE else 0
-            return State(direction, larger, turned=True)  # the other direction is where it comes from
+            return State(direction, larger, turned=True)  # the other direction leads back
         return State(-direction, self.rung + self.turned, turned=not self.turned)
 
     def moves(self, whole: bool) -> Iterator[Fraction]:
@@ -53,14 +53,14 @@ def values(hyperparameter: Hyperparameter, belief: Belief, past: Sequence[Outcom
 
 
 def sizes(whole: bool) -> Iterator[Fraction]:
-    """The sizes of moves, in the order in which they are tried."""
+    """The sizes of moves, in the order of the tries."""
     if whole:
         return (Fraction(size) for size in range(1, MOST_WHOLE + 1))
     return chain(LADDER, _between())
 
 
 def _between() -> Iterator[Fraction]:
-    """All that the ladder leaves out, in finer and finer steps, farther and farther: 1/2, 3/2, ..., 1/4, 3/4, ..."""
+    """All sizes that the ladder leaves out, in finer and finer steps: 1/2, 3/2, ..., 1/4, 3/4, ..."""
     for halvings in count(1):
         yield from (Fraction(odd, 2**halvings) for odd in range(1, (halvings + 3) * 2**halvings, 2))
 

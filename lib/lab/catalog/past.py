@@ -1,7 +1,7 @@
-"""The past: experiments of the run -> what each idea has yielded, and so the chance that it is kept when tried now.
+"""The experiments of the run -> the outcomes of each idea, and so the chance of a keep if it is tried now.
 
-An experiment is known by its description, which says exactly what was changed. So what another proposer tried counts,
-too, where it says it in the same words (`MATRIX_LR 0.04 -> 0.06`).
+The description identifies an experiment: it names the exact change. So an experiment of another proposer with the same
+words (`MATRIX_LR 0.04 -> 0.06`) counts, too.
 """
 
 import re
@@ -35,12 +35,12 @@ class Outcome:
 
     @property
     def is_near_miss(self) -> bool:
-        """Whether it was discarded although it lost next to nothing, or even gained."""
+        """Whether it was discarded although it lost almost nothing, or even gained."""
         return not self.won and self.gain is not None and self.gain > -LARGE
 
 
 def outcomes(experiments: Iterable[Experiment]) -> list[Outcome]:
-    """What the experiments have yielded, oldest first. The baseline changed nothing."""
+    """The outcomes of the experiments, oldest first, without the baseline."""
     return [_outcome(experiment) for experiment in experiments if experiment["rule"] != "baseline"]
 
 
@@ -57,9 +57,9 @@ def _outcome(experiment: Experiment) -> Outcome:
 
 
 def chance(belief: float, category: str, subject: str, past: Sequence[Outcome]) -> float:
-    """The chance of a keep: the belief, corrected by what its category has yielded, and then by its own past.
+    """The chance of a keep: the belief, corrected by the outcomes of its category, and then by its own outcomes.
 
-    Of its own past, what lies before the last win is forgotten: that is over, or a win long ago would count for ever.
+    Its own outcomes before its last win are forgotten, or a win long ago would count for ever.
     """
     of_category = _mean(belief, WEIGHT, [outcome.won for outcome in past if outcome.category == category])
     own = [outcome.won for outcome in past if outcome.subject == subject]

@@ -1,8 +1,8 @@
-"""Scales: the text of a value <-> its position on a line where a step of the same length means the same everywhere.
+"""Scales: the text of a value <-> its position on a line where steps of equal length have equal meaning.
 
 A learning rate moves by factors, a share of the budget by addition, a beta by its distance from 1, a batch by doubling.
-Laid out on a line, all of them know the same words: one step up, half a step down. The texts that come back are written
-as a person would (0.06, 1e-4), in the style of the text before. Errors: ValueError for a text that is no such value.
+On a line, all of them have the same moves: one step up, half a step down. New values are written as a person would
+(0.06, 1e-4), in the style of the old text. Raises ValueError for a text that is no such value.
 """
 
 import math
@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from fractions import Fraction
 
-# Words of names: of shares, in [0, 1]; of what is close to 1; of whole numbers that are powers of two even where small.
+# Words in names: of shares, in [0, 1]; of values close to 1; of whole numbers that are always powers of two.
 SHARES = {"RATIO", "FRAC", "FRACTION", "SHARE", "DROPOUT", "PROB", "SMOOTHING"}
 BETAS = {"BETA", "BETAS", "MOMENTUM", "EMA"}
 DOUBLED = {"BATCH", "WINDOW"}
@@ -22,24 +22,24 @@ SMALL_COUNT = 10  # below, a whole number moves by 1
 
 @dataclass(frozen=True)
 class Scale:
-    """`step`: the length of an ordinary move. `write` gets a position, the text before, and a number of digits."""
+    """`step`: the length of an ordinary move. `write` takes a position, the old text, and a number of digits."""
 
     read: Callable[[str], float]
     write: Callable[[float, str, int], str]
     step: float = 1.0
     low: float = -math.inf
     high: float = math.inf
-    whole: bool = False  # only whole steps lead to a value
+    whole: bool = False  # only whole steps give a value
 
     def moved(self, text: str, steps: Fraction) -> str | None:
-        """The value so many steps up (or down, below 0), or None where there is none. Finer steps get more digits."""
+        """The value so many steps up (below 0: down), or None if there is none. Finer steps give more digits."""
         position = self.read(text) + self.step * float(steps)
         if not self.low <= position <= self.high:
             return None
         return self.write(position, text, len(str(steps.denominator)) + 1)
 
     def direction(self, old: str, new: str) -> int:
-        """1 where the new value lies above the old one, -1 below; 0 nowhere: one of them is no such value."""
+        """1 if the new value is above the old one, -1 if below; 0 if equal, or if one of them is no such value."""
         try:
             before, after = self.read(old), self.read(new)
         except (ValueError, IndexError):
@@ -53,7 +53,7 @@ def words(name: str) -> set[str]:
 
 
 def scale_of(name: str, text: str) -> Scale | None:
-    """The scale for a hyperparameter of this name and text, by the kind of its value; None: nothing to move."""
+    """The scale of a hyperparameter, by its name and the kind of its value; None: it cannot be moved."""
     if text[0] in "\"'":
         return PATTERN if "PATTERN" in words(name) and re.fullmatch(r"S*L", text[1:-1]) else None
     if "**" in text:
@@ -81,7 +81,7 @@ def _scale_of_fraction(name: str, value: float) -> Scale:
 
 
 def as_written(value: float, like: str, digits: int) -> str:
-    """The value with so many significant digits: 0.06, 1e-4, 1.0; whole, or with underscores, where `like` is."""
+    """The value with so many significant digits: 0.06, 1e-4, 1.0; whole, or with underscores, if `like` is."""
     if re.fullmatch(r"[0-9_]+", like):
         whole = int(Decimal(f"{round(value):.{digits}g}"))
         return f"{whole:_}" if "_" in like else str(whole)

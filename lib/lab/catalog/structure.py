@@ -1,8 +1,8 @@
-"""Structural edits: an idea and the text of a train.py -> the text with the idea in it, whole, or None.
+"""Structural edits: an idea and the text of a train.py -> the text with the whole idea applied, or None.
 
-An idea is data: pairs of a snippet and what takes its place. Each snippet must stand in the text exactly once, and what
-would be added to it not be there yet, or the idea does not apply (any more): the code was changed where it would act.
-A snippet in whose place comes the same is one that the idea only rests on.
+An idea is data: pairs of a snippet and its replacement. Each snippet must be in the text exactly once, and the text
+that is added must not be there yet; otherwise the idea does not apply: the code has changed at that place. A pair of
+equal snippets changes nothing: it is code that the idea depends on.
 """
 
 import re
@@ -15,7 +15,7 @@ Snippets = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True, kw_only=True)
 class Idea(Promise):
-    """`without`: hyperparameters that nothing uses any more."""
+    """`without`: hyperparameters that the code no longer uses."""
 
     name: str
     description: str
@@ -23,7 +23,7 @@ class Idea(Promise):
     without: tuple[str, ...] = ()
 
     def applied(self, source: str) -> str | None:
-        """The source with the idea, or None when it does not apply."""
+        """The source with the idea, or None if it does not apply."""
         for old, new in self.snippets:
             if source.count(old) != 1 or (old in new != old and new in source):
                 return None

@@ -1,9 +1,9 @@
-"""One training run: what it printed, what it died of, and whether its number can be believed.
+"""One training run: its output, its failure, and whether its number can be trusted.
 
-logs                        the log, while it grows and later
-failures                    exit status and log -> what it died of
-evaluation_record           what prepare.py measured -> whether it vouches for the printed number
-conditions                  whether the machine was as usual
-tampering                   what the run changed that it must not change
-outcome                     all of that -> the metric, or why there is none
+logs                        the log, during the run and later
+failures                    exit status and log -> why it failed
+evaluation_record           the measurement of prepare.py -> whether it confirms the printed number
+conditions                  whether the machine was disturbed
+tampering                   files that the run must not change -> restored
+outcome                     all of these -> the metric, or why there is none
 """

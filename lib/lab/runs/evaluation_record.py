@@ -1,8 +1,8 @@
-"""The evaluation record that prepare.py leaves of a run -> whether what the run printed is what was measured.
+"""The evaluation record that prepare.py writes -> whether the run printed what was measured.
 
-train.py, which an agent edits, prints val_bpb; prepare.py, which it does not, has computed it, and writes the record:
-value, tokens, bytes, hashes, seconds, and the nonce that the run was given. The CPU seconds of all that the run started
-come from outside of it (lib/child/runner.py). Seconds, bits per byte.
+train.py, which an agent edits, prints val_bpb; prepare.py, which no agent edits, computes it and writes the record:
+value, tokens, bytes, hashes, seconds, and the nonce of the run. The CPU seconds of all processes of the run come from
+outside of it (lib/child/runner.py). Seconds, bits per byte.
 """
 
 import json
@@ -17,10 +17,10 @@ Record = dict[str, Any]
 Run = Mapping[str, Any]
 
 AGREE = Decimal("0.00005")  # a script may print fewer decimals
-SLACK_SHARE, SLACK_SECONDS = 0.05, 1.5  # of the budget, or seconds: what may be spent beside it,
-OUTSIDE_TIMES = 1.5  # over so many times the baseline's: the same code took 5.8 and 7.8 CPU seconds to start
-MOST_SLOWER = 4  # times; beyond, nothing is allowed for
-EVALUATION_TIMES = 4  # a larger model is evaluated for longer than the baseline's
+SLACK_SHARE, SLACK_SECONDS = 0.05, 1.5  # share of the budget, or seconds, that a run may spend beside it
+OUTSIDE_TIMES = 1.5  # times the baseline's seconds beside it: the same code took 5.8 and 7.8 CPU seconds to start
+MOST_SLOWER = 4  # the largest allowance for a slower machine, as a factor
+EVALUATION_TIMES = 4  # times the baseline's seconds: the evaluation of a larger model takes longer
 
 NUMBERS = (
     "val_bpb", "tokens", "evaluation_seconds", "training_seconds", "training_wall_seconds", "longest_wait", "looks",
@@ -30,7 +30,7 @@ HASHES = {"prepare.py": "prepare.py", "data": "the data", "tokenizer": "the toke
 
 
 def read(folder: Path) -> Record | None:
-    """The record in a RUN_DIR; None where there is none that can be read."""
+    """The record in a RUN_DIR; None if it is missing or unreadable."""
     try:
         record = json.loads((folder / "record/evaluation.json").read_text())
     except (OSError, ValueError, RecursionError):
@@ -45,12 +45,12 @@ def _is_whole(record: Record) -> bool:
 
 
 def value(record: Record) -> Decimal:
-    """The val_bpb that was measured."""
+    """The measured val_bpb."""
     return Decimal(repr(record["val_bpb"]))
 
 
 def problem(record: Record, printed: Decimal, nonce: str, comparable: Mapping[str, Any]) -> str | None:
-    """Why the record does not vouch for what was printed. `comparable` is the manifest's."""
+    """Why the record does not confirm the printed value; None if it does. `comparable` is from the manifest."""
     if record.get("nonce") != nonce:
         return "the evaluation record is not of this run"
     measured = value(record)
@@ -63,19 +63,19 @@ def problem(record: Record, printed: Decimal, nonce: str, comparable: Mapping[st
 
 
 def outside_seconds(folder: Path, record: Record, time_budget: float) -> float | None:
-    """What the run spent beside the budget and the evaluation: CPU seconds, of all processes; wall seconds on a GPU."""
+    """The seconds beside budget and evaluation: CPU seconds of all processes; on a GPU, wall seconds."""
     spent = cpu_seconds(folder) if record.get("device") == "cpu" else wall_seconds(folder)
     return None if spent is None else round(spent - float(record["evaluation_seconds"]) - time_budget, 3)
 
 
 def cpu_seconds(folder: Path) -> float | None:
-    """Of all that the run started: user and system, as the runner has counted them; None: not known."""
+    """User and system seconds of all processes of the run, by the runner; None: unknown."""
     spent = resources(folder).get("cpu_seconds")
     return float(spent) if isinstance(spent, float | int) else None
 
 
 def resources(folder: Path) -> dict[str, Any]:
-    """What lib/child/runner.py says of a run; an engine need not have it."""
+    """The resources of a run by lib/child/runner.py; empty if the engine does not measure them."""
     try:
         said = json.loads((folder / "resources").read_text())
     except (OSError, ValueError, RecursionError):
@@ -84,15 +84,15 @@ def resources(folder: Path) -> dict[str, Any]:
 
 
 def wall_seconds(folder: Path) -> float:
-    """From the start of the run to its end, as the engine says; a clock may be set back."""
+    """From the start to the end of the run, by the engine; at least 0, since a clock may be set back."""
     times = [datetime.fromisoformat((folder / name).read_text().strip().rstrip("Z")) for name in ("started", "ended")]
     return max(0.0, round((times[1] - times[0]).total_seconds(), 3))
 
 
 def hidden_work(run: Run, baseline: Sequence[Run], time_budget: float) -> str | None:
-    """Why a run has spent more than its budget, if it has: start and evaluation against the baseline's.
+    """Why a run has spent more than its budget, if it has: its start and its evaluation, compared with the baseline's.
 
-    Training can hide in them. What they take on a slower machine is as much more as the probe takes there.
+    Training can hide in them. On a slower machine they may take longer by the same factor as the probe.
     """
     slack = max(SLACK_SECONDS, SLACK_SHARE * time_budget)
     outside, evaluation = most("outside_seconds", baseline), most("evaluation_seconds", baseline)
@@ -112,5 +112,5 @@ def hidden_work(run: Run, baseline: Sequence[Run], time_budget: float) -> str | 
 
 
 def most(name: str, runs: Iterable[Run]) -> float | None:
-    """The largest value of that name, where one is known."""
+    """The largest known value of that name."""
     return max((float(run[name]) for run in runs if run.get(name) is not None), default=None)

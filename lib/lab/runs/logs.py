@@ -1,6 +1,6 @@
-"""The logs of training runs: the one in flight, a plain file that grows, and those kept, compressed.
+"""The logs of training runs: a plain file that grows during the run, later compressed.
 
-Whatever is read of a log is bounded: one can be a single line of 64 MB. A line ends at \\n or \\r.
+Every read of a log is bounded: a log can be a single line of 64 MB. A line ends at \\n or \\r.
 """
 
 import gzip
@@ -14,23 +14,23 @@ from typing import IO, cast
 from lab.store.experiments import Experiment
 
 CHUNK = 1 << 20  # bytes
-LONGEST = 64 << 20  # bytes of a log; what is between its beginning and its end is dropped
-PARTS = 240  # of the budget, in each of which a curve has one value
+LONGEST = 64 << 20  # bytes of a log; the middle of a longer one is dropped
+PARTS = 240  # equal parts of the budget; a curve has one value in each
 STEP = re.compile(rb"^step (\d{1,12}) \((\d{1,3}\.?\d{0,6})%\) \| loss: (\d{1,9}\.\d{1,9})\b", re.MULTILINE)
 METRIC = re.compile(rb"^val_bpb:", re.MULTILINE)
 
 
 @dataclass(frozen=True)
 class Step:
-    """What train.py says after each step: its number, the share of the budget that is used, in [0, 1], and the loss."""
+    """A progress line of train.py: the number of the step, the used share of the budget in [0, 1], and the loss."""
 
     number: int
     progress: float
     loss: float
 
 
-def _told(data: bytes) -> list[tuple[bytes, bytes, bytes]]:
-    """Number, per cent and loss of all steps that are told in part of a log, which begins with a whole line."""
+def _steps_in(data: bytes) -> list[tuple[bytes, bytes, bytes]]:
+    """Number, per cent and loss of each progress line in a part of a log that begins with a whole line."""
     return STEP.findall(data.replace(b"\r", b"\n"))
 
 
@@ -39,13 +39,13 @@ def _step(number: bytes, percent: bytes, loss: bytes) -> Step:
 
 
 def last_step(log: Path) -> Step | None:
-    """The last step of a run, from the end of its log; None where it tells of none."""
-    found = _told(end(log, 4096))
+    """The last step in the end of a log; None without one."""
+    found = _steps_in(end(log, 4096))
     return _step(*found[-1]) if found else None
 
 
 def end(log: Path, most: int) -> bytes:
-    """The last bytes of a log, at most so many."""
+    """At most `most` bytes from the end of a log."""
     if log.suffix != ".gz":
         with log.open("rb") as file:
             file.seek(max(0, file.seek(0, 2) - most))
@@ -63,7 +63,7 @@ def _chunks(log: Path) -> Iterator[bytes]:
 
 
 def cut(log: Path) -> None:
-    """Keep the first and the last LONGEST / 2 bytes of a log that is longer; in place, for the disk may be full."""
+    """Keep the first and the last LONGEST / 2 bytes of a longer log; in place, since the disk may be full."""
     with log.open("r+b") as file:
         size = file.seek(0, os.SEEK_END)
         if size <= LONGEST:
@@ -80,18 +80,18 @@ class Curve:
     """The mean loss in each of PARTS equal parts of the budget; fed with a log, piece by piece."""
 
     def __init__(self) -> None:
-        """Without a value yet."""
+        """An empty curve."""
         self._sums = [0.0] * PARTS
         self._counts = [0] * PARTS
         self._rest = b""
         self.last: Step | None = None
 
     def feed(self, data: bytes) -> None:
-        """Take in the next bytes of the log; what follows the last end of a line waits for the rest of it."""
+        """Read the next bytes of the log; an unfinished line waits for its rest."""
         data = self._rest + data
         whole = max(data.rfind(b"\n"), data.rfind(b"\r")) + 1
-        self._rest = data[whole:][-1024:]  # a longer line tells of no step
-        found = _told(data[:whole])
+        self._rest = data[whole:][-1024:]  # a longer line is no progress line
+        found = _steps_in(data[:whole])
         for _, percent, loss in found:  # no Step for each: a report has millions
             part = min(int(float(percent) * PARTS / 100), PARTS - 1)
             self._sums[part] += float(loss)
@@ -117,7 +117,7 @@ def curve(log: Path) -> Curve:
 
 
 def kept(run: Path, commit: str) -> list[Path]:
-    """The logs kept of an experiment, by attempt; the oldest of a run may have been dropped."""
+    """The kept logs of an experiment, by attempt; the oldest logs of a run may have been dropped."""
     found = {
         int(path.name.removesuffix(".log.gz")[8:]): path
         for path in (run / "logs").glob(f"{commit[:7]}-*.log.gz")
@@ -127,9 +127,9 @@ def kept(run: Path, commit: str) -> list[Path]:
 
 
 def own(run: Path, experiment: Experiment) -> Path | None:
-    """The log of its own first run: attempts before it have crashed and were mended, later ones may be the incumbent's.
+    """The log of its own first run: earlier attempts crashed and were mended, later ones may be the incumbent's.
 
-    Of a crash, the last. None where no log is kept.
+    For a crash, the last log. None if no log is kept.
     """
     logs = kept(run, experiment["commit"])
     if experiment.get("failure") is None and len(logs) > 1:

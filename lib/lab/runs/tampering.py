@@ -1,9 +1,9 @@
-"""What a training run has no business with -> as it was before the run, where the run has changed it.
+"""Restores files that a training run must not change, if it has changed them.
 
-A run that is not confined can write anywhere. So a fingerprint is taken of each record, of the facts of the flight, and
-of each file that we, or the next run, would run or import; and handed to the shell, in whose memory the run cannot
-change it. Whoever writes to a file, and makes its size and times what they were, has still moved its ctime. Records and
-facts are copied to `kept/`, for no commit has them.
+An unconfined run can write anywhere. So before the run we take a fingerprint of each record, of the facts of the
+flight, and of each file that we or the next run execute or import. The shell holds the fingerprints in its memory,
+where the run cannot change them. A run that restores the size and times of a file has still changed its ctime. Records
+and facts are copied to `kept/`, since no commit has them.
 """
 
 import json
@@ -20,16 +20,16 @@ RECORDS = (
     "results.tsv", "experiments.jsonl", "changes.jsonl", "reruns.jsonl", "index.json", "manifest.json",
     "audit.json", "start",
 )  # fmt: skip
-FLIGHT, NO_FACTS = "flight", ("word", "index", "brief", "transcript")  # written by the shell meanwhile, or not needed
+FLIGHT, NO_FACTS = "flight", ("word", "index", "brief", "transcript")  # written by the shell during the run, or unused
 FACTS = "kept/flight.json"  # copies of the facts: name -> text, a character a byte; in one file, for there are many
-WHOLE = 1 << 20  # bytes; of a larger record that has only grown, as records do, what is new is copied
+WHOLE = 1 << 20  # bytes; of a larger record, which only grows, only the new bytes are copied
 FOLDERS, FILES = ("bin", "lib", "schemas"), ("train.py", "pyproject.toml")
 CODE = (".py", ".pyc", ".so")
 TREE = "../../"  # from the folder of the run to the root
 
 
 def look_before(run: Path) -> str:
-    """Copy what has no other copy, and say a fingerprint of everything, and of the copies; a NUL after each."""
+    """Copy records and facts; return a fingerprint of everything, and of the copies, each with a NUL at its end."""
     (run / "kept").mkdir(exist_ok=True)
     records, facts = _records(run), _facts(run)
     for name in records:
@@ -41,10 +41,10 @@ def look_before(run: Path) -> str:
 
 
 def look_after(run: Path) -> str:
-    """Put back what has no other copy, and say what is not as `look_before` found it; a NUL after each.
+    """Restore records and facts; return a line for each difference from `look_before`, each with a NUL at its end.
 
-    `aside FOLDER` has what was made of the records; `record NAME` was put back; `new NAME` and `changed NAME` are files
-    of the tree. Raises Fault where the copies were changed, too.
+    `aside FOLDER` holds the changed records; `record NAME` was restored; `new NAME` and `changed NAME` are files of the
+    tree. Raises Fault if the copies were changed, too.
     """
     looked = (run / LOOKED).read_bytes().decode(errors="surrogateescape").split("\0")[:-1]
     before = {name: fingerprint for fingerprint, name in (line.split(" ", 1) for line in looked)}
@@ -59,10 +59,12 @@ def look_after(run: Path) -> str:
         hint = f"look at '{run}' before anything else is run"
         raise Fault(f"the records of run '{run.name}' were changed, and so were their copies", hint)
     for name in copies:
-        (run / name).unlink(missing_ok=True)  # it is copied anew, as a whole
-    told = list(_restored(run, ours, before)) if ours else []
-    told += [f"{'changed' if name in before else 'new'} {name[len(TREE) :]}" for name in found if name.startswith(TREE)]
-    return "".join(f"{one}\0" for one in told)
+        (run / name).unlink(missing_ok=True)  # it is copied again as a whole
+    lines = list(_restored(run, ours, before)) if ours else []
+    lines += [
+        f"{'changed' if name in before else 'new'} {name[len(TREE) :]}" for name in found if name.startswith(TREE)
+    ]
+    return "".join(f"{line}\0" for line in lines)
 
 
 def _restored(run: Path, names: list[str], before: dict[str, str]) -> Iterator[str]:
@@ -89,14 +91,14 @@ def _records(run: Path) -> list[str]:
 
 
 def _facts(run: Path) -> list[str]:
-    """Of the experiment in flight, if there is one: its files, not its folders."""
+    """The files, not the folders, of the experiment in flight, if there is one."""
     folder = run / FLIGHT
     entries = os.scandir(folder) if folder.is_dir() else ()
     return [f"{FLIGHT}/{entry.name}" for entry in entries if not entry.is_dir() and entry.name not in NO_FACTS]
 
 
 def _tree(run: Path) -> Iterator[str]:
-    """What is run or imported, and what defines the measurement; not the bytecode that Python keeps beside it."""
+    """Files that are run or imported, and those that define the measurement; no bytecode in __pycache__."""
     yield from (TREE + name for name in FILES if os.path.lexists(run / TREE / name))
     for entry in os.scandir(run / TREE):
         if entry.is_dir(follow_symlinks=False):
@@ -118,7 +120,7 @@ def _below(folder: str, name: str) -> Iterator[str]:
 
 
 def _copy(path: Path, copy: Path) -> None:
-    """As it is, unless it is so already."""
+    """Update the copy."""
     now, then = path.stat(), copy.stat() if copy.exists() else None
     if then and (now.st_size, now.st_mtime_ns) == (then.st_size, then.st_mtime_ns):
         return
@@ -133,7 +135,7 @@ def _copy(path: Path, copy: Path) -> None:
 
 
 def _fingerprint(run: Path, name: str) -> str | None:
-    """What changes with any write to the file, or another file in its place."""
+    """It changes with any write to the file, and if another file takes its place."""
     try:
         found = os.lstat(f"{run}/{name}")
     except OSError:

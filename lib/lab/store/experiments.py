@@ -12,13 +12,13 @@ from lab.store import jsonl, schemas
 
 Experiment = dict[str, Any]
 FILE = "experiments.jsonl"
-NEAR_MISSES = ("no-gain", "complexity", "memory")  # rules by which what may have gained is discarded
-WINDOW = 1000  # of the last experiments: what a proposal is made of, so that it costs no more in a long run
-NEAR = 16  # of the last experiments: among them is the one in flight, if it is on record
+NEAR_MISSES = ("no-gain", "complexity", "memory")  # rules that discard an experiment that may have gained
+WINDOW = 1000  # experiments that a proposal looks at, so that its time does not grow in a long run
+NEAR = 16  # last experiments; the one in flight is among them, if it is on record
 
 
 def read(run: Path) -> list[Experiment]:
-    """All experiments of the run. What an experiment costs must not grow with them: see index.py, and `last`."""
+    """All experiments of the run. Not for the steps of an experiment (see index.py, and `last`): it grows."""
     return jsonl.read(run / FILE)
 
 
@@ -33,7 +33,7 @@ def recorded(run: Path, commit: str) -> Experiment | None:
 
 
 def salvaged(run: Path) -> tuple[list[Experiment], int]:
-    """Those that can be read and fit the schema, and of how many lines that cannot be said."""
+    """The valid experiments, and the number of other lines."""
     lines = jsonl.salvaged(run / FILE)
     found = [one for one in lines if one is not None and schemas.fits("experiment", one)]
     return found, len(lines) - len(found)
@@ -47,7 +47,7 @@ def append(run: Path, experiment: Experiment) -> None:
 
 
 def problems(run: Path, most: int = 10) -> list[str]:
-    """What is wrong with the experiments of the run by the schema, `line 3: gain: ...`: the first few of it."""
+    """The first schema problems of the experiments: `line 3: gain: ...`."""
     found: list[str] = []
     for number, (line, _) in enumerate(jsonl.since(run / FILE, 0), start=1):
         if line.strip():
@@ -58,14 +58,14 @@ def problems(run: Path, most: int = 10) -> list[str]:
 
 
 def _problems(experiment: Experiment) -> list[str]:
-    """jsonschema takes 70 ms to import, and 0.3 ms for each: it has the words for what does not fit, and no more."""
+    """jsonschema, slow to import and to run, is only asked for the words about an invalid experiment."""
     if schemas.fits("experiment", experiment):
         return []
     return [f"{where}: {problem}" for where, problem in schemas.problems("experiment", experiment)]
 
 
 def outcome(experiment: Experiment) -> str:
-    """What came of it, in a few words: `kept +0.0047`, `no gain`, `worse by 0.0031`, `oom`."""
+    """The outcome in a few words: `kept +0.0047`, `no gain`, `worse by 0.0031`, `oom`."""
     gain, rule = experiment["gain"], experiment["rule"]
     if experiment["failure"] or gain is None:
         return str(experiment["failure"] or rule)

@@ -1,7 +1,7 @@
-"""A ledger found in the wild, read leniently: any five columns -> rows that fit the schema, and what was mended.
+"""A ledger of another project, read leniently: any five columns -> rows that fit the schema, and notes on each change.
 
-A row that the schema takes is taken as it stands. Numbers are Decimal: val_bpb in bits per byte is rounded to 6
-decimals, memory_gb in GiB to 1, both half up. What cannot be mended, such as a keep without a number, is left out.
+A valid row is not changed. Numbers are Decimal: val_bpb in bits per byte is rounded to 6 decimals, memory_gb in GiB to
+1, both half up. A row that cannot be mended, such as a keep without a number, is left out.
 """
 
 import re
@@ -16,7 +16,7 @@ from lab.errors import Fault
 from lab.store import durable, ledger, schemas
 from lab.store.ledger import COLUMNS, HEADER, NO_MEMORY, NO_VALUE, UPPER_BOUND, Row, is_valid
 
-WORDS = {  # the first word of a status -> what it says
+WORDS = {  # the first word of a status -> the status
     **dict.fromkeys(("keep", "kept", "accept", "accepted", "baseline"), "keep"),
     **dict.fromkeys(("discard", "discarded", "revert", "reverted", "reject", "rejected", "dropped"), "discard"),
     **dict.fromkeys(("fail", "failed"), "discard"),  # a crash when it has no number, as every discard
@@ -24,14 +24,14 @@ WORDS = {  # the first word of a status -> what it says
 }
 BITS = {"": 1, "bpb": 1, "%": 1}
 MIB = {"": 1024, "g": 1024, "gb": 1024, "gib": 1024, "m": 1, "mb": 1, "mib": 1}
-DECORATION = " *_`~≈()[]"  # what Markdown, or a hand, puts around a value
+DECORATION = " *_`~≈()[]"  # around a value, by Markdown or by a person
 HASH = re.compile(r"([0-9a-z]{7}|[0-9a-f]{4,})(?![0-9a-z])")
 NUMBER = re.compile(r"([-+]?(?:\d+[.,]?\d*|[.,]\d+)(?:e[-+]?\d{1,3})?)\s*([a-z]*|%)", re.ASCII)
 
 
 @dataclass
 class Found:
-    """The rows by commit; `FILE:LINE: column: ...` for each thing mended or left out; how many rows were left out."""
+    """The rows by commit; a note `FILE:LINE: column: ...` for each mend or omission; the number of omitted rows."""
 
     by_commit: dict[str, Row] = field(default_factory=dict)
     said: list[str] = field(default_factory=list)
@@ -39,16 +39,16 @@ class Found:
 
     @property
     def rows(self) -> list[Row]:
-        """In their order."""
+        """The rows in file order."""
         return list(self.by_commit.values())
 
     def text(self) -> str:
-        """The mended ledger, which `lab validate` takes."""
+        """The mended ledger, which `lab validate` accepts."""
         return "".join(f"{line}\n" for line in (HEADER, *(row.line() for row in self.rows)))
 
 
 def convert(path: Path, out: Path | None) -> Found:
-    """Read a ledger, and write it, mended, to `out`, which must be new."""
+    """Read a ledger, and write the mended one to `out`, which must not exist."""
     found = read(path)
     if out is not None:
         if out.exists():
@@ -58,7 +58,7 @@ def convert(path: Path, out: Path | None) -> Found:
 
 
 def read(path: Path) -> Found:
-    """All that can be read of a ledger. A Fault when the file cannot be."""
+    """All readable rows of a ledger. Raises Fault if the file cannot be read."""
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -72,7 +72,7 @@ def read(path: Path) -> Found:
 
 
 def _lines(data: bytes, said: list[str]) -> list[str]:
-    """The lines, without what an editor or another system has put around them."""
+    """The lines, without a byte order mark and other line endings."""
     text = data.decode("utf-8-sig", errors="replace")
     text = text.replace("\r\n" if "\n" in text else "\r", "\n").removesuffix("\n")
     if data and f"{text}\n".encode() != data:
@@ -81,7 +81,7 @@ def _lines(data: bytes, said: list[str]) -> list[str]:
 
 
 def _take(line: str, names: list[str] | None, found: Found, number: int) -> list[str] | None:
-    """Add a line to what was found. Returns the names of the columns; None: there was no header yet."""
+    """Add a line to `found`. Returns the names of the columns; None: no header yet."""
     header = [cell.strip(DECORATION).lower().replace(" ", "_") for cell in _cells(line.rstrip(), len(COLUMNS))]
     if not re.search(r"\w", line):
         found.said.append(f"{number}: row: blank, or the rule of a table: dropped")
@@ -97,7 +97,7 @@ def _take(line: str, names: list[str] | None, found: Found, number: int) -> list
 
 
 def _row(line: str, names: list[str], found: Found, number: int) -> None:
-    """Take a row as it stands, or mend it, or leave it out."""
+    """Take a row unchanged, or mend it, or leave it out."""
     was = _five(_cells(line, len(names)), names)
     row = Row(*was) if _fits(Row(*was)) else _mended(*was)
     row = replace(row, commit=unused(row.commit, found.by_commit, len(found.by_commit) + 1))
@@ -134,7 +134,7 @@ def _five(cells: list[str], names: list[str]) -> list[str]:
 
 
 def _mended(commit: str, val_bpb: str, memory_gb: str, status: str, description: str) -> Row:
-    """The five columns as they should be; what cannot be mended as it is, for the schema to refuse."""
+    """The five columns, mended; a value that cannot be mended stays, for the schema to refuse."""
     value, said = _val_bpb(val_bpb), one_line.description(description) or "(no description)"
     word = re.search(r"[a-z]+", status.lower())
     verdict = WORDS.get(word[0], status) if word else status
@@ -144,26 +144,26 @@ def _mended(commit: str, val_bpb: str, memory_gb: str, status: str, description:
 
 
 def _hash(text: str) -> str:
-    """Seven characters, of a longer hash the first; a shorter one is filled up with x, which is no digit. Else none."""
+    """The first seven characters of a hash; a shorter one is filled with x, which is no hex digit. Empty: no hash."""
     found = HASH.match(text.strip(DECORATION).lower())
     return found[0][:7].ljust(7, "x") if found else ""
 
 
 def unused(commit: str, taken: Container[str], n: int) -> str:
-    """The commit, or where there is none, or another row has it, a stand-in that is no hash: row0012."""
+    """The commit; if it is empty or taken by another row, a stand-in that is no hash: row0012."""
     if commit and commit not in taken:
         return commit
     return next(name for k in count(n) if (name := f"row{k:04d}"[-7:]) not in taken)
 
 
 def _number(text: str, units: Mapping[str, int]) -> Decimal | None:
-    """A number that is all of the text but for its unit, times what that is worth."""
+    """The number in a text of a number and a unit, times the factor of the unit."""
     found = NUMBER.fullmatch(text.strip(DECORATION).lower())
     return Decimal(found[1].replace(",", ".")) * units[found[2]] if found and found[2] in units else None
 
 
 def _val_bpb(text: str) -> str | None:
-    """With 6 decimals; None where there is no number that can be one. 0.9979% is 0.9979, but 99.79% too."""
+    """With 6 decimals; None without a possible value. 0.9979% and 99.79% are both 0.9979."""
     number = _number(text, BITS)
     if number is not None and "%" in text and number >= UPPER_BOUND:
         number /= 100
@@ -171,7 +171,7 @@ def _val_bpb(text: str) -> str | None:
 
 
 def _memory_gb(text: str) -> str:
-    """With 1 decimal; 0.0, which is not known, for what is not an amount of memory."""
+    """With 1 decimal; 0.0, unknown, if it is not an amount of memory."""
     try:
         return ledger.to_gb(str(_number(text, MIB)))
     except ValueError:

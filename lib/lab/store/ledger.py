@@ -1,6 +1,6 @@
 """The ledger: `results.tsv` as text <-> rows. Format: section "The ledger" of the protocol, schemas/row.schema.json.
 
-val_bpb is in bits per byte with 6 decimals, memory_gb in GiB with 1 decimal; both stay the text that stands there.
+val_bpb is in bits per byte with 6 decimals, memory_gb in GiB with 1 decimal; both are kept as text.
 """
 
 from collections import Counter
@@ -30,17 +30,17 @@ class Row:
     description: str
 
     def line(self) -> str:
-        """The row as it stands in the file, without its newline."""
+        """The row as a line of the file, without its newline."""
         return "\t".join(astuple(self))
 
 
 def read(path: Path) -> list[Row]:
-    """The rows. A torn last line is left out; a ledger whose rows are not rows is a Fault."""
+    """The rows, without a torn last line. Raises Fault if a line is not a row."""
     return [row(line) for line in lines(path)]
 
 
 def lines(path: Path) -> list[str]:
-    """The same as text: there may be 100,000, and of most only the status is asked."""
+    """The rows as text: there may be 100,000, and of most only the status is needed."""
     found = path.read_text(encoding="utf-8").split("\n")[1:-1]
     tabs = len(COLUMNS) - 1
     if any(line.count("\t") != tabs for line in found):
@@ -49,34 +49,31 @@ def lines(path: Path) -> list[str]:
 
 
 def row(line: str) -> Row:
-    """Of one of the lines."""
+    """The row in a line."""
     return Row(*line.split("\t"))
 
 
 def status(line: str) -> str:
-    """Of one of the lines, without the rest of its row."""
+    """The status in a line, without parsing the rest."""
     return line.split("\t", STATUS + 1)[STATUS]
 
 
 def in_words(statuses: Iterable[str]) -> str:
     """`126: 23 keep, 102 discard, 1 crash`"""
-    of = Counter(statuses)
-    return f"{of.total()}: {of['keep']} keep, {of['discard']} discard, {of['crash']} crash"
+    counts = Counter(statuses)
+    return f"{counts.total()}: {counts['keep']} keep, {counts['discard']} discard, {counts['crash']} crash"
 
 
 def place(path: Path, commit: str) -> tuple[int, bool]:
-    """The number of the row of a commit (7 digits), and whether it is there; else that of the next row."""
-    data = path.read_bytes()  # searched as it is: to take 100,000 rows apart takes a second
+    """The number of the row of a commit (7 digits) and True; without such a row, that of the next row and False."""
+    data = path.read_bytes()  # searched as bytes: parsing 100,000 rows takes a second
     end = data.rfind(b"\n") + 1
     at = data.find(f"\n{commit}\t".encode(), 0, end)
     return data.count(b"\n", 0, end if at < 0 else at + 1), at >= 0
 
 
 def problems(path: Path) -> list[str]:
-    """What is wrong with a ledger: one `FILE:LINE: column: problem` for each fault, in the order of the lines.
-
-    Raises OSError when the file cannot be read.
-    """
+    """The faults of a ledger, each as `FILE:LINE: column: problem`, in the order of the lines. Raises OSError."""
     data = path.read_bytes()
     if not data:
         return [f"{path}:1: header: the file is empty"]
@@ -122,7 +119,7 @@ def _row_problems(line: str) -> Iterator[str]:
 
 
 def is_valid(value: Decimal | None) -> bool:
-    """Whether this can be a val_bpb at all: NaN passes every comparison, and 0.000000 would win each minimum."""
+    """Whether the value can be a val_bpb: NaN passes every comparison, and 0.000000 would win each minimum."""
     return value is not None and value.is_finite() and 0 < value < UPPER_BOUND
 
 
@@ -134,7 +131,7 @@ def to_bpb(value: Decimal) -> Decimal:
 def to_gb(peak_vram_mb: str) -> str:
     """MiB, as training prints them, to the ledger's GiB: one decimal, half up (45107.2 is 44.05, is 44.1).
 
-    Raises ValueError for what is not a finite number of at least 0.
+    Raises ValueError unless it is a finite number of at least 0.
     """
     try:
         value = Decimal(peak_vram_mb)

@@ -1,4 +1,4 @@
-"""`manifest.json`: what a run is, and what makes two val_bpb of it comparable. Written at set-up, never changed."""
+"""`manifest.json`: the identity of a run, and the facts that make its val_bpb comparable. Written once, at set-up."""
 
 import hashlib
 import json
@@ -14,12 +14,12 @@ Manifest = dict[str, Any]
 
 
 def begin(run: Path, tag: str, start: str, facts: str, environment: Mapping[str, str]) -> None:
-    """Write the ledger's header and then, last, the manifest. `facts` is what prepare.py said of the data."""
+    """Write the ledger's header and then, last, the manifest. `facts` is the output of prepare.py --check."""
     chosen = settings.read(environment)
     comparable = comparable_facts(run, facts)
-    said = settings.said(comparable)
-    chosen["PROFILE"] = said.get("PROFILE", chosen["PROFILE"])
-    chosen.setdefault("TIME_BUDGET", settings.plain(said.get("TIME_BUDGET", settings.PUBLISHED_BUDGET)))
+    prepared = settings.from_prepare(comparable)
+    chosen["PROFILE"] = prepared.get("PROFILE", chosen["PROFILE"])
+    chosen.setdefault("TIME_BUDGET", settings.plain_seconds(prepared.get("TIME_BUDGET", settings.PUBLISHED_BUDGET)))
     kept = ("PROFILE", "TIME_BUDGET", "RUN_TIMEOUT", "SEED", "BASELINE_RUNS")
     manifest: Manifest = {
         "tag": tag,
@@ -32,7 +32,9 @@ def begin(run: Path, tag: str, start: str, facts: str, environment: Mapping[str,
         raise ValueError(f"manifest: {where}: {problem}")
     table = run / "results.tsv"
     if table.exists() and table.read_text() != ledger.HEADER + "\n":
-        raise Fault(f"a ledger is there, and never overwritten: '{table}'", "choose another tag: make setup TAG=...")
+        raise Fault(
+            f"ledger '{table}' exists, and a ledger is never overwritten", "choose another tag: make setup TAG=..."
+        )
     durable.write_atomically(table, ledger.HEADER + "\n")
     durable.write_atomically(run / "manifest.json", json.dumps(manifest, indent=2) + "\n")
 
@@ -44,38 +46,37 @@ def read(run: Path) -> Manifest:
 
 
 def comparable_facts(run: Path, facts: str) -> dict[str, Any]:
-    """What prepare.py says (its last line, when that is an object), and the hash of prepare.py itself."""
+    """The output of prepare.py (its last line, if that is a JSON object), and the hash of prepare.py itself."""
     lines = facts.strip().splitlines()
     try:
         said = json.loads(lines[-1]) if lines else {}
     except (ValueError, RecursionError):
-        said = {}  # a stranger's prepare.py, which may print what it likes
+        said = {}  # the prepare.py of another project may print anything
     source = run.parent.parent / "prepare.py"
     return {**(said if isinstance(said, dict) else {}), "prepare.py": hashlib.sha256(source.read_bytes()).hexdigest()}
 
 
 def settings_of(run: Path, environment: Mapping[str, str]) -> dict[str, str]:
-    """The settings of a loop: the environment's, else the run's. Raises Fault where the run has fixed one."""
+    """The settings of a loop: the environment's, else the run's. Raises Fault if a fixed setting differs."""
     kept: dict[str, str] = read(run)["settings"]
     asked = settings.read(environment)
-    for name in settings.fixed():
+    fixed = settings.fixed_names()
+    for name in fixed:
         if name in environment and asked[name] not in (kept[name], "auto"):
-            raise different(name, asked[name], kept[name])
-    chosen = settings.read({**kept, **environment, **{name: kept[name] for name in settings.fixed()}})
+            raise changed(name, asked[name], kept[name])
+    chosen = settings.read({**kept, **environment, **{name: kept[name] for name in fixed}})
     chosen.setdefault("RUN_TIMEOUT", settings.run_timeout(chosen["TIME_BUDGET"]))
     return chosen
 
 
 def check(run: Path, facts: str) -> None:
-    """Raise Fault when what defines the measurement is not what it was at set-up."""
+    """Raise Fault if a fact that defines the measurement has changed since set-up."""
     then, now = read(run)["comparable"], comparable_facts(run, facts)
     for name in sorted({*then, *now}):
         if then.get(name) != now.get(name):
-            raise different(name, now.get(name), then.get(name))
+            raise changed(name, now.get(name), then.get(name))
 
 
-def different(name: str, now: object, then: object) -> Fault:
-    """What a run has fixed is another now: values of val_bpb before and after could not be compared."""
-    return Fault(
-        f"{name} is '{now}', but the run was set up with '{then}'", "begin a run of its own: make setup TAG=..."
-    )
+def changed(name: str, now: object, then: object) -> Fault:
+    """A fixed fact has changed: val_bpb before and after cannot be compared."""
+    return Fault(f"{name} is '{now}', but the run was set up with '{then}'", "begin a new run: make setup TAG=...")

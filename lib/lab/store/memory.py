@@ -1,7 +1,7 @@
 """The memory that outlives runs: learnings.md, issues.md and decisions.md, for people and for the loop.
 
-Markdown that anybody may edit: each bullet, paragraph or heading is an entry. What the loop writes is a bullet of one
-line. A tally is one that counts, here the tries of a constant, by machine and profile:
+It is Markdown that anybody may edit: each bullet, paragraph or heading is an entry. The loop writes bullets of one
+line. A tally is a bullet that counts, here the tries of a constant, by machine and profile:
 
     - no gain: MATRIX_LR x2: 0.04 -> 0.02 worse by 0.0031 (mar8 #9 a1b2c3d) | 0.04 -> 0.06 ... ; full 300 s on ...
 """
@@ -32,12 +32,12 @@ LONGEST_WHY = 160  # of the cause of a crash
 LONGEST_READ = 6000  # characters of an entry
 REFERENCE = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*) #\d+ [0-9a-f]{7}\b")  # run, number and commit
 LABELS = {"won": "won before", "simplified": "won before", "no gain": "failed before"}
-BEGINS = re.compile(r"[-*+] |\d+[.)] |#")  # an entry, also without a blank line before
-NEWEST_BYTES = 16 << 20  # of a file, that are searched
+BEGINS = re.compile(r"[-*+] |\d+[.)] |#")  # the first characters of an entry, also without a blank line before
+NEWEST_BYTES = 16 << 20  # the searched part of a file
 MOST_WORDS = 40  # of a query
 BETWEEN_WORDS = re.compile(r"[\W_]+")
-PLURAL = re.compile(r"(?<=[hsx])es$|(?<=[^s])s$")  # without it, a word begins its singular, too
-OUTCOMES = 6  # of a tally: the newest
+PLURAL = re.compile(r"(?<=[hsx])es$|(?<=[^s])s$")  # its ending: a query word without it also finds the singular
+OUTCOMES = 6  # the newest of a tally
 
 
 @dataclass(frozen=True)
@@ -49,24 +49,24 @@ class Entry:
 
     @property
     def shown(self) -> str:
-        """One line of printable characters, without the bullet."""
+        """The text as one printable line, without its bullet."""
         return clean(self.text.lstrip("-*+#> "), LONGEST)
 
     @property
     def label(self) -> str:
-        """What it is to a proposer."""
+        """Its meaning for a proposer."""
         kind = self.shown.partition(":")[0]
         return LABELS.get(kind, "note" if not REFERENCE.search(self.text) else "crashed before")
 
     def fits(self, tag: str, profile: str) -> bool:
-        """Whether it says something new to a run of this tag: a person's words do, and other runs of the profile."""
+        """Whether it is news for the run `tag`: a person's entry is, and one of another run with the same profile."""
         tags = REFERENCE.findall(self.text)
         is_other = any(other != tag for other in tags) and f"; {profile} " in self.text
         return not tags or (is_other and not self.shown.startswith(("began: ", "incumbent: ")))
 
 
 def folder(run: Path) -> Path:
-    """Of the tree in which the folder of a run is, unless the setting says another one."""
+    """The memory folder of the run's tree, or the one in the settings."""
     return Path(os.environ.get("AUTORESEARCH_MEMORY") or run.parent.parent / "memory").expanduser().absolute()
 
 
@@ -74,7 +74,7 @@ def folder(run: Path) -> Path:
 
 
 def entries(folder: Path) -> Iterator[Entry]:
-    """All entries of all files, oldest first in each. A file that is not there has none."""
+    """All entries of all existing files, oldest first in each."""
     ours = {INTRODUCTION, *(f"# {name.capitalize()}" for name in HEADINGS)}
     ours |= {f"## {heading}" for headings in HEADINGS.values() for heading in headings}
     for name in HEADINGS:
@@ -84,7 +84,7 @@ def entries(folder: Path) -> Iterator[Entry]:
 
 
 def _newest(path: Path) -> tuple[int, str]:
-    """The text, and the number of its first line: the end of it, where it is very long."""
+    """The text of a file (only the end of a very long one), and the number of its first line."""
     data = path.read_bytes() if path.is_file() else b""
     begin = len(data) - NEWEST_BYTES
     begin = data.find(b"\n", begin) + 1 if begin > 0 else 0
@@ -92,7 +92,7 @@ def _newest(path: Path) -> tuple[int, str]:
 
 
 def _blocks(first: int, text: str) -> Iterator[tuple[int, str]]:
-    """Each bullet, heading or paragraph in one line, and the number of its first line."""
+    """Each bullet, heading or paragraph as one line, with the number of its first line."""
     at, block = first, ""
     for number, line in enumerate(re.split(r"\r\n|\n|\r", text), first):
         line = line.strip()
@@ -107,15 +107,15 @@ def _blocks(first: int, text: str) -> Iterator[tuple[int, str]]:
 
 
 def newest(folder: Path, most: int) -> list[Entry]:
-    """The last entries of each file, the last first."""
-    found = list(entries(folder))
-    return [one for name in HEADINGS for one in [one for one in found if one.where.startswith(name)][: -most - 1 : -1]]
+    """The last entries of each file, newest first."""
+    found = list(entries(folder))[::-1]
+    return [one for name in HEADINGS for one in [one for one in found if one.where.startswith(name)][:most]]
 
 
 def search(folder: Path, query: str, most: int) -> list[Entry]:
-    """The entries that fit best, the best first; of those that fit alike, the newest first.
+    """The entries that fit best, the best first; equally good ones newest first.
 
-    Each word of the query that begins one of theirs counts; a rare one counts more.
+    Each word of the query that begins a word of the entry counts; a rare one counts more.
     """
     found = list(entries(folder))
     texts = [_words(one.text) for one in found]
@@ -130,24 +130,24 @@ def search(folder: Path, query: str, most: int) -> list[Entry]:
 
 
 def _words(text: str) -> str:
-    """Its words in small letters, a blank before each: `WARMUP_RATIO: 0.1` is ` warmup ratio 0 1`."""
+    """The words in lower case, a blank before each: `WARMUP_RATIO: 0.1` gives ` warmup ratio 0 1`."""
     return BETWEEN_WORDS.sub(" ", f" {text.casefold()}")
 
 
 def crash(kind: str, why: str) -> str:
-    """The subject of the tally of a crash: the same for causes that differ in numbers alone."""
+    """The subject of the tally of a crash: equal for causes that differ only in numbers."""
     return f"{kind}: {re.sub(r'[0-9][0-9.,]*', 'N', clean(why, LONGEST_WHY))}"
 
 
 def cures(folder: Path, kind: str, why: str) -> list[str]:
-    """What has mended the same crash before, on any machine: the last two."""
+    """The last two edits that fixed the same crash before, on any machine."""
     begins = f"- {crash(kind, why)} x"
     outcomes = [said for one in entries(folder) if one.text.startswith(begins) for said in one.text.split(" | ")]
     return [clean(said.partition(MENDED)[2], LONGEST_CURE) for said in outcomes if MENDED in said][-2:]
 
 
 def text(folder: Path, query: str, most: int = 20) -> str:
-    """What `make memory` prints: a line for each entry."""
+    """The output of `make memory`: a line for each entry."""
     found = search(folder, query, most) if query.strip() else newest(folder, most)
     if not found:
         return f"nothing about '{clean(query, 80)}' in '{folder}'" if query.strip() else f"nothing yet in '{folder}'"
@@ -159,7 +159,7 @@ def text(folder: Path, query: str, most: int = 20) -> str:
 
 @contextmanager
 def _held(folder: Path) -> Iterator[None]:
-    """Nobody else writes there meanwhile: two trees may have the same memory."""
+    """Hold the lock for writing: two trees may share a memory."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / ".lock").open("ab") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -167,9 +167,9 @@ def _held(folder: Path) -> Iterator[None]:
 
 
 def change(folder: Path, name: str, edit: Callable[[list[str]], None]) -> None:
-    """Edit the lines of a file in place. All else in it stays, byte for byte; it is whole at every moment."""
+    """Edit the lines of a file atomically; all other lines stay byte for byte."""
     with _held(folder):
-        path = (folder / f"{name}.md").resolve()  # a link of a person's stays one
+        path = (folder / f"{name}.md").resolve()  # keeps a person's symlink
         old = path.read_bytes().decode(errors="surrogateescape") if path.exists() else ""
         end = "\r\n" if "\r\n" in old else "\n"
         lines = old.split(end) if old else [f"# {name.capitalize()}", "", INTRODUCTION, ""]
@@ -179,13 +179,13 @@ def change(folder: Path, name: str, edit: Callable[[list[str]], None]) -> None:
 
 
 def add(lines: list[str], heading: str, kind: str, mark: str, entry: str) -> None:
-    """Add `- kind: entry` at the end of what stands under the heading, unless one of this kind has the mark."""
+    """Add `- kind: entry` as the last line under the heading, unless a line of this kind has the mark."""
     if not any(line.startswith(f"- {kind}") and mark in line for line in lines):
         _insert(lines, heading, f"- {kind}: {entry}")
 
 
 def tally(lines: list[str], heading: str, subject: str, outcome: str, mark: str, setting: str) -> None:
-    """Count one more outcome of the subject, unless one has the mark; of outcomes in the same words the last stays."""
+    """Count one more outcome of the subject, unless one has the mark; of equal outcomes only the last is listed."""
     head, tail = f"- {subject} x", f"; {setting}"
     counted = re.compile(re.escape(head) + r"(\d+): (.*)" + re.escape(tail) + r"\s*")
     found = next(((at, match) for at, line in enumerate(lines) if (match := counted.fullmatch(line))), None)
@@ -202,7 +202,7 @@ def tally(lines: list[str], heading: str, subject: str, outcome: str, mark: str,
 
 
 def _insert(lines: list[str], heading: str, line: str) -> None:
-    """As the last line under its heading, which is made where it is missing."""
+    """Insert a line as the last one under its heading; a missing heading is added."""
     at = next((at for at, text in enumerate(lines) if text.strip() == f"## {heading}"), None)
     if at is None:
         while lines and not lines[-1].strip():

@@ -14,7 +14,7 @@ FILE = "reruns.jsonl"
 
 
 def read(run: Path) -> list[dict[str, Any]]:
-    """All of the run whose folder is `run`, of whatever code. What an experiment costs must not grow with them."""
+    """All reruns of the run, of any code. Not for the steps of an experiment: their time must not grow with it."""
     return jsonl.read(run / FILE)
 
 

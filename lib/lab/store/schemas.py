@@ -22,14 +22,14 @@ def load(name: str) -> dict[str, Any]:
 
 @cache
 def validator(name: str) -> "Draft202012Validator":
-    """Of that schema; made once, for there may be thousands of values."""
-    from jsonschema import Draft202012Validator  # 70 ms, which only the steps that need it should pay
+    """The validator of a schema; built once, since there may be thousands of values."""
+    from jsonschema import Draft202012Validator  # takes 70 ms to import: only for steps that need it
 
     return Draft202012Validator(load(name))
 
 
 def problems(name: str, value: Any) -> list[tuple[str, str]]:
-    """What is wrong with `value` by schema `name`: pairs of the property and of a sentence about it."""
+    """The problems of `value` by schema `name`: pairs of a property and a sentence about it."""
     found = []
     for error in validator(name).iter_errors(value):
         where = ".".join(str(part) for part in error.absolute_path) or "row"
@@ -41,13 +41,13 @@ def problems(name: str, value: Any) -> list[tuple[str, str]]:
 
 @cache
 def _quick(name: str) -> "Callable[[Any], Any]":
-    import fastjsonschema  # as late
+    import fastjsonschema  # imported late, too
 
     return cast("Callable[[Any], Any]", fastjsonschema.compile(load(name), use_default=False))
 
 
 def fits(name: str, value: Any) -> bool:
-    """Whether `value` has no problem by schema `name`: a hundred times as fast as `problems`, which has the words."""
+    """Whether `value` is valid by schema `name`: a hundred times as fast as `problems`, which has the sentences."""
     try:
         _quick(name)(value)
     except ValueError:

@@ -8,12 +8,12 @@ from decimal import Decimal
 from lab.errors import Fault
 from lab.store import schemas
 
-PUBLISHED_BUDGET = "300"  # seconds; where neither a person nor prepare.py says otherwise
+PUBLISHED_BUDGET = "300"  # seconds; the default without another one from a person or from prepare.py
 HINT = "README.md has a table of the settings"
 
 
 def read(environment: Mapping[str, str]) -> dict[str, str]:
-    """The settings that `environment` says, or that have a default. Raises Fault."""
+    """The settings in `environment`, and the defaults. Raises Fault."""
     settings = {}
     for name, schema in schemas.load("settings")["properties"].items():
         value = environment.get(name, schema.get("default"))
@@ -27,27 +27,27 @@ def read(environment: Mapping[str, str]) -> dict[str, str]:
     for name in ("AUTORESEARCH_CACHE", "AUTORESEARCH_MEMORY"):
         settings[name] = os.path.abspath(os.path.expanduser(settings[name]))
     if "TIME_BUDGET" in settings:
-        settings["TIME_BUDGET"] = plain(settings["TIME_BUDGET"])
+        settings["TIME_BUDGET"] = plain_seconds(settings["TIME_BUDGET"])
     return settings
 
 
-def plain(seconds: object) -> str:
+def plain_seconds(seconds: object) -> str:
     """A number of seconds as a person writes it: 20 for 20.0, so that equal budgets are equal texts."""
     return f"{Decimal(str(seconds)).normalize():f}"
 
 
-def said(facts: Mapping[str, object]) -> dict[str, str]:
-    """The profile and the budget that prepare.py says, where they can be settings: a stranger's may say anything."""
+def from_prepare(facts: Mapping[str, object]) -> dict[str, str]:
+    """The profile and the budget that prepare.py prints, if they are valid settings."""
     values = {"PROFILE": str(facts.get("profile")), "TIME_BUDGET": str(facts.get("time_budget"))}
     return {name: value for name, value in values.items() if not schemas.problems("settings", {name: value})}
 
 
-def fixed() -> list[str]:
-    """The names of those that a run decides at its set-up."""
+def fixed_names() -> list[str]:
+    """The names of the settings that a run fixes at set-up."""
     return [name for name, schema in schemas.load("settings")["properties"].items() if schema.get("fixed")]
 
 
 def run_timeout(time_budget: str) -> str:
-    """Seconds of wall clock after which a run is killed, when nobody says otherwise: 600 for the published 300."""
+    """The default number of seconds after which a run is killed: 600 for the published 300."""
     budget = Decimal(time_budget)
     return str(math.ceil(max(2 * budget, budget + 120)))
