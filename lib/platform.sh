@@ -1,5 +1,5 @@
 # What only Linux and its GNU tools have, so that another system needs another version of this file alone (and of the runner,
-# the doctor's checks of the hardware and lib/lab/machine.py: CONTRIBUTING.md lists them). Sourced by common.sh.
+# the doctor's checks of the hardware and lib/lab/hardware.py: CONTRIBUTING.md lists them). Sourced by common.sh.
 # shellcheck shell=bash
 
 # Before a command and its seconds: it is ended after them, and killed 2 s later.

@@ -22,7 +22,7 @@ from pathlib import Path
 
 import pytest
 from filelock import FileLock
-from lab import steps
+from lab import step_server
 from rehearsal import invariants, processes
 
 ROOT = Path(__file__).parents[1]
@@ -88,7 +88,7 @@ class Stepped:
 def lab_step(name: str, run: Path) -> Stepped:
     """`lab-step NAME RUN`, in this process."""
     with redirect_stdout(io.StringIO()) as out, redirect_stderr(io.StringIO()) as err:
-        status = steps.main([name, str(run)])
+        status = step_server.main([name, str(run)])
     return Stepped(status, out.getvalue(), err.getvalue())
 
 

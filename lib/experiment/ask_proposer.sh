@@ -1,7 +1,7 @@
 # Asking a proposer. Sourced, after child/run_child.sh.
 # shellcheck shell=bash
 
-source "$TOOLKIT/lib/run/keys.sh"
+source "$TOOLKIT/lib/run/api_keys.sh"
 
 readonly CALL=$FLIGHT/call # the RUN_DIR of the call: a proposer is limited and ended just as a training run is
 readonly ENGINE_HERE=$TOOLKIT/lib/child/engines/local

@@ -2,7 +2,7 @@
 # experiment that an interrupted loop has left in flight stays as it is. Sourced.
 # shellcheck shell=bash
 
-source "$TOOLKIT/lib/run/ready.sh"
+source "$TOOLKIT/lib/run/preflight.sh"
 source "$TOOLKIT/lib/experiment/training_run.sh"
 
 BEGUN=0   # runs that were begun

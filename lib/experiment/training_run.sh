@@ -1,5 +1,8 @@
-# One training run. Sourced, after child/run_child.sh, run/open.sh, run/tree.sh and tampering.sh.
+# One training run. Sourced, after child/run_child.sh, run/current_run.sh, run/tree.sh and
+# tampering.sh.
 # shellcheck shell=bash
+
+source "$TOOLKIT/lib/experiment/confinement.sh"
 
 # train RUN_DIR TRAIN_PY COMMIT SEED: one training run of TRAIN_PY, the train.py of COMMIT, by the engine, in the new RUN_DIR; its
 # rc is the run's status. What defines the measurement, and the records, are looked at before and after: what the run has
@@ -37,17 +40,6 @@ write_order() {
     "LAB_RECORD=$RUN_DIR/record/evaluation.json" "LAB_NONCE=$RANDOM_ID" >"$RUN_DIR/env"
   [[ ${LAB_CONFINED:-no} != yes ]] || confine
   : >"$RUN_DIR/run.log"
-}
-
-# confine: it can write nothing but the record and a scratch, its TMPDIR; it has no network, sees no other process, and finds
-# neither the runs of this tree, its ledger among them, nor the git directory. What is compiled, or cached, is not found
-# again by the next run: it would be a way to hand something over.
-confine() {
-  local scratch=$RUN_DIR/scratch
-  mkdir -p "$scratch"
-  printf '%s\n' "hide $TREE/runs" "hide $COMMON_DIR" \
-    "write $scratch" "write $RUN_DIR/record" >"$RUN_DIR/confine"
-  printf '%s\n' "TMPDIR=$scratch" "UV_CACHE_DIR=$scratch/uv" "TRITON_HOME=$scratch" "CUDA_CACHE_PATH=$scratch/cuda" >>"$RUN_DIR/env"
 }
 
 # run_engine: to its end, with a line of progress where a person looks.

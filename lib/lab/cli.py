@@ -202,9 +202,9 @@ def memory(folder: Path, query: str) -> None:
 @click.argument("description")
 def check_proposal(train: Path, description: str) -> None:
     """Refuse a TRAIN.py, or a DESCRIPTION of its change, that cannot be proposed."""
-    from lab.proposal import from_tree
+    from lab.proposal import check_edit
 
-    from_tree.check(train, description)
+    check_edit.check(train, description)
 
 
 @main.command()

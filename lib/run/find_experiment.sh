@@ -1,4 +1,4 @@
-# The experiment that a person means. Sourced, after open.sh.
+# The experiment that a person means. Sourced, after current_run.sh.
 # shellcheck shell=bash
 
 # find_experiment WHICH NAME: sets FOUND to its number, commit, parent, category and description; 17, #17 or the beginning of

@@ -1,4 +1,4 @@
-# Mend what a git that was killed, or a power cut, leaves of this repository. Sourced, after open.sh.
+# Mend what a git that was killed, or a power cut, leaves of this repository. Sourced, after current_run.sh.
 # shellcheck shell=bash
 
 # git_locks: the files that git leaves behind when it is killed, and that keep every other git from working.

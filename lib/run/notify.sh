@@ -1,5 +1,5 @@
 # Commands of the person's that are told: ON_KEEP of a new best, ON_TROUBLE of what keeps the loop from working, once when it
-# begins and once when it is over. Sourced, after open.sh.
+# begins and once when it is over. Sourced, after current_run.sh.
 # shellcheck shell=bash
 
 declare -A TOLD=() # the troubles that this process has told of: a full disk may forget

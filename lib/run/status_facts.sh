@@ -1,8 +1,8 @@
 # What only a shell knows of the run that is open: who holds the tree, what is wanted, who looks after it. Sourced, after
-# run.sh and wanted.sh.
+# current_run.sh, tree.sh and restart.sh.
 # shellcheck shell=bash
 
-source "$TOOLKIT/lib/run/scheduler.sh"
+source "$TOOLKIT/lib/run/autostart.sh"
 
 # loop_facts WATCHER: NAME=value lines for lab status and lab watch, and an empty one; two processes, for it is asked often.
 loop_facts() {

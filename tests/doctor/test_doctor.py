@@ -608,7 +608,7 @@ def test_bubblewrap_that_hangs_is_a_warning(machine: House) -> None:
 
 
 def test_cron(machine: House) -> None:
-    edit(machine, "lib/run/scheduler.sh", "'cron|crond|fcron'", "'our-cron|crond-x'")  # there may be a real one
+    edit(machine, "lib/run/autostart.sh", "'cron|crond|fcron'", "'our-cron|crond-x'")  # there may be a real one
     one(look(machine, "80-cron"), "warning", "cron", "no 'crontab' on PATH", "install")
     fake(machine, "crontab", "")
     one(look(machine, "80-cron"), "warning", "cron", "no cron is running", "service cron start")

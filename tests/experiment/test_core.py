@@ -10,7 +10,7 @@ from house import ENVIRONMENT, ROOT
 # Another process has asked for something first, and does not wait for the answer.
 ASKS = f"""
 source '{ROOT}/lib/common.sh'
-source '{ROOT}/lib/experiment/core.sh'
+source '{ROOT}/lib/experiment/python_core.sh'
 RUN=$PWD
 start_core
 printf '%s\\n' "1 $1" >&6
@@ -23,7 +23,7 @@ exit "$status"
 BROKEN = """
 import sys
 from pathlib import Path
-from lab import steps
+from lab import step_server
 from lab.runs import tampering
 tampering.look_before = lambda run: {}["nothing"]
 sys.exit(steps.serve(Path(sys.argv[1])))

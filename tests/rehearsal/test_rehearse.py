@@ -41,7 +41,7 @@ def test_a_night_with_faults_is_survived_and_leaves_nothing(house: House) -> Non
     ("path", "old", "new", "fault", "says"),
     [
         (
-            "lib/experiment/steps/40-measure",
+            "lib/experiment/steps/40-judge",
             "core conclude flight/says",
             'core conclude flight/says; tail -n 1 "$RUN/results.tsv" | sed "s/^./x/" >>"$RUN/results.tsv"',
             "crash",

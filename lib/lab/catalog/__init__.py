@@ -2,11 +2,11 @@
 
 scales           the length of a step, for each kind of value
 hyperparameters  the places of the values in train.py
-beliefs          the chances of moving them, before the first experiment
-moves            the next value of a hyperparameter
+priors           the chances of moving them, before the first experiment
+next_values      the next value of a hyperparameter
 structure        edits of several places, applied whole or not at all
 ideas            those edits, as data, in a module for each category
-past             the results of the run's experiments
+keep_probability the results of the run's experiments
 choose           the order of all proposals
 """
 
@@ -17,7 +17,7 @@ from pathlib import Path
 
 from lab.catalog.choose import Proposal, proposals
 from lab.catalog.hyperparameters import fits
-from lab.catalog.past import outcomes
+from lab.catalog.keep_probability import outcomes
 from lab.store import durable, experiments, manifest
 
 

@@ -12,11 +12,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, combinations, islice, zip_longest
 
-from lab.catalog import hyperparameters, moves
-from lab.catalog.beliefs import Category, belief
+from lab.catalog import hyperparameters, next_values
 from lab.catalog.hyperparameters import Hyperparameter
 from lab.catalog.ideas import IDEAS
-from lab.catalog.past import Outcome, chance
+from lab.catalog.keep_probability import Outcome, chance
+from lab.catalog.priors import Category, belief
 from lab.catalog.structure import Idea
 
 MOST_NEAR_MISSES = 12  # to combine with each other: 66 pairs
@@ -88,8 +88,10 @@ def _idea_topic(idea: Idea, source: str, small: bool, past: Sequence[Outcome]) -
 def _move_topic(found: Hyperparameter, source: str, small: bool, past: Sequence[Outcome]) -> Topic:
     believed = belief(found.name)
     proposals = (
-        Proposal(hyperparameters.replaced(source, found, value), believed.category, moves.description(found, value))
-        for value in moves.values(found, believed, past)
+        Proposal(
+            hyperparameters.replaced(source, found, value), believed.category, next_values.description(found, value)
+        )
+        for value in next_values.values(found, believed, past)
     )
     return Topic(believed.category, chance(believed.chance(small), believed.category, found.name, past), proposals)
 

@@ -8,7 +8,7 @@ equal snippets changes nothing: it is code that the idea depends on.
 import re
 from dataclasses import dataclass
 
-from lab.catalog.beliefs import Category, Promise
+from lab.catalog.priors import Category, Promise
 
 Snippets = tuple[tuple[str, str], ...]
 

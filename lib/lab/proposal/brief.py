@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lab.catalog.beliefs import BELIEFS
 from lab.catalog.choose import RADICAL_AFTER, WIDER_AFTER
+from lab.catalog.priors import BELIEFS
 from lab.one_line import clean
 from lab.proposal import changes, hints, lessons
 from lab.proposal.lessons import Try

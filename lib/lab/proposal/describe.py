@@ -5,7 +5,7 @@ from pathlib import Path
 
 from lab.one_line import LONGEST, LONGEST_WHY, clean, description
 from lab.proposal import rule_check
-from lab.proposal.from_tree import LARGEST
+from lab.proposal.check_edit import LARGEST
 from lab.store.flight import Flight
 from lab.verdict import complexity
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from itertools import combinations
 
-from lab.catalog.beliefs import BELIEFS, CATEGORIES, Category
 from lab.catalog.choose import RADICAL_AFTER, WIDER_AFTER
+from lab.catalog.priors import BELIEFS, CATEGORIES, Category
 from lab.one_line import LONGEST, clean
 from lab.proposal.changes import BEHIND, Change, move
 from lab.store.experiments import NEAR_MISSES, Experiment, outcome

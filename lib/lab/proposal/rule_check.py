@@ -1,4 +1,4 @@
-"""Two texts of train.py -> the rules (lab.rules) that the second breaks where the first does not.
+"""Two texts of train.py -> the rules (rules.py) that the second breaks where the first does not.
 
 A text is parsed, and each offence in it written anew in one form (`ast.unparse`); it counts where there is more of it
 than before. So nobody's baseline is judged, and a line may move, but a changed argument makes another offence. A name

@@ -10,7 +10,7 @@ from decimal import ROUND_HALF_EVEN, ROUND_HALF_UP, Decimal, InvalidOperation
 from pathlib import Path
 
 from lab.errors import Fault
-from lab.store import schemas
+from lab.store import durable, schemas
 
 COLUMNS: tuple[str, ...] = tuple(schemas.load("row")["properties"])
 HEADER = "\t".join(COLUMNS)
@@ -70,6 +70,12 @@ def place(path: Path, commit: str) -> tuple[int, bool]:
     end = data.rfind(b"\n") + 1
     at = data.find(f"\n{commit}\t".encode(), 0, end)
     return data.count(b"\n", 0, end if at < 0 else at + 1), at >= 0
+
+
+def append(path: Path, row: Row) -> None:
+    """Add the row, whole and durable or not at all, unless its commit is there."""
+    if not place(path, row.commit)[1]:
+        durable.append_line(path, row.line())
 
 
 def problems(path: Path) -> list[str]:

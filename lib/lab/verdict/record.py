@@ -12,7 +12,7 @@ from typing import Any
 
 from lab.one_line import description
 from lab.proposal import changes
-from lab.store import durable, experiments, jsonl, ledger, reruns
+from lab.store import experiments, jsonl, ledger, reruns
 from lab.store.experiments import Experiment
 from lab.store.flight import Flight
 from lab.store.ledger import Row
@@ -40,8 +40,7 @@ def record(run: Path, index: Index) -> Experiment:
 def settle(run: Path, index: Index, experiment: Experiment) -> None:
     """What follows from the line on record, unless it is there: the row, `verdict` and `best`. It is in the index."""
     row, flight = row_of(experiment), Flight(run / "flight")
-    if not ledger.place(run / "results.tsv", row.commit)[1]:
-        durable.append_line(run / "results.tsv", row.line())
+    ledger.append(run / "results.tsv", row)
     flight.write("verdict", experiment["status"])
     if is_new_best(experiment, index):
         flight.write_json("best", experiment)

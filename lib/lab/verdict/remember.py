@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from lab import machine
+from lab import hardware
 from lab.one_line import clean
 from lab.proposal import changes
 from lab.proposal.changes import Change
@@ -41,7 +41,7 @@ def remember(run: Path, index: Index, one: Experiment) -> None:
 def setting_of(run: Path, device: str | None) -> str:
     """What a result holds for: `full 300 s on NVIDIA H100 80GB HBM3`."""
     chosen = manifest.read(run)["settings"]
-    return f"{chosen['PROFILE']} {chosen['TIME_BUDGET']} s on {machine.name(device)}"
+    return f"{chosen['PROFILE']} {chosen['TIME_BUDGET']} s on {hardware.name(device)}"
 
 
 def _remember_keep(folder: Path, one: Experiment, mark: str, setting: str) -> None:

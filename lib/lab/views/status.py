@@ -22,7 +22,7 @@ from lab.store.experiments import Experiment
 from lab.store.flight import Flight
 from lab.verdict import index
 from lab.verdict.index import Index
-from lab.views import phases
+from lab.views import flight_phase
 
 LAST = 5  # rows
 UNPUBLISHED = ("damage", "last_agent", "incumbent")  # what only the words, or make watch, need
@@ -194,8 +194,8 @@ def live(run: Path, facts: Facts) -> Status:
         "loop": loop_state(facts),
         "proposer": facts.get("agent"),
         "engine": facts.get("engine"),
-        "flights": phases.flights(run, alive=alive),
-        "beside": phases.beside(run, alive=alive),
+        "flights": flight_phase.flights(run, alive=alive),
+        "beside": flight_phase.beside(run, alive=alive),
         "free_mb": shutil.disk_usage(run).free // 1_000_000,
         "problems": troubles(run) + dead_loop(run, facts),
     }

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from agents import equip, needs
 from house import ROOT, House, Result
-from lab.agents import tool_hook as rules
-from lab.agents.tool_hook import against
+from lab.agents import claude_tool_hook as rules
+from lab.agents.claude_tool_hook import against
 from standin import StandIn
 from standin.answers import Asked, Call, Reply, in_turn
 

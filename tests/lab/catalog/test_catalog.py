@@ -17,12 +17,12 @@ from typing import Any
 import pytest
 from house import ROOT, House
 from lab.catalog import blob_id, catalog
-from lab.catalog.beliefs import BELIEFS, CATEGORIES, belief
 from lab.catalog.choose import RADICAL_AFTER, WIDER_AFTER, Proposal
 from lab.catalog.hyperparameters import Hyperparameter, find, fits, replaced
 from lab.catalog.ideas import IDEAS
-from lab.catalog.moves import description, values
-from lab.catalog.past import Outcome, chance, outcomes
+from lab.catalog.keep_probability import Outcome, chance, outcomes
+from lab.catalog.next_values import description, values
+from lab.catalog.priors import BELIEFS, CATEGORIES, belief
 from lab.catalog.scales import scale_of
 from lab.catalog.structure import Idea
 

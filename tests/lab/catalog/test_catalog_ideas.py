@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 from lab.catalog import ideas as package
-from lab.catalog.beliefs import CATEGORIES
 from lab.catalog.hyperparameters import find, replaced
 from lab.catalog.ideas import IDEAS
+from lab.catalog.priors import CATEGORIES
 from lab.catalog.structure import Idea
 from test_catalog import ROOT, TRAIN, changed_lines, named
 

@@ -40,7 +40,7 @@ def measure(
     cpu: float | None = 65.0,
     baseline: list[dict[str, Any]] | None = BASELINE,
 ) -> dict[str, Any]:
-    """What 40-measure makes of a run of 60 s that printed and recorded this, after that baseline."""
+    """What 40-judge makes of a run of 60 s that printed and recorded this, after that baseline."""
     run = folder / "flight/run.1"
     (run / "record").mkdir(parents=True)
     (run / "run.log").write_text(f"val_bpb: {printed}\npeak_vram_mb: {memory}\n")

@@ -122,7 +122,7 @@ def test_every_rule_has_a_log() -> None:
 def test_every_rule_uses_the_words_that_there_are() -> None:
     assert {rule.failure for rule in RULES} <= set(WORDS)
     assert set(failures.WHY) == set(WORDS) - {"rejected", None}
-    kinds = re.findall(r"^ +([a-z-]+)\) fault_of_", (ROOT / "lib/run/machine.sh").read_text(), re.MULTILINE)
+    kinds = re.findall(r"^ +([a-z-]+)\) fault_of_", (ROOT / "lib/run/machine_faults.sh").read_text(), re.MULTILINE)
     assert {rule.machine[0] for rule in MACHINE} == set(kinds)
     for rule in RULES:
         assert bool(rule.machine[0]) == bool(rule.machine[1])

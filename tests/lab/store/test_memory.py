@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from house import House
-from lab import machine as module
+from lab import hardware as module
 from lab.store import memory
 
 SETTING = "small 60 s on a machine"
@@ -72,7 +72,7 @@ def test_a_keep_a_discard_a_crash_and_a_simplification(run: House) -> None:
 def test_the_step_may_be_run_twice(house: House) -> None:
     house.add_step(
         "71-again",
-        '# Reads nothing.\nsource "${BASH_SOURCE[0]%/*}/../../common.sh"\n"$TOOLKIT/lib/experiment/steps/40-measure"\n',
+        '# Reads nothing.\nsource "${BASH_SOURCE[0]%/*}/../../common.sh"\n"$TOOLKIT/lib/experiment/steps/40-judge"\n',
     )
     house.setup()
     night(house, value("0.95"), value("0.96"), BROKEN)

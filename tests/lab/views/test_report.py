@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from house import ROOT, House, shared
 from lab.store import ledger
-from lab.views.report import curves, diffs, gather, labels, page, pictures
+from lab.views.report import curves, diffs, gather, label_positions, page, progress_png
 from nights import Night, dream
 
 EVIL = (
@@ -169,9 +169,9 @@ def test_every_ledger_can_be_gathered(path: Path) -> None:
     run = gather.run_data(path)
     assert json.loads(page.blob(run))["name"] == path.stem
     rows = [{"run": 0, **row} for row in run["rows"]]
-    ends = pictures.bounds(rows)
+    ends = progress_png.bounds(rows)
     assert (ends is None) == all(row["bpb"] is None for row in rows)
-    assert len(labels.placed(rows, ends, pictures.PICTURE)) <= sum(row["status"] == "keep" for row in rows)
+    assert len(label_positions.placed(rows, ends, progress_png.PICTURE)) <= sum(row["status"] == "keep" for row in rows)
 
 
 # --- Curves ---------------------------------------------------------------------------------------------------------
@@ -245,20 +245,20 @@ def test_there_is_room_for_the_keeps_first_and_then_the_newest(monkeypatch: pyte
 # --- The picture ----------------------------------------------------------------------------------------------------
 
 
-def boxes_of(found: list[Data], place: labels.Place) -> list[labels.Box]:
+def boxes_of(found: list[Data], place: label_positions.Place) -> list[label_positions.Box]:
     """What the labels cover."""
     boxes = []
     for one in found:
-        wide = labels.LETTER * len(one["text"])
+        wide = label_positions.LETTER * len(one["text"])
         left = place.x(one) + one["dx"] - (wide if one["align"] == "right" else 0)
         y = place.y(one) + one["dy"]
-        boxes.append((left, y - labels.TALL / 2, left + wide, y + labels.TALL / 2))
+        boxes.append((left, y - label_positions.TALL / 2, left + wide, y + label_positions.TALL / 2))
     return boxes
 
 
-@pytest.mark.parametrize("size", [pictures.PICTURE, *pictures.PAGE], ids=lambda size: str(size.width))
+@pytest.mark.parametrize("size", [progress_png.PICTURE, *progress_png.PAGE], ids=lambda size: str(size.width))
 @pytest.mark.parametrize("seed", range(4))
-def test_no_label_covers_anything(size: labels.Size, seed: int) -> None:
+def test_no_label_covers_anything(size: label_positions.Size, seed: int) -> None:
     source, best = random.Random(seed), 1.0
     rows: list[Data] = []
     for n in range(1, source.choice([20, 130, 400])):
@@ -270,10 +270,10 @@ def test_no_label_covers_anything(size: labels.Size, seed: int) -> None:
         rows.append(
             {"run": 0, "n": n, "status": "keep" if keep else "discard", "bpb": bpb, "gain": gain, "description": text}
         )
-    ends = pictures.bounds(rows)
+    ends = progress_png.bounds(rows)
     assert ends is not None
-    place = labels.Place(size, labels.last(rows), ends)
-    found = labels.placed(rows, ends, size)
+    place = label_positions.Place(size, label_positions.last(rows), ends)
+    found = label_positions.placed(rows, ends, size)
     boxes = boxes_of(found, place)
     assert boxes
     for at, box in enumerate(boxes):
@@ -281,14 +281,14 @@ def test_no_label_covers_anything(size: labels.Size, seed: int) -> None:
         assert box[2] <= size.width
         assert box[3] <= size.height
         others = [*boxes[:at], *(place.dot(row) for row in rows)]
-        assert not any(labels.overlap(box, other) for other in others), found[at]
+        assert not any(label_positions.overlap(box, other) for other in others), found[at]
 
 
 def test_one_diverged_run_does_not_flatten_the_picture() -> None:
     rows = [{"status": "keep", "bpb": bpb} for bpb in (1.0, 0.98)] + [{"status": "discard", "bpb": 19.0}]
-    low, high = pictures.bounds(rows) or (0, 0)
+    low, high = progress_png.bounds(rows) or (0, 0)
     assert low < 0.98 < 1.0 < high < 1.01
-    assert pictures.bounds([{"status": "crash", "bpb": None}]) is None
+    assert progress_png.bounds([{"status": "crash", "bpb": None}]) is None
 
 
 # --- In a browser ---------------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from lab.store import durable
-from lab.views.report import curves, diffs, gather, labels, page, pictures
+from lab.views.report import curves, diffs, gather, label_positions, page, progress_png
 
 LONGEST = 24  # characters of a fact, which may be a hash
 
@@ -23,20 +23,22 @@ def report(ledgers: Sequence[Path], stream: str, out: Path) -> list[Path]:
     for path, one in zip(ledgers, runs, strict=True):
         one["changed"] = changed.get(one["name"])
         curves.add([row for row in rows if runs[row["run"]] is one], path.parent, len(runs))
-    ends = pictures.bounds(rows)
+    ends = progress_png.bounds(rows)
     data = {
         "made": datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
         "runs": runs,
         "rows": rows,
         "notes": [note for one in runs for note in one.pop("notes")] + differences(runs),
         "bounds": ends,
-        "last": labels.last(rows),
-        "labels": [{"width": size.width, "labels": labels.placed(rows, ends, size)} for size in pictures.PAGE],
+        "last": label_positions.last(rows),
+        "labels": [
+            {"width": size.width, "labels": label_positions.placed(rows, ends, size)} for size in progress_png.PAGE
+        ],
     }
     out.mkdir(parents=True, exist_ok=True)
     html, picture = out / "report.html", out / "progress.png"
     durable.write_atomically(html, page.text(data), durable=False)
-    durable.write_atomically(picture, pictures.png(data), durable=False)
+    durable.write_atomically(picture, progress_png.png(data), durable=False)
     return [html, picture]
 
 

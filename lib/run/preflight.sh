@@ -1,11 +1,11 @@
 # What must hold before an experiment may start: the settings, the data, the tools, the tree. Sourced, after
-# child/run_child.sh and run/open.sh.
+# child/run_child.sh and run/current_run.sh.
 # shellcheck shell=bash
 
-source "$TOOLKIT/lib/run/keys.sh"
+source "$TOOLKIT/lib/run/api_keys.sh"
 source "$TOOLKIT/lib/run/tree.sh"
 source "$TOOLKIT/lib/experiment/tampering.sh"
-source "$TOOLKIT/lib/experiment/core.sh"
+source "$TOOLKIT/lib/experiment/python_core.sh"
 
 # executables FOLDER: their names, in one line.
 executables() {

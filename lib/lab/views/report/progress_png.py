@@ -6,7 +6,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from lab.views.report.labels import Size, last, placed
+from lab.views.report.label_positions import Size, last, placed
 
 FOLDER = Path(__file__).parent
 PICTURE = Size(1100, 480, 40, 44)  # of progress.png

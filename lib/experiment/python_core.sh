@@ -19,7 +19,7 @@ end_core() {
   wait "$CORE_PID" 2>/dev/null || :
 }
 
-# core NAME [FILE]: do that part of a step on the run (lib/lab/steps.py); what it says is in FILE then, a path in $RUN.
+# core NAME [FILE]: do that part of a step on the run (lib/lab/step_server.py); what it says is in FILE then, a path in $RUN.
 core() {
   local id='' status
   { printf '%s\n' "$BASHPID $*" >&6; } 2>/dev/null || die 'the Python core of this loop has ended' 'start the loop again'

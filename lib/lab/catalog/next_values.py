@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain, count, islice
 
-from lab.catalog.beliefs import Belief
 from lab.catalog.hyperparameters import Hyperparameter
-from lab.catalog.past import Outcome
+from lab.catalog.keep_probability import Outcome
+from lab.catalog.priors import Belief
 
 LADDER = (Fraction(1), Fraction(1, 2), Fraction(1, 4), Fraction(2), Fraction(4))  # sizes of moves, in first moves
 FINE = 3  # rungs of the ladder on which the moves get smaller

@@ -1,4 +1,4 @@
-"""`lab-step NAME RUN`, for lib/run/agent-hook; `lab-step --serve RUN`, which a loop keeps for lib/experiment/steps.
+"""`lab-step NAME RUN`, for lib/run/claude-hook; `lab-step --serve RUN`, which a loop keeps for lib/experiment/steps.
 
 The function called NAME, on the folder of the run.
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from house import House
 from lab.store import schemas
-from lab.views.phases import STEPS
+from lab.views.flight_phase import STEPS
 from test_status import ALIVE, LOG, ROWS, as_json, fly, line, make_run, training
 
 

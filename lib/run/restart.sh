@@ -6,7 +6,7 @@
 # shellcheck disable=SC2034 # used where this is sourced
 readonly MINUTE=${LAB_MINUTE:-60} # seconds; shorter in tests
 
-# What of the environment a loop is started again with, besides the settings. Never a key: those are in .env (lib/run/keys.sh).
+# What of the environment a loop is started again with, besides the settings. Never a key: those are in .env (lib/run/api_keys.sh).
 readonly SAVED='^(PATH|HOME|TMPDIR|TZ|LANG|LC_[A-Z]+|UV_(PROJECT_ENVIRONMENT|CACHE_DIR)|CUDA_[A-Z_]+|LD_LIBRARY_PATH|XDG_[A-Z]+_HOME|HF_HOME|[Nn][Oo]_[Pp][Rr][Oo][Xx][Yy]|SSL_CERT_FILE|NODE_EXTRA_CA_CERTS|[A-Z_]+_(BASE_URL|API_BASE|ENDPOINT|MODEL)|CLAUDE_CONFIG_DIR|CODEX_HOME|LLM_USER_PATH|CLAUDE_CODE_USE_(BEDROCK|VERTEX)|AWS_(PROFILE|REGION)|LAB_AGENT_QUIET|LAB_MINUTE)$'
 
 # rows: how many experiments are settled, the baseline not counted; one whose flight is not over is not.
