@@ -169,9 +169,9 @@ def check_run(run: Path) -> None:
             print(f"lab: a torn last line was set aside from '{run / name}': {torn!r}", file=sys.stderr)
     problems = ledger.problems(run / "results.tsv")
     if problems:
-        raise Fault("\n".join(["the ledger is damaged:", *problems]), "mend these lines by hand")
+        raise Fault("\n".join(["the ledger is damaged:", *problems]), "fix these lines by hand")
     if problems := experiments.problems(run):
-        raise Fault("\n".join([f"'{run / experiments.FILE}' is damaged:", *problems]), "mend these lines by hand")
+        raise Fault("\n".join([f"'{run / experiments.FILE}' is damaged:", *problems]), "fix these lines by hand")
     manifest.check(run, stdin())
     known = index.rebuilt(run)
     index.store(run, known)

@@ -156,7 +156,7 @@ def test_starts_that_bring_no_row_are_spaced_out(slow: House) -> None:
     started(slow, 3.5)
     assert look(slow) == ""
     status = slow.call("bin/status").out
-    assert "no loop is running, though one is wanted: started 3 times without a row" in status
+    assert "the loop is not running, but it should be: started 3 times without a row" in status
     assert "loop: the tree has changes that are not committed: 'README.md'" in status
     slow.call("git", "checkout", "README.md")
     slow.seconds.write_text("0")

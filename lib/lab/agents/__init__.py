@@ -1,7 +1,7 @@
-"""Coding agents: what they print, and what they are reminded of.
+"""Coding agents: their output, and reminders for them.
 
-cli_output                  what an agent's command line printed -> last word, cost, or what went wrong
-edit_blocks                 search/replace blocks of a model without tools -> another train.py
-tool_hook, stop_hook        Claude Code is about to use a tool, or to stop -> a reminder
-tree_lock                   whether a loop is at work
+cli_output                  the output of an agent's command line -> last message, cost, fault
+edit_blocks                 search/replace blocks of a model without tools -> the new train.py
+tool_hook, stop_hook        before Claude Code uses a tool, or stops -> a reminder
+tree_lock                   whether a loop holds the tree
 """

@@ -59,7 +59,7 @@ def problem(record: Record, printed: Decimal, nonce: str, comparable: Mapping[st
     if record.get("tokens") != comparable.get("eval_tokens"):
         return f"{record.get('tokens')} tokens were evaluated, not {comparable.get('eval_tokens')}"
     others = (name for key, name in HASHES.items() if record.get(key) != comparable.get(key))
-    return next((f"{name} is another one than at set-up" for name in others), None)
+    return next((f"{name} has changed since set-up" for name in others), None)
 
 
 def outside_seconds(folder: Path, record: Record, time_budget: float) -> float | None:
@@ -99,7 +99,7 @@ def hidden_work(run: Run, baseline: Sequence[Run], time_budget: float) -> str | 
     if outside is None or evaluation is None:
         return None
     if run["outside_seconds"] is None:
-        return "nobody knows how many seconds it took"
+        return "its seconds beside training are unknown"
     slower = min(max(1.0, run["probe_seconds"] / (most("probe_seconds", baseline) or math.inf)), MOST_SLOWER)
     outside, evaluation = slower * max(outside, 0), slower * evaluation
     if run["outside_seconds"] > OUTSIDE_TIMES * outside + slack:

@@ -165,14 +165,14 @@ RULES = (
     ),
     Rule(
         "output-lost",  # Python's status when what it has printed cannot be written, the message about it included
-        says="what it printed was lost",
+        says="its output was lost",
         statuses=(120,),
         machine=("disk", "the log cannot be written"),
     ),
     # In the sandbox everything else is read-only, on purpose.
     Rule(
         "disk-read-only",
-        machine=("disk", "the disk can only be read"),
+        machine=("disk", "the disk is read-only"),
         text=lines(rf"(?:{PROGRAM}): (?=.{{0,1000}}Read-only file system).{{0,1000}}/run\.\d+/(?:scratch|record)\b"),
     ),
     Rule(
@@ -188,7 +188,7 @@ RULES = (
     ),
     Rule(
         "data-missing",  # prepare.py's words, and those of the published one
-        machine=("data", "the data is not there"),
+        machine=("data", "the data is missing"),
         text=lines(
             "prepare: (?:missing|damaged) data '",
             r"FileNotFoundError: \[Errno 2\] .{0,100}: '[^'\n]{0,2000}/autoresearch/(?:data|tokenizer)\b",
@@ -271,7 +271,7 @@ RULES = (
     ),
     Rule(
         "import",
-        says="it imports what is not there",
+        says="an import failed",
         statuses=RAISED,
         text=lines(r"(?:ImportError|ModuleNotFoundError)\b"),
     ),

@@ -88,7 +88,7 @@ def _take(line: str, names: list[str] | None, found: Found, number: int) -> list
     elif not set(header[:4]) & set(COLUMNS):
         _row(line, names or list(COLUMNS), found, number)
     elif names:
-        found.said.append(f"{number}: header: stands here again: dropped")
+        found.said.append(f"{number}: header: repeated: dropped")
     else:
         if line != HEADER:
             found.said.append(f"{number}: header: {line!r} is now {HEADER!r}")

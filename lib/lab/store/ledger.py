@@ -109,7 +109,7 @@ def _line_problems(lines: list[bytes]) -> Iterator[tuple[int, str]]:
                 yield number, problem
             commit = line.split("\t")[0]
             if commit in first_seen:
-                yield number, f"commit: {commit!r} stands in line {first_seen[commit]} already"
+                yield number, f"commit: {commit!r} is already in line {first_seen[commit]}"
             first_seen.setdefault(commit, number)
 
 

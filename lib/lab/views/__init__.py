@@ -1,9 +1,9 @@
-"""A run -> what a person or a program reads of it; nothing here changes a run, but for audit.json.
+"""A run -> text and files for people and programs; nothing here changes a run, except audit.json.
 
-status, phases, status_text the facts; of the experiment in flight; in words
+status, phases, status_text the facts; those of the experiment in flight; as text
 watch                       the same, live
-find_experiment, show       the experiment that a person means; all that is known of it
-last_verdict                what an agent at the keyboard reads of its experiment
+find_experiment, show       an experiment by number or commit; everything about it
+last_verdict                the verdict, for an agent at the keyboard
 report                      the night as one page
-export, replay, audit       for other tools; our rule on any ledger; how much of the gain is there again
+export, replay, audit       for other tools; our rule on any ledger; the reproduced gain
 """

@@ -28,12 +28,12 @@ NIGHTS = 2000  # simulated, for a standard error of 0.04 keeps
 MEASURED = Decimal("0.29")  # phantom keeps a night where the noise is measured: tests/bench/verdicts, docs/noise.md
 
 FINDINGS = {
-    "reproduced": "the gain is there",
-    "less": "a gain is there, but it is less than what is claimed",
-    "lost": "not reproduced: no more than luck can be seen, and less than what is claimed",
+    "reproduced": "the gain is reproduced",
+    "less": "a gain is reproduced, but less than claimed",
+    "lost": "not reproduced: the gain is within the noise, and less than claimed",
     "worse": "not reproduced: the incumbent is worse than the baseline",
-    "unclear": "too few pairs to tell: all of the gain may be there, or nothing of it",
-    "no-claim": "no gain is claimed, so there is no share of it",
+    "unclear": "too few pairs to tell: all of the gain may be real, or none of it",
+    "no-claim": "no gain is claimed",
 }
 
 

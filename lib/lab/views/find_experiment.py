@@ -36,7 +36,7 @@ def find(run: Path, which: str) -> Found:
         return found[int(wanted) - 1]
     fits = [one for one in found if len(wanted) >= SHORTEST and _commit(one).startswith(wanted)]
     if len(fits) > 1:
-        raise Fault(f"'{which}' is the beginning of {len(fits)} commits of run '{run.name}'", "give more of it")
+        raise Fault(f"'{which}' is the beginning of {len(fits)} commits of run '{run.name}'", "give more digits")
     if not fits:
         there = f"there are 1 to {len(found)}: see results.tsv" if found else "it has none yet: make loop"
         raise Fault(f"run '{run.name}' has no experiment '{which}'", there)

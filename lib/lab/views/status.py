@@ -25,7 +25,7 @@ from lab.verdict.index import Index
 from lab.views import flight_phase
 
 LAST = 5  # rows
-UNPUBLISHED = ("damage", "last_agent", "incumbent")  # what only the words, or make watch, need
+UNPUBLISHED = ("damage", "last_agent", "incumbent")  # only for the text form and make watch
 
 Facts = Mapping[str, str]
 Status = dict[str, Any]
@@ -33,25 +33,25 @@ T = TypeVar("T")
 
 
 def facts_of(text: str) -> dict[str, str]:
-    """NAME=value lines -> facts; what has no value is not known, and left out."""
+    """NAME=value lines -> facts, without those that have no value."""
     pairs = (line.partition("=")[::2] for line in text.splitlines())
     return {name: value for name, value in pairs if value}
 
 
 def status(run: Path, facts: Facts) -> Status:
-    """All of it. Raises OSError or ValueError where `run` is not the folder of a run."""
+    """The whole status. Raises OSError or ValueError if `run` is not the folder of a run."""
     return {**from_records(run), **live(run, facts)}
 
 
 def as_json(at: Status) -> str:
-    """The object, for machines: what is wrong in one list."""
+    """The published object; all problems are in one list."""
     rest = {name: value for name, value in at.items() if name not in UNPUBLISHED}
     whole = {**rest, "proposer": proposer(at), "problems": at["damage"] + at["problems"]}
     return json.dumps(whole, indent=2, ensure_ascii=False)
 
 
 def proposer(at: Status) -> str | None:
-    """Of the loop that is wanted, of an experiment in flight, or of the last one."""
+    """The proposer of the loop, else of an experiment in flight, else of the last experiment."""
     flying = (flight["agent"] for flight in at["flights"] if flight["agent"] != "baseline")
     found: str | None = at["proposer"] or next(flying, None) or at["last_agent"]
     return found
@@ -106,12 +106,12 @@ def spent(known: Index) -> Status:
 
 
 def problem(what: str, hint: str) -> dict[str, str]:
-    """What is wrong, and what to do."""
+    """A problem and its hint, for a person."""
     return {"problem": clean(what, 300), "hint": hint}
 
 
 def count_rows(lines: list[str], past: Index | None) -> dict[str, int]:
-    """How many rows there are, and of each verdict, the baseline's not counted."""
+    """The number of rows, and of each verdict, without the baseline."""
     counts = Counter(map(ledger.status, lines))
     if (baseline := baseline_row(lines, past)) is not None:
         counts[ledger.status(baseline)] -= 1
@@ -120,9 +120,9 @@ def count_rows(lines: list[str], past: Index | None) -> dict[str, int]:
 
 
 def baseline_row(lines: list[str], past: Index | None) -> str | None:
-    """The row of the baseline: there may be none yet, or rows written by hand before it.
+    """The row of the baseline, if there is one; rows written by hand may come before it.
 
-    Where the experiments are not known it is the first one.
+    If the experiments are unknown, it is the first row.
     """
     if past is None:
         return lines[0] if lines else None
@@ -144,13 +144,13 @@ def progress(past: Index) -> Status:
 
 
 def headline(experiment: Experiment) -> Status:
-    """What tells an experiment from others."""
+    """The facts that identify an experiment, and its value."""
     known = {name: experiment[name] for name in ("n", "commit", "description")}
     return {**known, "val_bpb": float(experiment["val_bpb"])}
 
 
 def last_rows(run: Path, lines: list[str], *, is_known: bool) -> list[Status]:
-    """The last ones; foreign are those that were written by hand, which no experiment has (null: not known)."""
+    """The last rows; a row without an experiment, written by hand, is foreign (None: unknown)."""
     first = max(0, len(lines) - LAST)
     found = [ledger.row(line) for line in lines[first:]]
     ours = commits_on_record(run, [row.commit for row in found])
@@ -161,7 +161,7 @@ def last_rows(run: Path, lines: list[str], *, is_known: bool) -> list[Status]:
 
 
 def commits_on_record(run: Path, commits: list[str]) -> set[str]:
-    """Which of these commits, of 7 digits, have an experiment: looked for from the end, where the last ones are."""
+    """Those of the commits (7 digits) that have an experiment; searched from the end, where the last ones are."""
     path = run / experiments.FILE
     if not path.exists() or path.stat().st_size == 0:
         return set()
@@ -170,14 +170,14 @@ def commits_on_record(run: Path, commits: list[str]) -> set[str]:
 
 
 def megabytes(folder: Path) -> float:
-    """What a folder takes on the disk, in MB."""
+    """The disk space of a folder, in MB."""
     total = 0
     for path, _, names in os.walk(folder):
         for name in names:
             try:
                 total += os.lstat(os.path.join(path, name)).st_blocks * 512
             except OSError:
-                continue  # the loop has taken it away meanwhile
+                continue  # the loop has just removed it
     return round(total / 1e6, 1)
 
 
@@ -187,7 +187,7 @@ def megabytes(folder: Path) -> float:
 
 
 def live(run: Path, facts: Facts) -> Status:
-    """The loop, what is in flight, the machine, and what is wrong."""
+    """The loop, the flights, the machine, and all problems."""
     alive = facts.get("alive") == "yes"
     return {
         "branch": facts.get("branch"),
@@ -202,7 +202,7 @@ def live(run: Path, facts: Facts) -> Status:
 
 
 def loop_state(facts: Facts) -> Status:
-    """Whether one is at work, and who looks after it."""
+    """Whether a loop is running, and who restarts it."""
     pid = facts.get("pid", "")
     return {
         "alive": facts.get("alive") == "yes",
@@ -214,35 +214,35 @@ def loop_state(facts: Facts) -> Status:
 
 
 def troubles(run: Path) -> list[dict[str, str]]:
-    """What the loop, or keepalive, says that it suffers from (lib/run/notify.sh)."""
+    """The troubles that the loop or keepalive has reported (lib/run/notify.sh)."""
     hints = {
-        "machine": "the loop looks again by itself; make doctor",
-        "loop": f"runs/{run.name}/loop.log has what it said; if it does not run: make loop",
-        "proposer": "see what it says: make once; meanwhile the catalog proposes now and then",
+        "machine": "the loop checks again by itself; or: make doctor",
+        "loop": f"runs/{run.name}/loop.log has its output; if it is not running: make loop",
+        "proposer": "ask it once to see its error: make once; until then the catalog proposes now and then",
     }
     found = []
     for path in sorted(run.glob("trouble.*")):
         text = Flight(run).text(path.name)
         if text and path.suffix != ".new":
-            found.append(problem(text, hints.get(path.suffix[1:], "see what it says: make loop")))
+            found.append(problem(text, hints.get(path.suffix[1:], "start it to see its error: make loop")))
     return found
 
 
 def dead_loop(run: Path, facts: Facts) -> list[dict[str, str]]:
-    """A loop that is wanted, and is not there."""
+    """The problem that the loop should be running but is not, if so."""
     if facts.get("alive") == "yes" or facts.get("wanted") != "yes":
         return []
     restarts = (Flight(run).text("restarts") or "").split()
     if not restarts:
         hint = "cron starts it again, or you: make loop" if facts.get("watcher") == "cron" else "make loop, make cron"
-        return [problem("no loop is running, though one is wanted", hint)]
+        return [problem("the loop is not running, but it should be", hint)]
     last = datetime.fromtimestamp(int(restarts[1])).strftime("%F %T")
-    what = f"no loop is running, though one is wanted: started {restarts[0]} times without a row, last at {last}"
+    what = f"the loop is not running, but it should be: started {restarts[0]} times without a row, last at {last}"
     said = [line for line in last_words(run / "keepalive.log") if not line.startswith("hint: ")]
-    return [problem(what + (f"; it said: {said[-1]}" if said else ""), "see what it says: make loop")]
+    return [problem(what + (f"; it said: {said[-1]}" if said else ""), "start it to see its error: make loop")]
 
 
 def last_words(log: Path) -> list[str]:
-    """The last lines of a log that may not be there."""
+    """The last lines of a log, which may not exist."""
     text = logs.end(log, 1000).decode(errors="replace") if log.exists() else ""
     return [line for line in text.splitlines() if line.strip()]

@@ -98,9 +98,9 @@ def test_another_number_than_the_measured_one(tmp_path: Path, printed: str) -> N
         ({"nonce": "0" * 32}, "the evaluation record is not of this run"),
         ({"nonce": None}, "the evaluation record is not of this run"),
         ({"tokens": 256}, "256 tokens were evaluated, not 32768"),
-        ({"prepare.py": "q" * 64}, "prepare.py is another one than at set-up"),
-        ({"data": "q" * 64}, "the data is another one than at set-up"),
-        ({"tokenizer": None}, "the tokenizer is another one than at set-up"),
+        ({"prepare.py": "q" * 64}, "prepare.py has changed since set-up"),
+        ({"data": "q" * 64}, "the data has changed since set-up"),
+        ({"tokenizer": None}, "the tokenizer has changed since set-up"),
     ],
 )
 def test_a_record_that_vouches_for_nothing(tmp_path: Path, change: dict[str, Any], why: str) -> None:
@@ -172,7 +172,7 @@ def test_seconds_in_the_evaluation() -> None:
 
 
 def test_seconds_that_nobody_counted() -> None:
-    assert hidden(None) == "nobody knows how many seconds it took"
+    assert hidden(None) == "its seconds beside training are unknown"
 
 
 def test_a_slower_machine_takes_longer_to_start() -> None:

@@ -257,7 +257,7 @@ def test_an_experiment_in_flight_is_left_as_it_is(tmp_path: Path) -> None:
     run.seconds.write_text("0")
     assert run.call("bin/noise", N="1").status == 0
     audit = run.call("bin/audit", K="1")
-    assert (audit.status, "\nfinding   the gain is there\n" in audit.out) == (0, True)
+    assert (audit.status, "\nfinding   the gain is reproduced\n" in audit.out) == (0, True)
     ours = [(one["commit"], one["seed"], one["val_bpb"]) for one in reruns(run)]
     better = [(head, seed, value(seed, "true", 0.6)) for seed in (43, 44)]
     baseline = run.experiments()[0]["commit"]

@@ -335,7 +335,7 @@ def test_whose_loop_it_is(tmp_path: Path) -> None:
     (run / "keepalive.log").write_text("an old line\nloop: \x1b[31mno GPU\nhint: make doctor\n")
     told = line(run, "trouble", wanted="yes")
     assert told.startswith(
-        "trouble   no loop is running, though one is wanted: started 3 times without a row, last at 2026-"
+        "trouble   the loop is not running, but it should be: started 3 times without a row, last at 2026-"
     )
     assert told.endswith("; it said: loop: [31mno GPU")
     dead = {"alive": False, "pid": None, "since": None, "wanted": True, "watched_by": "cron"}
@@ -350,9 +350,9 @@ def test_each_trouble_has_a_way_out(tmp_path: Path) -> None:
     (run / "trouble.machine.new").write_text("half")
     assert [line for line in status(run) if line.startswith(("trouble", "hint"))] == [
         "trouble   2026-03-14 10:00:00 the disk is full",
-        "hint      the loop looks again by itself; make doctor",
+        "hint      the loop checks again by itself; or: make doctor",
         "trouble   2026-03-14 10:00:00 no proposal",
-        "hint      see what it says: make once; meanwhile the catalog proposes now and then",
+        "hint      ask it once to see its error: make once; until then the catalog proposes now and then",
     ]
 
 

@@ -109,5 +109,5 @@ def notes(name: str, found: foreign_ledger.Found, bad: int, foreign: Sequence[Fa
     if bad:
         said.append(f"{name}: damaged lines of {experiments.FILE}, left out: {bad}")
     if foreign:
-        said.append(f"{name}: rows written by hand, of which no more is known: {len(foreign)}")
+        said.append(f"{name}: rows written by hand, without further data: {len(foreign)}")
     return said
