@@ -44,16 +44,16 @@ def _is_whole(record: Record) -> bool:
     return all(isinstance(number, float | int) and 0 <= number < math.inf for number in numbers)
 
 
-def value(record: Record) -> Decimal:
+def measured_bpb(record: Record) -> Decimal:
     """The measured val_bpb."""
     return Decimal(repr(record["val_bpb"]))
 
 
-def problem(record: Record, printed: Decimal, nonce: str, comparable: Mapping[str, Any]) -> str | None:
+def mismatch(record: Record, printed: Decimal, nonce: str, comparable: Mapping[str, Any]) -> str | None:
     """Why the record does not confirm the printed value; None if it does. `comparable` is from the manifest."""
     if record.get("nonce") != nonce:
         return "the evaluation record is not of this run"
-    measured = value(record)
+    measured = measured_bpb(record)
     if abs(measured - printed) > AGREE:
         return f"it printed {printed:.6f}, but prepare.py measured {measured:.6f}"
     if record.get("tokens") != comparable.get("eval_tokens"):
@@ -95,12 +95,12 @@ def hidden_work(run: Run, baseline: Sequence[Run], time_budget: float) -> str | 
     Training can hide in them. On a slower machine they may take longer by the same factor as the probe.
     """
     slack = max(SLACK_SECONDS, SLACK_SHARE * time_budget)
-    outside, evaluation = most("outside_seconds", baseline), most("evaluation_seconds", baseline)
+    outside, evaluation = largest("outside_seconds", baseline), largest("evaluation_seconds", baseline)
     if outside is None or evaluation is None:
         return None
     if run["outside_seconds"] is None:
         return "its seconds beside training are unknown"
-    slower = min(max(1.0, run["probe_seconds"] / (most("probe_seconds", baseline) or math.inf)), MOST_SLOWER)
+    slower = min(max(1.0, run["probe_seconds"] / (largest("probe_seconds", baseline) or math.inf)), MOST_SLOWER)
     outside, evaluation = slower * max(outside, 0), slower * evaluation
     if run["outside_seconds"] > OUTSIDE_TIMES * outside + slack:
         return (
@@ -111,6 +111,6 @@ def hidden_work(run: Run, baseline: Sequence[Run], time_budget: float) -> str | 
     return None
 
 
-def most(name: str, runs: Iterable[Run]) -> float | None:
+def largest(name: str, runs: Iterable[Run]) -> float | None:
     """The largest known value of that name."""
     return max((float(run[name]) for run in runs if run.get(name) is not None), default=None)

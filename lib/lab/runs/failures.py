@@ -336,7 +336,7 @@ def _line(tail: bytes, place: int) -> str:
 
 def tail(log: Path) -> bytes:
     """The end of the log, without colours; each line ends with \\n; it begins with one if it is not all of the log."""
-    end = logs.end(log, TAIL + 1)
+    end = logs.last_bytes(log, TAIL + 1)
     text = ESCAPE.sub(b"", end).replace(b"\r", b"\n")
     return text if len(end) <= TAIL else b"\n" + text.partition(b"\n")[2]  # part of a line would look like a whole one
 
@@ -353,7 +353,7 @@ LONGEST_LINE = 600  # characters; what calls a compiler is longer, and the trace
 def excerpt(log: Path) -> str:
     """The end of the log as a terminal would show it, at most EXCERPT bytes; of similar progress lines, the last."""
     shown: list[str] = []
-    for line in ESCAPE.sub(b"", logs.end(log, TAIL + 1)).decode(errors="ignore").split("\n"):
+    for line in ESCAPE.sub(b"", logs.last_bytes(log, TAIL + 1)).decode(errors="ignore").split("\n"):
         line = _visible(line)
         if shown and _is_like(line, shown[-1]):
             shown.pop()

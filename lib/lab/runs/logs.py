@@ -40,11 +40,11 @@ def _step(number: bytes, percent: bytes, loss: bytes) -> Step:
 
 def last_step(log: Path) -> Step | None:
     """The last step in the end of a log; None without one."""
-    found = _steps_in(end(log, 4096))
+    found = _steps_in(last_bytes(log, 4096))
     return _step(*found[-1]) if found else None
 
 
-def end(log: Path, most: int) -> bytes:
+def last_bytes(log: Path, most: int) -> bytes:
     """At most `most` bytes from the end of a log."""
     if log.suffix != ".gz":
         with log.open("rb") as file:
@@ -62,7 +62,7 @@ def _chunks(log: Path) -> Iterator[bytes]:
             yield chunk
 
 
-def cut(log: Path) -> None:
+def drop_middle(log: Path) -> None:
     """Keep the first and the last LONGEST / 2 bytes of a longer log; in place, since the disk may be full."""
     with log.open("r+b") as file:
         size = file.seek(0, os.SEEK_END)
@@ -116,7 +116,7 @@ def curve(log: Path) -> Curve:
     return found
 
 
-def kept(run: Path, commit: str) -> list[Path]:
+def kept_logs(run: Path, commit: str) -> list[Path]:
     """The kept logs of an experiment, by attempt; the oldest logs of a run may have been dropped."""
     found = {
         int(path.name.removesuffix(".log.gz")[8:]): path
@@ -126,12 +126,12 @@ def kept(run: Path, commit: str) -> list[Path]:
     return [found[attempt] for attempt in sorted(found)]
 
 
-def own(run: Path, experiment: Experiment) -> Path | None:
+def log_of(run: Path, experiment: Experiment) -> Path | None:
     """The log of its own first run: earlier attempts crashed and were mended, later ones may be the incumbent's.
 
     For a crash, the last log. None if no log is kept.
     """
-    logs = kept(run, experiment["commit"])
+    logs = kept_logs(run, experiment["commit"])
     if experiment.get("failure") is None and len(logs) > 1:
-        logs = [log for log in logs if METRIC.search(end(log, 65536))][:1] or logs
+        logs = [log for log in logs if METRIC.search(last_bytes(log, 65536))][:1] or logs
     return logs[-1] if logs else None

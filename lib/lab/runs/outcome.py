@@ -57,7 +57,7 @@ class Outcome:
 def outcome_of(folder: Path, past: Past) -> Outcome:
     """What became of the training run in `folder`, which has ended."""
     status, log, asked = int((folder / "rc").read_text()), folder / "run.log", folder / "next"
-    logs.cut(log)
+    logs.drop_middle(log)
     printed = read_metrics(log)
     failure = failures.cause(status, lacks(printed.get("val_bpb")), failures.tail(log), _oom_kills(folder))
     record = None if failure else evaluation_record.read(folder)
@@ -65,7 +65,7 @@ def outcome_of(folder: Path, past: Past) -> Outcome:
     failure = failure or _doubt(folder, Decimal(printed["val_bpb"]), record, run, past)
     disturbance = conditions.disturbance(record, past.usual) if record and not failure else None
     if not failure:
-        value = evaluation_record.value(record) if record else Decimal(printed["val_bpb"])
+        value = evaluation_record.measured_bpb(record) if record else Decimal(printed["val_bpb"])
         run |= {"val_bpb": ledger.to_bpb(value), "degraded": bool(disturbance) if record else None}
     return Outcome(
         code=asked.read_text().split()[0] if asked.exists() else "candidate",
@@ -102,7 +102,7 @@ def _doubt(folder: Path, printed: Decimal, record: Record | None, run: Run, past
         return failures.doubted("no-metric", f"record: {why}") if past.wants_record else None
     if past.device and record["device"] != past.device:
         return failures.on_another_device(record["device"], past.device)
-    if problem := evaluation_record.problem(record, printed, _setting(folder, "LAB_NONCE") or "", past.comparable):
+    if problem := evaluation_record.mismatch(record, printed, _setting(folder, "LAB_NONCE") or "", past.comparable):
         return failures.doubted("no-metric", f"record: {problem}")
     problem = evaluation_record.hidden_work(run, past.baseline, _budget(folder))
     return failures.doubted("rejected", f"budget: {problem}") if problem else None

@@ -109,7 +109,7 @@ def parameters(experiment: Experiment) -> dict[str, str]:
 
 def loss_curve(run: Path, experiment: Experiment) -> list[tuple[int, float]]:
     """The training loss by per cent of the budget, from its log; empty without one."""
-    log = logs.own(run, experiment)
+    log = logs.log_of(run, experiment)
     values = logs.curve(log).values(POINTS) if log else []
     return [(100 * place // POINTS, value) for place, value in enumerate(values) if value is not None]
 

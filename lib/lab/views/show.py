@@ -82,7 +82,7 @@ def printable(diff: str) -> str:
 
 def log_end(run: Path, known: Experiment) -> str:
     """The end of its log."""
-    log = logs.own(run, known)
+    log = logs.log_of(run, known)
     if log is None:
         return "No log of it is kept."
     return f"The end of its log, runs/{run.name}/logs/{log.name}:\n{failures.quoted(log)}"
@@ -129,7 +129,7 @@ def column(one: Found) -> dict[str, str]:
 
 def curves(run: Path, both: list[Found]) -> Iterator[str]:
     """The mean training loss in each tenth of the budget, and the difference (second less first)."""
-    found = [logs.own(run, one.known) if one.known else None for one in both]
+    found = [logs.log_of(run, one.known) if one.known else None for one in both]
     values = [logs.curve(log).values(TENTHS) if log else [None] * TENTHS for log in found]
     missing = [f"#{one.n}" for one, curve in zip(both, values, strict=True) if not any(curve)]
     if missing:

@@ -244,5 +244,5 @@ def dead_loop(run: Path, facts: Facts) -> list[dict[str, str]]:
 
 def last_words(log: Path) -> list[str]:
     """The last lines of a log, which may not exist."""
-    text = logs.end(log, 1000).decode(errors="replace") if log.exists() else ""
+    text = logs.last_bytes(log, 1000).decode(errors="replace") if log.exists() else ""
     return [line for line in text.splitlines() if line.strip()]

@@ -130,7 +130,7 @@ def _stamp(path: Path) -> tuple[int, int] | None:
 def incumbent_curve(run: Path, incumbent: Experiment | None) -> Curve:
     """The curve of the incumbent, from the log that is kept of it; empty where there is none."""
     try:
-        log = logs.own(run, incumbent) if incumbent else None
+        log = logs.log_of(run, incumbent) if incumbent else None
         return logs.curve(log) if log else Curve()
     except (OSError, ValueError, EOFError):
         return Curve()  # a log that is damaged, or was dropped meanwhile

@@ -38,8 +38,8 @@ def test_the_end_is_bounded(tmp_path: Path, name: str) -> None:
     data = b"x" * 3_000_000 + told((7, 10.0, 3.5))
     path = tmp_path / name
     path.write_bytes(gzip.compress(data) if name.endswith(".gz") else data)
-    assert logs.end(path, 100) == data[-100:]
-    assert logs.end(path, 1 << 30) == data
+    assert logs.last_bytes(path, 100) == data[-100:]
+    assert logs.last_bytes(path, 1 << 30) == data
     assert logs.last_step(path) == Step(7, 0.1, 3.5)
 
 
@@ -76,14 +76,14 @@ def test_which_log_is_its_own(tmp_path: Path) -> None:
     ):
         keep(tmp_path, f"abc1234-{attempt}", text)
     commit = "abc1234".ljust(40, "0")
-    names = [path.name for path in logs.kept(tmp_path, commit)]
+    names = [path.name for path in logs.kept_logs(tmp_path, commit)]
     assert names == [f"abc1234-{attempt}.log.gz" for attempt in (1, 2, 3, 10)]
 
     def own(failure: str | None) -> str:
-        found = logs.own(tmp_path, {"commit": commit, "failure": failure})
+        found = logs.log_of(tmp_path, {"commit": commit, "failure": failure})
         assert found
         return found.name
 
     assert own(None) == "abc1234-2.log.gz"
     assert own("error") == "abc1234-10.log.gz"
-    assert logs.own(tmp_path, {"commit": "f" * 40, "failure": None}) is None
+    assert logs.log_of(tmp_path, {"commit": "f" * 40, "failure": None}) is None

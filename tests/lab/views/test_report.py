@@ -272,7 +272,7 @@ def test_no_label_covers_anything(size: label_positions.Size, seed: int) -> None
         )
     ends = progress_png.bounds(rows)
     assert ends is not None
-    place = label_positions.Place(size, label_positions.last(rows), ends)
+    place = label_positions.Place(size, label_positions.axis_end(rows), ends)
     found = label_positions.placed(rows, ends, size)
     boxes = boxes_of(found, place)
     assert boxes

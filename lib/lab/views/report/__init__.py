@@ -30,7 +30,7 @@ def report(ledgers: Sequence[Path], stream: str, out: Path) -> list[Path]:
         "rows": rows,
         "notes": [note for one in runs for note in one.pop("notes")] + differences(runs),
         "bounds": ends,
-        "last": label_positions.last(rows),
+        "last": label_positions.axis_end(rows),
         "labels": [
             {"width": size.width, "labels": label_positions.placed(rows, ends, size)} for size in progress_png.PAGE
         ],

@@ -18,7 +18,7 @@ MOST = 1000  # curves in a page
 
 def add(rows: Sequence[dict[str, Any]], run: Path, shared: int) -> None:
     """Add a `curve` to rows with a log: the keeps first, then the newest. `shared`: the number of runs in the page."""
-    there = [(row, log) for row in most_important_first(rows) if (log := logs.own(run, row))]
+    there = [(row, log) for row in most_important_first(rows) if (log := logs.log_of(run, row))]
     for row, log in there[: MOST // shared]:
         if curve := curve_of(log):
             row["curve"] = curve

@@ -30,7 +30,7 @@ def placed(rows: Sequence[dict[str, Any]], ends: Sequence[float] | None, size: S
     """
     wins = [row for row in rows if row["status"] == "keep" and row["bpb"] is not None] if ends else []
     wins.sort(key=lambda row: -float("inf" if row["gain"] is None else row["gain"]))
-    place = Place(size, last(rows), ends or (0, 1))
+    place = Place(size, axis_end(rows), ends or (0, 1))
     taken = [place.dot(row) for row in rows if row["bpb"] is not None] + place.line(rows)
     found = []
     for row in wins[: size.most]:
@@ -113,7 +113,7 @@ class Place:
         return None
 
 
-def last(rows: Sequence[dict[str, Any]]) -> int:
+def axis_end(rows: Sequence[dict[str, Any]]) -> int:
     """The end of the axis of experiments; a run that has just begun gets room, too."""
     return max(FEW, *(row["n"] for row in rows)) if rows else FEW
 

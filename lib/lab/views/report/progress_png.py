@@ -6,7 +6,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from lab.views.report.label_positions import Size, last, placed
+from lab.views.report.label_positions import Size, axis_end, placed
 
 FOLDER = Path(__file__).parent
 PICTURE = Size(1100, 480, 40, 44)  # of progress.png
@@ -45,7 +45,7 @@ def png(data: dict[str, Any]) -> bytes:
     for one in spec["data"]:
         one |= {"values": values[one["name"]]} if one["name"] in values else {}
     low, high = data["bounds"] or (0, 1)
-    values_by_signal = {"low": low, "high": high, "last": last(data["rows"]), "title": title(data)}
+    values_by_signal = {"low": low, "high": high, "last": axis_end(data["rows"]), "title": title(data)}
     for signal in spec["signals"]:
         signal |= {"value": values_by_signal[signal["name"]]} if signal["name"] in values_by_signal else {}
     picture: bytes = vl_convert.vega_to_png(spec, scale=SCALE)
