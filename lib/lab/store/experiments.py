@@ -22,6 +22,11 @@ def read(run: Path) -> list[Experiment]:
     return jsonl.read(run / FILE)
 
 
+def by_commit(run: Path) -> dict[str, Experiment]:
+    """All experiments by the 7 digits of their commit in the ledger."""
+    return {experiment["commit"][:7]: experiment for experiment in read(run)}
+
+
 def last(run: Path, count: int) -> list[Experiment]:
     """The last experiments of the run, oldest first."""
     return jsonl.last(run / FILE, count)

@@ -28,8 +28,7 @@ def begin(run: Path, tag: str, start: str, facts: str, environment: Mapping[str,
         "settings": {name: chosen[name] for name in kept if name in chosen},
         "comparable": comparable,
     }
-    for where, problem in schemas.problems("manifest", manifest):
-        raise ValueError(f"manifest: {where}: {problem}")
+    schemas.require("manifest", manifest)
     table = run / "results.tsv"
     if table.exists() and table.read_text() != ledger.HEADER + "\n":
         raise Fault(

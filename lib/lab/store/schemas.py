@@ -39,6 +39,12 @@ def problems(name: str, value: Any) -> list[tuple[str, str]]:
     return found
 
 
+def require(name: str, value: Any) -> None:
+    """Raise ValueError with the first problem of `value`, if it has one: what we write must be valid."""
+    for where, problem in problems(name, value):
+        raise ValueError(f"{name}: {where}: {problem}")
+
+
 @cache
 def _quick(name: str) -> "Callable[[Any], Any]":
     import fastjsonschema  # imported late, too

@@ -117,8 +117,7 @@ def audit(run: Path, seeds: Sequence[int]) -> str:
     """Write `audit.json` for the pairs of runs with these seeds in reruns.jsonl. Returns it as text for a person."""
     found = gather(run, seeds)
     text = json.dumps(as_json(found, manifest.read(run)["tag"]), indent=2, default=float, ensure_ascii=False)
-    for where, problem in schemas.problems("audit", json.loads(text)):
-        raise ValueError(f"audit: {where}: {problem}")
+    schemas.require("audit", json.loads(text))
     durable.write_atomically(run / FILE, text + "\n")
     return text_of(found)
 

@@ -60,7 +60,7 @@ def refuse_existing(out: Path) -> None:
 
 def rows(run: Path) -> list[Experiment]:
     """An experiment for each row of the ledger; a foreign row, written by hand, has only the ledger's columns."""
-    known = {one["commit"][:7]: one for one in experiments.read(run)}
+    known = experiments.by_commit(run)
     found = enumerate(ledger.read(run / "results.tsv"), start=1)
     return [{**(known.get(row.commit) or by_hand(n, row)), "foreign": row.commit not in known} for n, row in found]
 

@@ -29,7 +29,7 @@ class Found:
 def find(run: Path, which: str) -> Found:
     """The experiment that `which` names. Raises Fault if it names none, or more than one."""
     rows = ledger.read(run / "results.tsv")
-    known = {one["commit"][:7]: one for one in experiments.read(run)}
+    known = experiments.by_commit(run)
     found = [Found(n, row, known.get(row.commit)) for n, row in enumerate(rows, start=1)]
     wanted = which.strip().removeprefix("#").lower()
     if wanted.isdecimal() and len(wanted) < 7 and 1 <= int(wanted) <= len(found):
