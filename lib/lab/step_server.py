@@ -21,7 +21,7 @@ SERVED = {  # step -> the module that it is in
     "look_before": "runs.tampering", "look_after": "runs.tampering",
     "conclude": "verdict.conclude", "close": "verdict.conclude", "land": "store.flight", "drop": "store.flight",
 }  # fmt: skip
-NAMES = {**SERVED, "before_tool": "agents.tool_hook", "before_stop": "agents.stop_hook"}
+NAMES = {**SERVED, "before_tool": "agents.claude_tool_hook", "before_stop": "agents.claude_stop_hook"}
 
 
 def main(arguments: list[str] | None = None) -> int:

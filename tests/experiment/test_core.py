@@ -26,7 +26,7 @@ from pathlib import Path
 from lab import step_server
 from lab.runs import tampering
 tampering.look_before = lambda run: {}["nothing"]
-sys.exit(steps.serve(Path(sys.argv[1])))
+sys.exit(step_server.serve(Path(sys.argv[1])))
 """
 
 

@@ -2,6 +2,6 @@
 
 cli_output                  the output of an agent's command line -> last message, cost, fault
 edit_blocks                 search/replace blocks of a model without tools -> the new train.py
-tool_hook, stop_hook        before Claude Code uses a tool, or stops -> a reminder
+claude_tool_hook, claude_stop_hook before Claude Code uses a tool, or stops -> a reminder
 tree_lock                   whether a loop holds the tree
 """

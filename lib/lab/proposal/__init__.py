@@ -5,5 +5,5 @@ lessons, hints              lessons of the past; hints of a person
 describe                    its output and change -> description, category, or why it is rejected
 changes                     its change: constants, places, a diff
 rules, rule_check           code that train.py may not gain: the table; the check
-from_tree                   a change of train.py in the working tree
+check_edit                  a change of train.py in the working tree
 """
