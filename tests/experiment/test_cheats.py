@@ -9,11 +9,9 @@ from typing import Any
 
 import pytest
 import torch
-from house import ROOT, House
+from house import ROOT, House, shared
 from lab.proposal import rule_check
 from pair import import_prepare
-
-pytestmark = pytest.mark.xdist_group("cheats")  # one run, one worker
 
 TRAIN = (ROOT / "train.py").read_text()
 EVALUATE = "val_bpb = evaluate_bpb(compiled(model), tokenizer, rows)\n"
@@ -105,10 +103,19 @@ DONE = {
 }
 
 
-@pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory, small_cache: Path) -> House:
+@pytest.fixture(scope="session")
+def real(tmp_path_factory: pytest.TempPathFactory, small_cache: Path) -> House:
     """The real pair, and its baseline."""
-    house = House(tmp_path_factory.mktemp("cheats"))
+    return shared(tmp_path_factory, "real", lambda folder: real_house(folder, small_cache))
+
+
+@pytest.fixture
+def run(real: House, tmp_path: Path) -> House:
+    return real.copy(tmp_path)
+
+
+def real_house(folder: Path, small_cache: Path) -> House:
+    house = House(folder)
     for name in ("prepare.py", "train.py"):
         shutil.copy(ROOT / name, house.tree / name)
     house.commit("the real pair")

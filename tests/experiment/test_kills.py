@@ -39,7 +39,7 @@ def known(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Sites]:
     folder = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         folder = folder.parent
-    built, made = folder / "settled", folder / "kills.pickle"
+    built, made = folder / "killed", folder / "kills.pickle"
     with FileLock(folder / "kills.lock"):
         if not made.exists():
             built.mkdir()

@@ -119,9 +119,8 @@ def _row_problems(line: str) -> Iterator[str]:
         yield f"row: {len(values)} columns, not {len(COLUMNS)}"
         return
     row = dict(zip(COLUMNS, values, strict=True))
-    if not schemas.fits("row", row):
-        for column, problem in schemas.problems("row", row):
-            yield f"{column}: {problem}"
+    for column, problem in schemas.problems("row", row):
+        yield f"{column}: {problem}"
 
 
 def is_valid(value: Decimal | None) -> bool:

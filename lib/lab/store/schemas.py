@@ -30,6 +30,8 @@ def validator(name: str) -> "Draft202012Validator":
 
 def problems(name: str, value: Any) -> list[tuple[str, str]]:
     """The problems of `value` by schema `name`: pairs of a property and a sentence about it."""
+    if fits(name, value):
+        return []
     found = []
     for error in validator(name).iter_errors(value):
         where = ".".join(str(part) for part in error.absolute_path) or "row"

@@ -7,7 +7,7 @@ import os
 import re
 import subprocess
 import sys
-from itertools import combinations, permutations
+from itertools import combinations, permutations, product
 from pathlib import Path
 from typing import Any
 
@@ -238,13 +238,16 @@ def results(sources: dict[str, str], folder: Path, cache: Path, profile: str) ->
 
 
 SHARES = 8  # of the ideas, each in one process, so that two cores have work
-ALWAYS = 2  # of them; the others take minutes
+ALWAYS = ("small", 0), ("full", 1)  # the others take minutes
 
 
 @pytest.mark.parametrize(
-    "share", [pytest.param(share, marks=[] if share < ALWAYS else [pytest.mark.long]) for share in range(SHARES)]
+    ("profile", "share"),
+    [
+        pytest.param(*one, marks=[] if one in ALWAYS else [pytest.mark.long])
+        for one in product(("small", "full"), range(SHARES))
+    ],
 )
-@pytest.mark.parametrize("profile", ["small", "full"])
 def test_every_idea_runs_and_changes_what_is_learned(request: pytest.FixtureRequest, profile: str, share: int) -> None:
     """The same code gives the same result, so a difference is the idea's."""
     texts = {idea.name: (base(idea), edited(idea)) for idea in IDEAS[share::SHARES]}

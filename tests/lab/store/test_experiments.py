@@ -63,7 +63,7 @@ def test_the_quick_check_lets_nothing_pass_that_has_a_problem() -> None:
     for _ in range(6000):
         one = changed(dice)
         fits = schemas.fits("experiment", one)
-        is_valid = schemas.problems("experiment", one) == []
+        is_valid = not any(schemas.validator("experiment").iter_errors(one))
         has_line_end = any(isinstance(value, str) and value.endswith("\n") for value in one.values())
         assert fits == is_valid or (is_valid and has_line_end), one
         passed += fits

@@ -30,9 +30,9 @@ def flight(run: Path, **facts: str) -> dict[str, Any]:
         ("propose", "proposing"),
         ("commit", "drafted"),
         ("run", "waiting"),
-        ("measure", "judging"),
+        ("judge", "judging"),
         ("mend", "proposing"),
-        ("record", "judging"),
+        ("record-failure", "judging"),
         ("settle", "judging"),
     ],
 )
