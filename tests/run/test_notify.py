@@ -6,6 +6,7 @@ import re
 import signal
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,12 @@ from lab.verdict import index, record
 
 def wait_until(holds: Callable[[], Any], seconds: float = 30) -> Any:
     deadline = time.monotonic() + seconds
-    while not (found := holds()):
+    while True:
+        with suppress(FileNotFoundError):  # it has not begun yet
+            if found := holds():
+                return found
         assert time.monotonic() < deadline
         time.sleep(0.05)
-    return found
 
 
 def hook(house: House, name: str) -> str:

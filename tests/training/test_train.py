@@ -20,7 +20,7 @@ class Steps:
         self.calls += 1
         return self.calls / 8
 
-prepare.Clock = Steps
+prepare.Clock, prepare.EVAL_TOKENS = Steps, 16 * prepare.MAX_SEQ_LEN
 runpy.run_path("train.py")
 """
 
