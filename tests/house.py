@@ -4,6 +4,7 @@ The environment is built from nothing: another HOME, no global git configuration
 """
 
 import atexit
+import compileall
 import copy
 import io
 import json
@@ -128,6 +129,7 @@ def outset(train: str) -> "House":
     one = House.__new__(House)
     one.move_to(folder)
     shutil.copytree(ROOT, one.tree, ignore=not_copied, symlinks=True)
+    compileall.compile_dir(one.tree / "lib/child", quiet=1)  # so that no copy need do it
     (one.tree / "train.py").write_text(train)
     (one.tree / "prepare.py").write_text("")
     (folder / "home").mkdir()

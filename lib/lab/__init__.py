@@ -6,6 +6,6 @@ verdict                     the runs of an experiment -> keep, discard or crash
 proposal                    the brief for a proposer, and its answer
 views                       status, report and everything else that people and tools read
 agents, catalog             coding agents; the built-in proposer
-cli, steps                  `lab`, for verbs; `lab-step`, for the steps of an experiment
-errors, one_line, machine   errors that a person can fix; any text -> one line; the name of this machine
+cli, step_server            `lab`, for verbs; `lab-step`, for the steps of an experiment
+errors, one_line, hardware  errors that a person can fix; any text -> one line; the name of this machine
 """

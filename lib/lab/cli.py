@@ -156,28 +156,6 @@ def begin_run(run: Path, tag: str, start: str) -> None:
     manifest.begin(run, tag, start, stdin(), os.environ)
 
 
-@main.command("check-run")
-@RUN
-def check_run(run: Path) -> None:
-    """Print the incumbent; refuse a damaged ledger and a changed measurement. Stdin: output of prepare.py --check."""
-    from lab.store import durable, experiments, ledger, manifest
-    from lab.verdict import index
-
-    for name in ("results.tsv", experiments.FILE):
-        torn = durable.set_torn_line_aside(run / name)
-        if torn is not None:
-            print(f"lab: a torn last line was set aside from '{run / name}': {torn!r}", file=sys.stderr)
-    problems = ledger.problems(run / "results.tsv")
-    if problems:
-        raise Fault("\n".join(["the ledger is damaged:", *problems]), "fix these lines by hand")
-    if problems := experiments.problems(run):
-        raise Fault("\n".join([f"'{run / experiments.FILE}' is damaged:", *problems]), "fix these lines by hand")
-    manifest.check(run, stdin())
-    known = index.rebuilt(run)
-    index.store(run, known)
-    print(known.incumbent["commit"] if known.incumbent else "")
-
-
 @main.command()
 @RUN
 def brief(run: Path) -> None:

@@ -17,6 +17,7 @@ from pathlib import Path
 from lab.errors import EXPECTED, message
 
 SERVED = {  # step -> the module that it is in
+    "check_run": "verdict.check_run",
     "brief": "proposal.brief", "mend": "proposal.mend_brief", "describe": "proposal.describe",
     "look_before": "runs.tampering", "look_after": "runs.tampering",
     "conclude": "verdict.conclude", "close": "verdict.conclude", "land": "store.flight", "drop": "store.flight",

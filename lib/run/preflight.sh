@@ -71,7 +71,7 @@ drop_replicates() {
 
 # ready: all that must hold before an experiment may start.
 ready() {
-  local incumbent facts
+  local incumbent facts lines line
   open_run
   AGENT_PATH=$(executable_in proposers "${AGENT:-catalog}")
   ENGINE_PATH=$(executable_in child/engines "${ENGINE:-local}")
@@ -84,11 +84,15 @@ ready() {
   refuse_dirty
   take_settings "$RUN"
   facts=$(ask_prepare)
-  incumbent=$("$LAB" check-run "$RUN" <<<"$facts") || exit 2
+  name_committer
+  start_core
+  printf '%s\n' "$facts" >"$RUN/prepared"
+  core check_run checked || exit 2
+  mapfile -t lines <"$RUN/checked"
+  for line in "${lines[@]::${#lines[@]}-1}"; do tell "$line"; done
+  incumbent=${lines[-1]}
   choose_confinement "$facts"
   [[ -e $FLIGHT/done || -z $incumbent ]] || git diff --quiet "$incumbent" HEAD -- train.py "${MEASUREMENT[@]}" ||
     die "HEAD is not the incumbent of run '$TAG', '${incumbent:0:7}': nothing has measured it" \
       'begin a run of its own from here: make setup TAG=... FROM=HEAD'
-  name_committer
-  start_core
 }

@@ -1,5 +1,6 @@
 """The runs of a flight -> one word, keep, discard or crash, on record.
 
+check_run                   what must hold before a loop starts on a run
 conclude                    the order of all that follows a training run
 measure                     the runs of the code in flight, together
 index                       what is known of the past, without reading all of it

@@ -1,6 +1,7 @@
 """A run -> text and files for people and programs; nothing here changes a run, except audit.json.
 
-status, flight_phase, status_text the facts; those of the experiment in flight; as text
+status, flight_phase        the facts; those of the experiment in flight
+status_text                 the same as text
 watch                       the same, live
 find_experiment, show       an experiment by number or commit; everything about it
 last_verdict                the verdict, for an agent at the keyboard
