@@ -237,7 +237,7 @@ def results(sources: dict[str, str], folder: Path, cache: Path, profile: str) ->
     return found
 
 
-SHARES = 8  # of the ideas, each in one process, so that two cores have work
+SHARES = 12  # of the ideas, each in one process, so that two cores have work
 ALWAYS = ("small", 0), ("full", 1)  # the others take minutes
 
 
