@@ -9,6 +9,9 @@ import pytest
 from filelock import FileLock
 from house import SLOW, House, shared, shared_folder
 
+# Several workers share the cores: the threads of torch would only wait for one another.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 # Some tests share what another one of their room has, whichever of them are called.
 sys.path += sorted({str(path.parent) for path in Path(__file__).parent.rglob("test_*.py")})
 

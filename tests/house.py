@@ -163,6 +163,7 @@ class House:
         self.environment = {
             "PATH": f"{Path(UV).parent}:/usr/local/bin:/usr/bin:/bin",
             "UV_PROJECT_ENVIRONMENT": str(ENVIRONMENT),
+            "OMP_NUM_THREADS": "1",
             "PROPOSAL_WAIT": "0",
             "BASELINE_RUNS": "1",  # the fixed thresholds; the tests of the noise say otherwise
             **more,

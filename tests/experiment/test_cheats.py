@@ -187,7 +187,13 @@ def test_a_model_that_cheats_is_not_measured(
 BY_THE_LOOP = ("a look at the other rows", "logits that are not finite", "hidden steps", "work in the evaluation")
 
 
-@pytest.mark.parametrize(("old", "new", "why"), [DONE[name] for name in BY_THE_LOOP], ids=BY_THE_LOOP)
+@pytest.mark.parametrize(
+    ("old", "new", "why"),
+    [
+        pytest.param(*DONE[name], id=name, marks=[pytest.mark.long] if name == "hidden steps" else [])
+        for name in BY_THE_LOOP
+    ],
+)
 def test_refused_by_what_it_did(run: House, old: str, new: str, why: str) -> None:
     last = propose(run, edited(old, new))
     failure = {"budget: ": "rejected", "finite": "nan"}.get(why, "error")

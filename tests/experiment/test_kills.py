@@ -412,7 +412,7 @@ BREAKS = {
     "nothing_is_in_flight": "mkdir runs/rehearsal/flight",
     "no_litter_is_left": "touch runs/rehearsal/wanted.new",
     # Until it is what it is to be, it has the environment of its shell.
-    "no_process_of_a_loop_is_left": "LAB_TREE=$PWD sleep 60 &>/dev/null & until grep -q sleep /proc/$!/comm; do :; done",
+    "no_process_of_a_loop_is_left": "LAB_TREE=$PWD sleep 60 &>/dev/null & until grep sleep /proc/$!/comm; do :; done",
     "no_process_is_left": "sleep 60 >/dev/null 2>&1 &",
     "values_are_measured": LAST.format('"val_bpb": [0-9.]*/"val_bpb": 1.5'),
     "keeps_are_better": LAST.format('"status": "keep"/"status": "discard"'),
