@@ -158,7 +158,7 @@ class Killer(Stage):
         new = self.state().commits[struck.rows :]
         if struck.commit and not self.is_mended(struck.commit):
             assert struck.commit in new, "a proposal that was committed is measured"
-        assert len(new) == struck.goes_to or (not exact and len(new) in (1, 2)), new
+        assert len(new) == struck.goes_to or (not exact and len(new) in (1, 2, 3)), new
 
     def kill_again_and_again(self, points: list[Point], wish: str = "better") -> None:
         """Each loop goes on with what the one before has left, and is killed later. The last one comes to an end."""
