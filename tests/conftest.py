@@ -42,15 +42,10 @@ def set_up(folder: Path) -> House:
     return one
 
 
-def with_baseline(one: House) -> House:
-    assert one.once("/bin/false").status == 1
-    return one
-
-
 def slow_one(folder: Path) -> House:
     one = House(folder, SLOW)
     one.setup()
-    return with_baseline(one)
+    return one.baseline()
 
 
 @pytest.fixture(scope="session")
@@ -68,7 +63,7 @@ def run(begun: House, tmp_path: Path) -> House:
 @pytest.fixture(scope="session")
 def settled(begun: House, tmp_path_factory: pytest.TempPathFactory) -> House:
     """The same with its baseline."""
-    return shared(tmp_path_factory, "settled", lambda folder: with_baseline(begun.copy(folder)))
+    return shared(tmp_path_factory, "settled", lambda folder: begun.copy(folder).baseline())
 
 
 @pytest.fixture

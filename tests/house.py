@@ -243,6 +243,11 @@ class House:
     def once(self, agent: str | Path = "catalog", **settings: str) -> Result:
         return self.call("bin/experiment", AGENT=str(agent), **settings)
 
+    def baseline(self) -> "House":
+        """Measure the baseline, and nothing else: the proposer has nothing to propose."""
+        assert self.once("/bin/false").status == 1
+        return self
+
     def proposer(self, script: str, name: str = "proposer") -> Path:
         """An executable outside of the tree; `script` is bash."""
         path = self.outside / name

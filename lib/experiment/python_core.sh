@@ -1,4 +1,4 @@
-# The Python core of a loop: one process that has imported all that the steps need, and forks for each of them. So a step costs
+# The Python core of a loop: one process that has imported all that the steps need, and does it for each of them. So a step costs
 # the core's work, not an interpreter's start. It knows nothing from one call to the next. Sourced.
 # shellcheck shell=bash
 

@@ -4,6 +4,7 @@
 
 source "$TOOLKIT/lib/run/api_keys.sh"
 source "$TOOLKIT/lib/run/tree.sh"
+source "$TOOLKIT/lib/experiment/confinement.sh"
 source "$TOOLKIT/lib/experiment/tampering.sh"
 source "$TOOLKIT/lib/experiment/python_core.sh"
 
@@ -40,20 +41,6 @@ ask_prepare() {
   local status=0
   (cd "$TREE" && uv run --no-sync prepare.py --check </dev/null 2>/dev/null) || status=$?
   ((status != 3)) || die "the data of profile '$PROFILE' is not there" "run 'uv run prepare.py' (or: make data)"
-}
-
-# choose_confinement FACTS: exports whether training runs are confined. A stranger's script may write where it likes, as
-# it does without us: so by itself only a pair that keeps to our protocol is.
-choose_confinement() {
-  export LAB_CONFINED=no
-  [[ $CONFINE == yes || ($CONFINE == auto && $1 == *'"evaluation_record": true'*) ]] || return 0
-  if "$LAB_PYTHON" -IS "$TOOLKIT/lib/child/runner.py" --can-confine >/dev/null 2>&1; then
-    LAB_CONFINED=yes
-  elif [[ $CONFINE == yes ]]; then
-    die "CONFINE is 'yes', but bubblewrap does not work here" 'make doctor says why'
-  else
-    say 'training is not confined: bubblewrap does not work here (make doctor says why)'
-  fi
 }
 
 # drop_replicates: the end of the runs beside the experiments (lib/experiment/replicates.sh), also of those of a killed verb: train.py is HEAD's.

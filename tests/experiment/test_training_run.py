@@ -13,7 +13,7 @@ DEED = TRAIN + "import os\nIDEA = 0\nif IDEA:\n    exec(open(os.path.expanduser(
 def ready_house(folder: Path) -> House:
     house = House(folder, DEED)
     house.setup()
-    assert house.once("/bin/false").status == 1
+    house.baseline()
     return house
 
 

@@ -182,7 +182,7 @@ def test_a_disturbed_run_is_made_again_twice_and_then_taken_as_it_is(tmp_path: P
     (house.tree / "prepare.py").write_text("""print('{"eval_tokens": 1}')\n""")
     house.commit("a record")
     house.setup(TIME_BUDGET="1")
-    assert house.once("/bin/false").status == 1
+    house.baseline()
     result = house.call("bin/noise", N="2")
     assert result.status == 0
     again = "one more run of the incumbent, with seed 43: it stood still for 60 s"
