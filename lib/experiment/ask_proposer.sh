@@ -68,7 +68,7 @@ ask() {
   printf '%s' "$scratch/tree" >"$CALL/cwd"
   printf '%s' "$AGENT_TIMEOUT" >"$CALL/limit_s"
   printf '%s\n' "LAB_BRIEF=$FOLDER/brief" "LAB_TAG=$TAG" "LAB_MODE=$MODE" "TMPDIR=$scratch/tmp" \
-    "LAB_USAGE=$FOLDER/usage.json" "LAB_TRANSCRIPT=$FOLDER/transcript" >"$CALL/env"
+    "LAB_USAGE=$FOLDER/usage.json" "LAB_TRANSCRIPT=$FOLDER/transcript" "LAB_EDIT=$FLIGHT/edit" >"$CALL/env"
   printf 'exec %q <%q >%q' "$AGENT_PATH" "$FOLDER/brief" "$FOLDER/said" >"$CALL/cmd"
   run_child "$ENGINE_HERE" "$CALL" || :
   [[ -e $CALL/rc ]] || "$ENGINE_HERE" --cancel "$CALL" # whoever killed the engine has left the proposer

@@ -20,15 +20,13 @@ finish() {
   exit_if_stopped
 }
 
-# begin_replicates: all that must hold before the first run. Names BASELINE and INCUMBENT, two commits.
+# begin_replicates ARGUMENT...: all that must hold before the first run. Names BASELINE and INCUMBENT, two commits.
 begin_replicates() {
-  ready
+  ready "$@"
   has_baseline || die "run '$TAG' has no baseline yet" 'measure it: make once'
   trap finish EXIT
   rm -f "$RUN/stop"
   read -r BASELINE INCUMBENT < <("$LAB" baseline-and-incumbent "$RUN")
-  git diff --quiet "$BASELINE" "$INCUMBENT" -- "${MEASUREMENT[@]}" ||
-    die "the baseline, '${BASELINE:0:7}', was measured with another toolkit" 'begin a run of its own: make setup TAG=...'
 }
 
 # fresh_seed COMMIT...: one that none of them was run with.
@@ -47,8 +45,7 @@ replicate() {
     dir=$RUN/replicates/run.$BEGUN
     mkdir -p "$dir" "$RUN/logs"
     put "$dir/commit" "$commit"
-    git cat-file --filters "$commit:train.py" >"$dir/train.py"
-    train "$dir" "$dir/train.py" "$commit" "$seed"
+    train "$dir" "$commit" "$seed"
     gzip --stdout "$dir/run.log" >"$RUN/logs/${commit:0:7}-seed$seed.log.gz"
     read -r word said < <("$LAB" record-replicate "$RUN" "$dir")
   done

@@ -159,10 +159,10 @@ def begin_run(run: Path, tag: str, start: str) -> None:
 @main.command()
 @RUN
 def brief(run: Path) -> None:
-    """Print the brief for the proposer."""
+    """Print the brief for a proposer of the train.py on stdin."""
     from lab.proposal import brief
 
-    print(brief.brief(run), end="")
+    print(brief.brief(run, sys.stdin.read()), end="")
 
 
 @main.command()

@@ -24,6 +24,7 @@ from rehearsal import processes
 Problems = Iterator[str]
 Rule = Callable[["State"], Problems]
 NOTES = "my notes.txt"  # a person's
+LITTER = (".new", ".old", ".lock", ".index", ".answers")
 
 
 @dataclass
@@ -133,7 +134,8 @@ def rows_are_experiments(state: State) -> Problems:
 def refs_are_experiments(state: State) -> Problems:
     """Each experiment has a ref, and each ref an experiment:"""
     names = [name for name in state.refs if re.fullmatch(rf"refs/experiments/{re.escape(state.tag)}/[^/]+", name)]
-    expected = sorted(f"refs/experiments/{state.tag}/{commit} {commit}" for commit in state.commits)
+    carried = [commit for one in state.experiments for commit in one.get("carried_from", [])]
+    expected = sorted(f"refs/experiments/{state.tag}/{commit} {commit}" for commit in (*state.commits, *carried))
     yield from same(expected, sorted(f"{name} {state.refs[name]}" for name in names))
 
 
@@ -173,14 +175,15 @@ def memory_is_whole(state: State) -> Problems:
 
 def nothing_is_in_flight(state: State) -> Problems:
     """Nothing is in flight:"""
-    flight = state.run / "flight"
-    yield from ["there is a flight", *(path.name for path in flight.iterdir())] if flight.exists() else []
+    for flight in (state.run / "flights").glob("f*"):
+        yield " ".join(["there is", flight.name, *(path.name for path in flight.iterdir() if flight.is_dir())])
 
 
 def no_litter_is_left(state: State) -> Problems:
     """No half-written file, lock or scratch copy is left:"""
     found = [path for folder in (state.run, state.tree / ".git") for path in folder.rglob("*.*")]
-    litter = [path for path in found if path.suffix in (".new", ".old", ".lock", ".index") and "kept" not in path.parts]
+    ours = [state.run / name for name in ("slots", "kept", "toolkit", "verdict.lock", "catalog.lock")]
+    litter = [path for path in found if path.suffix in LITTER and not {path, *path.parents} & {*ours}]
     yield from map(str, [*litter, *scratch_copies(state.folder)])
 
 

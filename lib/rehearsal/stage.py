@@ -17,6 +17,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from lab.store import flight as flight_store
+
 from rehearsal import invariants, processes
 
 HERE = Path(__file__).resolve().parent
@@ -44,7 +46,6 @@ class Stage:
         self.folder = folder.resolve()
         self.tree, self.home = self.folder / "tree", self.folder / "home"
         self.run = self.tree / "runs" / TAG
-        self.flight = self.run / "flight"
         self.log = self.folder / "loop.log"  # what the loops say
         self.random = random.Random(1)
         self.before = 0  # rows, when the fault began
@@ -61,6 +62,16 @@ class Stage:
             "PROPOSAL_WAIT": "0",
             "LAB_MINUTE": "1",  # seconds: what is waited for in a night by the minute
         }
+
+    @property
+    def flights(self) -> list[Path]:
+        """The folders of the experiments in flight, the oldest first."""
+        return [flight.folder for flight in flight_store.all_of(self.run)]
+
+    @property
+    def flight(self) -> Path:
+        """The oldest; where there is none, a folder that is not there."""
+        return next(iter(self.flights), self.run / "flights/none")
 
     # --- The scene ---------------------------------------------------------------------------------------------------
 

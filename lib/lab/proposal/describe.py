@@ -14,9 +14,9 @@ CATEGORY = re.compile(r"category: *(\S.*)", re.IGNORECASE)
 ASSIGNMENT = re.compile(r"([A-Za-z_][A-Za-z_0-9.]*) *= *(.*?) *(?:#.*)?")
 
 
-def describe(run: Path) -> None:
+def describe(folder: Path) -> None:
     """Write `description`, `category` (may be empty) and, for a rejected proposal, `rejected`."""
-    flight = Flight(run / "flight")
+    flight = Flight(folder)
     said = _last_lines(flight.folder / "said")
     category = next((match[1] for line in said if (match := CATEGORY.fullmatch(line))), "")
     said = [line for line in said if not CATEGORY.fullmatch(line)]

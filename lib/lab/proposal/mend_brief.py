@@ -28,16 +28,16 @@ The same crash has been mended before:
 """
 
 
-def mend(run: Path) -> str:
+def mend(folder: Path) -> str:
     """The brief for fixing the crash of the last training run; at most 16 KB.
 
     Writes `crashed` and `crashed.py`, the cause and the code, for the memory.
     """
-    flight = Flight(run / "flight")
+    flight = Flight(folder)
     measured = flight.json("measure.json")
     flight.write("crashed", f"{measured['failure']} {measured['why']}")
     flight.write("crashed.py", flight.need("train.py"))
-    cures = memory.cures(memory.folder(run), measured["failure"], measured["why"])
+    cures = memory.cures(memory.folder(flight.run), measured["failure"], measured["why"])
     text = TEXT + CURES if cures else TEXT
     return text.format(
         description=flight.need("description"),

@@ -1,129 +1,187 @@
-"""Restores files that a training run must not change, if it has changed them.
+"""Restores what a training run must not change, if it has changed it.
 
-An unconfined run can write anywhere. So before the run we take a fingerprint of each record, of the facts of the
-flight, and of each file that we or the next run execute or import. The shell holds the fingerprints in its memory,
-where the run cannot change them. A run that restores the size and times of a file has still changed its ctime. Records
-and facts are copied to `kept/`, since no commit has them.
+An unconfined run can write anywhere. So from its start to its end this process, the core of the loop, which the run
+cannot reach, remembers a fingerprint of each record and of each file of the toolkit that the loop runs, the facts of
+its flight, and a fingerprint of the linked folders. Only this process writes records meanwhile: before each request
+they must be as it left them. A run that restores the size and times of a file has still changed its ctime.
+
+A confined run cannot reach these; in its checkout it, too, can write. There it is the code that measures and is
+measured that must stay as it was.
 """
 
-import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
 from lab.errors import Fault
 
-LOOKED = "looked"  # the fingerprints: written here by `look_before`, and by the shell for `look_after`
 RECORDS = (
     "results.tsv", "experiments.jsonl", "changes.jsonl", "reruns.jsonl", "index.json", "manifest.json",
-    "audit.json", "start",
+    "audit.json", "start", "incumbent",
 )  # fmt: skip
-FLIGHT, NO_FACTS = "flight", ("word", "index", "brief", "transcript")  # written by the shell during the run, or unused
-FACTS = "kept/flight.json"  # copies of the facts: name -> text, a character a byte; in one file, for there are many
+NO_FACTS = ("word", "alive", "brief", "transcript")  # written by the shell during the run, or of no more use
 WHOLE = 1 << 20  # bytes; of a larger record, which only grows, only the new bytes are copied
-FOLDERS, FILES = ("bin", "lib", "schemas"), ("train.py", "pyproject.toml")
-CODE = (".py", ".pyc", ".so")
-TREE = "../../"  # from the folder of the run to the root
+TOOLKIT = Path(__file__).parents[3]
+PARTS = ("bin", "lib", "schemas")
+MEASURING = ("train.py", "prepare.py", "pyproject.toml")  # in the checkout
+MOST_LINKED = 20_000  # files below the links of a checkout that are looked at
 
 
-def look_before(run: Path) -> str:
-    """Copy records and facts; return a fingerprint of everything, and of the copies, each with a NUL at its end."""
-    (run / "kept").mkdir(exist_ok=True)
-    records, facts = _records(run), _facts(run)
-    for name in records:
-        _copy(run / name, run / _kept(name))
-    copies = {name: (run / name).read_bytes().decode("latin-1") for name in facts}
-    (run / FACTS).write_text(json.dumps(copies, ensure_ascii=False), encoding="utf-8")
-    names = [*records, *map(_kept, records), *facts, FACTS, *_tree(run)]
-    return "".join(f"{_fingerprint(run, name)} {name}\0" for name in names)
+@dataclass
+class Look:
+    """What there was before one training run."""
+
+    checkout: dict[Path, str | None]
+    linked: dict[Path, str | None] = field(default_factory=dict)
+    facts: dict[Path, bytes] = field(default_factory=dict)
+    records_changed: list[str] = field(default_factory=list)
 
 
-def look_after(run: Path) -> str:
-    """Restore records and facts; return a line for each difference from `look_before`, each with a NUL at its end.
+class Guard:
+    """Of the records and the toolkit, while unconfined runs are in the air."""
 
-    `aside FOLDER` holds the changed records; `record NAME` was restored; `new NAME` and `changed NAME` are files of the
-    tree. Raises Fault if the copies were changed, too.
-    """
-    looked = (run / LOOKED).read_bytes().decode(errors="surrogateescape").split("\0")[:-1]
-    before = {name: fingerprint for fingerprint, name in (line.split(" ", 1) for line in looked)}
+    def __init__(self, run: Path) -> None:
+        """Copies of the records are in `kept/`, their fingerprints in here, and the toolkit as a whole."""
+        self.run, self.kept = run, run / "kept"
+        self.records: dict[str, str | None] = dict.fromkeys(RECORDS)
+        self.copies: dict[str, str | None] = dict.fromkeys(RECORDS)
+        self.toolkit = {path: (_fingerprint(path), path.read_bytes()) for path in _toolkit()}
 
-    def changed(names: Iterable[str]) -> list[str]:
-        return [name for name in names if before.get(name) != _fingerprint(run, name)]
+    def learn(self) -> None:
+        """The records are right as they are."""
+        self.kept.mkdir(exist_ok=True)
+        for name in RECORDS:
+            now = _fingerprint(self.run / name)
+            if now != self.records[name]:
+                self.records[name] = now
+                if now is not None:
+                    _copy(self.run / name, self.kept / name)
+                self.copies[name] = _fingerprint(self.kept / name)
 
-    found = changed(dict.fromkeys([*before, *_records(run), *_facts(run), *_tree(run)]))
-    copies = {name for name in found if name.startswith("kept/")}
-    ours = [name for name in found if not name.startswith(TREE) and name not in copies]
-    if copies & {_kept(name) for name in ours}:
-        hint = f"look at '{run}' before anything else is run"
-        raise Fault(f"the records of run '{run.name}' were changed, and so were their copies", hint)
-    for name in copies:
-        (run / name).unlink(missing_ok=True)  # it is copied again as a whole
-    lines = list(_restored(run, ours, before)) if ours else []
-    lines += [
-        f"{'changed' if name in before else 'new'} {name[len(TREE) :]}" for name in found if name.startswith(TREE)
-    ]
-    return "".join(f"{line}\0" for line in lines)
+    def check(self) -> list[str]:
+        """Restore what somebody has changed. Returns the names. Raises Fault if the copies were changed, too."""
+        changed = [name for name in RECORDS if _fingerprint(self.run / name) != self.records[name]]
+        if changed:
+            self.restore(changed)
+        for path, (known, content) in self.toolkit.items():
+            if _fingerprint(path) != known:
+                _replace(path, content)
+                self.toolkit[path] = (_fingerprint(path), content)
+                changed.append(str(path.relative_to(TOOLKIT)))
+        return changed
 
-
-def _restored(run: Path, names: list[str], before: dict[str, str]) -> Iterator[str]:
-    aside = run / "aside" / f"{datetime.now():%Y%m%d-%H%M%S}"
-    yield f"aside {aside.relative_to(run)}"
-    facts: dict[str, str] = json.loads((run / FACTS).read_text(encoding="utf-8")) if (run / FACTS).exists() else {}
-    for name in names:
-        if os.path.lexists(run / name):
-            (aside / name).parent.mkdir(parents=True, exist_ok=True)
-            (run / name).rename(aside / name)
-        if name in facts:
-            (run / name).write_bytes(facts[name].encode("latin-1"))
-        elif name in before:
-            shutil.copy2(run / _kept(name), run / name)
-        yield f"record {name}"
-
-
-def _kept(name: str) -> str:
-    return FACTS if name.startswith(f"{FLIGHT}/") else f"kept/{name}"
-
-
-def _records(run: Path) -> list[str]:
-    return [name for name in RECORDS if os.path.lexists(run / name)]
+    def restore(self, names: list[str]) -> None:
+        """From the copies; what was made of them stays in `aside`."""
+        if any(_fingerprint(self.kept / name) != self.copies[name] for name in names):
+            hint = f"look at '{self.run}' before anything else is run"
+            raise Fault(f"the records of run '{self.run.name}' were changed, and so were their copies", hint)
+        aside = self.run / "aside" / f"{datetime.now():%Y%m%d-%H%M%S}"
+        for name in names:
+            if os.path.lexists(self.run / name):
+                aside.mkdir(parents=True, exist_ok=True)
+                (self.run / name).rename(aside / name)
+            if self.records[name] is not None:
+                shutil.copy2(self.kept / name, self.run / name)
+            self.records[name] = _fingerprint(self.run / name)
 
 
-def _facts(run: Path) -> list[str]:
-    """The files, not the folders, of the experiment in flight, if there is one."""
-    folder = run / FLIGHT
-    entries = os.scandir(folder) if folder.is_dir() else ()
-    return [f"{FLIGHT}/{entry.name}" for entry in entries if not entry.is_dir() and entry.name not in NO_FACTS]
+looks: dict[Path, Look] = {}  # by the RUN_DIR of the runs that are in the air
+guards: dict[Path, Guard] = {}  # by the folder of the run
 
 
-def _tree(run: Path) -> Iterator[str]:
-    """Files that are run or imported, and those that define the measurement; no bytecode in __pycache__."""
-    yield from (TREE + name for name in FILES if os.path.lexists(run / TREE / name))
-    for entry in os.scandir(run / TREE):
-        if entry.is_dir(follow_symlinks=False):
-            if entry.name in FOLDERS:
-                yield from _below(f"{entry.path}", f"{TREE}{entry.name}")
-            elif not entry.name.startswith("."):
-                names = (f"{TREE}{entry.name}/__init__{end}" for end in CODE)
-                yield from (name for name in names if os.path.lexists(run / name))
-        elif entry.name.endswith(CODE) and entry.name not in FILES:
-            yield TREE + entry.name
+def look_before(run_dir: Path) -> None:
+    """Remember what there is before the training run in `run_dir`, whose checkout is `cwd` there."""
+    checkout, run = Path((run_dir / "cwd").read_text()), _run_of(run_dir)
+    look = Look({checkout / name: _fingerprint(checkout / name) for name in MEASURING})
+    if not (run_dir / "confine").exists():
+        look.facts = {path: path.read_bytes() for path in _facts(run_dir)}
+        look.linked = {path: _fingerprint(path) for path in _linked(checkout)}
+        if not is_anything_loose():
+            guards[run] = guards.get(run) or Guard(run)
+            guards[run].learn()
+    looks[run_dir] = look
 
 
-def _below(folder: str, name: str) -> Iterator[str]:
-    for entry in os.scandir(folder):
-        if not entry.is_dir(follow_symlinks=False):
-            yield f"{name}/{entry.name}"
-        elif entry.name != "__pycache__":
-            yield from _below(entry.path, f"{name}/{entry.name}")
+def look_after(run_dir: Path) -> str:
+    """Restore what the run has changed, and name it: a line each, in words for a person."""
+    look, run = looks.pop(run_dir), _run_of(run_dir)
+    checkout = Path((run_dir / "cwd").read_text())
+    found = [path.name for path, known in look.checkout.items() if _fingerprint(path) != known]
+    now = {path: _fingerprint(path) for path in _linked(checkout)} if look.linked else {}
+    found += sorted(
+        str(path.relative_to(checkout)) for path in {*now, *look.linked} if now.get(path) != look.linked.get(path)
+    )[:10]
+    for path, content in look.facts.items():
+        if not path.is_file() or path.read_bytes() != content:
+            _replace(path, content)
+            found.append(f"runs/{run.name}/{path.relative_to(run)}")
+    new = [path for path in _facts(run_dir) if path not in look.facts] if look.facts else []
+    for path in new:
+        path.unlink()
+        found.append(f"runs/{run.name}/{path.relative_to(run)}")
+    found += look.records_changed
+    return "".join(f"{name}\n" for name in found)
+
+
+def is_anything_loose() -> bool:
+    """Whether a run is in the air that is not confined."""
+    return any(not (run_dir / "confine").exists() for run_dir in looks)
+
+
+def check_records(run: Path) -> str | None:
+    """Before a request: records that are not as this process left them are restored. Returns what is told."""
+    if not is_anything_loose() or not (changed := guards[run].check()):
+        return None
+    for run_dir, look in looks.items():
+        if not (run_dir / "confine").exists():
+            look.records_changed += (f"runs/{run.name}/{name}" if name in RECORDS else name for name in changed)
+    return f"put back what a training run has changed: '{', '.join(changed)}'; what it made of records is in 'aside'"
+
+
+def learn_records(run: Path) -> None:
+    """After a request, which may have written records."""
+    if is_anything_loose():
+        guards[run].learn()
+
+
+def _run_of(run_dir: Path) -> Path:
+    """Of `runs/<tag>/flights/f1/run.1`, or `runs/<tag>/replicates/run.1`."""
+    return next(one for one in run_dir.parents if one.parent.name == "runs")
+
+
+def _facts(run_dir: Path) -> list[Path]:
+    """The files, not the folders, of its flight; none of a replicate."""
+    folder = run_dir.parent
+    if folder.parent.name != "flights":
+        return []
+    return [Path(entry.path) for entry in os.scandir(folder) if not entry.is_dir() and entry.name not in NO_FACTS]
+
+
+def _toolkit() -> Iterator[Path]:
+    for part in PARTS:
+        for folder, names, files in os.walk(TOOLKIT / part):
+            names[:] = [name for name in names if name != "__pycache__"]
+            yield from (Path(folder, name) for name in files)
+
+
+def _linked(checkout: Path) -> Iterator[Path]:
+    """The files below the links in it, the first of many."""
+    found = 0
+    for entry in os.scandir(checkout):
+        if entry.is_symlink() and entry.is_dir():
+            for folder, _, files in os.walk(entry.path):
+                yield from (Path(folder, name) for name in files[: MOST_LINKED - found])
+                found += len(files)
+                if found >= MOST_LINKED:
+                    return
 
 
 def _copy(path: Path, copy: Path) -> None:
     """Update the copy."""
     now, then = path.stat(), copy.stat() if copy.exists() else None
-    if then and (now.st_size, now.st_mtime_ns) == (then.st_size, then.st_mtime_ns):
-        return
     known = then.st_size if then else 0
     if now.st_size <= WHOLE or not 0 < known <= now.st_size:
         shutil.copy2(path, copy)
@@ -134,10 +192,21 @@ def _copy(path: Path, copy: Path) -> None:
     shutil.copystat(path, copy)
 
 
-def _fingerprint(run: Path, name: str) -> str | None:
+def _replace(path: Path, content: bytes) -> None:
+    """With the mode of what is there."""
+    mode = path.stat().st_mode & 0o777 if path.is_file() else 0o755
+    if path.is_dir():
+        shutil.rmtree(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
+    path.write_bytes(content)
+    path.chmod(mode)
+
+
+def _fingerprint(path: Path) -> str | None:
     """It changes with any write to the file, and if another file takes its place."""
     try:
-        found = os.lstat(f"{run}/{name}")
+        found = os.lstat(path)
     except OSError:
         return None
     return f"{found.st_ino}:{found.st_mode}:{found.st_size}:{found.st_mtime_ns}:{found.st_ctime_ns}"

@@ -12,7 +12,7 @@ from lab.store import jsonl, schemas
 
 Experiment = dict[str, Any]
 FILE = "experiments.jsonl"
-NEAR_MISSES = ("no-gain", "complexity", "memory")  # rules that discard an experiment that may have gained
+NEAR_MISSES = ("no-gain", "complexity", "memory", "conflict", "outrun")  # rules that discard what may have gained
 WINDOW = 1000  # experiments that a proposal looks at, so that its time does not grow in a long run
 NEAR = 16  # last experiments; the one in flight is among them, if it is on record
 

@@ -3,16 +3,15 @@
 `gather` reads it once; from there on, `more_runs` and `judge` are functions of it alone.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 from lab.runs import conditions
 from lab.store import manifest
 from lab.store.experiments import Experiment
-from lab.store.flight import Flight
+from lab.store.flight import Flight, all_of
 from lab.verdict import complexity, noise
 from lab.verdict.criterion import Noise
 from lab.verdict.index import Index
@@ -42,6 +41,8 @@ class Evidence:
     candidate: Sequence[Decimal] = ()  # its first run, and those with fresh seeds
     incumbent: Sequence[Decimal] = ()  # those that the machine was as fast for as for the candidate's that decide,
     is_like: bool = True  # unless there are none: then it is all of them
+    is_unknown: bool = False  # it has not been measured
+    is_stale: bool = False  # another incumbent has taken its place
     spread: Spread | None = None  # None: nothing was run twice yet
 
     @property
@@ -71,10 +72,10 @@ class Evidence:
         return self.is_baseline and self.failure is not None
 
 
-def gather(run: Path, index: Index) -> Evidence:
-    """The evidence on the flight of the run whose folder is `run`, which is measured."""
-    flight = Flight(run / "flight")
-    measured, incumbent, after = flight.json("measure.json"), index.incumbent, flight.text("train.py")
+def gather(flight: Flight, index: Index) -> Evidence:
+    """The evidence on a flight that is measured, and on the incumbent that it was made on."""
+    run, measured, after = flight.run, flight.json("measure.json"), flight.text("train.py")
+    base = None if flight.is_baseline else index.keep(run, flight.need("base"))
     runs = {"candidate": measured["runs"], "incumbent": measured["incumbent_runs"]}
     evidence = Evidence(
         is_baseline=flight.is_baseline,
@@ -87,35 +88,48 @@ def gather(run: Path, index: Index) -> Evidence:
         val_bpb=_decimal(measured["val_bpb"]),
         memory=_decimal(measured["memory_gb"]),
         lines=None if after is None else complexity.counts(flight.need("before.py"), after),
+        is_stale=flight.text("tip") not in (None, flight.text("parent")),
     )
-    if incumbent is None:
+    if base is None:
         return evidence
-    evidence = _with_incumbent(evidence, index, incumbent)
-    return evidence if evidence.failure else _with_runs(evidence, index, incumbent["commit"], measured)
+    evidence = _with_incumbent(evidence, index, base)
+    commit = flight.need("compared")
+    known = index.runs_of(run, commit)
+    asked = [*(int(one["seed"]) for one in known), *_seeds_in_the_air(flight)]
+    evidence = replace(evidence, recorded_seeds=[*(int(one["seed"]) for one in base["runs"]), *asked])
+    return evidence if evidence.failure else _with_runs(evidence, index, commit, known, measured)
+
+
+def _seeds_in_the_air(own: Flight) -> Iterator[int]:
+    """Those that the incumbent is run with for other flights."""
+    for one in all_of(own.run):
+        asked = (one.text("next") or "").split()
+        if one != own and asked[:1] == ["incumbent"]:
+            yield int(asked[1])
 
 
 def _with_incumbent(evidence: Evidence, index: Index, incumbent: Experiment) -> Evidence:
     """What is on record of the incumbent."""
     return replace(
         evidence,
-        recorded_seeds=index.seeds_used(incumbent),
         incumbent_bpb=incumbent["val_bpb"],
         incumbent_memory=_decimal(incumbent["memory_gb"]),
         best=_decimal(index.best and index.best["val_bpb"]),
     )
 
 
-def _with_runs(evidence: Evidence, index: Index, commit: str, measured: dict[str, Any]) -> Evidence:
-    """The runs of a candidate that has a metric, and those of the incumbent, which is that commit.
-
-    Of the incumbent's runs beside it, those that are on record already, from before a kill, count once.
-    """
-    groups, recorded = index.groups, index.rerun_seeds(commit)
-    own, beside = noise.undisturbed(measured["runs"]), noise.undisturbed(measured["incumbent_runs"])
-    groups[commit] += (one for one in beside if one["seed"] not in recorded)
-    known = [one for one in groups[commit] if one["val_bpb"] is not None]
+def _with_runs(
+    evidence: Evidence, index: Index, commit: str, level: Sequence[noise.Run], measured: dict[str, Any]
+) -> Evidence:
+    """The runs of a candidate that has a metric, and `level`, those of the incumbent, which is that commit."""
+    own, groups = noise.undisturbed(measured["runs"]), {**index.groups}
+    if commit in groups:
+        groups[commit] = list(level)  # a closed group has its share of the noise already
+    known = [one for one in level if one["val_bpb"] is not None]
     like = [one for one in known if conditions.are_like(one, conditions.mean_probe(own[1:] or own))]
     values = noise.values(like or known)
+    if not values:  # a person's commit, which nothing has measured yet
+        return replace(evidence, candidate=noise.values(own), is_unknown=True)
     return replace(
         evidence,
         candidate=noise.values(own),

@@ -24,7 +24,7 @@ from lab.store.experiments import Experiment
 from lab.verdict import noise
 from lab.verdict.noise import Pool, Run, Spread
 
-FILE = "index.json"
+FILE, INCUMBENT = "index.json", "incumbent"
 VERSION = 2
 SPENT = ("tokens", "cost_usd", "wall_seconds")
 
@@ -115,13 +115,23 @@ class Index:
         """The noise over all that the run has measured."""
         return self.closed.plus(self.groups.values()).spread()
 
-    def rerun_seeds(self, commit: str) -> list[int]:
-        """Those that this code was run again with, of an open group."""
-        return [int(_object(line)["seed"]) for line in self.rerun_lines.get(commit, ())]
+    def keep(self, run: Path, commit: str) -> Experiment:
+        """The keep of that commit: the incumbent, or an earlier one. Raises ValueError where there is none."""
+        known = (self.incumbent, self.replaced, self.baseline)
+        found = next((one for one in known if one and one["commit"] == commit), None)
+        found = found or next((one for one in experiments.read(run) if one["commit"] == commit), None)
+        if found is None:
+            raise ValueError(f"no experiment of run '{run.name}' has the commit '{commit}'")
+        return found
 
-    def seeds_used(self, one: Experiment) -> list[int]:
-        """All that this code was run with, whatever came of it; of an open group."""
-        return [*(int(run["seed"]) for run in one["runs"]), *self.rerun_seeds(one["commit"])]
+    def runs_of(self, run: Path, commit: str) -> list[Run]:
+        """The runs of a keep, or of a person's commit on top of one, that are evidence."""
+        groups = self.groups
+        if commit in groups:
+            return groups[commit]
+        again = [one for one in reruns.read(run) if one["commit"] == commit]
+        own = next((one for one in experiments.read(run) if one["commit"] == commit), None)
+        return [*(noise.deciding(own["runs"], is_baseline=own["rule"] == "baseline") if own else []), *again]
 
     def incumbent_before(self, commit: str) -> Experiment | None:
         """The incumbent that the last experiment was compared with, whether that one is in here already or not."""
@@ -219,6 +229,12 @@ def store(run: Path, index: Index) -> None:
     """Keep it for the next. It need not be durable: what is lost is made again."""
     text = json.dumps({"version": VERSION, **asdict(index)}, default=str, ensure_ascii=False)
     durable.write_atomically(run / FILE, text + "\n", durable=False)
+
+
+def store_incumbent(run: Path, index: Index) -> None:
+    """Write its commit to `incumbent`, for the steps."""
+    if index.incumbent:
+        durable.write_atomically(run / INCUMBENT, index.incumbent["commit"] + "\n", durable=False)
 
 
 def _stored(run: Path) -> Index | None:

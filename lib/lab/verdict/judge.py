@@ -6,11 +6,12 @@ from lab.runs.failures import WHY
 from lab.store.flight import Flight
 from lab.verdict.criterion import Case, Decision, decide
 from lab.verdict.evidence import Evidence
+from lab.verdict.more_runs import is_open
 
 
-def judge(flight: Flight, evidence: Evidence) -> None:
+def judge(flight: Flight, evidence: Evidence, decision: Decision) -> None:
     """Write what is decided."""
-    decision, value, level = decision_on(evidence), evidence.val_bpb, evidence.incumbent_bpb
+    value, level = evidence.val_bpb, evidence.incumbent_bpb
     added, removed = evidence.lines or (None, None)
     facts = {
         "status": decision.verdict,
@@ -38,3 +39,10 @@ def decision_on(evidence: Evidence) -> Decision:
         decision = decide(case)
     note = f"; not as usual: {evidence.disturbance}" if evidence.disturbance else ""
     return replace(decision, reason=decision.reason + note)
+
+
+def could_be_kept(evidence: Evidence) -> bool:
+    """Whether it would be kept where it was measured, or more runs would be needed there to say so."""
+    if evidence.failure:
+        return False
+    return bool(evidence.disturbance) or is_open(evidence) or decision_on(evidence).verdict == "keep"

@@ -12,10 +12,9 @@ from lab.verdict import noise
 from lab.verdict.index import Index
 
 
-def measure(run: Path, index: Index) -> None:
+def measure(flight: Flight, index: Index) -> None:
     """Write `measure.json` for the runs of the code in flight: its own, and those of the incumbent beside them."""
-    flight = Flight(run / "flight")
-    rejected, past = flight.text("rejected"), past_of(run, index)
+    rejected, past = flight.text("rejected"), past_of(flight.run, index)
     outcomes = [] if rejected is not None else [outcome_of(folder, past) for folder in _folders(flight)]
     failed = next((one.failure for one in outcomes if one.code == "candidate" and one.failure), None)
     flight.write_json("measure.json", _measured(outcomes, failed, rejected, is_baseline=flight.is_baseline))

@@ -63,6 +63,8 @@ def _code_wanted(evidence: Evidence) -> str | None:
     own, beside = (len(set(evidence.seeds[code])) for code in ("candidate", "incumbent"))
     if evidence.is_baseline:
         return "candidate" if own < evidence.runs_wanted else None
+    if evidence.is_unknown:
+        return "incumbent"
     if not evidence.incumbent or evidence.lines is None:
         return None
     if evidence.spread and not evidence.is_like and beside < OF_INCUMBENT:

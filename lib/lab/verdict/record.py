@@ -1,4 +1,4 @@
-"""The judged flight -> a line each of `reruns.jsonl`, `changes.jsonl`, `experiments.jsonl`; a row, `verdict`, `best`.
+"""The judged flight -> a line each of `changes.jsonl`, `experiments.jsonl`; a row, `verdict`, `best`.
 
 Each is written unless it is there, so that an interrupted call is simply made again. The line of `experiments.jsonl`
 comes first, and all that follows is made of it: what was recorded once is not recorded differently, even if a power cut
@@ -7,26 +7,20 @@ had it measured again.
 
 from datetime import datetime, timezone
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 from lab.one_line import description
 from lab.proposal import changes
-from lab.store import experiments, jsonl, ledger, reruns
+from lab.store import experiments, jsonl, ledger
 from lab.store.experiments import Experiment
 from lab.store.flight import Flight
 from lab.store.ledger import Row
-from lab.verdict import noise
 from lab.verdict.index import Index
 
 
-def record(run: Path, index: Index) -> Experiment:
+def record(flight: Flight, index: Index) -> Experiment:
     """Record the judged flight; what an interrupted call has left counts. Raises OSError with nothing half-written."""
-    flight = Flight(run / "flight")
-    measured = flight.json("measure.json")
-    if incumbent := index.incumbent:
-        beside, recorded = noise.undisturbed(measured["incumbent_runs"]), index.rerun_seeds(incumbent["commit"])
-        reruns.append(run, incumbent["commit"], beside, recorded)
+    run, measured = flight.run, flight.json("measure.json")
     n, _ = ledger.place(run / "results.tsv", flight.need("commit")[:7])
     experiment = experiment_of(flight, n, measured)
     if (after := flight.text("train.py")) is not None:
@@ -37,10 +31,9 @@ def record(run: Path, index: Index) -> Experiment:
     return experiment
 
 
-def settle(run: Path, index: Index, experiment: Experiment) -> None:
+def settle(flight: Flight, index: Index, experiment: Experiment) -> None:
     """What follows from the line on record, unless it is there: the row, `verdict` and `best`. It is in the index."""
-    row, flight = row_of(experiment), Flight(run / "flight")
-    ledger.append(run / "results.tsv", row)
+    ledger.append(flight.run / "results.tsv", row_of(experiment))
     flight.write("verdict", experiment["status"])
     if is_new_best(experiment, index):
         flight.write_json("best", experiment)
@@ -85,6 +78,7 @@ def experiment_of(flight: Flight, n: int, measured: dict[str, Any]) -> Experimen
         **spent(flight),
         "started": flight.text("started"),
         "ended": datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "carried_from": flight.lines("carried_from"),
         "description": description_of(flight, measured),
     }
 

@@ -22,9 +22,10 @@ from lab.verdict.index import Index
 LONGEST = 160  # characters of a cause, a place or a description
 
 
-def remember(run: Path, index: Index, one: Experiment) -> None:
+def remember(flight: Flight, index: Index, one: Experiment) -> None:
     """Write what the experiment in flight, the last of the index, has taught. Raises OSError; the memory is whole."""
-    flight, folder = Flight(run / "flight"), memory.folder(run)
+    run = flight.run
+    folder = memory.folder(run)
     mark = f"{run.name} #{one['n']} {one['commit'][:7]}"
     setting = setting_of(run, index.device)
     _remember_incumbent(folder, index.incumbent_before(one["commit"]), one, mark)

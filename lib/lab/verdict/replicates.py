@@ -1,7 +1,7 @@
 """Runs beside the experiments (bin/noise, bin/audit): a RUN_DIR -> a line of `reruns.jsonl`, and what is known then.
 
-Each is a RUN_DIR in `runs/<tag>/replicates/run.N`, and has `commit`, the code that it ran. An experiment in flight that
-an interrupted loop has left is none of ours, but its seeds are not used a second time.
+Each is a RUN_DIR in `runs/<tag>/replicates/run.N`, and has `commit`, the code that it ran. The flights that an
+interrupted loop has left are none of ours, but their seeds are not used a second time.
 """
 
 from collections.abc import Iterator, Sequence
@@ -11,6 +11,7 @@ from lab.errors import Fault
 from lab.runs.outcome import outcome_of, seed_of
 from lab.store import experiments, reruns
 from lab.store.experiments import Experiment
+from lab.store.flight import all_of
 from lab.verdict import index, noise
 from lab.verdict.criterion import Noise, band_of
 from lab.verdict.measure import past_of
@@ -38,12 +39,12 @@ def fresh_seed(run: Path, commits: Sequence[str]) -> int:
 
 
 def _unrecorded_seeds(run: Path) -> Iterator[int]:
-    """Of the experiment in flight, and of runs of ours that failed."""
-    for path in (*run.glob("flight/run.*/env"), *run.glob("replicates/run.*/env")):
+    """Of the experiments in flight, and of runs of ours that failed."""
+    for path in (*run.glob("flights/f*/run.*/env"), *run.glob("replicates/run.*/env")):
         yield _seed(path.parent)
-    wanted = run / "flight/next"
-    if wanted.exists():
-        yield int(wanted.read_text().split()[1])
+    for flight in all_of(run):
+        if wanted := flight.text("next"):
+            yield int(wanted.split()[1])
 
 
 def record_run(run: Path, folder: Path) -> str:

@@ -1,0 +1,31 @@
+# Flights: experiments in the air, a folder of facts each, runs/<tag>/flights/<id>/. Sourced, after run/current_run.sh.
+# shellcheck shell=bash
+
+# flights: sets FLIGHTS, the ids of those that there are, the oldest first.
+flights() {
+  mapfile -t FLIGHTS < <(cd "$RUN/flights" 2>/dev/null && printf '%s\n' f*[0-9] | grep -x 'f[0-9]*' | sort -V)
+}
+
+# new_flight: ID is that of a new one, which no flight of this run has had before.
+new_flight() {
+  local last=0 new
+  mkdir -p "$RUN/flights"
+  ! read -r last 2>/dev/null <"$RUN/flights/last" || [[ $last =~ ^[0-9]+$ ]] || last=0
+  flights
+  ((${#FLIGHTS[@]} == 0)) || { new=${FLIGHTS[-1]#f} && last=$((new > last ? new : last)); }
+  ID=f$((last + 1))
+  put "$RUN/flights/last" $((last + 1))
+  boot_id
+  new=$RUN/flights/$ID.new
+  rm -rf "$new"
+  mkdir "$new"
+  note "$new/done" 'attempt 1'
+  note "$new/boot" "$BOOT_ID"
+  mv "$new" "$RUN/flights/$ID" # whole, or not there
+}
+
+# drop_litter: what killed dispatchers have left beside the folders.
+drop_litter() { rm -rf "$RUN"/flights/*.{new,old,answers}; }
+
+# end_flight ID: all processes that work on it: its dispatcher was killed, or hangs.
+end_flight() { end_tagged "FLIGHT=$RUN/flights/$1" || die "processes of flight '$1' do not end" 'see them with ps, and end them yourself'; }

@@ -1,0 +1,70 @@
+# Slots: places for one training each. A slot is a lock file, which dies with its holder, so no state of a scheduler has to be
+# mended after a kill; a checkout (lib/experiment/checkout.sh); and its share of the GPUs. Sourced, after child/run_child.sh.
+# shellcheck shell=bash
+
+# visible_gpus: as CUDA_VISIBLE_DEVICES names them, separated by commas: by index, or by UUID; of a GPU that is cut into parts
+# (MIG), the parts: it cannot be used as a whole.
+visible_gpus() {
+  if [[ -n ${CUDA_VISIBLE_DEVICES+set} ]]; then
+    [[ $CUDA_VISIBLE_DEVICES == -1 ]] || printf '%s' "${CUDA_VISIBLE_DEVICES// /}"
+    return
+  fi
+  "${LIMITED[@]}" 10 nvidia-smi -L 2>/dev/null | awk '
+    /^GPU [0-9]+:/ { n++; name[n] = $2; sub(":", "", name[n]); next }
+    match($0, /MIG-[^)]+/) { part = substr($0, RSTART, RLENGTH); parts[n] = parts[n] (parts[n] == "" ? "" : ",") part }
+    END { for (i = 1; i <= n; i++) printf "%s%s", (i > 1 ? "," : ""), (parts[i] == "" ? name[i] : parts[i]) }' || :
+}
+
+# set_slots: exports GPUS, the visible ones, and SLOTS, where nobody has set it: so many as have GPUS_PER_SLOT each, at least 1.
+set_slots() {
+  local gpus
+  GPUS=$(visible_gpus)
+  IFS=, read -ra gpus <<<"$GPUS"
+  [[ -n ${SLOTS:-} ]] || SLOTS=$((${#gpus[@]} / GPUS_PER_SLOT))
+  ((SLOTS > 0)) || SLOTS=1
+  export GPUS SLOTS
+}
+
+# gpus_of SLOT: its share of GPUS; where there are more slots than shares, some have the same. Nothing where there are none.
+gpus_of() {
+  local gpus shares first
+  [[ -n ${GPUS:-} ]] || return 0
+  IFS=, read -ra gpus <<<"$GPUS"
+  shares=$((${#gpus[@]} / GPUS_PER_SLOT))
+  ((shares > 0)) || shares=1
+  first=$(($1 % shares * GPUS_PER_SLOT))
+  (IFS=, && printf '%s' "${gpus[*]:first:GPUS_PER_SLOT}")
+}
+
+# take_slot: SLOT is the number of a free one that is fit, from 0 on, which is ours until free_slot, or until this process and all
+# that it has started have ended.
+take_slot() {
+  mkdir -p "$RUN/slots"
+  until take_free_slot; do
+    beat
+    run_child sleep 0.3 || :
+    exit_if_stopped
+  done
+}
+
+take_free_slot() {
+  for ((SLOT = 0; SLOT < SLOTS; SLOT++)); do
+    [[ ! -e $RUN/slots/$SLOT.out ]] || continue
+    exec 8<>"$RUN/slots/$SLOT.lock"
+    ! lock 8 || return 0
+    exec 8>&-
+  done
+  return 1
+}
+
+free_slot() { exec 8>&-; }
+
+# take_out SLOT WHY: until its GPU is fit again (bin/loop looks). Fails for the last one: then the whole run waits for the machine.
+take_out() {
+  local other others=0
+  for ((other = 0; other < SLOTS; other++)); do
+    ((other == $1)) || [[ -e $RUN/slots/$other.out ]] || others=$((others + 1))
+  done
+  ((others > 0)) || return 1
+  put "$RUN/slots/$1.out" "$2"
+}
