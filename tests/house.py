@@ -24,6 +24,7 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 from lab import step_server
+from lab.store import flight as flight_store
 from rehearsal import invariants, processes
 
 ROOT = Path(__file__).parents[1]
@@ -32,6 +33,7 @@ UV = shutil.which("uv") or str(ROOT / ".uv/bin/uv")
 IGNORED = shutil.ignore_patterns(
     ".git", ".venv", ".uv", ".agents-cli", "uv.lock", "__pycache__", ".*_cache", "*.log", "results.tsv"
 )
+OF_A_FLIGHT = ("conclude", "close", "describe", "mend", "land", "drop", "flight_brief")  # steps of the core
 LEFT = {"runs", "memory"}  # what runs leave in the root
 UNUSED = {"tests", "docs", ".ci"}  # by any verb
 
@@ -87,9 +89,10 @@ class Stepped:
 
 
 def lab_step(name: str, run: Path) -> Stepped:
-    """`lab-step NAME RUN`, in this process."""
+    """`lab-step NAME FOLDER` on the run, or on its one flight, in this process."""
+    folder = run / "flights/f1" if name in OF_A_FLIGHT else run
     with redirect_stdout(io.StringIO()) as out, redirect_stderr(io.StringIO()) as err:
-        status = step_server.main([name, str(run)])
+        status = step_server.main([name, str(folder)])
     return Stepped(status, out.getvalue(), err.getvalue())
 
 
@@ -182,6 +185,11 @@ class House:
     @property
     def run_folder(self) -> Path:
         return self.tree / "runs/mar14"
+
+    @property
+    def flight(self) -> Path:
+        """The folder of the oldest experiment in flight; where there is none, it is not there."""
+        return next((one.folder for one in flight_store.all_of(self.run_folder)), self.run_folder / "flights/none")
 
     def call(self, *command: str, timeout: float = 60, **settings: str) -> Result:
         """Run a command in the tree to its end."""
@@ -290,9 +298,9 @@ class House:
         return list(processes.under_loop(self.tree).values())
 
     def wait_for(self, path: str, seconds: float = 20) -> None:
-        """Wait until a file of the tree is there."""
+        """Wait until there is a file of the tree whose path fits a pattern."""
         deadline = time.monotonic() + seconds
-        while not (self.tree / path).exists():
+        while not any(self.tree.glob(path)):
             assert time.monotonic() < deadline, f"{path} does not come: {(self.outside / 'started.log').read_text()}"
             time.sleep(0.02)
 

@@ -155,7 +155,7 @@ def test_a_description_may_look_like_anything(based: House) -> None:
 
 def test_a_loop_that_holds_the_tree_is_not_disturbed(slow: House) -> None:
     with slow.running("bin/loop", AGENT="catalog"):
-        slow.wait_for("runs/mar14/flight/run.1/pid")
+        slow.wait_for("runs/mar14/flights/*/run.1/pid")
         before = (slow.tree / "train.py").read_text()
         result = propose(slow)
         assert (result.status, result.out) == (75, "")
@@ -197,7 +197,7 @@ def test_what_was_saved_before_the_flight_goes_on(based: House) -> None:
     """Killed between the two: the change is in train.py still, and its description is known."""
     edited = edit(based, "1.5")
     start_and_kill(based, "05-kill")
-    (based.run_folder / "flight").rename(based.run_folder / "gone")
+    (based.flight).rename(based.run_folder / "gone")
     assert based.call("bin/setup", TAG="other").status == 0, "another run may begin: the change is saved"
     assert (based.tree / "train.py").read_text() == TRAIN
     based.git("checkout", "--quiet", "autoresearch/mar14")
@@ -247,7 +247,7 @@ def test_a_copy_that_cannot_be_made_loses_nothing(based: House) -> None:
 def test_a_power_cut_before_the_commit_loses_nothing(based: House) -> None:
     edited = edit(based, "0.9")
     start_and_kill(based, "15-kill")
-    (based.run_folder / "flight/boot").write_text("another\n")
+    (based.flight / "boot").write_text("another\n")
     assert propose(based).status == 0
     assert text(based) == edited
     based.check_invariants()
@@ -257,7 +257,7 @@ def test_a_term_ends_it_and_the_same_command_goes_on(slow: House) -> None:
     """As the time limit of an agent's tool does it."""
     edited = edit(slow, "0.9")
     with slow.running("bin/experiment", "--from-tree", "my idea") as process:
-        slow.wait_for("runs/mar14/flight/run.1/pid")
+        slow.wait_for("runs/mar14/flights/*/run.1/pid")
         process.terminate()
         assert process.wait(timeout=20) == 143
     slow.seconds.write_text("0")

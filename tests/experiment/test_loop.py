@@ -211,7 +211,7 @@ def test_a_baseline_that_takes_too_long_is_told_how_to_get_more_time(tmp_path: P
 def test_a_second_loop_is_told_who_holds_the_tree(slow: House) -> None:
     slow.seconds.write_text("100")
     with slow.running("bin/loop", AGENT=str(slow.setting("0.9"))) as first:
-        slow.wait_for("runs/mar14/flight/run.1/pid")
+        slow.wait_for("runs/mar14/flights/*/run.1/pid")
         for verb in ("bin/loop", "bin/experiment"):
             refused(slow, f"another loop holds this tree: 'pid {first.pid} since ", verb, status=75)
         refused(slow, "another loop holds this tree", "bin/setup", status=75, TAG="mar15")
@@ -235,8 +235,8 @@ def test_two_trees_run_side_by_side(based: House, settled: House, tmp_path: Path
 @pytest.mark.parametrize(("name", "status"), [("INT", 130), ("TERM", 143)])
 def test_a_signal_stops_the_training_at_once_and_the_next_loop_goes_on(slow: House, name: str, status: int) -> None:
     with slow.running("bin/loop", MAX_EXPERIMENTS="1", AGENT=str(slow.setting("0.9"))) as process:
-        slow.wait_for("runs/mar14/flight/run.1/pid")
-        committed = (slow.run_folder / "flight/commit").read_text().strip()
+        slow.wait_for("runs/mar14/flights/*/run.1/pid")
+        committed = (slow.flight / "commit").read_text().strip()
         process.send_signal(getattr(signal, f"SIG{name}"))
         assert process.wait(15) == status, "it does not wait for the training"
     assert slow.left_running() == []
@@ -249,7 +249,7 @@ def test_a_signal_stops_the_training_at_once_and_the_next_loop_goes_on(slow: Hou
 
 def test_ctrl_c_in_a_terminal_reaches_the_whole_group(slow: House) -> None:
     with slow.running("bin/loop", AGENT=str(slow.setting("0.9"))) as process:
-        slow.wait_for("runs/mar14/flight/run.1/pid")
+        slow.wait_for("runs/mar14/flights/*/run.1/pid")
         os.killpg(process.pid, signal.SIGINT)
         assert process.wait(15) == 130
     assert slow.left_running() == []
@@ -270,7 +270,7 @@ def test_a_stop_ends_the_proposer_too(based: House) -> None:
 
 def test_a_closed_terminal_ends_nothing(slow: House) -> None:
     with slow.running("bin/loop", MAX_EXPERIMENTS="1", AGENT=str(slow.setting("0.5"))) as process:
-        slow.wait_for("runs/mar14/flight/run.1/pid")
+        slow.wait_for("runs/mar14/flights/*/run.1/pid")
         os.killpg(process.pid, signal.SIGHUP)
         slow.seconds.write_text("0")
         assert process.wait(30) == 0
@@ -281,7 +281,7 @@ def test_a_closed_terminal_ends_nothing(slow: House) -> None:
 def test_a_closed_terminal_ends_one_experiment_and_all_that_it_has_started(slow: House) -> None:
     """Nothing is lost: the next call goes on."""
     with slow.running("bin/experiment", AGENT=str(slow.setting("0.9"))) as process:
-        slow.wait_for("runs/mar14/flight/run.1/pid")
+        slow.wait_for("runs/mar14/flights/*/run.1/pid")
         os.killpg(process.pid, signal.SIGHUP)
         assert process.wait(10) == 129
     assert slow.left_running() == []
@@ -294,7 +294,7 @@ def test_a_closed_terminal_ends_one_experiment_and_all_that_it_has_started(slow:
 def test_make_stop_ends_the_loop_after_the_experiment_in_flight(slow: House) -> None:
     assert "no loop is running" in slow.call("bin/stop").err
     with slow.running("bin/loop", AGENT=str(slow.setting("0.9"))) as process:
-        slow.wait_for("runs/mar14/flight/run.1/pid")
+        slow.wait_for("runs/mar14/flights/*/run.1/pid")
         assert slow.call("make", "stop").status == 0
         slow.seconds.write_text("0")
         assert process.wait(30) == 0
@@ -384,7 +384,7 @@ def test_a_step_that_breaks_ends_the_loop_with_2_and_is_done_again(house: House)
 def test_what_a_person_edits_in_the_night_is_saved_or_left_alone(slow: House) -> None:
     (slow.tree / "notes.txt").write_text("one")
     with slow.running("bin/loop", MAX_EXPERIMENTS="1", AGENT=str(slow.setting("0.9"))) as process:
-        slow.wait_for("runs/mar14/flight/run.1/pid")
+        slow.wait_for("runs/mar14/flights/*/run.1/pid")
         (slow.tree / "train.py").write_text("# my idea\n")
         (slow.tree / "README.md").write_text("mine\n")
         (slow.tree / "notes.txt").write_text("two")
@@ -440,7 +440,7 @@ def test_a_persons_work_is_byte_for_byte_as_it_was_after_a_night(house: House) -
 
 def test_another_branch_that_a_person_checks_out_is_not_touched(slow: House) -> None:
     with slow.running("bin/loop", MAX_EXPERIMENTS="1", AGENT=str(slow.setting("0.9"))) as process:
-        slow.wait_for("runs/mar14/flight/run.1/pid")
+        slow.wait_for("runs/mar14/flights/*/run.1/pid")
         slow.git("checkout", "-q", "--force", "main")
         slow.seconds.write_text("0")
         assert process.wait(30) == 2
@@ -456,7 +456,7 @@ def test_another_branch_that_a_person_checks_out_is_not_touched(slow: House) -> 
 
 def test_kill_9_of_the_loop_alone_ends_the_training(slow: House) -> None:
     with slow.running("bin/loop", AGENT=str(slow.setting("0.9"))) as process:
-        slow.wait_for("runs/mar14/flight/run.1/pid")
+        slow.wait_for("runs/mar14/flights/*/run.1/pid")
         process.kill()
         process.wait()
         deadline = time.monotonic() + 18
@@ -467,7 +467,7 @@ def test_kill_9_of_the_loop_alone_ends_the_training(slow: House) -> None:
 
 def test_an_orphaned_trainer_is_ended_before_a_new_loop_starts(slow: House) -> None:
     with slow.running("bin/loop", AGENT=str(slow.setting("0.9"))) as process:
-        slow.wait_for("runs/mar14/flight/run.1/pid")
+        slow.wait_for("runs/mar14/flights/*/run.1/pid")
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
     orphan = subprocess.Popen(["sleep", "60"], env={"LAB_TREE": str(slow.tree), "PATH": os.environ["PATH"]})
@@ -480,10 +480,10 @@ def test_an_orphaned_trainer_is_ended_before_a_new_loop_starts(slow: House) -> N
 def test_a_power_cut_costs_a_training_run_but_no_proposal(slow: House) -> None:
     """What was not synced is gone, or torn; and the machine has another boot id."""
     with slow.running("bin/loop", AGENT=str(slow.setting("0.9"))) as process:
-        slow.wait_for("runs/mar14/flight/run.1/pid")
+        slow.wait_for("runs/mar14/flights/*/run.1/pid")
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-    flight = slow.run_folder / "flight"
+    flight = slow.flight
     committed = (flight / "commit").read_text().strip()
     (flight / "boot").write_text("another\n")
     (flight / "done").write_text("attempt 1\n10-propose\n20-commit\n30-run\n40-measure\n")
@@ -499,7 +499,7 @@ def test_a_power_cut_costs_a_training_run_but_no_proposal(slow: House) -> None:
 def test_a_power_cut_before_the_commit_is_synced_leaves_no_experiment(based: House, kept: int) -> None:
     """Of the name of a commit half may be left, which git takes for the whole."""
     assert based.once(based.setting("0.9")).status == 0
-    flight = based.run_folder / "flight"
+    flight = based.flight
     flight.mkdir()
     for name in ("done", "boot", "parent"):
         (flight / name).write_text("")

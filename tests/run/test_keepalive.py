@@ -15,7 +15,7 @@ def is_wanted(house: House) -> bool:
 
 
 def in_flight(house: House) -> None:
-    house.wait_for("runs/mar14/flight/run.1/pid")
+    house.wait_for("runs/mar14/flights/*/run.1/pid")
 
 
 def killed(house: House, agent: Path, **settings: str) -> None:
@@ -99,7 +99,7 @@ def test_a_dead_loop_is_started_again_with_all_that_it_had(slow: House) -> None:
     agent = slow.proposer(f'env | grep -E "^(HOME|PATH|AGENT_TIMEOUT)=" >{seen}\n{IMPROVE}', "my agent")
     path = f"{slow.outside}:{slow.environment['PATH']}"
     killed(slow, agent, MAX_EXPERIMENTS="2", AGENT_TIMEOUT="77", PATH=path)
-    committed = (slow.run_folder / "flight/commit").read_text().strip()
+    committed = (slow.flight / "commit").read_text().strip()
     slow.seconds.write_text("0")
     seen.unlink()
     assert look(slow) == "the loop is started again\n"

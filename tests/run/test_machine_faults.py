@@ -53,7 +53,7 @@ def test_a_loop_waits_and_goes_on_by_itself(machine: House) -> None:
     fill(machine, 5, is_full=True)
     with machine.running("bin/loop", AGENT=str(machine.setting("0.9")), MAX_EXPERIMENTS="1") as process:
         machine.wait_for("runs/mar14/trouble.machine")
-        committed = (machine.run_folder / "flight/commit").read_text().strip()
+        committed = (machine.flight / "commit").read_text().strip()
         assert "trouble   20" in machine.call("bin/status").out
         assert "the disk is full: 5 MB are free on '/'; looking again in" in machine.call("bin/status").out
         assert len(machine.rows()) == 1

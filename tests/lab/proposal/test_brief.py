@@ -239,8 +239,8 @@ def test_the_noise_and_what_a_run_must_gain(tmp_path: Path) -> None:
 
 def test_what_is_training_now(tmp_path: Path) -> None:
     brief(tmp_path, NIGHT)
-    flight = tmp_path / "runs/mar14/flight"
-    flight.mkdir()
+    flight = tmp_path / "runs/mar14/flights/f1"
+    flight.mkdir(parents=True)
     (flight / "description").write_text("wider\n")
     (flight / "commit").write_text(f"{7:040x}\n")
     assert "In training now: wider" in told(tmp_path)

@@ -64,4 +64,4 @@ def test_the_record_says_it(tmp_path: Path) -> None:
     measured = measure(tmp_path, RECORD | {"longest_wait": 30.0})
     assert measured["disturbance"] == "it stood still for 30 s"
     assert measured["runs"][0]["degraded"] is True
-    assert json.loads((tmp_path / "flight/measure.json").read_text())["val_bpb"] == "1.912345"
+    assert json.loads((tmp_path / "flights/f1/measure.json").read_text())["val_bpb"] == "1.912345"

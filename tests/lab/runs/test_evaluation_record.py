@@ -41,7 +41,7 @@ def measure(
     baseline: list[dict[str, Any]] | None = BASELINE,
 ) -> dict[str, Any]:
     """What 40-judge makes of a run of 60 s that printed and recorded this, after that baseline."""
-    run = folder / "flight/run.1"
+    run = folder / "flights/f1/run.1"
     (run / "record").mkdir(parents=True)
     (run / "run.log").write_text(f"val_bpb: {printed}\npeak_vram_mb: {memory}\n")
     (run / "rc").write_text("0\n")
@@ -53,14 +53,14 @@ def measure(
         (run / "record/evaluation.json").write_text(text)
     if cpu is not None:
         (run / "resources").write_text(json.dumps({"cpu_seconds": cpu}))
-    (folder / "flight/done").write_text("attempt 1\n")
+    (folder / "flights/f1/done").write_text("attempt 1\n")
     (folder / "manifest.json").write_text(json.dumps({"comparable": FACTS}))
     if baseline is not None:
         seeded = [{"seed": 42, "val_bpb": 2.0, **run, "wall_share": 1.0} for run in baseline]
         known = {"commit": "c", "rule": "baseline", "status": "keep", "val_bpb": 2.0, "runs": seeded}
         (folder / "experiments.jsonl").write_text(json.dumps(known) + "\n")
     step(folder, index.read(folder))
-    measured: dict[str, Any] = json.loads((folder / "flight/measure.json").read_text())
+    measured: dict[str, Any] = json.loads((folder / "flights/f1/measure.json").read_text())
     return measured
 
 

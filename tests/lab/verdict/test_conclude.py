@@ -31,16 +31,16 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def fact(run: Path, name: str) -> str | None:
-    path = run / "flight" / name
+    path = run / "flights/f1" / name
     return path.read_text().rstrip("\n") if path.exists() else None
 
 
 def fly(run: Path, commit: str, agent: str = "claude", parent: str = BASELINE) -> None:
     """A flight that has been committed."""
-    flight = run / "flight"
+    flight = run / "flights/f1"
     for path in sorted(flight.rglob("*"), reverse=True):
         path.rmdir() if path.is_dir() else path.unlink()
-    flight.mkdir(exist_ok=True)
+    flight.mkdir(parents=True, exist_ok=True)
     facts = {"commit": commit, "parent": parent, "agent": agent, "description": agent, "category": ""}
     for name, text in facts.items():
         (flight / name).write_text(text + "\n")
@@ -50,7 +50,7 @@ def fly(run: Path, commit: str, agent: str = "claude", parent: str = BASELINE) -
 
 def trained(run: Path, attempt: int, value: str, seed: int = 42, rc: int = 0) -> None:
     """A training run of the flight has ended; it is of what `next` says."""
-    folder = run / "flight" / f"run.{attempt}"
+    folder = run / "flights/f1" / f"run.{attempt}"
     folder.mkdir()
     if (asked := fact(run, "next")) is not None:
         (folder / "next").write_text(asked + "\n")
@@ -59,7 +59,7 @@ def trained(run: Path, attempt: int, value: str, seed: int = 42, rc: int = 0) ->
         (folder / name).write_text(f"{text}\n")
     for name in ("started", "ended"):
         (folder / name).write_text("2026-03-14T09:26:53.000Z\n")
-    (run / "flight/done").write_text(f"attempt {attempt}\n10-propose\n20-commit\n30-run\n")
+    (run / "flights/f1/done").write_text(f"attempt {attempt}\n10-propose\n20-commit\n30-run\n")
 
 
 def a_baseline(run: Path) -> None:
@@ -83,7 +83,7 @@ def all_of(run: Path) -> dict[str, str]:
     """What a conclusion leaves, but for the time of day."""
     files_of = [run / name for name in ("results.tsv", "experiments.jsonl", "changes.jsonl", "reruns.jsonl")]
     names = ("verdict", "failure", "summary", "best", "decision.json")
-    found = [*files_of, *(run / "flight" / name for name in names), *memory.folder(run).glob("*.md")]
+    found = [*files_of, *(run / "flights/f1" / name for name in names), *memory.folder(run).glob("*.md")]
     return {path.name: re.sub(r'"ended": "[^"]*"', "", path.read_text()) for path in found if path.exists()}
 
 
@@ -127,7 +127,7 @@ def test_what_is_looked_at_first(run: Path, agent: str, mendable: bool, suspect:
     a_baseline(run)
     fly(run, FIRST, agent)
     if edit:
-        (run / "flight/edit").mkdir()
+        (run / "flights/f1/edit").mkdir()
     trained(run, 1, "nothing", rc=127 if suspect else 1 if mendable else 124)
     assert step(run) is None
     assert (fact(run, "mendable") == "yes", fact(run, "suspect") is not None) == (mendable, suspect)
@@ -203,9 +203,9 @@ def a_candidate(run: Path, kind: str) -> None:
     fly(run, FIRST, "catalog", parent="c3" * 20 if kind == "keep" else BASELINE)
     trained(run, 1, {"keep": "0.9", "discard": "1.5", "crash": "nothing"}[kind], rc=int(kind == "crash"))
     for attempt in range(2, 20 if kind == "keep" else 0):
-        kept = (run / "flight/next").read_text() if attempt > 2 else ""
+        kept = (run / "flights/f1/next").read_text() if attempt > 2 else ""
         if step_would_end(run):
-            (run / "flight/next").write_text(kept)
+            (run / "flights/f1/next").write_text(kept)
             return
         step(run)
         trained(run, attempt, "1.001" if (fact(run, "next") or "").startswith("incumbent") else "0.9")
@@ -263,8 +263,8 @@ def test_a_power_cut_after_the_record(run: Path) -> None:
     assert step(run) is None
     before = all_of(run)
     for name in ("measure.json", "verdict", "summary", "best", "decision.json"):
-        (run / "flight" / name).write_text("")
-    (run / "flight/next").unlink()
+        (run / "flights/f1" / name).write_text("")
+    (run / "flights/f1/next").unlink()
     trained(run, 30, "nothing", rc=1)
     assert step(run) is None
     assert statuses(run) == ["keep", "keep"]

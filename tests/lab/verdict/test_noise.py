@@ -161,7 +161,7 @@ def test_killed_before_a_rerun_it_goes_on_and_keeps_what_was_measured(tmp_path: 
     house.commit("a step that is killed once")
     house.setup(BASELINE_RUNS="3")
     assert house.start("bin/experiment", AGENT="/bin/false").wait(60) != 0
-    assert (house.run_folder / "flight/run.1/rc").exists()
+    assert (house.flight / "run.1/rc").exists()
     house.baseline()
     assert [one["seed"] for one in house.experiments()[0]["runs"]] == [42, 43, 44]  # type: ignore[attr-defined]
     assert (house.tree / "count").read_text() == "xxx", "none is run twice"

@@ -46,8 +46,8 @@ def fly(
     """A flight that has been measured, by one run."""
     if measured["val_bpb"] and not measured["disturbance"]:
         measured = measured | {"runs": [RUN | {"val_bpb": float(measured["val_bpb"])}]}
-    flight = run / "flight"
-    flight.mkdir(exist_ok=True)
+    flight = run / "flights/f1"
+    flight.mkdir(parents=True, exist_ok=True)
     facts = {
         "done": f"attempt {attempt}\n10-propose\n20-commit\n30-run\n40-measure",
         "commit": commit,
@@ -85,7 +85,7 @@ def objects(run: Path) -> list[dict[str, Any]]:
 
 
 def fact(run: Path, name: str) -> str:
-    return (run / "flight" / name).read_text().rstrip("\n")
+    return (run / "flights/f1" / name).read_text().rstrip("\n")
 
 
 def baseline(run: Path) -> dict[str, Any]:
@@ -262,7 +262,7 @@ def test_a_failed_run_of_the_incumbent_is_not_held_against_a_slower_machine(run:
     (run / "reruns.jsonl").write_text(json.dumps({"commit": BASELINE, "seed": 43, "val_bpb": None}) + "\n")
     fly(run, FIRST, MEASURED)
     slow = MEASURED | {"runs": [ran | {"probe_seconds": 0.1}]}
-    (run / "flight/measure.json").write_text(json.dumps(slow))
+    (run / "flights/f1/measure.json").write_text(json.dumps(slow))
     evidence = gather(run, index.read(run))
     assert (evidence.incumbent, evidence.is_like) == ([1], False)
 
@@ -271,7 +271,7 @@ def test_a_failed_run_of_the_incumbent_is_not_held_against_a_slower_machine(run:
 def test_a_proposer_may_have_written_anything_of_what_it_took(run: Path, told: str) -> None:
     baseline(run)
     fly(run, FIRST, MEASURED)
-    (run / "flight/usage.json").write_bytes(told.encode(errors="surrogateescape"))
+    (run / "flights/f1/usage.json").write_bytes(told.encode(errors="surrogateescape"))
     assert record(run).items() >= {"tokens": None, "cost_usd": None}.items()
 
 
@@ -285,7 +285,7 @@ def test_recording_again_adds_nothing(run: Path) -> None:
     before = (rows(run), objects(run), fact(run, "summary"))
     for _ in range(3):
         record(run)
-        (run / "flight" / "summary").unlink()
+        (run / "flights/f1" / "summary").unlink()
         record(run)
     assert (rows(run), objects(run), fact(run, "summary")) == before
 
@@ -300,7 +300,7 @@ def test_what_is_missing_is_added(run: Path, lost: str, torn: bool) -> None:
     before = (rows(run), [one | {"ended": ""} for one in objects(run)], fact(run, "summary"))
     lines = (run / lost).read_text().splitlines(keepends=True)
     (run / lost).write_text("".join(lines[:-1]) + (lines[-1][:20] if torn else ""))
-    (run / "flight" / "summary").unlink()
+    (run / "flights/f1" / "summary").unlink()
     record(run)
     assert (rows(run), [one | {"ended": ""} for one in objects(run)], fact(run, "summary")) == before
     assert (run / f"{lost}.torn").exists() == torn
@@ -326,7 +326,7 @@ def test_judging_again_changes_nothing(run: Path) -> None:
     fly(run, FIRST, MEASURED | {"val_bpb": "0.993200"})
     said = []
     for _ in range(2):
-        judge(Flight(run / "flight"), gather(run, index.read(run)))
+        judge(Flight(run / "flights/f1"), gather(run, index.read(run)))
         said.append((fact(run, "decision.json"), fact(run, "verdict"), fact(run, "failure")))
     assert said[0] == said[1]
     assert said[0][1:] == ("keep", "none")
@@ -362,7 +362,7 @@ def test_an_object_that_does_not_fit_the_schema_is_a_fault(run: Path) -> None:
 @pytest.mark.parametrize("name", ["measure.json", "commit", "description", "done"])
 def test_a_missing_fact_is_a_fault(run: Path, name: str) -> None:
     fly(run, BASELINE, MEASURED, description="baseline")
-    (run / "flight" / name).unlink()
+    (run / "flights/f1" / name).unlink()
     with pytest.raises(ValueError, match=name):
         conclude.close(run)
     assert rows(run) == []

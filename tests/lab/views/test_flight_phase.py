@@ -50,7 +50,7 @@ def test_none(tmp_path: Path) -> None:
     """Between two experiments, and of a flight that is only being made."""
     run = make_run(tmp_path, [])
     assert as_json(run, **ALIVE)["flights"] == []
-    (run / "flight").mkdir()
+    (run / "flights/f1").mkdir(parents=True)
     assert as_json(run, **ALIVE)["flights"] == []
 
 
@@ -64,10 +64,10 @@ def test_all_steps_done(tmp_path: Path) -> None:
 def test_training(tmp_path: Path) -> None:
     run = make_run(tmp_path, ROWS)
     training(run, LOG)
-    (run / "flight/started").write_text("2026-03-14T09:26:53Z\n")
+    (run / "flights/f1/started").write_text("2026-03-14T09:26:53Z\n")
     one = flight(run, **ALIVE)
     assert (one["phase"], one["slot"], one["device"], one["progress"]) == ("training", 0, "cuda", 0.573)
-    assert one["training"]["log"] == "flight/run.1/run.log"
+    assert one["training"]["log"] == "flights/f1/run.1/run.log"
     assert one["seconds"] > 3600 > one["training"]["seconds"]
     assert as_json(run, **ALIVE)["beside"] is None
     dead = flight(run)
@@ -86,7 +86,7 @@ def test_a_run_beside_the_experiments(tmp_path: Path) -> None:
     run = make_run(tmp_path, ROWS)
     training(run, LOG)
     (run / "replicates").mkdir()
-    (run / "flight/run.1").rename(run / "replicates/run.1")
+    (run / "flights/f1/run.1").rename(run / "replicates/run.1")
     (run / "run.log").unlink()
     (run / "run.log").symlink_to("replicates/run.1/run.log")
     at = as_json(run, **ALIVE)
@@ -117,7 +117,7 @@ def test_a_real_training(slow: House) -> None:
     """And what a kill has left of it."""
     slow.seconds.write_text("60")
     with slow.running("bin/loop", AGENT=str(slow.setting("0.9"))) as process:
-        slow.wait_for("runs/mar14/flight/run.1/pid")
+        slow.wait_for("runs/mar14/flights/f1s/*/run.1/pid")
         at = asked(slow)
         assert (at["loop"]["alive"], at["loop"]["pid"]) == (True, process.pid)
         one = at["flights"][0]

@@ -163,8 +163,8 @@ def test_retry(night: House, tmp_path: Path) -> None:
 
 def test_retry_lets_an_experiment_in_flight_come_first(night: House, tmp_path: Path) -> None:
     house = night.copy(tmp_path)
-    flight = house.run_folder / "flight"
-    flight.mkdir()
+    flight = house.flight
+    flight.mkdir(parents=True)
     (flight / "done").write_text("attempt 1\n10-propose\n")
     (flight / "description").write_text("raise LR\n")
     result = house.call("bin/retry", "2")
@@ -175,7 +175,7 @@ def test_retry_lets_an_experiment_in_flight_come_first(night: House, tmp_path: P
 def test_retry_beside_a_loop(night: House, tmp_path: Path) -> None:
     house = night.copy(tmp_path)
     with house.running("bin/loop", AGENT=str(house.proposer("sleep 60", "sleeper"))):
-        house.wait_for("runs/mar14/flight/call/pid")
+        house.wait_for("runs/mar14/flights/f1s/*/call/pid")
         result = house.call("bin/retry", "2")
     assert result.status == 75
     assert "another loop holds this tree" in result.err

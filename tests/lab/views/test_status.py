@@ -50,9 +50,9 @@ def make_run(folder: Path, rows: list[tuple[str, ...]], *, foreign: tuple[str, .
 
 
 def fly(run: Path, **facts: str) -> None:
-    (run / "flight").mkdir()
+    (run / "flights/f1").mkdir(parents=True)
     for name, text in facts.items():
-        (run / "flight" / name).write_text(text)
+        (run / "flights/f1" / name).write_text(text)
 
 
 def call(run: Path, *options: str, **facts: str) -> Result:
@@ -254,7 +254,7 @@ def test_who_proposes(tmp_path: Path) -> None:
     assert as_json(run)["proposer"] == "claude"
     fly(run, done="attempt 1\n", agent="baseline\n")
     assert as_json(run)["proposer"] == "claude"
-    (run / "flight/agent").write_text("gemini\n")
+    (run / "flights/f1/agent").write_text("gemini\n")
     assert as_json(run)["proposer"] == "gemini"
     assert as_json(run, agent="pi")["proposer"] == "pi"
 
@@ -283,11 +283,11 @@ def test_the_noise_is_told_once_it_is_known(tmp_path: Path) -> None:
 def training(run: Path, log: str, *, ago: float = 34) -> None:
     """A run in flight that began so many seconds ago."""
     fly(run, done="attempt 1\n10-propose\n20-commit\n", description="raise LR\n")
-    (run / "flight/run.1").mkdir()
-    (run / "flight/run.1/run.log").write_text(log)
+    (run / "flights/f1/run.1").mkdir()
+    (run / "flights/f1/run.1/run.log").write_text(log)
     began = datetime.now(timezone.utc) - timedelta(seconds=ago)
-    (run / "flight/run.1/started").write_text(f"{began:%Y-%m-%dT%H:%M:%S}.123Z\n")
-    (run / "run.log").symlink_to("flight/run.1/run.log")
+    (run / "flights/f1/run.1/started").write_text(f"{began:%Y-%m-%dT%H:%M:%S}.123Z\n")
+    (run / "run.log").symlink_to("flights/f1/run.1/run.log")
 
 
 LOG = (
@@ -321,7 +321,7 @@ def test_of_a_dead_loop_nothing_trains(tmp_path: Path) -> None:
     run = make_run(tmp_path, ROWS)
     training(run, LOG)
     assert line(run, "in flight") == "in flight 30-run: raise LR"
-    (run / "flight/run.1/ended").write_text("2026-03-14T09:26:53.123Z\n")
+    (run / "flights/f1/run.1/ended").write_text("2026-03-14T09:26:53.123Z\n")
     assert as_json(run, **ALIVE)["flights"][0]["training"] is None
 
 
@@ -380,7 +380,7 @@ def test_the_verb(run: House) -> None:
     assert (at["branch"], at["loop"], at["flights"]) == ("autoresearch/mar14", nobody, [])
     assert run.call("bin/status", "--bogus").status == 2
     with run.running("bin/loop", AGENT=str(run.proposer("sleep 60", "sleeper"))) as process:
-        run.wait_for("runs/mar14/flight/call/pid")
+        run.wait_for("runs/mar14/flights/f1s/*/call/pid")
         at = json.loads(run.call("bin/status", "--json").out)
         assert schemas.problems("status", at) == []
         assert (at["loop"]["alive"], at["loop"]["pid"], at["loop"]["wanted"]) == (True, process.pid, True)

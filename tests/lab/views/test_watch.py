@@ -57,7 +57,7 @@ def test_only_what_is_new_is_read(tmp_path: Path) -> None:
     training(run, LOG)
     watched = Watched(run)
     assert watched.look(FACTS).curve.last is not None
-    log = run / "flight/run.1/run.log"
+    log = run / "flights/f1/run.1/run.log"
     with log.open("ab") as file:
         file.write(b"ss: 2.300000 | \r" + b"x" * 3_000_000 + told((420, 60.0, 2.25)) + b"\r")
     curve = watched.look(FACTS).curve
@@ -158,7 +158,7 @@ def test_in_a_terminal(terminal: Terminal) -> None:
     """At 80 and at 40 columns, resized, ended by Ctrl-C: the loop does not notice."""
     house = terminal.house
     with house.running("bin/loop", AGENT=str(house.setting("0.9"))) as loop:
-        house.wait_for("runs/mar14/flight/run.1/pid")
+        house.wait_for("runs/mar14/flights/f1s/*/run.1/pid")
         shell = "bin/watch; echo status $?; exec bash --norc"
         terminal.call("new-session", "-d", "-x", "80", "-y", "24", shell)
         lines = terminal.wait_for("against the incumbent at ", 80)
