@@ -27,7 +27,7 @@ LAB_PYTHON=$VENV/bin/python
 [[ -x $LAB_PYTHON ]] || LAB_PYTHON=python3 # of the system, until there is an environment, and where it is broken
 # shellcheck disable=SC2034 # used where this is sourced
 readonly TOOLKIT TREE VENV LAB LAB_PYTHON
-export LAB LAB_PYTHON
+export LAB
 
 source "$TOOLKIT/lib/platform.sh"
 

@@ -56,8 +56,8 @@ fault_of_data() {
 # shellcheck disable=SC2034
 fault_of_environment() {
   local problem="uv, or the environment '$VENV', is broken"
-  if [[ ! -x $LAB ]]; then # uv makes an empty one where it finds none
-    FOUND="$problem: '$LAB' is gone"
+  if [[ ! -x $VENV/bin/lab ]]; then # uv makes an empty one where it finds none
+    FOUND="$problem: '$VENV/bin/lab' is gone"
   elif grep -q '"torch' "$TOOLKIT/pyproject.toml"; then
     look "$problem" uv run --no-sync python -c 'import torch, numpy'
   fi
