@@ -5,6 +5,22 @@ source "$TOOLKIT/lib/experiment/slots.sh"
 source "$TOOLKIT/lib/experiment/checkout.sh"
 source "$TOOLKIT/lib/experiment/confinement.sh"
 
+# train_all [RUN_DIR COMMIT SEED]...: these training runs, side by side as slots are free.
+train_all() {
+  local pids=() pid status=0
+  (($# != 3)) || { train "$@" && return; }
+  while (($#)); do
+    start_child "$BASH" "$TOOLKIT/lib/experiment/train" "$1" "$2" "$3"
+    pids+=("$STARTED")
+    shift 3
+  done
+  for pid in "${pids[@]}"; do
+    end_of "$pid" || status=$?
+  done
+  exit_if_stopped
+  ((status == 0)) || exit 2 # it has said why
+}
+
 # train RUN_DIR COMMIT SEED: one training run of the code of COMMIT, in a slot, by the engine, in the new RUN_DIR; its rc is the run's
 # status. What the run has changed that is not its own to change is named in RUN_DIR/changed, a line each: such a run is
 # worth nothing. RUN_DIR/looked is written last. All output of the training goes to RUN_DIR/run.log, and nowhere else.
@@ -22,7 +38,7 @@ train() {
   [[ -e $RUN_DIR/rc ]] || die "the engine '${ENGINE_PATH##*/}' ended without a verdict on the run" "see what it said above, and '$RUN_DIR'"
   core look_after "$RUN_DIR" changed
   keep_artifacts
-  printf '%s %s %s %s\n' "$SLOT" "$(gpus_of "$SLOT")" "$(<"$RUN_DIR/started")" "$(<"$RUN_DIR/ended")" >>"$RUN/slots/uses"
+  printf '%s\t%s\t%s\t%s\n' "$SLOT" "$(<"$RUN_DIR/devices")" "$(<"$RUN_DIR/started")" "$(<"$RUN_DIR/ended")" >>"$RUN/slots/uses"
   free_slot
   : >"$RUN_DIR/looked"
 }
@@ -33,6 +49,7 @@ write_order() {
   random_id
   gpus=$(gpus_of "$SLOT")
   note "$RUN_DIR/slot" "$SLOT"
+  note "$RUN_DIR/devices" "$gpus"
   printf 'exec uv run --no-sync train.py' >"$RUN_DIR/cmd"
   printf '%s' "$CHECKOUT" >"$RUN_DIR/cwd"
   printf '%s' "$RUN_TIMEOUT" >"$RUN_DIR/limit_s"

@@ -302,16 +302,6 @@ def fresh_seed(run: Path, commits: tuple[str, ...]) -> None:
     print(replicates.fresh_seed(run, commits))
 
 
-@main.command("record-replicate")
-@RUN
-@click.argument("folder", type=FOLDER)
-def record_replicate(run: Path, folder: Path) -> None:
-    """Record the replicate that has ended in FOLDER; print counted, again or lost, and the reason."""
-    from lab.verdict import replicates
-
-    print(replicates.record_run(run, folder))
-
-
 @main.command()
 @RUN
 def noise(run: Path) -> None:

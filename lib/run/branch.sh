@@ -8,6 +8,7 @@ source "$TOOLKIT/lib/experiment/from_tree.sh"
 # has committed on top of it. COMPARED is the one whose runs are the level: TIP, where a person's commit has changed more than
 # words, else INCUMBENT. A commit that changes train.py is tried as a change of the tree is; one that changes prepare.py ends
 # the run; anything else that the branch may be at is put back.
+# shellcheck disable=SC2034 # used where this is sourced
 look_at_branch() {
   local file
   INCUMBENT=$(cat "$RUN/incumbent" 2>/dev/null) || INCUMBENT=
@@ -44,6 +45,7 @@ keep_commit() {
 }
 
 # put_branch_back WHY: to the incumbent on record; where it was is kept from gc.
+# shellcheck disable=SC2034
 put_branch_back() {
   git update-ref "refs/experiments/$TAG/aside/$AT" "$AT"
   git "${DURABLY[@]}" update-ref -m 'experiment: put back' "refs/heads/$BRANCH" "$INCUMBENT"

@@ -41,10 +41,14 @@ look() {
 
 fault_of_gpu() { look 'there is no GPU to work with' "$VENV/bin/python" -c 'import torch; torch.zeros(1, device="cuda")'; }
 
-# What others hold of its memory: our own run has ended.
+# What others hold of its memory: our own run has ended, and those in other slots are ours. MIG parts have no list of their own.
 fault_of_gpu_memory() {
-  capture "${LIMITED[@]}" 10 nvidia-smi --query-compute-apps=pid,used_memory,process_name --format=csv,noheader || return 0
-  [[ -z $OUTPUT ]] || FOUND="the GPU is held by another process: '${OUTPUT%%$'\n'*}'"
+  local line which=()
+  [[ ${CUDA_VISIBLE_DEVICES:-MIG} == *MIG* ]] || which=(--id="$CUDA_VISIBLE_DEVICES")
+  capture "${LIMITED[@]}" 10 nvidia-smi "${which[@]}" --query-compute-apps=pid,used_memory,process_name --format=csv,noheader || return 0
+  while IFS= read -r line; do
+    [[ -z $line ]] || has_variable "${line%%,*}" "LAB_TREE=$TREE" || FOUND="the GPU is held by another process: '$line'"
+  done <<<"$OUTPUT"
 }
 
 fault_of_data() {

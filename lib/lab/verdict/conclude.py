@@ -11,6 +11,7 @@ discarded. What could is carried over (lib/experiment/steps/15-carry-over), and 
 
 from pathlib import Path
 
+from lab.runs import slots
 from lab.store import experiments, memory, reruns
 from lab.store.experiments import Experiment
 from lab.store.flight import Flight
@@ -20,7 +21,7 @@ from lab.verdict.evidence import Evidence, gather
 from lab.verdict.index import Index
 from lab.verdict.judge import could_be_kept, decision_on, judge
 from lab.verdict.measure import measure
-from lab.verdict.more_runs import next_run
+from lab.verdict.more_runs import next_runs
 from lab.verdict.record import record, settle, summary
 from lab.verdict.remember import remember
 
@@ -72,9 +73,9 @@ def _decided(flight: Flight, known: Index, evidence: Evidence) -> str | None:
     decision = _decision_of_stale(flight, evidence)
     if decision is None and evidence.is_stale and could_be_kept(evidence):
         return f"measured on an earlier incumbent, and carried over: {flight.need('description')}\nagain 15\n"
-    if decision is None and (wanted := next_run(evidence)):
-        flight.write("next", wanted.line())
-        return wanted.told()
+    if decision is None and (wanted := next_runs(evidence, slots.free(flight.run))):
+        flight.write("next", "\n".join(one.line() for one in wanted))
+        return "".join(f"{one.told()}\n" for one in wanted) + "again 30\n"
     judge(flight, evidence, decision or decision_on(evidence))
     return None if evidence.is_failed_baseline else _finished(flight, known, record(flight, known))
 

@@ -26,8 +26,7 @@ class Evidence:
     runs_wanted: int = 1  # of a baseline
     failure: str | None = None
     why: str | None = None  # it failed
-    disturbance: str | None = None  # of the last run,
-    last: tuple[str, int | None] = ("candidate", None)  # whose code and seed these are
+    disturbed: Sequence[tuple[str, int, str]] = ()  # of the last runs: code, seed, and what was not as usual
     seeds: Mapping[str, Sequence[int]] = field(default_factory=dict)  # of the runs of this flight, by their code
     recorded_seeds: Sequence[int] = ()  # that the incumbent was run with before
     # What the table of the criterion is asked with
@@ -82,8 +81,7 @@ def gather(flight: Flight, index: Index) -> Evidence:
         runs_wanted=int(manifest.read(run)["settings"].get("BASELINE_RUNS", "1")) if flight.is_baseline else 1,
         failure=measured["failure"],
         why=measured["why"],
-        disturbance=measured["disturbance"],
-        last=(measured["last"], measured["last_seed"]),
+        disturbed=[tuple(one) for one in measured["disturbed"]],
         seeds={code: [one["seed"] for one in made] for code, made in runs.items()},
         val_bpb=_decimal(measured["val_bpb"]),
         memory=_decimal(measured["memory_gb"]),
@@ -103,9 +101,9 @@ def gather(flight: Flight, index: Index) -> Evidence:
 def _seeds_in_the_air(own: Flight) -> Iterator[int]:
     """Those that the incumbent is run with for other flights."""
     for one in all_of(own.run):
-        asked = (one.text("next") or "").split()
-        if one != own and asked[:1] == ["incumbent"]:
-            yield int(asked[1])
+        for asked in (line.split() for line in (one.text("next") or "").split("\n")):
+            if one != own and asked[:1] == ["incumbent"]:
+                yield int(asked[1])
 
 
 def _with_incumbent(evidence: Evidence, index: Index, incumbent: Experiment) -> Evidence:
@@ -126,7 +124,7 @@ def _with_runs(
     if commit in groups:
         groups[commit] = list(level)  # a closed group has its share of the noise already
     known = [one for one in level if one["val_bpb"] is not None]
-    like = [one for one in known if conditions.are_like(one, conditions.mean_probe(own[1:] or own))]
+    like = [one for one in known if conditions.are_like(one, conditions.mean_of(own[1:] or own))]
     values = noise.values(like or known)
     if not values:  # a person's commit, which nothing has measured yet
         return replace(evidence, candidate=noise.values(own), is_unknown=True)

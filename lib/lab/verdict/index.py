@@ -25,7 +25,8 @@ from lab.verdict import noise
 from lab.verdict.noise import Pool, Run, Spread
 
 FILE, INCUMBENT = "index.json", "incumbent"
-VERSION = 2
+VERSION = 3
+RECENT = 4 * conditions.USUAL  # runs, in several places
 SPENT = ("tokens", "cost_usd", "wall_seconds")
 
 
@@ -100,9 +101,9 @@ class Index:
     last = Kept()  # the last experiment
 
     @property
-    def usual(self) -> conditions.Usual | None:
-        """What is usual on this machine."""
-        return conditions.usual([*self.recent["reruns"], *self.recent["experiments"]])
+    def last_runs(self) -> list[Run]:
+        """The conditions of the last runs."""
+        return [*self.recent["reruns"], *self.recent["experiments"]]
 
     @property
     def groups(self) -> dict[str, list[Run]]:
@@ -186,10 +187,11 @@ class Index:
 
     def _note(self, where: str, runs: list[Run]) -> None:
         """The conditions of these runs; only the last count."""
-        known = [{"probe_seconds": float(run["probe_seconds"]), "wall_share": _float(run["wall_share"])}
+        known = [{"probe_seconds": float(run["probe_seconds"]), "wall_share": _float(run["wall_share"]),
+                  "device_name": run.get("device_name"), "slots": _float(run.get("slots"))}
                  for run in runs if run.get("probe_seconds")]  # fmt: skip
         if known:
-            self.recent[where] = [*self.recent[where], *known][-conditions.USUAL :]
+            self.recent[where] = [*self.recent[where], *known][-RECENT:]
 
 
 def _evidence(one: Experiment | None, rerun_lines: Iterable[str]) -> list[Run]:

@@ -37,7 +37,7 @@ def decision_on(evidence: Evidence) -> Decision:
         lines, memories = evidence.lines or (0, 0), (evidence.incumbent_memory, evidence.memory)
         case = Case(evidence.incumbent_bpb, evidence.val_bpb, *lines, evidence.best, *memories, evidence.noise)
         decision = decide(case)
-    note = f"; not as usual: {evidence.disturbance}" if evidence.disturbance else ""
+    note = f"; not as usual: {evidence.disturbed[-1][2]}" if evidence.disturbed else ""
     return replace(decision, reason=decision.reason + note)
 
 
@@ -45,4 +45,4 @@ def could_be_kept(evidence: Evidence) -> bool:
     """Whether it would be kept where it was measured, or more runs would be needed there to say so."""
     if evidence.failure:
         return False
-    return bool(evidence.disturbance) or is_open(evidence) or decision_on(evidence).verdict == "keep"
+    return bool(evidence.disturbed) or is_open(evidence) or decision_on(evidence).verdict == "keep"

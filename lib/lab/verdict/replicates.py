@@ -43,24 +43,27 @@ def _unrecorded_seeds(run: Path) -> Iterator[int]:
     for path in (*run.glob("flights/f*/run.*/env"), *run.glob("replicates/run.*/env")):
         yield _seed(path.parent)
     for flight in all_of(run):
-        if wanted := flight.text("next"):
-            yield int(wanted.split()[1])
+        yield from (int(line.split()[1]) for line in (flight.text("next") or "").split("\n") if line)
 
 
-def record_run(run: Path, folder: Path) -> str:
+def record_replicate(folder: Path) -> str:
     """Record the ended run in `folder`. Returns a word (`counted`, `again` with its seed, `lost`), and what is told."""
+    return " ".join(_recorded(folder.parents[1], folder)) + "\n"
+
+
+def _recorded(run: Path, folder: Path) -> tuple[str, str]:
     commit, seed = _commit(folder), _seed(folder)
     if changed := (folder / "changed").read_text().split("\n")[:-1]:
-        return f"{LOST} the run with seed {seed} does not count: it changed '{', '.join(changed)}'"
+        return LOST, f"the run with seed {seed} does not count: it changed '{', '.join(changed)}'"
     result = outcome_of(folder, past_of(run, index.read(run)))
     if result.failure:
-        return f"{LOST} the run with seed {seed} does not count: {result.failure.why}"
+        return LOST, f"the run with seed {seed} does not count: {result.failure.why}"
     times = sum((_commit(one), _seed(one)) == (commit, seed) for one in folder.parent.glob("run.*"))
     if result.disturbance and times <= DISTURBED:
-        return f"{AGAIN} {result.disturbance}"
+        return AGAIN, result.disturbance
     reruns.append(run, commit, [result.run], {one["seed"] for one in reruns.read(run) if one["commit"] == commit})
     doubt = f" (not as usual: {result.disturbance})" if result.disturbance else ""
-    return f"{COUNTED} {result.run['val_bpb']:.6f} with seed {seed}{doubt}"
+    return COUNTED, f"{result.run['val_bpb']:.6f} with seed {seed}{doubt}"
 
 
 def _commit(folder: Path) -> str:
