@@ -7,7 +7,7 @@
 confine() {
   local scratch=$RUN_DIR/scratch
   mkdir -p "$scratch"
-  printf '%s\n' "hide $TREE/runs" "hide $COMMON_DIR" \
+  printf '%s\n' "hide $TREE/runs" "hide $COMMON_DIR" "read $TOOLKIT/lib/child/runner.py" \
     "write $CHECKOUT" "write $scratch" "write $RUN_DIR/record" >"$RUN_DIR/confine"
   printf '%s\n' "TMPDIR=$scratch" "UV_CACHE_DIR=$scratch/uv" "TRITON_HOME=$scratch" "CUDA_CACHE_PATH=$scratch/cuda" >>"$RUN_DIR/env"
 }
