@@ -30,7 +30,8 @@ fly() {
     done
     ((${#FLYING[@]})) || { is_wanted && is_goal_open; } || break
     look_around
-    read -r -t 1 -u 3 _ || :
+    ENDING=
+    read -r -t 1 -u 3 ENDING || :
     exit_if_stopped
     land_those_that_ended
   done
@@ -65,11 +66,12 @@ next_flight() {
 
 now() { printf -v NOW '%(%s)T' -1; }
 
+# land_those_that_ended: or have said that they do.
 land_those_that_ended() {
   local pid id status
   for pid in "${!FLYING[@]}"; do
-    ! kill -0 "$pid" 2>/dev/null || continue
     id=${FLYING[$pid]} status=0
+    [[ $id == "$ENDING" ]] || ! kill -0 "$pid" 2>/dev/null || continue
     unset "FLYING[$pid]"
     end_of "$pid" || status=$?
     landed "$id" "$status"
