@@ -18,7 +18,7 @@ from lab.errors import EXPECTED, message
 from lab.runs import tampering
 
 SERVED = {  # step -> the module that it is in
-    "check_run": "verdict.check_run", "record_replicate": "verdict.replicates",
+    "check_run": "verdict.check_run", "record_replicate": "verdict.replicates", "catch_up": "verdict.record",
     "flight_brief": "proposal.brief", "mend": "proposal.mend_brief", "describe": "proposal.describe",
     "look_before": "runs.tampering", "look_after": "runs.tampering",
     "conclude": "verdict.conclude", "close": "verdict.conclude", "land": "store.flight", "drop": "store.flight",

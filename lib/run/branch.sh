@@ -11,6 +11,7 @@ source "$TOOLKIT/lib/experiment/from_tree.sh"
 # shellcheck disable=SC2034 # used where this is sourced
 look_at_branch() {
   local file
+  core catch_up "$RUN"
   INCUMBENT=$(cat "$RUN/incumbent" 2>/dev/null) || INCUMBENT=
   at_commit
   [[ -n $INCUMBENT ]] || INCUMBENT=$AT # before the baseline

@@ -55,7 +55,7 @@ def _with_reruns(flight: Flight, known: Index) -> Index:
     """The incumbent's runs in this flight are recorded at once: the flights that are judged next know them, too."""
     if runs := noise.undisturbed(flight.json("measure.json")["incumbent_runs"]):
         commit = flight.need("compared")
-        recorded = {int(one["seed"]) for one in reruns.read(flight.run) if one["commit"] == commit}
+        recorded = {int(one["seed"]) for one in known.runs_of(flight.run, commit)}
         reruns.append(flight.run, commit, runs, recorded)
         known = index.updated(flight.run, known)
     return known
@@ -77,7 +77,7 @@ def _decided(flight: Flight, known: Index, evidence: Evidence) -> str | None:
         flight.write("next", "\n".join(one.line() for one in wanted))
         return "".join(f"{one.told()}\n" for one in wanted) + "again 30\n"
     judge(flight, evidence, decision or decision_on(evidence))
-    return None if evidence.is_failed_baseline else _finished(flight, known, record(flight, known))
+    return None if evidence.is_failed_baseline else _finished(flight, known, record(flight))
 
 
 def _decision_of_stale(flight: Flight, evidence: Evidence) -> Decision | None:

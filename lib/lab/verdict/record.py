@@ -7,6 +7,7 @@ had it measured again.
 
 from datetime import datetime, timezone
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 from lab.one_line import description
@@ -15,10 +16,11 @@ from lab.store import experiments, jsonl, ledger
 from lab.store.experiments import Experiment
 from lab.store.flight import Flight
 from lab.store.ledger import Row
+from lab.verdict import index
 from lab.verdict.index import Index
 
 
-def record(flight: Flight, index: Index) -> Experiment:
+def record(flight: Flight) -> Experiment:
     """Record the judged flight; what an interrupted call has left counts. Raises OSError with nothing half-written."""
     run, measured = flight.run, flight.json("measure.json")
     n, _ = ledger.place(run / "results.tsv", flight.need("commit")[:7])
@@ -31,20 +33,31 @@ def record(flight: Flight, index: Index) -> Experiment:
     return experiment
 
 
-def settle(flight: Flight, index: Index, experiment: Experiment) -> None:
+def catch_up(run: Path) -> None:
+    """What a flight that was killed while it was recorded has left undone: the row, and `incumbent`.
+
+    The next flight is judged by that, and its row comes later.
+    """
+    known = index.read(run)
+    if known.last:
+        ledger.append(run / "results.tsv", row_of(known.last))
+    index.store_incumbent(run, known)
+
+
+def settle(flight: Flight, known: Index, experiment: Experiment) -> None:
     """What follows from the line on record, unless it is there: the row, `verdict` and `best`. It is in the index."""
     ledger.append(flight.run / "results.tsv", row_of(experiment))
     flight.write("verdict", experiment["status"])
-    if is_new_best(experiment, index):
+    if is_new_best(experiment, known):
         flight.write_json("best", experiment)
     else:
         (flight.folder / "best").unlink(missing_ok=True)
 
 
-def is_new_best(experiment: Experiment, index: Index) -> bool:
+def is_new_best(experiment: Experiment, known: Index) -> bool:
     """Whether it is the best of all, of which it is the last; the first of a run is the baseline, and no news."""
-    best = index.best
-    return best is not None and best["commit"] == experiment["commit"] and index.replaced is not None
+    best = known.best
+    return best is not None and best["commit"] == experiment["commit"] and known.replaced is not None
 
 
 def row_of(experiment: Experiment) -> Row:
