@@ -132,7 +132,8 @@ def outset(train: str) -> "House":
     one = House.__new__(House)
     one.move_to(folder)
     shutil.copytree(ROOT, one.tree, ignore=not_copied, symlinks=True)
-    compileall.compile_dir(one.tree / "lib/child", quiet=1)  # so that no copy need do it
+    for part in ("child", "lab"):
+        compileall.compile_dir(one.tree / "lib" / part, quiet=1)  # so that no copy need do it
     (one.tree / "train.py").write_text(train)
     (one.tree / "prepare.py").write_text("")
     (folder / "home").mkdir()

@@ -2,23 +2,26 @@
 # mended after a kill; a checkout (lib/experiment/checkout.sh); and its share of the GPUs. Sourced, after child/run_child.sh.
 # shellcheck shell=bash
 
-# visible_gpus: as CUDA_VISIBLE_DEVICES names them, separated by commas: by index, or by UUID; of a GPU that is cut into parts
-# (MIG), the parts: it cannot be used as a whole.
+# visible_gpus: sets GPUS, as CUDA_VISIBLE_DEVICES names them, separated by commas: by index, or by UUID; of a GPU that is cut into
+# parts (MIG), the parts: it cannot be used as a whole.
 visible_gpus() {
   if [[ -n ${CUDA_VISIBLE_DEVICES+set} ]]; then
-    [[ $CUDA_VISIBLE_DEVICES == -1 ]] || printf '%s' "${CUDA_VISIBLE_DEVICES// /}"
+    GPUS=${CUDA_VISIBLE_DEVICES// /}
+    [[ $GPUS != -1 ]] || GPUS=
     return
   fi
-  "${LIMITED[@]}" 10 nvidia-smi -L 2>/dev/null | awk '
+  capture "${LIMITED[@]}" 10 nvidia-smi -L || OUTPUT= # a driver that is ill answers after minutes, or never
+  exit_if_stopped
+  GPUS=$(awk '
     /^GPU [0-9]+:/ { n++; name[n] = $2; sub(":", "", name[n]); next }
     match($0, /MIG-[^)]+/) { part = substr($0, RSTART, RLENGTH); parts[n] = parts[n] (parts[n] == "" ? "" : ",") part }
-    END { for (i = 1; i <= n; i++) printf "%s%s", (i > 1 ? "," : ""), (parts[i] == "" ? name[i] : parts[i]) }' || :
+    END { for (i = 1; i <= n; i++) printf "%s%s", (i > 1 ? "," : ""), (parts[i] == "" ? name[i] : parts[i]) }' <<<"$OUTPUT")
 }
 
 # set_slots: exports GPUS, the visible ones, and SLOTS, where nobody has set it: so many as have GPUS_PER_SLOT each, at least 1.
 set_slots() {
   local gpus
-  GPUS=$(visible_gpus)
+  visible_gpus
   IFS=, read -ra gpus <<<"$GPUS"
   [[ -n ${SLOTS:-} ]] || SLOTS=$((${#gpus[@]} / GPUS_PER_SLOT))
   ((SLOTS > 0)) || SLOTS=1

@@ -16,6 +16,7 @@ look_at_branch() {
   at_commit
   [[ -n $INCUMBENT ]] || INCUMBENT=$AT # before the baseline
   TIP=$AT COMPARED=$INCUMBENT
+  [[ $IS_DELETED == no ]] || restore_branch
   [[ $AT != "$INCUMBENT" ]] || return 0
   if is_on "$AT" "$INCUMBENT"; then # a keep on record, whose flight is not over
     keep_commit "$INCUMBENT"
@@ -52,6 +53,12 @@ put_branch_back() {
   git "${DURABLY[@]}" update-ref -m 'experiment: put back' "refs/heads/$BRANCH" "$INCUMBENT"
   tell "branch '$BRANCH' is put back to '${INCUMBENT:0:7}': it was at '${AT:0:7}', and $1"
   TIP=$INCUMBENT COMPARED=$INCUMBENT
+}
+
+# restore_branch: somebody has deleted it.
+restore_branch() {
+  git "${DURABLY[@]}" update-ref -m 'experiment: restored' "refs/heads/$BRANCH" "$INCUMBENT"
+  tell "branch '$BRANCH' was deleted, and is put back to '${INCUMBENT:0:7}'"
 }
 
 # try_commit: the train.py of a person's commit waits as a change of the tree does.

@@ -15,7 +15,7 @@ open_run() {
   CHECKED_OUT=$(git symbolic-ref --quiet --short HEAD 2>/dev/null) || CHECKED_OUT=
   if [[ -n ${TAG+set} ]]; then
     tag=$TAG
-    [[ $tag =~ ^[A-Za-z0-9][A-Za-z0-9._-]*$ && -d runs/$tag ]] || die "there is no run '$tag'" "$(known_runs)"
+    [[ $tag =~ ^[A-Za-z0-9][A-Za-z0-9._-]*$ && -e runs/$tag/start ]] || die "there is no run '$tag'" "$(known_runs)"
   elif [[ $CHECKED_OUT == autoresearch/* ]]; then
     tag=${CHECKED_OUT#autoresearch/}
   else
@@ -64,11 +64,15 @@ link_results() {
   [[ $(readlink run.log) == "runs/$TAG/run.log" ]] || ln -sfn "runs/$TAG/run.log" run.log
 }
 
-# at_commit: AT is the commit of the run's branch; asked of its file, where it has one, for git takes ten times as long.
+# at_commit: AT is the commit of the run's branch; asked of its file, where it has one, for git takes ten times as long. Of a
+# branch that somebody has deleted, it is the incumbent: IS_DELETED is yes then.
 at_commit() {
-  AT=
+  AT='' IS_DELETED=no
   read -r AT 2>/dev/null <"$COMMON_DIR/refs/heads/$BRANCH" || :
-  [[ $AT =~ ^[0-9a-f]{40,64}$ ]] || AT=$(git rev-parse --verify "refs/heads/$BRANCH")
+  [[ $AT =~ ^[0-9a-f]{40,64}$ ]] || AT=$(git rev-parse --quiet --verify "refs/heads/$BRANCH") || {
+    # shellcheck disable=SC2034 # used where this is sourced
+    AT=$(cat "$RUN/incumbent" 2>/dev/null) && IS_DELETED=yes || die "branch '$BRANCH' is gone, and run '$TAG' has no baseline" 'begin a new run: make setup TAG=...'
+  }
 }
 
 # has_baseline: whether there is an experiment on record; rows written by hand are none.

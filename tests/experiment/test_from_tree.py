@@ -133,9 +133,6 @@ def test_what_else_is_refused_leaves_the_change_where_it_is(based: House) -> Non
     train = based.tree / "train.py"
     edit(based, "0.9")
     refused(based, "LAB_AGENT", LAB_AGENT="baseline")
-    (based.tree / "README.md").write_text("mine")
-    refused(based, "not committed: 'README.md'")
-    based.git("checkout", "README.md")
     train.write_bytes(b"\xff\xfe")
     refused(based, "not UTF-8")
     train.write_text("#" * 1100000)
@@ -198,35 +195,55 @@ def test_what_was_saved_before_the_flight_goes_on(based: House) -> None:
     edited = edit(based, "1.5")
     start_and_kill(based, "05-kill")
     (based.flight).rename(based.run_folder / "gone")
-    assert based.call("bin/setup", TAG="other").status == 0, "another run may begin: the change is saved"
-    assert (based.tree / "train.py").read_text() == TRAIN
-    based.git("checkout", "--quiet", "autoresearch/mar14")
-    (based.tree / "train.py").write_text(edited)
+    assert (based.run_folder / "edit/train.py").read_text() == edited
     assert propose(based, "said again").status == 0
     assert based.rows()[-1][3:] == ["discard", "said again"]
+    assert len(based.rows()) == 2
+    assert not list(based.run_folder.glob("aside/*")), "it is the same change"
 
 
-def test_a_change_made_after_a_kill_comes_second(based: House) -> None:
+def test_a_change_made_after_a_kill_comes_first_and_the_killed_one_rests(based: House) -> None:
     edit(based, "1.5")
     start_and_kill(based, "25-kill")
     second = edit(based, "0.8")
-    result = propose(based, "second")
-    assert result.status == 0
-    assert [row[4] for row in based.rows()] == ["baseline", "my idea", "second"]
+    assert propose(based, "second").out.startswith("#2 keep 0.800000")
     assert text(based) == second
+    assert based.once("/bin/false").status == 0
+    assert [row[3:] for row in based.rows()[1:]] == [["keep", "second"], ["discard", "my idea"]]
+    assert (based.tree / "train.py").read_text() == second
     based.check_invariants()
 
 
-def test_a_change_on_another_incumbent_is_kept_aside(based: House) -> None:
-    """What was killed is kept: a change that was made before may undo it unseen."""
-    edit(based, "0.9")
+def test_a_killed_one_that_another_keep_has_overtaken_is_carried_over(based: House) -> None:
+    """Here it cannot be: both change the same line. It is a discard that says so; neither is lost."""
+    first = edit(based, "0.9")
     start_and_kill(based, "35-kill")
     second = edit(based, "0.8")
-    result = propose(based, "second")
-    assert result.status == 1
-    assert "there is another incumbent since" in result.err
-    assert [row[4] for row in based.rows()] == ["baseline", "my idea"]
-    assert [path.read_text() for path in based.run_folder.glob("aside/edit-*/train.py")] == [second]
+    assert propose(based, "second").out.startswith("#2 keep 0.800000")
+    assert based.once("/bin/false").status == 0
+    last = based.experiments()[-1]
+    assert (last["description"], last["status"], last["rule"]) == ("my idea", "discard", "conflict")
+    assert text(based, last["commit"]) == first
+    assert text(based) == (based.tree / "train.py").read_text() == second
+    based.check_invariants()
+
+
+def test_a_change_made_on_another_branch_is_carried_over_to_the_run(based: House) -> None:
+    """From main, whose train.py is that of the start; what a person has there stays."""
+    assert based.once(based.proposer("sed -i '/^MEMORY/a VALUE -= 0.05' train.py; echo a line")).status == 0
+    incumbent = based.git("rev-parse", "HEAD")
+    based.git("checkout", "--quiet", "main")
+    mine = edit(based, "0.9")
+    assert propose(based, TAG="mar14").status == 0
+    last = based.experiments()[-1]
+    assert (last["status"], last["parent"], last["val_bpb"]) == ("keep", incumbent, 0.85)
+    assert (based.tree / "train.py").read_text() == mine
+    edit(based, "0.7")
+    result = propose(based, "conflicts", TAG="mar14")
+    assert (result.status, result.out) == (1, "")
+    assert "not tried, for it changes the same lines as a keep since" in result.err
+    assert "VALUE = 0.7" in next(based.run_folder.glob("aside/edit-*/train.py")).read_text()
+    based.git("checkout", "--quiet", "--force", "autoresearch/mar14")
     based.check_invariants()
 
 
