@@ -169,6 +169,7 @@ class House:
             "UV_PROJECT_ENVIRONMENT": str(ENVIRONMENT),
             "OMP_NUM_THREADS": "1",
             "PROPOSAL_WAIT": "0",
+            "DRAFTS": "0",  # one proposal after the other; the tests of drafts say otherwise
             "BASELINE_RUNS": "1",  # the fixed thresholds; the tests of the noise say otherwise
             **more,
             "HOME": str(folder / "home"),

@@ -10,6 +10,25 @@ readonly LARGEST=1048576 # bytes of a train.py
 # enforced; and what tells a person's agent how to run experiments: one that makes a single edit would obey it.
 readonly LEFT_OUT=(/bin/ /lib/ /schemas/ /tests/ /docs/ /AGENTS.md /CLAUDE.md /GEMINI.md /.claude/ /.agents/)
 
+# take_call: one of PROPOSERS places, for as long as this process lives. Fails where the proposer is not to be asked now.
+take_call() {
+  local place told now
+  mkdir -p "$RUN/calls"
+  while :; do
+    told=$(cat "$RUN/not-before" 2>/dev/null) || told=0
+    printf -v now '%(%s)T' -1
+    ((told <= now)) || return 1
+    for ((place = 0; place < PROPOSERS; place++)); do
+      exec 8<>"$RUN/calls/$place.lock"
+      ! lock 8 || return 0
+    done
+    exec 8>&-
+    beat
+    run_child sleep 0.3 || :
+    exit_if_stopped
+  done
+}
+
 # call_proposer MODE COMMIT FOLDER: lets the proposer edit a copy of the tree of COMMIT once; MODE is what it is asked for: `propose`,
 # or `mend` after a crash. Reads FOLDER/brief; writes to FOLDER agent, said (its stdout), train.py, if one came back that can be
 # read, changed, a line for each tracked file that it changed (`git diff --name-status`), and last answered. The proposer may

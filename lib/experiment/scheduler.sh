@@ -6,15 +6,16 @@ readonly LONGEST_WAIT_S=900 # for a proposer
 readonly CATALOG=$TOOLKIT/lib/proposers/catalog
 readonly MOST_KILLS=3 # times that the dispatcher of a flight may be killed before that is a fault
 readonly SLACK=5      # minutes more than a step may take, until a flight that is silent hangs
+readonly MOST_REPEATED=2
 
-ADDED=0                                             # rows of this loop; they are not counted in the ledger each time, for there may be a hundred thousand
-WAITING=()                                          # ids of flights that an earlier loop has left, or whose dispatcher was killed
-FAILURES=0                                          # of the proposer, in a row
-IS_FALL_BACK=no                                     # whether the catalog is asked next
-ASK_AT=0 LOOK_AT=0                                  # seconds since the epoch: when the proposer is asked again, and flights and slots are looked at
-declare -A FLYING=()                                # pid of the dispatcher -> id
-declare -A PROPOSERS=() KILLS=() BEATS=() SILENT=() # id -> who proposes, kills, the last beat, and looks since
-declare -A LOOKING=()                               # pid of a look at a slot that is out -> the slot
+# Rows of this loop, which are not counted in the ledger each time, for there may be a hundred thousand; ids of flights that an
+# earlier loop has left, or whose dispatcher was killed; failures of the proposer, in a row; proposals since the last verdict that
+# were in the air already: for each MOST_REPEATED a place stays empty until the next.
+ADDED=0 WAITING=() FAILURES=0 REPEATED=0
+# Whether the catalog is asked next; when the proposer is asked again, and flights and slots are looked at (seconds since the epoch).
+IS_FALL_BACK=no ASK_AT=0 LOOK_AT=0
+declare -A FLYING=() LOOKING=()                        # by pid: the id of a dispatcher's flight; the slot that is out, and is looked at
+declare -A PROPOSERS_OF=() KILLS=() BEATS=() SILENT=() # by id: who proposes, kills, the last beat, and looks since
 
 # fly ROWS: until the rows that are asked for are there, or no loop is wanted any more. ROWS: how many there are.
 fly() {
@@ -25,7 +26,7 @@ fly() {
   while :; do
     beat
     while has_place && next_flight; do
-      start_child "$BASH" "$TOOLKIT/lib/experiment/dispatch" "$ID"
+      LAB_LOOP=yes start_child "$BASH" "$TOOLKIT/lib/experiment/dispatch" "$ID"
       FLYING[$STARTED]=$ID
     done
     ((${#FLYING[@]})) || { is_wanted && is_goal_open; } || break
@@ -39,12 +40,14 @@ fly() {
 
 is_goal_open() { ! has_baseline || ((GOAL == 0 || ROWS + ADDED < GOAL)); }
 
-# has_place: for one more flight: as many as there are slots, and rows that are missing. Before there is a baseline, one; and one
-# asks alone, after a proposer has failed.
+# has_place: for one more flight: as many as there are slots, with DRAFTS ahead of them, and rows that are missing. Before there is a
+# baseline, one; and one asks alone, after a proposer has failed.
 has_place() {
   local flying=${#FLYING[@]}
-  is_wanted && is_goal_open && ((flying < SLOTS)) || return 1
-  ((flying == 0)) || { has_baseline && ((FAILURES == 0 && (GOAL == 0 || ROWS + ADDED + flying < GOAL))); }
+  is_wanted && is_goal_open || return 1
+  ((flying == 0)) && return
+  has_baseline && ((FAILURES == 0 && flying < SLOTS + DRAFTS - REPEATED / MOST_REPEATED)) &&
+    ((GOAL == 0 || ROWS + ADDED + flying < GOAL))
 }
 
 # next_flight: ID is one that waits, or a new one; AGENT_PATH is its proposer. Fails while that is not to be asked.
@@ -52,7 +55,7 @@ next_flight() {
   if ((${#WAITING[@]})); then
     ID=${WAITING[0]}
     WAITING=("${WAITING[@]:1}")
-    AGENT_PATH=${PROPOSERS[$ID]:-$LOOP_AGENT}
+    AGENT_PATH=${PROPOSERS_OF[$ID]:-$LOOP_AGENT}
     return
   fi
   now
@@ -61,7 +64,7 @@ next_flight() {
   AGENT_PATH=$LOOP_AGENT
   [[ $IS_FALL_BACK == no ]] || AGENT_PATH=$CATALOG
   IS_FALL_BACK=no
-  PROPOSERS[$ID]=$AGENT_PATH
+  PROPOSERS_OF[$ID]=$AGENT_PATH
 }
 
 now() { printf -v NOW '%(%s)T' -1; }
@@ -83,12 +86,14 @@ landed() {
   local kind=disk
   case $2 in
     0 | 4)
+      REPEATED=0
       over machine loop restarts
       (($2 == 4)) || ADDED=$((ADDED + 1))
-      [[ ${PROPOSERS[$1]:-} == "$CATALOG" && $LOOP_AGENT != "$CATALOG" ]] || proposer_works
+      [[ ${PROPOSERS_OF[$1]:-} == "$CATALOG" && $LOOP_AGENT != "$CATALOG" ]] || proposer_works
       ;;
     1) proposer_failed "$1" ;;
-    5) ;; # dropped: another one takes its place
+    5 | 6) ;; # dropped: another one takes its place; or it rests, for no loop is wanted any more
+    7) REPEATED=$((REPEATED + 1)) ;;
     3)
       read -r kind FOUND <"$RUN/flights/$1/machine"
       until_fit "$kind"
@@ -113,12 +118,13 @@ landed() {
 
 proposer_works() {
   FAILURES=0 ASK_AT=0 WAIT_S=$PROPOSAL_WAIT
+  rm -f "$RUN/not-before"
   over proposer
 }
 
 # proposer_failed ID: it is asked again, later and later; after each third time in a row the catalog proposes one.
 proposer_failed() {
-  if [[ ${PROPOSERS[$1]:-} != "$CATALOG" || $LOOP_AGENT == "$CATALOG" ]]; then
+  if [[ ${PROPOSERS_OF[$1]:-} != "$CATALOG" || $LOOP_AGENT == "$CATALOG" ]]; then
     FAILURES=$((FAILURES + 1))
     if ((FAILURES % 3 == 0)); then
       trouble proposer "no proposal from '${LOOP_AGENT##*/}', $FAILURES times in a row"
@@ -128,6 +134,7 @@ proposer_failed() {
   fi
   now
   ASK_AT=$((NOW + $(until_told "$WAIT_S")))
+  put "$RUN/not-before" "$ASK_AT" # for those that have begun, and have not asked yet
   tell "asking the proposer again in $((ASK_AT - NOW)) s"
   WAIT_S=$((WAIT_S * 2 < LONGEST_WAIT_S ? WAIT_S * 2 : LONGEST_WAIT_S))
 }
@@ -136,7 +143,6 @@ proposer_failed() {
 until_told() {
   local told
   told=$(cat "$RUN/not-before" 2>/dev/null) || told=0
-  rm -f "$RUN/not-before"
   printf '%s' "$((told > NOW && told - NOW <= LONGEST_WAIT_S ? told - NOW + 1 : $1))"
 }
 

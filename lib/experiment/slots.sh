@@ -28,6 +28,16 @@ set_slots() {
   export GPUS SLOTS
 }
 
+# set_drafts: exports DRAFTS and PROPOSERS, where nobody has set them. The catalog thinks for a moment only: what it knew when an
+# earlier training began is not worth that.
+set_drafts() {
+  local places
+  [[ -n ${DRAFTS:-} ]] || { [[ $AGENT_PATH == */proposers/catalog ]] && DRAFTS=0; } || DRAFTS=1
+  places=$((SLOTS + DRAFTS))
+  [[ -n ${PROPOSERS:-} ]] || PROPOSERS=$((places < 4 ? places : 4))
+  export DRAFTS PROPOSERS
+}
+
 # gpus_of SLOT: its share of GPUS; where there are more slots than shares, some have the same. Nothing where there are none.
 gpus_of() {
   local gpus shares first
@@ -40,14 +50,28 @@ gpus_of() {
 }
 
 # take_slot: SLOT is the number of a free one that is fit, from 0 on, which is ours until free_slot, or until this process and all
-# that it has started have ended.
+# that it has started have ended. Whoever waits first is first.
 take_slot() {
   mkdir -p "$RUN/slots"
-  until take_free_slot; do
-    beat
-    run_child sleep 0.3 || :
-    exit_if_stopped
+  exec 4<>"$RUN/slots/queue.lock"
+  until run_child lock 4 2; do
+    still_waiting
   done
+  until take_free_slot; do
+    still_waiting
+    run_child sleep 0.2 || :
+  done
+  exec 4>&-
+}
+
+# still_waiting: for a slot: a loop that is not wanted any more ends after those that train.
+still_waiting() {
+  beat
+  exit_if_stopped
+  if [[ -n ${LAB_LOOP:-} && ! -e $RUN/wanted ]]; then
+    printf 'rest\n'
+    exit
+  fi
 }
 
 take_free_slot() {
@@ -60,7 +84,22 @@ take_free_slot() {
   return 1
 }
 
-free_slot() { exec 8>&-; }
+# shellcheck disable=SC2329 # called where this is sourced
+free_slot() {
+  for ((SLOT = 0; SLOT < SLOTS; SLOT++)); do
+    [[ ! -e $RUN/slots/$SLOT.out ]] || continue
+    exec 8<>"$RUN/slots/$SLOT.lock"
+    ! lock 8 || return 0
+    exec 8>&-
+  done
+  return 1
+}
+
+# shellcheck disable=SC2329 # called where this is sourced
+free_slot() {
+  exec 8>&-
+  SLOT=
+}
 
 # take_out SLOT WHY: until its GPU is fit again (bin/loop looks). Fails for the last one: then the whole run waits for the machine.
 take_out() {

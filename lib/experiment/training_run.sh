@@ -28,7 +28,7 @@ train() {
   local RUN_DIR=$1 CHECKOUT
   beat
   mkdir -p "$RUN_DIR/record"
-  take_slot
+  [[ -n ${SLOT:-} ]] || take_slot
   check_out "$2"
   write_order "$3"
   core look_before "$RUN_DIR"

@@ -60,6 +60,7 @@ class Stage:
             "AGENT": str(HERE / "proposer"),
             "MAX_EXPERIMENTS": "1",
             "PROPOSAL_WAIT": "0",
+            "DRAFTS": "0",
             "LAB_MINUTE": "1",  # seconds: what is waited for in a night by the minute
         }
 

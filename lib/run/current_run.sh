@@ -71,7 +71,8 @@ at_commit() {
   read -r AT 2>/dev/null <"$COMMON_DIR/refs/heads/$BRANCH" || :
   [[ $AT =~ ^[0-9a-f]{40,64}$ ]] || AT=$(git rev-parse --quiet --verify "refs/heads/$BRANCH") || {
     # shellcheck disable=SC2034 # used where this is sourced
-    AT=$(cat "$RUN/incumbent" 2>/dev/null) && IS_DELETED=yes || die "branch '$BRANCH' is gone, and run '$TAG' has no baseline" 'begin a new run: make setup TAG=...'
+    IS_DELETED=yes
+    AT=$(cat "$RUN/incumbent" 2>/dev/null) || die "branch '$BRANCH' is gone, and run '$TAG' has no baseline" 'begin a new run: make setup TAG=...'
   }
 }
 

@@ -81,6 +81,7 @@ ready() {
   drop_replicates
   take_settings "$RUN"
   set_slots
+  set_drafts
   name_committer
   start_core
   at_commit
