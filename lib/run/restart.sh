@@ -33,7 +33,9 @@ want() {
   (
     umask 077 # ON_KEEP may name an address that only its owner knows
     exec >"$RUN/wanted.new"
-    printf '%s\n' "GOAL=$1" "COPY=$TOOLKIT" "TAG=$TAG" "AGENT=$AGENT_PATH" "ENGINE=$ENGINE_PATH"
+    # What is of the toolkit by its name: the copy may be gone.
+    printf '%s\n' "GOAL=$1" "COPY=$TOOLKIT" "TAG=$TAG" "AGENT=${AGENT_PATH#"$TOOLKIT/lib/proposers/"}" \
+      "ENGINE=${ENGINE_PATH#"$TOOLKIT/lib/child/engines/"}"
     for name in "${SETTINGS[@]}"; do
       [[ ${!name} == *$'\n'* || $name == MAX_EXPERIMENTS ]] || printf '%s=%s\n' "$name" "${!name}"
     done

@@ -71,6 +71,10 @@ class Guard:
                 _replace(path, content)
                 self.toolkit[path] = (_fingerprint(path), content)
                 changed.append(str(path.relative_to(TOOLKIT)))
+        for path in {*_toolkit()} - {*self.toolkit}:  # a step more, say
+            name = path.relative_to(TOOLKIT)
+            self.put_aside(path, name)
+            changed.append(str(name))
         return changed
 
     def restore(self, names: list[str]) -> None:
@@ -78,14 +82,18 @@ class Guard:
         if any(_fingerprint(self.kept / name) != self.copies[name] for name in names):
             hint = f"look at '{self.run}' before anything else is run"
             raise Fault(f"the records of run '{self.run.name}' were changed, and so were their copies", hint)
-        aside = self.run / "aside" / f"{datetime.now():%Y%m%d-%H%M%S}"
         for name in names:
             if os.path.lexists(self.run / name):
-                aside.mkdir(parents=True, exist_ok=True)
-                (self.run / name).rename(aside / name)
+                self.put_aside(self.run / name, Path(name))
             if self.records[name] is not None:
                 shutil.copy2(self.kept / name, self.run / name)
             self.records[name] = _fingerprint(self.run / name)
+
+    def put_aside(self, path: Path, name: Path) -> None:
+        """For a person to look at."""
+        aside = self.run / "aside" / f"{datetime.now():%Y%m%d-%H%M%S}" / name
+        aside.parent.mkdir(parents=True, exist_ok=True)
+        path.rename(aside)
 
 
 looks: dict[Path, Look] = {}  # by the RUN_DIR of the runs that are in the air
