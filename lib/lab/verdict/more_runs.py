@@ -9,6 +9,7 @@ Before that, a run that was disturbed is made again, and so is the incumbent's, 
 since. A val_bpb of less than half of the incumbent's is nothing that one process is believed on.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -46,10 +47,8 @@ class NextRun:
 
 def next_run(evidence: Evidence) -> NextRun | None:
     """The run that is needed, if any; a fresh seed is the next after the largest that its code was run with."""
-    if evidence.failure:
-        return None
     code, seed = evidence.last
-    if evidence.disturbance and evidence.seeds[code].count(seed) <= DISTURBED:
+    if not evidence.failure and is_made_again(evidence.disturbance, evidence.seeds[code], seed):
         return NextRun(code, seed, evidence.disturbance)
     wanted = _code_wanted(evidence)
     if wanted is None:
@@ -58,13 +57,20 @@ def next_run(evidence: Evidence) -> NextRun | None:
     return NextRun(wanted, 1 + max(used))
 
 
+def is_made_again(disturbance: str | None, seeds: Sequence[int | None], seed: int | None) -> bool:
+    """Whether the last run, with `seed`, has to be made again, for it was disturbed; `seeds`: all that were made."""
+    return disturbance is not None and seeds.count(seed) <= DISTURBED
+
+
 def _code_wanted(evidence: Evidence) -> str | None:
     """Of which code a run with a fresh seed is needed."""
     own, beside = (len(set(evidence.seeds[code])) for code in ("candidate", "incumbent"))
+    if evidence.is_unknown:  # it may be at fault for a crash, too
+        return "incumbent"
+    if evidence.failure:
+        return None
     if evidence.is_baseline:
         return "candidate" if own < evidence.runs_wanted else None
-    if evidence.is_unknown:
-        return "incumbent"
     if not evidence.incumbent or evidence.lines is None:
         return None
     if evidence.spread and not evidence.is_like and beside < OF_INCUMBENT:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from lab.runs import evaluation_record
+from lab.store.flight import Flight
 from lab.verdict import index
 from lab.verdict.measure import measure as step
 
@@ -59,7 +60,7 @@ def measure(
         seeded = [{"seed": 42, "val_bpb": 2.0, **run, "wall_share": 1.0} for run in baseline]
         known = {"commit": "c", "rule": "baseline", "status": "keep", "val_bpb": 2.0, "runs": seeded}
         (folder / "experiments.jsonl").write_text(json.dumps(known) + "\n")
-    step(folder, index.read(folder))
+    step(Flight(folder / "flights/f1"), index.read(folder))
     measured: dict[str, Any] = json.loads((folder / "flights/f1/measure.json").read_text())
     return measured
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from lab.store.flight import Flight
 from lab.verdict import index
 from lab.verdict.measure import measure as step
 
@@ -37,7 +38,7 @@ def measure(
 
 def call(folder: Path) -> dict[str, Any]:
     (folder / "manifest.json").write_text('{"comparable": {}}')
-    step(folder, index.read(folder))
+    step(Flight(folder / "flights/f1"), index.read(folder))
     measured: dict[str, Any] = json.loads((folder / "flights/f1" / "measure.json").read_text())
     return measured
 
@@ -321,5 +322,5 @@ def test_a_run_that_left_no_status_is_a_fault_of_the_toolkit(tmp_path: Path) -> 
     (tmp_path / "flights/f1" / "done").write_text("attempt 1\n")
     (tmp_path / "manifest.json").write_text('{"comparable": {}}')
     with pytest.raises(FileNotFoundError, match="rc"):
-        step(tmp_path, index.read(tmp_path))
+        step(Flight(tmp_path / "flights/f1"), index.read(tmp_path))
     assert not (tmp_path / "flights/f1" / "measure.json").exists()
