@@ -89,7 +89,7 @@ class Stepped:
 
 
 def lab_step(name: str, folder: Path) -> Stepped:
-    """`lab-step NAME FOLDER` in this process; where it is for a flight, FOLDER may be a run, and is its one flight then."""
+    """`lab-step NAME FOLDER` in this process; for a flight, FOLDER may be the run whose one flight is meant."""
     if name in OF_A_FLIGHT and folder.parent.name != "flights":
         folder /= "flights/f1"
     with redirect_stdout(io.StringIO()) as out, redirect_stderr(io.StringIO()) as err:

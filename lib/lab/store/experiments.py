@@ -14,7 +14,7 @@ Experiment = dict[str, Any]
 FILE = "experiments.jsonl"
 NEAR_MISSES = ("no-gain", "complexity", "memory", "conflict", "outrun")  # rules that discard what may have gained
 WINDOW = 1000  # experiments that a proposal looks at, so that its time does not grow in a long run
-NEAR = 16  # last experiments; the one in flight is among them, if it is on record
+NEAR = 128  # last experiments; one in flight is among them, if it is on record: others may be judged after a kill
 
 
 def read(run: Path) -> list[Experiment]:

@@ -122,9 +122,7 @@ def _with_incumbent(evidence: Evidence, index: Index, incumbent: Experiment) -> 
     )
 
 
-def _with_runs(
-    evidence: Evidence, index: Index, level: Sequence[noise.Run], measured: dict[str, Any]
-) -> Evidence:
+def _with_runs(evidence: Evidence, index: Index, level: Sequence[noise.Run], measured: dict[str, Any]) -> Evidence:
     """The runs of a candidate that has a metric, and `level`, those of the incumbent."""
     own = noise.undisturbed(measured["runs"])
     if evidence.is_unknown:
