@@ -88,9 +88,10 @@ class Stepped:
         return self.stdout.encode()
 
 
-def lab_step(name: str, run: Path) -> Stepped:
-    """`lab-step NAME FOLDER` on the run, or on its one flight, in this process."""
-    folder = run / "flights/f1" if name in OF_A_FLIGHT else run
+def lab_step(name: str, folder: Path) -> Stepped:
+    """`lab-step NAME FOLDER` in this process; for a flight, FOLDER may be the run whose one flight is meant."""
+    if name in OF_A_FLIGHT and folder.parent.name != "flights":
+        folder /= "flights/f1"
     with redirect_stdout(io.StringIO()) as out, redirect_stderr(io.StringIO()) as err:
         status = step_server.main([name, str(folder)])
     return Stepped(status, out.getvalue(), err.getvalue())

@@ -7,6 +7,7 @@ source "$TOOLKIT/lib/experiment/training_run.sh"
 
 BEGUN=0   # runs that were begun
 COUNTED=0 # runs that gave a value
+declare -A WHY=() # a run is made again, by its name and seed
 
 # runs_wanted NAME VALUE: a whole number that a person has given, or a default.
 runs_wanted() {
@@ -39,12 +40,14 @@ is_asked_to_stop() { [[ -e $RUN/stop ]]; }
 # replicate [NAME COMMIT SEED]...: a training run of the code of each COMMIT, as many at a time as there are slots; where one gave a
 # value, reruns.jsonl has it then. One that was disturbed is made again with its seed, as an experiment's.
 replicate() {
-  local waiting=("$@") orders names again i
+  local waiting=("$@") orders names again said key i
   mkdir -p "$RUN/logs"
   while ((${#waiting[@]})) && ! is_asked_to_stop; do
     orders=() names=() again=()
     for ((i = 0; i < ${#waiting[@]} && i < 3 * SLOTS; i += 3)); do
-      tell "one more run of the ${waiting[i]}, with seed ${waiting[i + 2]}"
+      key="${waiting[i]} ${waiting[i + 2]}"
+      said=${WHY[$key]:-}
+      tell "one more run of the ${waiting[i]}, with seed ${waiting[i + 2]}${said:+: $said}"
       BEGUN=$((BEGUN + 1))
       mkdir -p "$RUN/replicates/run.$BEGUN"
       put "$RUN/replicates/run.$BEGUN/commit" "${waiting[i + 1]}"
@@ -70,7 +73,8 @@ record_run() {
     counted) COUNTED=$((COUNTED + 1)) ;;
     again)
       again+=("$1" "$3" "$4")
-      said="the run with seed $4 is made again: $said"
+      WHY["$1 $4"]=$said
+      return
       ;;
     *) ;;
   esac

@@ -182,7 +182,7 @@ def nothing_is_in_flight(state: State) -> Problems:
 def no_litter_is_left(state: State) -> Problems:
     """No half-written file, lock or scratch copy is left:"""
     found = [path for folder in (state.run, state.tree / ".git") for path in folder.rglob("*.*")]
-    ours = [state.run / name for name in ("slots", "kept", "toolkit", "verdict.lock", "catalog.lock")]
+    ours = [state.run / name for name in ("slots", "calls", "kept", "toolkit", "verdict.lock", "catalog.lock")]
     litter = [path for path in found if path.suffix in LITTER and not {path, *path.parents} & {*ours}]
     yield from map(str, [*litter, *scratch_copies(state.folder)])
 

@@ -86,8 +86,10 @@ def brief(run: Path, code: str, own: Flight | None = None) -> str:
     """The brief for the next proposal, which edits `code`, a train.py; `own` is its flight, if there is one yet."""
     index, past = read(run), experiments.last(run, experiments.WINDOW)
     tries = lessons.tries(past, changes.of_experiments(run, past))
-    head = "\n".join([RULES, *state(run, index), *in_the_air(run, own), ""])
-    sections = list(_sections(run, code, index.count, past, tries))
+    head = "\n".join([RULES, *state(run, index), ""])
+    hinted = Section("## What the person in charge says now", [f"- {hint}" for hint in reversed(hints.read(run))], 1000)
+    flying = Section("## In the air now: do not try these as well", list(in_the_air(run, own)), 600, 2400)
+    sections = [hinted, flying, *_sections(run, code, index.count, past, tries)]
     left = LONGEST - len(head.encode())
     for section in sections:
         left = section.take(section.share, left)
@@ -97,11 +99,10 @@ def brief(run: Path, code: str, own: Flight | None = None) -> str:
 
 
 def _sections(run: Path, train: str, count: int, past: Sequence[Experiment], tries: Sequence[Try]) -> Iterator[Section]:
-    """All sections, the most useful first."""
+    """What the past teaches, the most useful first."""
     code = constants(run, train)
     misses = lessons.near_misses(tries)
     ends = [_dead_end(place, group, code.get(place)) for place, group in lessons.dead_ends(tries)]
-    yield Section("## What the person in charge says now", [f"- {hint}" for hint in reversed(hints.read(run))], 1000)
     yield Section("## Where to look next", list(_next(tries, misses)), 1200)
     steered = "## What the person wants (program.md; to run, commit or loop is not for you)"
     yield Section(steered, [f"> {line}" for line in program(run)], 2400, 4096)
@@ -139,11 +140,11 @@ def state(run: Path, index: Index) -> Iterator[str]:
 
 
 def in_the_air(run: Path, own: Flight | None) -> Iterator[str]:
-    """What is being measured meanwhile, and will be judged first."""
-    others = [one for one in flight.all_of(run) if one != own and one.text("agent") != "baseline"]
-    for one in others:
-        if (what := one.text("description")) and one.text("summary") is None:
-            yield f"In training now, do not try it as well: {clean(what, 200)}"
+    """What others have proposed that has no verdict yet, the newest first."""
+    for one in reversed(flight.all_of(run)):
+        is_open = one != own and not one.is_baseline and one.text("summary") is None
+        if is_open and (what := one.text("description")):
+            yield f"- {clean(what, 200)}"
 
 
 def constants(run: Path, text: str) -> dict[str, str]:

@@ -43,6 +43,13 @@ def mend(folder: Path) -> str:
         description=flight.need("description"),
         why=measured["why"],
         untrusted=failures.UNTRUSTED,
-        log=failures.quoted(flight.folder / f"run.{flight.attempt}" / "run.log"),
+        log=failures.quoted(_crashed_run(flight) / "run.log"),
         cures="\n".join(f"- {cure}" for cure in cures),
     )
+
+
+def _crashed_run(flight: Flight) -> Path:
+    """The last of the candidate: one of the incumbent may have followed it."""
+    folders = (flight.folder / f"run.{attempt}" for attempt in range(flight.attempt, 0, -1))
+    made = (one for one in folders if one.is_dir())
+    return next(one for one in made if not (Flight(one).text("next") or "").startswith("incumbent"))

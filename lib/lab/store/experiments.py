@@ -80,5 +80,11 @@ def outcome(experiment: Experiment) -> str:
         return str(experiment["failure"] or rule)
     if experiment["status"] == "keep":
         return f"kept {gain:+.4f}"
-    words = {"complexity": f"{gain:+.4f}, too many lines", "memory": f"{gain:+.4f}, too much memory"}
+    words = {
+        "complexity": f"{gain:+.4f}, too many lines",
+        "memory": f"{gain:+.4f}, too much memory",
+        "conflict": f"{gain:+.4f}, but in conflict with a keep",
+        "included": f"{gain:+.4f}, and in a keep already",
+        "outrun": f"{gain:+.4f}, but outrun by keeps",
+    }
     return words.get(rule) or (f"worse by {-gain:.4f}" if rule == "worse" else f"no gain ({gain:+.4f})")

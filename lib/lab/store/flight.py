@@ -1,4 +1,4 @@
-"""A flight, an experiment in the air: `runs/<tag>/flights/f7/`, a small file a fact, by one step for later ones."""
+"""A flight, an experiment in the air, `runs/<tag>/flights/f7/`: a small file a fact, by which the steps hand over."""
 
 import json
 import os
@@ -24,8 +24,10 @@ class Flight:
 
     def text(self, name: str) -> str | None:
         """The fact as text, without the newline at its end; None where there is no such file."""
-        path = self.folder / name
-        return path.read_text(encoding="utf-8", errors="replace").rstrip("\n") if path.is_file() else None
+        try:
+            return (self.folder / name).read_text(encoding="utf-8", errors="replace").rstrip("\n")
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):  # the flight may be over by now
+            return None
 
     def lines(self, name: str) -> list[str]:
         """The lines of the fact; none where there is no such file."""

@@ -60,8 +60,9 @@ def settings_of(run: Path, environment: Mapping[str, str]) -> dict[str, str]:
     asked = settings.read(environment)
     fixed = settings.fixed_names()
     for name in fixed:
-        if name in environment and asked[name] not in (kept.get(name), "auto"):
-            raise changed(name, asked[name], kept.get(name))
+        then = kept.get(name, "")  # a run of before there was such a setting
+        if name in environment and asked[name] not in (then, "auto"):
+            raise changed(name, asked[name], then)
     chosen = settings.read({**kept, **environment, **{name: kept[name] for name in fixed if name in kept}})
     chosen.setdefault("RUN_TIMEOUT", settings.run_timeout(chosen["TIME_BUDGET"]))
     return chosen

@@ -11,6 +11,7 @@ discarded. What could is carried over (lib/experiment/steps/15-carry-over), and 
 
 from pathlib import Path
 
+from lab.errors import Fault
 from lab.runs import slots
 from lab.store import experiments, memory, reruns
 from lab.store.experiments import Experiment
@@ -21,12 +22,13 @@ from lab.verdict.evidence import Evidence, gather
 from lab.verdict.index import Index
 from lab.verdict.judge import could_be_kept, decision_on, judge
 from lab.verdict.measure import measure
-from lab.verdict.more_runs import next_runs
+from lab.verdict.more_runs import is_made_again, next_runs
 from lab.verdict.record import record, settle, summary
 from lab.verdict.remember import remember
 
 CANNOT_MEND = ("baseline", "catalog")  # as proposers
 MOST_CARRIED = 3  # times that a change is carried over to a new incumbent after it was measured
+MOST_IN_VAIN = 2  # runs of a person's commit that fail, until it is taken for broken
 
 
 def conclude(folder: Path) -> str | None:
@@ -36,7 +38,8 @@ def conclude(folder: Path) -> str | None:
     if recorded := experiments.recorded(flight.run, flight.need("commit")):
         return _finished(flight, known, recorded)
     measure(flight, known)
-    evidence = gather(flight, _with_reruns(flight, known))
+    known = _with_reruns(flight, known, is_believed=flight.text("suspect") is None)
+    evidence = gather(flight, known)
     return None if _is_for_others(flight, evidence) else _decided(flight, known, evidence)
 
 
@@ -48,17 +51,29 @@ def close(folder: Path) -> str | None:
     known = index.read(flight.run)
     if recorded := experiments.recorded(flight.run, flight.need("commit")):
         return _finished(flight, known, recorded)
+    known = _with_reruns(flight, known, is_believed=True)
     return _decided(flight, known, gather(flight, known))
 
 
-def _with_reruns(flight: Flight, known: Index) -> Index:
-    """The incumbent's runs in this flight are recorded at once: the flights that are judged next know them, too."""
-    if runs := noise.undisturbed(flight.json("measure.json")["incumbent_runs"]):
-        commit = flight.need("compared")
-        recorded = {int(one["seed"]) for one in known.runs_of(flight.run, commit)}
-        reruns.append(flight.run, commit, runs, recorded)
-        known = index.updated(flight.run, known)
-    return known
+def _with_reruns(flight: Flight, known: Index, *, is_believed: bool) -> Index:
+    """The incumbent's runs in this flight are recorded at once: the flights that are judged next know them, too.
+
+    But not those of the last attempt, as long as they may be made again with their seed.
+    """
+    measured = flight.json("measure.json")
+    made = [one["seed"] for one in measured["incumbent_runs"]]
+    open_seeds = [
+        seed
+        for code, seed, disturbance in measured["last"]
+        if code == "incumbent" and (not is_believed or is_made_again(disturbance, made, seed))
+    ]
+    runs = [one for one in noise.undisturbed(measured["incumbent_runs"]) if one["seed"] not in open_seeds]
+    if not runs:
+        return known
+    commit = flight.need("compared")
+    recorded = {int(one["seed"]) for one in known.runs_of(flight.run, commit)}
+    reruns.append(flight.run, commit, runs, recorded)
+    return index.updated(flight.run, known)
 
 
 def _is_for_others(flight: Flight, evidence: Evidence) -> bool:
@@ -71,13 +86,35 @@ def _is_for_others(flight: Flight, evidence: Evidence) -> bool:
 def _decided(flight: Flight, known: Index, evidence: Evidence) -> str | None:
     """One more run; or the verdict, and its record. Of a baseline that failed, the verdict alone: it leaves no row."""
     decision = _decision_of_stale(flight, evidence)
-    if decision is None and evidence.is_stale and could_be_kept(evidence):
-        return f"measured on an earlier incumbent, and carried over: {flight.need('description')}\nagain 15\n"
-    if decision is None and (wanted := next_runs(evidence, slots.free(flight.run))):
-        flight.write("next", "\n".join(one.line() for one in wanted))
-        return "".join(f"{one.told()}\n" for one in wanted) + "again 30\n"
+    if decision is None and (told := _sent_back(flight, evidence)):
+        return told
     judge(flight, evidence, decision or decision_on(evidence))
     return None if evidence.is_failed_baseline else _finished(flight, known, record(flight))
+
+
+def _sent_back(flight: Flight, evidence: Evidence) -> str | None:
+    """To an earlier step, in words for a person, and `again NN`; None: what was measured is enough for a verdict."""
+    if evidence.is_stale and evidence.is_baseline:
+        return "the branch has moved: the baseline is measured there\nagain 10\n"
+    if evidence.is_stale:
+        told = f"measured on an earlier incumbent, and carried over: {flight.need('description')}\nagain 15\n"
+        return told if could_be_kept(evidence) else None
+    wanted = next_runs(evidence, slots.free(flight.run))
+    if not wanted:
+        return None
+    if evidence.is_unknown and len(set(evidence.seeds["incumbent"])) >= MOST_IN_VAIN:
+        raise _broken_commit(flight)
+    flight.write("next", "\n".join(one.line() for one in wanted))
+    return "".join(f"{one.told()}\n" for one in wanted) + "again 30\n"
+
+
+def _broken_commit(flight: Flight) -> Fault:
+    """Nothing can be compared with it, and what crashed on it may not be to blame."""
+    log = flight.folder / f"run.{flight.attempt}/run.log"
+    return Fault(
+        f"commit '{flight.need('compared')[:7]}', made on top of the incumbent, does not run",
+        f"mend it by another commit, then: make loop; the end of its log: tail -c 2000 '{log}'",
+    )
 
 
 def _decision_of_stale(flight: Flight, evidence: Evidence) -> Decision | None:
@@ -88,7 +125,8 @@ def _decision_of_stale(flight: Flight, evidence: Evidence) -> Decision | None:
         rule, reason = why.split(" ", 1)
         return Decision("discard", rule, reason)
     if len(flight.lines("carried_from")) >= MOST_CARRIED and could_be_kept(evidence):
-        return Decision("discard", "outrun", f"better, but the incumbent changed {MOST_CARRIED + 1} times meanwhile")
+        why = f"it could be kept, but the incumbent changed {MOST_CARRIED + 1} times meanwhile"
+        return Decision("discard", "outrun", why)
     return None
 
 

@@ -40,8 +40,8 @@ class Evidence:
     candidate: Sequence[Decimal] = ()  # its first run, and those with fresh seeds
     incumbent: Sequence[Decimal] = ()  # those that the machine was as fast for as for the candidate's that decide,
     is_like: bool = True  # unless there are none: then it is all of them
-    is_unknown: bool = False  # it has not been measured
-    is_stale: bool = False  # another incumbent has taken its place
+    is_unknown: bool = False  # it has not been measured: it is a person's commit
+    is_stale: bool = False  # another one has taken its place
     spread: Spread | None = None  # None: nothing was run twice yet
 
     @property
@@ -81,7 +81,7 @@ def gather(flight: Flight, index: Index) -> Evidence:
         runs_wanted=int(manifest.read(run)["settings"].get("BASELINE_RUNS", "1")) if flight.is_baseline else 1,
         failure=measured["failure"],
         why=measured["why"],
-        disturbed=[tuple(one) for one in measured["disturbed"]],
+        disturbed=[(code, seed, why) for code, seed, why in measured["last"] if why],
         seeds={code: [one["seed"] for one in made] for code, made in runs.items()},
         val_bpb=_decimal(measured["val_bpb"]),
         memory=_decimal(measured["memory_gb"]),
@@ -94,8 +94,12 @@ def gather(flight: Flight, index: Index) -> Evidence:
     commit = flight.need("compared")
     known = index.runs_of(run, commit)
     asked = [*(int(one["seed"]) for one in known), *_seeds_in_the_air(flight)]
-    evidence = replace(evidence, recorded_seeds=[*(int(one["seed"]) for one in base["runs"]), *asked])
-    return evidence if evidence.failure else _with_runs(evidence, index, commit, known, measured)
+    evidence = replace(
+        evidence,
+        recorded_seeds=[*(int(one["seed"]) for one in base["runs"]), *asked],
+        is_unknown=not noise.values(known) and evidence.failure != "rejected",
+    )
+    return evidence if evidence.failure else _with_runs(evidence, index, known, measured)
 
 
 def _seeds_in_the_air(own: Flight) -> Iterator[int]:
@@ -116,25 +120,21 @@ def _with_incumbent(evidence: Evidence, index: Index, incumbent: Experiment) -> 
     )
 
 
-def _with_runs(
-    evidence: Evidence, index: Index, commit: str, level: Sequence[noise.Run], measured: dict[str, Any]
-) -> Evidence:
-    """The runs of a candidate that has a metric, and `level`, those of the incumbent, which is that commit."""
-    own, groups = noise.undisturbed(measured["runs"]), {**index.groups}
-    if commit in groups:
-        groups[commit] = list(level)  # a closed group has its share of the noise already
+def _with_runs(evidence: Evidence, index: Index, level: Sequence[noise.Run], measured: dict[str, Any]) -> Evidence:
+    """The runs of a candidate that has a metric, and `level`, those of the incumbent."""
+    own = noise.undisturbed(measured["runs"])
+    if evidence.is_unknown:
+        return replace(evidence, candidate=noise.values(own))
     known = [one for one in level if one["val_bpb"] is not None]
     like = [one for one in known if conditions.are_like(one, conditions.mean_of(own[1:] or own))]
     values = noise.values(like or known)
-    if not values:  # a person's commit, which nothing has measured yet
-        return replace(evidence, candidate=noise.values(own), is_unknown=True)
     return replace(
         evidence,
         candidate=noise.values(own),
         incumbent=values,
         incumbent_bpb=noise.average(values).quantize(Decimal("0.000001")),
         is_like=bool(like),
-        spread=index.closed.plus([*groups.values(), own[1:]]).spread(),
+        spread=index.closed.plus([*index.groups.values(), own[1:]]).spread(),
     )
 
 

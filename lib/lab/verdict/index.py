@@ -134,11 +134,6 @@ class Index:
         own = next((one for one in experiments.read(run) if one["commit"] == commit), None)
         return [*(noise.deciding(own["runs"], is_baseline=own["rule"] == "baseline") if own else []), *again]
 
-    def incumbent_before(self, commit: str) -> Experiment | None:
-        """The incumbent that the last experiment was compared with, whether that one is in here already or not."""
-        incumbent = self.incumbent
-        return self.replaced if incumbent and incumbent["commit"] == commit else incumbent
-
     # --- How it is made ---------------------------------------------------------------------------------------------
 
     def fold(self, run: Path) -> bool:

@@ -42,7 +42,12 @@ def decision_on(evidence: Evidence) -> Decision:
 
 
 def could_be_kept(evidence: Evidence) -> bool:
-    """Whether it would be kept where it was measured, or more runs would be needed there to say so."""
+    """Whether it would be kept where it was measured, or more runs would be needed there to say so.
+
+    Of a crash on a person's commit that nothing has measured, that commit may be the cause.
+    """
     if evidence.failure:
-        return False
-    return bool(evidence.disturbed) or is_open(evidence) or decision_on(evidence).verdict == "keep"
+        return evidence.is_unknown
+    if evidence.disturbed or evidence.is_unknown or (evidence.spread and not evidence.is_like):
+        return True
+    return is_open(evidence) or decision_on(evidence).verdict == "keep"

@@ -73,5 +73,5 @@ def _measured(
         "wall_seconds": round(sum(one.wall_seconds for one in outcomes), 3) if outcomes else None,
         "runs": runs,
         "incumbent_runs": [one.run for one in outcomes if one.code == "incumbent"],
-        "disturbed": [(one.code, one.run["seed"], one.disturbance) for one in last if one.disturbance],
+        "last": [(one.code, one.run["seed"], one.disturbance) for one in last],
     }

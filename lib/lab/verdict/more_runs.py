@@ -9,6 +9,7 @@ Before that, a run that was disturbed is made again, and so is the incumbent's, 
 since. A val_bpb of less than half of the incumbent's is nothing that one process is believed on.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -49,14 +50,8 @@ def next_runs(evidence: Evidence, places: int = 1) -> list[NextRun]:
 
     A fresh seed is the next after the largest that its code was run with.
     """
-    if evidence.failure:
-        return []
-    again = [
-        NextRun(code, seed, why)
-        for code, seed, why in evidence.disturbed
-        if evidence.seeds[code].count(seed) <= DISTURBED
-    ]
-    if again:
+    again = [NextRun(*one) for one in evidence.disturbed if is_made_again(one[2], evidence.seeds[one[0]], one[1])]
+    if again and not evidence.failure:
         return again[:places]
     own, beside = (len(set(evidence.seeds[code])) for code in ("candidate", "incumbent"))
     found: list[NextRun] = []
@@ -65,17 +60,24 @@ def next_runs(evidence: Evidence, places: int = 1) -> list[NextRun]:
         used += (int(one.seed or 0) for one in found if one.code == code)
         found.append(NextRun(code, 1 + max(used)))
         own, beside = own + (code == "candidate"), beside + (code == "incumbent")
-        if code == "candidate" and not evidence.is_baseline:
+        if (code == "candidate" and not evidence.is_baseline) or evidence.is_unknown:
             break  # it may be the last
     return found
 
 
+def is_made_again(disturbance: str | None, seeds: Sequence[int | None], seed: int | None) -> bool:
+    """Whether the run with `seed` has to be made again, for it was disturbed; `seeds`: all that were made."""
+    return disturbance is not None and seeds.count(seed) <= DISTURBED
+
+
 def _code_wanted(evidence: Evidence, own: int, beside: int) -> str | None:
     """Of which code a run with a fresh seed is needed; `own` and `beside`: seeds of the candidate, of the incumbent."""
+    if evidence.is_unknown:  # it may be at fault for a crash, too
+        return "incumbent"
+    if evidence.failure:
+        return None
     if evidence.is_baseline:
         return "candidate" if own < evidence.runs_wanted else None
-    if evidence.is_unknown:
-        return "incumbent" if beside < OF_INCUMBENT else None
     if not evidence.incumbent or evidence.lines is None:
         return None
     if evidence.spread and not evidence.is_like and beside < OF_INCUMBENT:

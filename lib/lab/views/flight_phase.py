@@ -92,9 +92,12 @@ def phase(done: str, trains: Found | None, *, at_work: bool) -> str:
 def training(run: Path, folder: Path) -> Found | None:
     """The training run whose RUN_DIR is `folder`, unless it has not begun, or is over."""
     seconds, log = seconds_since(Flight(folder).text("started")), folder / "run.log"
-    if seconds is None or (folder / "ended").exists() or not log.exists():
+    if seconds is None or (folder / "ended").exists():
         return None
-    step = logs.last_step(log)
+    try:
+        step = logs.last_step(log)
+    except OSError:
+        return None  # it has not begun; or it is over, and the log was moved
     return {
         "log": str(log.relative_to(run)),
         "seconds": seconds,

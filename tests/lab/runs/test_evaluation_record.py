@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from lab.runs import evaluation_record
+from lab.store.flight import Flight
 from lab.verdict import index
 from lab.verdict.measure import measure as step
 
@@ -59,7 +60,7 @@ def measure(
         seeded = [{"seed": 42, "val_bpb": 2.0, **run, "wall_share": 1.0} for run in baseline]
         known = {"commit": "c", "rule": "baseline", "status": "keep", "val_bpb": 2.0, "runs": seeded}
         (folder / "experiments.jsonl").write_text(json.dumps(known) + "\n")
-    step(folder, index.read(folder))
+    step(Flight(folder / "flights/f1"), index.read(folder))
     measured: dict[str, Any] = json.loads((folder / "flights/f1/measure.json").read_text())
     return measured
 
@@ -77,6 +78,8 @@ def test_what_was_measured_counts(tmp_path: Path) -> None:
         "outside_seconds": 4.0,
         "device": "cpu",
         "probe_seconds": 0.055,
+        "device_name": None,
+        "slots": None,
         "wall_share": 1.003,
     }
 

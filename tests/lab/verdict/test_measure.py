@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from lab.store.flight import Flight
 from lab.verdict import index
 from lab.verdict.measure import measure as step
 
@@ -37,7 +38,7 @@ def measure(
 
 def call(folder: Path) -> dict[str, Any]:
     (folder / "manifest.json").write_text('{"comparable": {}}')
-    step(folder, index.read(folder))
+    step(Flight(folder / "flights/f1"), index.read(folder))
     measured: dict[str, Any] = json.loads((folder / "flights/f1" / "measure.json").read_text())
     return measured
 
@@ -48,7 +49,7 @@ def call(folder: Path) -> dict[str, Any]:
 def test_a_good_run(tmp_path: Path) -> None:
     run = {"seed": 43, "val_bpb": 0.9979, "num_steps": 953, "training_seconds": 300.1, "degraded": None}
     expected = {"val_bpb": "0.997900", "memory_gb": "44.0", "failure": None, "wall_seconds": 254.25, "runs": [run]}
-    last = {"incumbent_runs": [], "last": "candidate", "last_seed": 43, "why": None, "disturbance": None}
+    last = {"incumbent_runs": [], "last": [["candidate", 43, None]], "why": None}
     assert measure(tmp_path, GOOD) == expected | last
     assert (tmp_path / "flights/f1/mendable").read_text() == "no\n"
     assert not (tmp_path / "flights/f1/suspect").exists()
@@ -274,11 +275,11 @@ def test_a_fault_of_the_machine_is_suspected(tmp_path: Path) -> None:
     log = tmp_path / "flights/f1/run.1/run.log"
     suspect = tmp_path / "flights/f1/suspect"
     assert measure(tmp_path, "step 1\rOSError: [Errno 28] No space left on device\n", 1)["failure"] == "error"
-    assert suspect.read_text() == "disk the disk is full\n"
+    assert suspect.read_text() == "disk 0 the disk is full\n"
     suspect.unlink()
     log.write_text(GOOD + log.read_text())
     call(tmp_path)
-    assert suspect.read_text() == "disk the disk is full\n", "a metric, but no good end"
+    assert suspect.read_text() == "disk 0 the disk is full\n", "a metric, but no good end"
     (log.parent / "rc").write_text("0\n")
     call(tmp_path)
     assert not suspect.exists()
@@ -291,7 +292,7 @@ def test_it_is_suspected_of_a_run_of_the_incumbent_too(tmp_path: Path) -> None:
     measured = call(tmp_path)
     assert (measured["failure"], measured["val_bpb"]) == (None, "0.997900")
     assert (tmp_path / "flights/f1/mendable").read_text() == "no\n"
-    assert (tmp_path / "flights/f1/suspect").read_text() == "gpu CUDA finds no GPU\n"
+    assert (tmp_path / "flights/f1/suspect").read_text() == "gpu 0 CUDA finds no GPU\n"
 
 
 def test_rejected(tmp_path: Path) -> None:
@@ -300,7 +301,7 @@ def test_rejected(tmp_path: Path) -> None:
     (tmp_path / "flights/f1" / "done").write_text("attempt 1\n10-propose\n20-commit\n30-run\n")
     (tmp_path / "flights/f1" / "rejected").write_text("changed prepare.py\n")
     expected = {"val_bpb": None, "memory_gb": None, "wall_seconds": None, "failure": "rejected", "runs": []}
-    last = {"incumbent_runs": [], "last": "candidate", "last_seed": None, "disturbance": None}
+    last = {"incumbent_runs": [], "last": []}
     assert call(tmp_path) == expected | last | {"why": "rejected: changed prepare.py"}
 
 
@@ -321,5 +322,5 @@ def test_a_run_that_left_no_status_is_a_fault_of_the_toolkit(tmp_path: Path) -> 
     (tmp_path / "flights/f1" / "done").write_text("attempt 1\n")
     (tmp_path / "manifest.json").write_text('{"comparable": {}}')
     with pytest.raises(FileNotFoundError, match="rc"):
-        step(tmp_path, index.read(tmp_path))
+        step(Flight(tmp_path / "flights/f1"), index.read(tmp_path))
     assert not (tmp_path / "flights/f1" / "measure.json").exists()

@@ -148,7 +148,7 @@ def test_without_a_keep_there_is_nothing_to_audit(run: House) -> None:
 def test_runs_that_fail_are_told_and_do_not_count(tmp_path: Path) -> None:
     """With seed 43 it crashes; with 44 it writes a row of its own."""
     ill = "if os.environ['SEED'] == '43': raise SystemExit(1)\n"
-    ill += "if os.environ['SEED'] == '44': open('runs/mar14/results.tsv', 'a').write('mine')\n"
+    ill += "if os.environ['SEED'] == '44': open('../../results.tsv', 'a').write('mine')\n"
     house = make(tmp_path / "house", NOISY + ill, baseline_runs=1)
     result = house.call("bin/noise", N="1")
     assert (result.status, result.out) == (2, "")
@@ -241,7 +241,7 @@ def test_killed_in_the_middle_it_loses_the_run_in_flight_alone(run: House) -> No
 
 
 def test_an_experiment_in_flight_is_left_as_it_is(tmp_path: Path) -> None:
-    """By runs that come to their end, and by one of the baseline's code that is killed: train.py is not HEAD's then."""
+    """By runs that come to their end, and by one of the baseline's code that is killed."""
     run = make(tmp_path / "house", baseline_runs=1, better="true")
     run.seconds.write_text("20")
     worse = run.proposer("sed -i 's/^VALUE = .*/VALUE = 1.5/' train.py; echo worse")
@@ -253,7 +253,8 @@ def test_an_experiment_in_flight_is_left_as_it_is(tmp_path: Path) -> None:
     with run.running("bin/audit") as process:
         run.wait_for("runs/mar14/replicates/run.1/pid")
         os.killpg(process.pid, signal.SIGKILL)
-    assert "VALUE = 1.0" in (run.tree / "train.py").read_text()
+    assert "VALUE = 1.0" in (run.run_folder / "slots/0/train.py").read_text(), "nothing trains in the person's tree"
+    assert run.git("status", "--porcelain") == ""
     run.seconds.write_text("0")
     assert run.call("bin/noise", N="1").status == 0
     audit = run.call("bin/audit", K="1")
