@@ -296,6 +296,10 @@ class House:
     def scratch_copies(self) -> list[Path]:
         return invariants.scratch_copies(self.outside)
 
+    def is_held(self) -> bool:
+        """Whether a loop, or another verb that takes the tree, has its lock."""
+        return self.call("flock", "--nonblock", "runs/.lock", "true").status == 1
+
     def left_running(self) -> list[str]:
         """Processes that were started under a loop of this tree, and are alive."""
         return list(processes.under_loop(self.tree).values())

@@ -10,7 +10,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable
-from contextlib import redirect_stdout
+from contextlib import redirect_stdout, suppress
 from importlib import import_module
 from pathlib import Path
 
@@ -61,12 +61,10 @@ def serve(run: Path) -> int:
     for line in sys.stdin:
         answers, asker, name, folder, file = line.rstrip("\n").split("\t")
         status = _answer(run, name, Path(folder), Path(file))
-        try:
+        with suppress(OSError):  # who has asked was killed
             pipe = os.open(answers, os.O_WRONLY | os.O_NONBLOCK)
-        except OSError:
-            continue  # who has asked was killed
-        os.write(pipe, f"{asker} {status}\n".encode())
-        os.close(pipe)
+            with os.fdopen(pipe, "wb", buffering=0) as told:
+                told.write(f"{asker} {status}\n".encode())
     return 0
 
 
@@ -76,10 +74,11 @@ def _answer(run: Path, name: str, folder: Path, file: Path) -> int:
     try:
         if told := tampering.check_records(run):
             print(told, file=sys.stderr)
-        with file.open("w", errors="surrogateescape") as out, redirect_stdout(out):
-            status = main([name, str(folder)])
-        tampering.learn_records(run)
-        return status
+        try:
+            with file.open("w", errors="surrogateescape") as out, redirect_stdout(out):
+                return main([name, str(folder)])
+        finally:
+            tampering.learn_records(run)  # also where the step has a fault: what it wrote is ours
     except EXPECTED as error:
         print(message(error), file=sys.stderr)
         return 2

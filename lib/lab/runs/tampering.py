@@ -14,6 +14,7 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import islice
 from pathlib import Path
 
 from lab.errors import Fault
@@ -23,11 +24,13 @@ RECORDS = (
     "audit.json", "start", "incumbent",
 )  # fmt: skip
 NO_FACTS = ("word", "alive", "brief", "transcript")  # written by the shell during the run, or of no more use
-WHOLE = 1 << 20  # bytes; of a larger record, which only grows, only the new bytes are copied
+WHOLE = 1 << 20  # bytes; of a larger record that only grows, only the new bytes are copied
+GROWING = (".tsv", ".jsonl")
 TOOLKIT = Path(__file__).parents[3]
 PARTS = ("bin", "lib", "schemas")
 MEASURING = ("train.py", "prepare.py", "pyproject.toml")  # in the checkout
 MOST_LINKED = 20_000  # files below the links of a checkout that are looked at
+MOST_NAMED = 10  # of those
 
 
 @dataclass
@@ -35,6 +38,7 @@ class Look:
     """What there was before one training run."""
 
     checkout: dict[Path, str | None]
+    is_loose: bool = False  # it is not confined
     linked: dict[Path, str | None] = field(default_factory=dict)
     facts: dict[Path, bytes] = field(default_factory=dict)
     records_changed: list[str] = field(default_factory=list)
@@ -54,12 +58,14 @@ class Guard:
         """The records are right as they are."""
         self.kept.mkdir(exist_ok=True)
         for name in RECORDS:
-            now = _fingerprint(self.run / name)
-            if now != self.records[name]:
-                self.records[name] = now
-                if now is not None:
-                    _copy(self.run / name, self.kept / name)
-                self.copies[name] = _fingerprint(self.kept / name)
+            now, copy = _fingerprint(self.run / name), self.kept / name
+            if _fingerprint(copy) != self.copies[name]:
+                _remove(copy)  # what somebody has made of it is not gone on with
+            elif now == self.records[name]:
+                continue
+            if now is not None:
+                _copy(self.run / name, copy)
+            self.records[name], self.copies[name] = now, _fingerprint(copy)
 
     def check(self) -> list[str]:
         """Restore what somebody has changed. Returns the names. Raises Fault if the copies were changed, too."""
@@ -68,7 +74,8 @@ class Guard:
             self.restore(changed)
         for path, (known, content) in self.toolkit.items():
             if _fingerprint(path) != known:
-                _replace(path, content)
+                _remove(path)
+                _write(path, content, int(str(known).split(":")[1]) & 0o777)
                 self.toolkit[path] = (_fingerprint(path), content)
                 changed.append(str(path.relative_to(TOOLKIT)))
         for path in {*_toolkit()} - {*self.toolkit}:  # a step more, say
@@ -105,8 +112,9 @@ def look_before(run_dir: Path) -> None:
     checkout, run = Path((run_dir / "cwd").read_text()), _run_of(run_dir)
     look = Look({checkout / name: _fingerprint(checkout / name) for name in MEASURING})
     if not (run_dir / "confine").exists():
+        look.is_loose = True
         look.facts = {path: path.read_bytes() for path in _facts(run_dir)}
-        look.linked = {path: _fingerprint(path) for path in _linked(checkout)}
+        look.linked = _linked(checkout)
         if not is_anything_loose():
             guards[run] = guards.get(run) or Guard(run)
             guards[run].learn()
@@ -118,41 +126,48 @@ def look_after(run_dir: Path) -> str:
     look, run = looks.pop(run_dir), _run_of(run_dir)
     checkout = Path((run_dir / "cwd").read_text())
     found = [path.name for path, known in look.checkout.items() if _fingerprint(path) != known]
-    now = {path: _fingerprint(path) for path in _linked(checkout)} if look.linked else {}
-    found += sorted(
-        str(path.relative_to(checkout)) for path in {*now, *look.linked} if now.get(path) != look.linked.get(path)
-    )[:10]
-    for path, content in look.facts.items():
-        if not path.is_file() or path.read_bytes() != content:
-            _replace(path, content)
-            found.append(f"runs/{run.name}/{path.relative_to(run)}")
-    new = [path for path in _facts(run_dir) if path not in look.facts] if look.facts else []
-    for path in new:
-        path.unlink()
-        found.append(f"runs/{run.name}/{path.relative_to(run)}")
+    if look.is_loose:
+        now = _linked(checkout)
+        other = (path for path in {*now, *look.linked} if now.get(path) != look.linked.get(path))
+        found += sorted(str(path.relative_to(checkout)) for path in other)[:MOST_NAMED]
+        found += (f"runs/{run.name}/{path.relative_to(run)}" for path in _with_facts_restored(run_dir, look))
     found += look.records_changed
     return "".join(f"{name}\n" for name in found)
 
 
+def _with_facts_restored(run_dir: Path, look: Look) -> Iterator[Path]:
+    """Those of its flight that the run has changed."""
+    for path in {**look.facts, **dict.fromkeys(_facts(run_dir))}:
+        content = look.facts.get(path)
+        if content is not None and path.is_file() and not path.is_symlink() and path.read_bytes() == content:
+            continue
+        _remove(path)
+        if content is not None:
+            _write(path, content, 0o644)
+        yield path
+
+
 def is_anything_loose() -> bool:
     """Whether a run is in the air that is not confined."""
-    return any(not (run_dir / "confine").exists() for run_dir in looks)
+    return any(look.is_loose for look in looks.values())
 
 
 def check_records(run: Path) -> str | None:
     """Before a request: records that are not as this process left them are restored. Returns what is told."""
     if not is_anything_loose() or not (changed := guards[run].check()):
         return None
-    for run_dir, look in looks.items():
-        if not (run_dir / "confine").exists():
+    for look in looks.values():
+        if look.is_loose:
             look.records_changed += (f"runs/{run.name}/{name}" if name in RECORDS else name for name in changed)
     return f"put back what a training run has changed: '{', '.join(changed)}'; what it made of records is in 'aside'"
 
 
 def learn_records(run: Path) -> None:
-    """After a request, which may have written records."""
+    """After a request, which may have written records. Runs whose dispatcher was killed are in the air no more."""
     if is_anything_loose():
         guards[run].learn()
+    for gone in [run_dir for run_dir in looks if not run_dir.exists()]:
+        del looks[gone]
 
 
 def _run_of(run_dir: Path) -> Path:
@@ -165,32 +180,38 @@ def _facts(run_dir: Path) -> list[Path]:
     folder = run_dir.parent
     if folder.parent.name != "flights":
         return []
-    return [Path(entry.path) for entry in os.scandir(folder) if not entry.is_dir() and entry.name not in NO_FACTS]
+    entries = (one for one in os.scandir(folder) if not one.is_dir(follow_symlinks=False))
+    return [Path(one.path) for one in entries if one.name not in NO_FACTS]
 
 
 def _toolkit() -> Iterator[Path]:
     for part in PARTS:
-        for folder, names, files in os.walk(TOOLKIT / part):
-            names[:] = [name for name in names if name != "__pycache__"]
-            yield from (Path(folder, name) for name in files)
+        yield from _files(TOOLKIT / part)
 
 
-def _linked(checkout: Path) -> Iterator[Path]:
-    """The files below the links in it, the first of many."""
-    found = 0
-    for entry in os.scandir(checkout):
-        if entry.is_symlink() and entry.is_dir():
-            for folder, _, files in os.walk(entry.path):
-                yield from (Path(folder, name) for name in files[: MOST_LINKED - found])
-                found += len(files)
-                if found >= MOST_LINKED:
-                    return
+def _linked(checkout: Path) -> dict[Path, str | None]:
+    """The files outside of it that links in it lead to, the first of many, by their paths through the link."""
+    found: dict[Path, str | None] = {}
+    for folder, folders, files in os.walk(checkout):
+        for link in (Path(folder, name) for name in (*folders, *files)):
+            if link.is_symlink() and not link.resolve().is_relative_to(checkout.resolve()):
+                more = islice(_files(link) if link.is_dir() else [link], MOST_LINKED - len(found))
+                found |= {path: _fingerprint(path, follow_symlinks=True) for path in more}
+    return found
+
+
+def _files(top: Path) -> Iterator[Path]:
+    """All below a folder, and what links there are; no bytecode in __pycache__."""
+    for folder, names, files in os.walk(top):
+        names[:] = [name for name in names if name != "__pycache__"]
+        links = (name for name in names if os.path.islink(os.path.join(folder, name)))
+        yield from (Path(folder, name) for name in (*files, *links))
 
 
 def _copy(path: Path, copy: Path) -> None:
     """Update the copy."""
     now, then = path.stat(), copy.stat() if copy.exists() else None
-    known = then.st_size if then else 0
+    known = then.st_size if then and path.suffix in GROWING else 0
     if now.st_size <= WHOLE or not 0 < known <= now.st_size:
         shutil.copy2(path, copy)
         return
@@ -200,21 +221,24 @@ def _copy(path: Path, copy: Path) -> None:
     shutil.copystat(path, copy)
 
 
-def _replace(path: Path, content: bytes) -> None:
-    """With the mode of what is there."""
-    mode = path.stat().st_mode & 0o777 if path.is_file() else 0o755
-    if path.is_dir():
+def _remove(path: Path) -> None:
+    """Whatever is there, if anything is."""
+    if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _write(path: Path, content: bytes, mode: int) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.unlink(missing_ok=True)
     path.write_bytes(content)
     path.chmod(mode)
 
 
-def _fingerprint(path: Path) -> str | None:
+def _fingerprint(path: Path, *, follow_symlinks: bool = False) -> str | None:
     """It changes with any write to the file, and if another file takes its place."""
     try:
-        found = os.lstat(path)
+        found = os.stat(path, follow_symlinks=follow_symlinks)
     except OSError:
         return None
     return f"{found.st_ino}:{found.st_mode}:{found.st_size}:{found.st_mtime_ns}:{found.st_ctime_ns}"
