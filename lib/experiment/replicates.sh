@@ -5,8 +5,8 @@
 source "$TOOLKIT/lib/run/preflight.sh"
 source "$TOOLKIT/lib/experiment/training_run.sh"
 
-BEGUN=0   # runs that were begun
-COUNTED=0 # runs that gave a value
+BEGUN=0           # runs that were begun
+COUNTED=0         # runs that gave a value
 declare -A WHY=() # a run is made again, by its name and seed
 
 # runs_wanted NAME VALUE: a whole number that a person has given, or a default.

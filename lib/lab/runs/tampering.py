@@ -98,7 +98,7 @@ class Guard:
 
     def put_aside(self, path: Path, name: Path) -> None:
         """For a person to look at."""
-        aside = self.run / "aside" / f"{datetime.now():%Y%m%d-%H%M%S}" / name
+        aside = self.run / "aside" / f"{datetime.now():%Y%m%d-%H%M%S-%f}" / name
         aside.parent.mkdir(parents=True, exist_ok=True)
         path.rename(aside)
 
