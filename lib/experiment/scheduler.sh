@@ -25,7 +25,8 @@ fly() {
   while :; do
     beat
     while has_place && next_flight; do
-      start_child "$BASH" "$TOOLKIT/lib/experiment/dispatch" "$ID"
+      # All that works on it is known by this variable, the dispatcher too.
+      FLIGHT=$RUN/flights/$ID start_child "$BASH" "$TOOLKIT/lib/experiment/dispatch" "$ID"
       FLYING[$STARTED]=$ID
     done
     ((${#FLYING[@]})) || { is_wanted && is_goal_open; } || break
