@@ -26,7 +26,8 @@ fly() {
   while :; do
     beat
     while has_place && next_flight; do
-      LAB_LOOP=yes start_child "$BASH" "$TOOLKIT/lib/experiment/dispatch" "$ID"
+      # All that works on it is known by FLIGHT, the dispatcher too.
+      LAB_LOOP=yes FLIGHT=$RUN/flights/$ID start_child "$BASH" "$TOOLKIT/lib/experiment/dispatch" "$ID"
       FLYING[$STARTED]=$ID
     done
     ((${#FLYING[@]})) || { is_wanted && is_goal_open; } || break
