@@ -9,6 +9,12 @@ readonly LIMITED=(timeout --kill-after=2)
 # random_id: RANDOM_ID is an id that nobody can guess.
 random_id() { read -r RANDOM_ID </proc/sys/kernel/random/uuid; }
 
+# moment: MOMENT is how long the machine has run, in hundredths of a second.
+moment() {
+  read -r MOMENT _ </proc/uptime
+  MOMENT=${MOMENT/./}
+}
+
 # boot_id: BOOT_ID is another one after each start of the machine.
 boot_id() { read -r BOOT_ID </proc/sys/kernel/random/boot_id; }
 
