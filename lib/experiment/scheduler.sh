@@ -18,8 +18,9 @@ declare -A LOOKING=()                               # pid of a look at a slot th
 
 # fly ROWS: until the rows that are asked for are there, or no loop is wanted any more. ROWS: how many there are.
 fly() {
+  local ended
   ROWS=$1 WAIT_S=$PROPOSAL_WAIT LOOP_AGENT=$AGENT_PATH
-  exec 3<> <(:) # a pipe in which a dispatcher that ends says so
+  exec 3<> <(:) # a pipe in which a dispatcher that ends says its pid
   flights
   WAITING=("${FLIGHTS[@]}")
   while :; do
@@ -30,9 +31,9 @@ fly() {
     done
     ((${#FLYING[@]})) || { is_wanted && is_goal_open; } || break
     look_around
-    ENDING=
-    read -r -t 1 -u 3 ENDING || :
+    read -r -t 1 -u 3 ended || ended=nobody
     exit_if_stopped
+    [[ -z ${FLYING[$ended]:-} ]] || land "$ended" # it may not be quite over yet
     land_those_that_ended
   done
 }
@@ -66,16 +67,20 @@ next_flight() {
 
 now() { printf -v NOW '%(%s)T' -1; }
 
-# land_those_that_ended: or have said that they do.
+# land_those_that_ended: also those that were killed, and could not say so.
 land_those_that_ended() {
-  local pid id status
+  local pid
   for pid in "${!FLYING[@]}"; do
-    id=${FLYING[$pid]} status=0
-    [[ $id == "$ENDING" ]] || ! kill -0 "$pid" 2>/dev/null || continue
-    unset "FLYING[$pid]"
-    end_of "$pid" || status=$?
-    landed "$id" "$status"
+    kill -0 "$pid" 2>/dev/null || land "$pid"
   done
+}
+
+# land PID: wait for the end of a dispatcher.
+land() {
+  local id=${FLYING[$1]} status=0
+  unset "FLYING[$1]"
+  end_of "$1" || status=$?
+  landed "$id" "$status"
 }
 
 # landed ID STATUS: what follows from how a dispatcher has ended.
