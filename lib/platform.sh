@@ -28,6 +28,9 @@ name_of() { cat "/proc/$1/comm" 2>/dev/null; }
 # has_variable PID NAME=VALUE: whether a process was started with this in its environment.
 has_variable() { grep -szxqF -e "$2" "/proc/$1/environ"; }
 
+# path_of FD: PATH_OF is the path by which other processes of this user open what this one has open there.
+path_of() { PATH_OF=/proc/$BASHPID/fd/$1; }
+
 # lock FD [SECONDS]: take the lock of the file that is open there, or wait so long for it; it ends with whoever has it open.
 lock() { flock --timeout "${2:-0}" "$1"; }
 

@@ -26,7 +26,7 @@ new_flight() {
 
 # drop_litter: what killed dispatchers have left beside the folders, and what is known of trainings of long ago.
 drop_litter() {
-  rm -rf "$RUN"/flights/*.{new,old,answers}
+  rm -rf "$RUN"/flights/*.{new,old}
   [[ ! -e $RUN/slots/uses ]] || { tail -n 1000 "$RUN/slots/uses" >"$RUN/slots/uses.new" && mv -f "$RUN/slots/uses.new" "$RUN/slots/uses"; }
 }
 
