@@ -42,7 +42,7 @@ gpus_of() {
 # take_slot: SLOT is the number of a free one that is fit, from 0 on, which is ours until free_slot, or until this process and all
 # that it has started have ended.
 take_slot() {
-  mkdir -p "$RUN/slots"
+  [[ -d $RUN/slots ]] || mkdir -p "$RUN/slots"
   until take_free_slot; do
     beat
     run_child sleep 0.3 || :
