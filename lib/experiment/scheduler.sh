@@ -12,7 +12,7 @@ WAITING=()                                          # ids of flights that an ear
 FAILURES=0                                          # of the proposer, in a row
 IS_FALL_BACK=no                                     # whether the catalog is asked next
 ASK_AT=0 LOOK_AT=0                                  # seconds since the epoch: when the proposer is asked again, and flights and slots are looked at
-declare -A FLYING=()                                # pid of the dispatcher -> id
+declare -A FLYING=() PLACES=()                      # pid of the dispatcher -> id, and the slot that it tries first
 declare -A PROPOSERS=() KILLS=() BEATS=() SILENT=() # id -> who proposes, kills, the last beat, and looks since
 declare -A LOOKING=()                               # pid of a look at a slot that is out -> the slot
 
@@ -26,8 +26,9 @@ fly() {
   while :; do
     beat
     while has_place && next_flight; do
+      free_place
       start_child "$BASH" "$TOOLKIT/lib/experiment/dispatch" "$ID"
-      FLYING[$STARTED]=$ID
+      FLYING[$STARTED]=$ID PLACES[$STARTED]=$PLACE
     done
     ((${#FLYING[@]})) || { is_wanted && is_goal_open; } || break
     look_around
@@ -46,6 +47,14 @@ has_place() {
   local flying=${#FLYING[@]}
   is_wanted && is_goal_open && ((flying < SLOTS)) || return 1
   ((flying == 0)) || { has_baseline && ((FAILURES == 0 && (GOAL == 0 || ROWS + ADDED + flying < GOAL))); }
+}
+
+# free_place: PLACE is the first slot that no flight tries first.
+free_place() {
+  export PLACE=0
+  while [[ " ${PLACES[*]} " == *" $PLACE "* ]]; do
+    PLACE=$((PLACE + 1))
+  done
 }
 
 # next_flight: ID is one that waits, or a new one; AGENT_PATH is its proposer. Fails while that is not to be asked.
@@ -78,7 +87,7 @@ land_those_that_ended() {
 # land PID: wait for the end of a dispatcher.
 land() {
   local id=${FLYING[$1]} status=0
-  unset "FLYING[$1]"
+  unset "FLYING[$1]" "PLACES[$1]"
   end_of "$1" || status=$?
   landed "$id" "$status"
 }

@@ -39,7 +39,7 @@ gpus_of() {
   (IFS=, && printf '%s' "${gpus[*]:first:GPUS_PER_SLOT}")
 }
 
-# take_slot: SLOT is the number of a free one that is fit, from 0 on, which is ours until free_slot, or until this process and all
+# take_slot: SLOT is the number of a free one that is fit, which is ours until free_slot, or until this process and all
 # that it has started have ended.
 take_slot() {
   [[ -d $RUN/slots ]] || mkdir -p "$RUN/slots"
@@ -50,8 +50,11 @@ take_slot() {
   done
 }
 
+# take_free_slot: PLACE is the one that the scheduler has no other flight for; each try takes a process.
 take_free_slot() {
-  for ((SLOT = 0; SLOT < SLOTS; SLOT++)); do
+  local tries
+  for ((tries = 0; tries < SLOTS; tries++)); do
+    SLOT=$(((${PLACE:-0} + tries) % SLOTS))
     [[ ! -e $RUN/slots/$SLOT.out ]] || continue
     exec 8<>"$RUN/slots/$SLOT.lock"
     ! lock 8 || return 0
