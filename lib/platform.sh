@@ -9,6 +9,12 @@ readonly LIMITED=(timeout --kill-after=2)
 # random_id: RANDOM_ID is an id that nobody can guess.
 random_id() { read -r RANDOM_ID </proc/sys/kernel/random/uuid; }
 
+# moment: MOMENT is how long the machine has run, in hundredths of a second.
+moment() {
+  read -r MOMENT _ </proc/uptime
+  MOMENT=${MOMENT/./}
+}
+
 # boot_id: BOOT_ID is another one after each start of the machine.
 boot_id() { read -r BOOT_ID </proc/sys/kernel/random/boot_id; }
 
@@ -21,6 +27,9 @@ name_of() { cat "/proc/$1/comm" 2>/dev/null; }
 
 # has_variable PID NAME=VALUE: whether a process was started with this in its environment.
 has_variable() { grep -szxqF -e "$2" "/proc/$1/environ"; }
+
+# path_of FD: PATH_OF is the path by which other processes of this user open what this one has open there.
+path_of() { PATH_OF=/proc/$BASHPID/fd/$1; }
 
 # lock FD [SECONDS]: take the lock of the file that is open there, or wait so long for it; it ends with whoever has it open.
 lock() { flock --timeout "${2:-0}" "$1"; }

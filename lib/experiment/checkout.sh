@@ -13,8 +13,9 @@ slot_git() {
 # check_out COMMIT: CHECKOUT is a folder with exactly the files of that commit, and the links.
 check_out() {
   CHECKOUT=$RUN/slots/$SLOT
-  rm -f "$RUN/slots/$SLOT.index.lock" # of a git that was killed: the slot is ours
-  if ! { mkdir -p "$CHECKOUT" && unlink_submodules && fill "$1"; } 2>/dev/null; then
+  [[ ! -e $RUN/slots/$SLOT.index.lock ]] || rm -f "$RUN/slots/$SLOT.index.lock" # of a git that was killed: the slot is ours
+  [[ ! -L $CHECKOUT ]] || rm -f "$CHECKOUT"                                     # what it leads to is not ours to clean
+  if ! { [[ -d $CHECKOUT ]] && unlink_submodules && fill "$1"; } 2>/dev/null; then
     # A run may have left what git cannot remove, or a power cut half an index.
     chmod -R u+rwX "$CHECKOUT" 2>/dev/null || :
     rm -rf "$CHECKOUT" "$RUN/slots/$SLOT.index"
@@ -27,8 +28,7 @@ check_out() {
 
 # fill COMMIT: by difference: what is as it should be is not written again.
 fill() {
-  slot_git read-tree --reset -u "$1"
-  slot_git clean -ffdxq
+  slot_git read-tree --reset -u "$1" && slot_git clean -ffdxq # && since errexit is off in a condition
 }
 
 # link_folders: of the person's tree: data that no commit has.

@@ -3,13 +3,18 @@
 
 # flights: sets FLIGHTS, the ids of those that there are, the oldest first.
 flights() {
-  mapfile -t FLIGHTS < <(cd "$RUN/flights" 2>/dev/null && printf '%s\n' f*[0-9] | grep -x 'f[0-9]*' | sort -V)
+  local path found=()
+  for path in "$RUN"/flights/f*; do
+    path=${path##*/f}
+    [[ ! $path =~ ^[1-9][0-9]*$ ]] || found[path]=f$path # an array is in the order of its indices
+  done
+  FLIGHTS=("${found[@]}")
 }
 
 # new_flight: ID is that of a new one, which no flight of this run has had before.
 new_flight() {
   local last=0 new
-  mkdir -p "$RUN/flights"
+  [[ -d $RUN/flights ]] || mkdir -p "$RUN/flights"
   ! read -r last 2>/dev/null <"$RUN/flights/last" || [[ $last =~ ^[0-9]+$ ]] || last=0
   flights
   ((${#FLIGHTS[@]} == 0)) || { new=${FLIGHTS[-1]#f} && last=$((new > last ? new : last)); }
@@ -17,7 +22,7 @@ new_flight() {
   put "$RUN/flights/last" $((last + 1))
   boot_id
   new=$RUN/flights/$ID.new
-  rm -rf "$new"
+  [[ ! -e $new ]] || rm -rf "$new"
   mkdir "$new"
   note "$new/done" 'attempt 1'
   note "$new/boot" "$BOOT_ID"
@@ -26,7 +31,7 @@ new_flight() {
 
 # drop_litter: what killed dispatchers have left beside the folders, and what is known of trainings of long ago.
 drop_litter() {
-  rm -rf "$RUN"/flights/*.{new,old,answers}
+  rm -rf "$RUN"/flights/*.{new,old}
   [[ ! -e $RUN/slots/uses ]] || { tail -n 1000 "$RUN/slots/uses" >"$RUN/slots/uses.new" && mv -f "$RUN/slots/uses.new" "$RUN/slots/uses"; }
 }
 

@@ -26,7 +26,8 @@ save_edit() {
 
 # take_edit: into the flight. Fails where it has none.
 take_edit() {
-  [[ -e $FLIGHT/edit ]] || mv -T "$RUN/edit" "$FLIGHT/edit" 2>/dev/null
+  [[ ! -e $FLIGHT/edit ]] || return 0
+  [[ -e $RUN/edit ]] && mv -T "$RUN/edit" "$FLIGHT/edit" 2>/dev/null
 }
 
 # return_edit: of a flight that has come to no commit.

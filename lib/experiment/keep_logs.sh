@@ -29,7 +29,7 @@ keep_log() {
     [[ -e $log ]] || continue
     log=${log%/run.log}
     gzip --stdout "$log/run.log" >"$RUN/logs/$name-${log##*/run.}.log.gz"
-    [[ $(readlink "$RUN/run.log") != "${log#"$RUN/"}/run.log" ]] || mv -f "$log/run.log" "$RUN/run.log" # no other has begun since
+    [[ ! $RUN/run.log -ef $log/run.log ]] || mv -f "$log/run.log" "$RUN/run.log" # no other has begun since
   done
 }
 

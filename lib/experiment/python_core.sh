@@ -10,21 +10,20 @@ start_core() {
   asked=${CORE[1]}
   exec 6>"/dev/fd/$asked" # opened anew: bash gives that of a coprocess, and what it copies of it, to none of its children
   exec {asked}>&-
-  hear_core "$RUN/answers"
+  hear_core
 }
 
-# hear_core PIPE: what is asked by this process, and by those that it starts one after the other, is answered there, on 7.
+# hear_core: what is asked by this process, and by those that it starts one after the other, is answered on 7: a pipe that ends with
+# this process, so nobody has to clear it away.
 hear_core() {
-  export ANSWERS=$1
-  rm -f "$ANSWERS"
-  mkfifo -m 600 "$ANSWERS"
-  exec 7<>"$ANSWERS"
+  exec 7<> <(:)
+  path_of 7
+  export ANSWERS=$PATH_OF
 }
 
 # end_core: at the end of that verb. By a signal, for a step whose own parent was killed may still be there, and could ask.
 end_core() {
   [[ -n ${CORE_PID:-} ]] || return 0
-  rm -f "$RUN/answers"
   kill "$CORE_PID" 2>/dev/null || :
   wait "$CORE_PID" 2>/dev/null || :
 }
@@ -38,6 +37,7 @@ core() {
   while [[ $id != "$BASHPID" ]]; do # an answer that nobody has waited for may come first
     until read -r -t 2 id status <&7; do
       kill -0 "$LAB_CORE" 2>/dev/null || core_is_gone
+      [[ -e $ANSWERS ]] || exit 2 # the dispatcher of this step was killed
     done
   done
   return "$status"

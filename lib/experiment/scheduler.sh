@@ -14,27 +14,31 @@ readonly MOST_REPEATED=2
 ADDED=0 WAITING=() FAILURES=0 REPEATED=0
 # Whether the catalog is asked next; when the proposer is asked again, and flights and slots are looked at (seconds since the epoch).
 IS_FALL_BACK=no ASK_AT=0 LOOK_AT=0
-declare -A FLYING=() LOOKING=()                        # by pid: the id of a dispatcher's flight; the slot that is out, and is looked at
-declare -A PROPOSERS_OF=() KILLS=() BEATS=() SILENT=() # by id: who proposes, kills, the last beat, and looks since
+# By the pid of a dispatcher: the id of its flight, and the slot that it tries first; by that of a look: the slot that is out.
+declare -A FLYING=() PLACES=() LOOKING=()
+# By id: who proposes, kills, the last beat, and looks since.
+declare -A PROPOSERS_OF=() KILLS=() BEATS=() SILENT=()
 
 # fly ROWS: until the rows that are asked for are there, or no loop is wanted any more. ROWS: how many there are.
 fly() {
+  local ended
   ROWS=$1 WAIT_S=$PROPOSAL_WAIT LOOP_AGENT=$AGENT_PATH
-  exec 3<> <(:) # a pipe in which a dispatcher that ends says so
+  exec 3<> <(:) # a pipe in which a dispatcher that ends says its pid
   flights
   WAITING=("${FLIGHTS[@]}")
   while :; do
     beat
     while has_place && next_flight; do
+      free_place
       # All that works on it is known by FLIGHT, the dispatcher too.
       LAB_LOOP=yes FLIGHT=$RUN/flights/$ID start_child "$BASH" "$TOOLKIT/lib/experiment/dispatch" "$ID"
-      FLYING[$STARTED]=$ID
+      FLYING[$STARTED]=$ID PLACES[$STARTED]=$PLACE
     done
     ((${#FLYING[@]})) || { is_wanted && is_goal_open; } || break
     look_around
-    ENDING=
-    read -r -t 1 -u 3 ENDING || :
+    read -r -t 1 -u 3 ended || ended=nobody
     exit_if_stopped
+    [[ -z ${FLYING[$ended]:-} ]] || land "$ended" # it may not be quite over yet
     land_those_that_ended
   done
 }
@@ -49,6 +53,14 @@ has_place() {
   ((flying == 0)) && return
   has_baseline && ((FAILURES == 0 && flying < SLOTS + DRAFTS - REPEATED / MOST_REPEATED)) &&
     ((GOAL == 0 || ROWS + ADDED + flying < GOAL))
+}
+
+# free_place: PLACE is the first slot that no flight tries first.
+free_place() {
+  export PLACE=0
+  while [[ " ${PLACES[*]} " == *" $PLACE "* ]]; do
+    PLACE=$((PLACE + 1))
+  done
 }
 
 # next_flight: ID is one that waits, or a new one; AGENT_PATH is its proposer. Fails while that is not to be asked.
@@ -70,16 +82,20 @@ next_flight() {
 
 now() { printf -v NOW '%(%s)T' -1; }
 
-# land_those_that_ended: or have said that they do.
+# land_those_that_ended: also those that were killed, and could not say so.
 land_those_that_ended() {
-  local pid id status
+  local pid
   for pid in "${!FLYING[@]}"; do
-    id=${FLYING[$pid]} status=0
-    [[ $id == "$ENDING" ]] || ! kill -0 "$pid" 2>/dev/null || continue
-    unset "FLYING[$pid]"
-    end_of "$pid" || status=$?
-    landed "$id" "$status"
+    kill -0 "$pid" 2>/dev/null || land "$pid"
   done
+}
+
+# land PID: wait for the end of a dispatcher.
+land() {
+  local id=${FLYING[$1]} status=0
+  unset "FLYING[$1]" "PLACES[$1]"
+  end_of "$1" || status=$?
+  landed "$id" "$status"
 }
 
 # landed ID STATUS: what follows from how a dispatcher has ended.

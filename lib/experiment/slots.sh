@@ -49,10 +49,10 @@ gpus_of() {
   (IFS=, && printf '%s' "${gpus[*]:first:GPUS_PER_SLOT}")
 }
 
-# take_slot: SLOT is the number of a free one that is fit, from 0 on, which is ours until free_slot, or until this process and all
-# that it has started have ended. Whoever waits first is first.
+# take_slot: SLOT is the number of a free one that is fit, which is ours until free_slot, or until this process and all that it has
+# started have ended. Whoever waits first is first.
 take_slot() {
-  mkdir -p "$RUN/slots"
+  [[ -d $RUN/slots ]] || mkdir -p "$RUN/slots"
   exec 4<>"$RUN/slots/queue.lock"
   until run_child lock 4 2; do
     still_waiting
@@ -74,8 +74,11 @@ still_waiting() {
   fi
 }
 
+# take_free_slot: PLACE is the one that the scheduler has no other flight for; each try takes a process.
 take_free_slot() {
-  for ((SLOT = 0; SLOT < SLOTS; SLOT++)); do
+  local tries
+  for ((tries = 0; tries < SLOTS; tries++)); do
+    SLOT=$(((${PLACE:-0} + tries) % SLOTS))
     [[ ! -e $RUN/slots/$SLOT.out ]] || continue
     exec 8<>"$RUN/slots/$SLOT.lock"
     ! lock 8 || return 0

@@ -27,7 +27,7 @@ train_all() {
 train() {
   local RUN_DIR=$1 CHECKOUT
   beat
-  mkdir -p "$RUN_DIR/record"
+  [[ -d $RUN_DIR/record ]] || mkdir -p "$RUN_DIR/record"
   [[ -n ${SLOT:-} ]] || take_slot
   check_out "$2"
   write_order "$3"

@@ -51,7 +51,7 @@ def _function(name: str) -> Callable[[Path], str | None]:
 def serve(run: Path) -> int:
     """Answer requests on stdin, `ANSWERS<tab>ID<tab>NAME<tab>FOLDER<tab>FILE`, until nobody is left who could ask.
 
-    `ID STATUS` is written to the named pipe ANSWERS, and what is said to FILE. All modules are there from the
+    `ID STATUS` is written to the pipe whose path is ANSWERS, and what is said to FILE. All modules are there from the
     beginning, and none keeps anything of the run: each request reads what it needs anew. But the runs in the air are
     kept, so that what they must not change can be put back (runs/tampering.py). Ctrl-C is for those who ask.
     """
@@ -61,10 +61,8 @@ def serve(run: Path) -> int:
     for line in sys.stdin:
         answers, asker, name, folder, file = line.rstrip("\n").split("\t")
         status = _answer(run, name, Path(folder), Path(file))
-        with suppress(OSError):  # who has asked was killed
-            pipe = os.open(answers, os.O_WRONLY | os.O_NONBLOCK)
-            with os.fdopen(pipe, "wb", buffering=0) as told:
-                told.write(f"{asker} {status}\n".encode())
+        with suppress(OSError), open(os.open(answers, os.O_WRONLY | os.O_NONBLOCK), "w") as pipe:
+            pipe.write(f"{asker} {status}\n")  # unless who has asked was killed
     return 0
 
 

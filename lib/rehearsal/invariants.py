@@ -24,7 +24,7 @@ from rehearsal import processes
 Problems = Iterator[str]
 Rule = Callable[["State"], Problems]
 NOTES = "my notes.txt"  # a person's
-LITTER = (".new", ".old", ".lock", ".index", ".answers")
+LITTER = (".new", ".old", ".lock", ".index")
 
 
 @dataclass

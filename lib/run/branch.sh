@@ -12,7 +12,7 @@ source "$TOOLKIT/lib/experiment/from_tree.sh"
 look_at_branch() {
   local file
   core catch_up "$RUN"
-  INCUMBENT=$(cat "$RUN/incumbent" 2>/dev/null) || INCUMBENT=
+  read -r INCUMBENT 2>/dev/null <"$RUN/incumbent" || INCUMBENT=
   at_commit
   [[ -n $INCUMBENT ]] || INCUMBENT=$AT # before the baseline
   TIP=$AT COMPARED=$INCUMBENT
