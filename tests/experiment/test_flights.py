@@ -230,13 +230,13 @@ def test_of_two_that_change_the_same_line_the_second_conflicts(many: House) -> N
     many.check_invariants()
 
 
-def test_of_two_that_are_the_same_the_second_is_in_the_incumbent_already(many: House) -> None:
+def test_what_is_in_the_air_is_not_tried_twice(many: House) -> None:
+    """However it is written: what counts is the code."""
     together(many, 2)
-    assert many.loop(2, calls(many, sets("VALUE", "0.9")), SLOTS="2").status == 0
-    assert [(one["status"], one["rule"]) for one in many.experiments()[1:]] == [
-        ("keep", "large-gain"),
-        ("discard", "included"),
-    ]
+    again = "sleep 1; sed -i 's/^VALUE = .*/VALUE = (0.9)  # again/' train.py; echo again"
+    assert many.loop(2, calls(many, sets("VALUE", "0.9"), again, sets("A", "0.05")), SLOTS="2").status == 0
+    assert sorted(str(one["description"]) for one in many.experiments()[1:]) == ["A 0.05", "VALUE 0.9"]
+    assert "not tried twice: flight 'f2' has the same code: 'again'" in told(many)
     many.check_invariants()
 
 
