@@ -236,7 +236,7 @@ def test_what_is_in_the_air_is_not_tried_twice(many: House) -> None:
     again = "sleep 1; sed -i 's/^VALUE = .*/VALUE = (0.9)  # again/' train.py; echo again"
     assert many.loop(2, calls(many, sets("VALUE", "0.9"), again, sets("A", "0.05")), SLOTS="2").status == 0
     assert sorted(str(one["description"]) for one in many.experiments()[1:]) == ["A 0.05", "VALUE 0.9"]
-    assert "not tried twice: flight 'f2' has the same code: 'again'" in told(many)
+    assert re.search(r"not tried twice: flight 'f\d' has the same code: 'again'", told(many))
     many.check_invariants()
 
 

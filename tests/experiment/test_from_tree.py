@@ -203,7 +203,7 @@ def test_what_was_saved_before_the_flight_goes_on(based: House) -> None:
 
 
 def test_a_change_made_after_a_kill_comes_first_and_the_killed_one_rests(based: House) -> None:
-    """It was not trained; and where the first one is kept, both change the same line: it is put aside, without a row."""
+    """Both change the same line, and it was not trained yet: it is put aside, without a row."""
     first = edit(based, "1.5")
     start_and_kill(based, "25-kill")
     second = edit(based, "0.8")
