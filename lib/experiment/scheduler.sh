@@ -14,8 +14,8 @@ readonly MOST_REPEATED=2
 ADDED=0 WAITING=() FAILURES=0 REPEATED=0
 # Whether the catalog is asked next; when the proposer is asked again, and flights and slots are looked at (seconds since the epoch).
 IS_FALL_BACK=no ASK_AT=0 LOOK_AT=0
-# By the pid of a dispatcher: the id of its flight, and the slot that it tries first; by that of a look: the slot that is out.
-declare -A FLYING=() PLACES=() LOOKING=()
+# By the pid of a dispatcher: the id of its flight; by that of a look: the slot that is out.
+declare -A FLYING=() LOOKING=()
 # By id: who proposes, kills, the last beat, and looks since.
 declare -A PROPOSERS_OF=() KILLS=() BEATS=() SILENT=()
 
@@ -29,10 +29,9 @@ fly() {
   while :; do
     beat
     while has_place && next_flight; do
-      free_place
       # All that works on it is known by FLIGHT, the dispatcher too.
       LAB_LOOP=yes FLIGHT=$RUN/flights/$ID start_child "$BASH" "$TOOLKIT/lib/experiment/dispatch" "$ID"
-      FLYING[$STARTED]=$ID PLACES[$STARTED]=$PLACE
+      FLYING[$STARTED]=$ID
     done
     ((${#FLYING[@]})) || { is_wanted && is_goal_open; } || break
     look_around
@@ -53,14 +52,6 @@ has_place() {
   ((flying == 0)) && return
   has_baseline && ((FAILURES == 0 && flying < SLOTS + DRAFTS - REPEATED / MOST_REPEATED)) &&
     ((GOAL == 0 || ROWS + ADDED + flying < GOAL))
-}
-
-# free_place: PLACE is the first slot that no flight tries first.
-free_place() {
-  export PLACE=0
-  while [[ " ${PLACES[*]} " == *" $PLACE "* ]]; do
-    PLACE=$((PLACE + 1))
-  done
 }
 
 # next_flight: ID is one that waits, or a new one; AGENT_PATH is its proposer. Fails while that is not to be asked.
@@ -93,7 +84,7 @@ land_those_that_ended() {
 # land PID: wait for the end of a dispatcher.
 land() {
   local id=${FLYING[$1]} status=0
-  unset "FLYING[$1]" "PLACES[$1]"
+  unset "FLYING[$1]"
   end_of "$1" || status=$?
   landed "$id" "$status"
 }
