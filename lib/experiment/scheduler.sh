@@ -86,6 +86,7 @@ land() {
   unset "FLYING[$1]"
   end_of "$1" || status=$?
   landed "$id" "$status"
+  [[ -e $RUN/flights/$id ]] || unset "PROPOSERS_OF[$id]" "KILLS[$id]" "BEATS[$id]" "SILENT[$id]" # there may be a hundred thousand
 }
 
 # landed ID STATUS: what follows from how a dispatcher has ended.
