@@ -31,8 +31,10 @@ has_variable() { grep -szxqF -e "$2" "/proc/$1/environ"; }
 # path_of FD: PATH_OF is the path by which other processes of this user open what this one has open there.
 path_of() { PATH_OF=/proc/$BASHPID/fd/$1; }
 
-# lock FD [SECONDS]: take the lock of the file that is open there, or wait so long for it; it ends with whoever has it open.
-lock() { flock --timeout "${2:-0}" "$1"; }
+# lock FD [SECONDS]: take the lock of the file that is open there, or wait so long for it; it ends with whoever has it open. LOCK: the
+# command, before seconds and FD, for who wants to be stopped meanwhile. Who waits longest is the first to have it.
+readonly LOCK=(flock --timeout)
+lock() { "${LOCK[@]}" "${2:-0}" "$1"; }
 
 # detach COMMAND...: start it in a session of its own, and do not wait for it.
 detach() { setsid --fork "$@"; }

@@ -2,6 +2,7 @@
 # shellcheck shell=bash
 
 source "$TOOLKIT/lib/run/api_keys.sh"
+source "$TOOLKIT/lib/experiment/places.sh"
 
 readonly CALL=$FLIGHT/call # the RUN_DIR of the call: a proposer is limited and ended just as a training run is
 readonly ENGINE_HERE=$TOOLKIT/lib/child/engines/local
@@ -11,22 +12,14 @@ readonly LARGEST=1048576 # bytes of a train.py
 readonly LEFT_OUT=(/bin/ /lib/ /schemas/ /tests/ /docs/ /AGENTS.md /CLAUDE.md /GEMINI.md /.claude/ /.agents/)
 
 # take_call: one of PROPOSERS places, for as long as this process lives. Fails where the proposer is not to be asked now.
-take_call() {
-  local place told now
-  mkdir -p "$RUN/calls"
-  while :; do
-    told=$(cat "$RUN/not-before" 2>/dev/null) || told=0
-    printf -v now '%(%s)T' -1
-    ((told <= now)) || return 1
-    for ((place = 0; place < PROPOSERS; place++)); do
-      exec 8<>"$RUN/calls/$place.lock"
-      ! lock 8 || return 0
-    done
-    exec 8>&-
-    beat
-    run_child sleep 0.3 || :
-    exit_if_stopped
-  done
+take_call() { may_ask && take_place "$RUN/calls" "$PROPOSERS" may_ask && may_ask; }
+
+# may_ask: whether the proposer has not said `not now`, nor failed just now.
+may_ask() {
+  local told now
+  read -r told 2>/dev/null <"$RUN/not-before" || return 0
+  printf -v now '%(%s)T' -1
+  ((told <= now))
 }
 
 # call_proposer MODE COMMIT FOLDER: lets the proposer edit a copy of the tree of COMMIT once; MODE is what it is asked for: `propose`,

@@ -2,22 +2,21 @@
 # state to mend after a kill: a flight is its folder, a slot its lock. Sourced by bin/loop, after run/preflight.sh.
 # shellcheck shell=bash
 
+source "$TOOLKIT/lib/experiment/look_around.sh"
+
 readonly LONGEST_WAIT_S=900 # for a proposer
 readonly CATALOG=$TOOLKIT/lib/proposers/catalog
 readonly MOST_KILLS=3 # times that the dispatcher of a flight may be killed before that is a fault
-readonly SLACK=5      # minutes more than a step may take, until a flight that is silent hangs
 readonly MOST_REPEATED=2
 
 # Rows of this loop, which are not counted in the ledger each time, for there may be a hundred thousand; ids of flights that an
 # earlier loop has left, or whose dispatcher was killed; failures of the proposer, in a row; proposals since the last verdict that
 # were in the air already: for each MOST_REPEATED a place stays empty until the next.
 ADDED=0 WAITING=() FAILURES=0 REPEATED=0
-# Whether the catalog is asked next; when the proposer is asked again, and flights and slots are looked at (seconds since the epoch).
-IS_FALL_BACK=no ASK_AT=0 LOOK_AT=0
-# By the pid of a dispatcher: the id of its flight, and the slot that it tries first; by that of a look: the slot that is out.
-declare -A FLYING=() PLACES=() LOOKING=()
-# By id: who proposes, kills, the last beat, and looks since.
-declare -A PROPOSERS_OF=() KILLS=() BEATS=() SILENT=()
+# Whether the catalog is asked next; when the proposer is asked again, in seconds since the epoch.
+IS_FALL_BACK=no ASK_AT=0
+declare -A FLYING=()                # the id of the flight, by the pid of its dispatcher
+declare -A PROPOSERS_OF=() KILLS=() # who proposes, and how often its dispatcher was killed, by the id
 
 # fly ROWS: until the rows that are asked for are there, or no loop is wanted any more. ROWS: how many there are.
 fly() {
@@ -29,10 +28,9 @@ fly() {
   while :; do
     beat
     while has_place && next_flight; do
-      free_place
       # All that works on it is known by FLIGHT, the dispatcher too.
       LAB_LOOP=yes FLIGHT=$RUN/flights/$ID start_child "$BASH" "$TOOLKIT/lib/experiment/dispatch" "$ID"
-      FLYING[$STARTED]=$ID PLACES[$STARTED]=$PLACE
+      FLYING[$STARTED]=$ID
     done
     ((${#FLYING[@]})) || { is_wanted && is_goal_open; } || break
     look_around
@@ -53,14 +51,6 @@ has_place() {
   ((flying == 0)) && return
   has_baseline && ((FAILURES == 0 && flying < SLOTS + DRAFTS - REPEATED / MOST_REPEATED)) &&
     ((GOAL == 0 || ROWS + ADDED + flying < GOAL))
-}
-
-# free_place: PLACE is the first slot that no flight tries first.
-free_place() {
-  export PLACE=0
-  while [[ " ${PLACES[*]} " == *" $PLACE "* ]]; do
-    PLACE=$((PLACE + 1))
-  done
 }
 
 # next_flight: ID is one that waits, or a new one; AGENT_PATH is its proposer. Fails while that is not to be asked.
@@ -93,9 +83,10 @@ land_those_that_ended() {
 # land PID: wait for the end of a dispatcher.
 land() {
   local id=${FLYING[$1]} status=0
-  unset "FLYING[$1]" "PLACES[$1]"
+  unset "FLYING[$1]"
   end_of "$1" || status=$?
   landed "$id" "$status"
+  [[ -e $RUN/flights/$id ]] || unset "PROPOSERS_OF[$id]" "KILLS[$id]" "BEATS[$id]" "SILENT[$id]" # there may be a hundred thousand
 }
 
 # landed ID STATUS: what follows from how a dispatcher has ended.
@@ -185,55 +176,6 @@ pause() {
     run_child sleep 1 || :
     exit_if_stopped
   done
-}
-
-# look_around: each minute: a flight that hangs is ended, and goes on; a slot whose GPU is fit again is used again.
-look_around() {
-  local pid id slot
-  now
-  ((NOW >= LOOK_AT)) || return 0
-  LOOK_AT=$((NOW + MINUTE))
-  for pid in "${!FLYING[@]}"; do
-    id=${FLYING[$pid]}
-    ! hangs "$id" || end_hanging "$id"
-  done
-  for pid in "${!LOOKING[@]}"; do
-    kill -0 "$pid" 2>/dev/null || { end_of "$pid" && unset "LOOKING[$pid]"; } || unset "LOOKING[$pid]"
-  done
-  for slot in "$RUN"/slots/*.out; do
-    [[ -e $slot && " ${LOOKING[*]} " != *" $slot "* ]] || continue
-    start_child look_at_slot "$slot"
-    LOOKING[$STARTED]=$slot
-  done
-}
-
-# hangs ID: no sign of life for longer than any step may take, by the clock, and by looks: a laptop that was asleep has not looked.
-hangs() {
-  local beat longest=$((RUN_TIMEOUT > AGENT_TIMEOUT ? RUN_TIMEOUT : AGENT_TIMEOUT))
-  beat=$(changed_at "$RUN/flights/$1/alive" 2>/dev/null) || return 1
-  [[ ${BEATS[$1]:-} == "$beat" ]] || SILENT[$1]=0
-  BEATS[$1]=$beat
-  SILENT[$1]=$((SILENT[$1] + 1))
-  longest=$((longest + SLACK * MINUTE))
-  ((SILENT[$1] * MINUTE > longest && NOW - beat > longest))
-}
-
-end_hanging() {
-  trouble loop "flight '$1' hangs: it is ended, and goes on"
-  end_flight "$1"
-}
-
-# look_at_slot FILE: of a slot that is out, runs/<tag>/slots/<k>.out: it is used again when its GPU is fit.
-look_at_slot() {
-  local slot=${1##*/}
-  slot=${slot%.out}
-  CUDA_VISIBLE_DEVICES=$(gpus_of "$slot")
-  export CUDA_VISIBLE_DEVICES
-  fault gpu
-  [[ -n $FOUND ]] || fault gpu-memory
-  [[ -z $FOUND ]] || return 0
-  rm -f "$1"
-  tell "slot $slot is fit again"
 }
 
 # land_all: however the loop ends: what it has started ends with it, and rests until the next one.

@@ -1,6 +1,9 @@
 # Slots: places for one training each. A slot is a lock file, which dies with its holder, so no state of a scheduler has to be
-# mended after a kill; a checkout (lib/experiment/checkout.sh); and its share of the GPUs. Sourced, after child/run_child.sh.
+# mended after a kill; a checkout (lib/experiment/checkout.sh); and its share of the GPUs. Sourced, after child/run_child.sh and
+# python_core.sh.
 # shellcheck shell=bash
+
+source "$TOOLKIT/lib/experiment/places.sh"
 
 # visible_gpus: sets GPUS, as CUDA_VISIBLE_DEVICES names them, separated by commas: by index, or by UUID; of a GPU that is cut into
 # parts (MIG), the parts: it cannot be used as a whole.
@@ -50,55 +53,21 @@ gpus_of() {
 }
 
 # take_slot: SLOT is the number of a free one that is fit, which is ours until free_slot, or until this process and all that it has
-# started have ended. Whoever waits first is first.
+# started have ended.
 take_slot() {
-  [[ -d $RUN/slots ]] || mkdir -p "$RUN/slots"
-  exec 4<>"$RUN/slots/queue.lock"
-  until run_child lock 4 2; do
-    still_waiting
-  done
-  until take_free_slot; do
-    still_waiting
-    run_child sleep 0.2 || :
-  done
-  exec 4>&-
+  take_place "$RUN/slots" "$SLOTS" still_wanted
+  SLOT=$PLACE
 }
 
-# still_waiting: for a slot: a loop that is not wanted any more ends after those that train.
-still_waiting() {
-  beat
-  exit_if_stopped
+# still_wanted: for who waits for a slot: a loop that is not wanted any more ends after those that train.
+still_wanted() {
   if [[ -n ${LAB_LOOP:-} && ! -e $RUN/wanted ]]; then
     printf 'rest\n'
     exit
   fi
 }
 
-# take_free_slot: PLACE is the one that the scheduler has no other flight for; each try takes a process.
-take_free_slot() {
-  local tries
-  for ((tries = 0; tries < SLOTS; tries++)); do
-    SLOT=$(((${PLACE:-0} + tries) % SLOTS))
-    [[ ! -e $RUN/slots/$SLOT.out ]] || continue
-    exec 8<>"$RUN/slots/$SLOT.lock"
-    ! lock 8 || return 0
-    exec 8>&-
-  done
-  return 1
-}
-
-# shellcheck disable=SC2329 # called where this is sourced
-free_slot() {
-  for ((SLOT = 0; SLOT < SLOTS; SLOT++)); do
-    [[ ! -e $RUN/slots/$SLOT.out ]] || continue
-    exec 8<>"$RUN/slots/$SLOT.lock"
-    ! lock 8 || return 0
-    exec 8>&-
-  done
-  return 1
-}
-
-# shellcheck disable=SC2329 # called where this is sourced
+# shellcheck disable=SC2034,SC2329 # used where this is sourced
 free_slot() {
   exec 8>&-
   SLOT=

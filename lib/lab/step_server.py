@@ -20,7 +20,7 @@ from lab.runs import tampering
 SERVED = {  # step -> the module that it is in
     "check_run": "verdict.check_run", "record_replicate": "verdict.replicates", "catch_up": "verdict.record",
     "flight_brief": "proposal.brief", "mend": "proposal.mend_brief", "describe": "proposal.describe",
-    "look_before": "runs.tampering", "look_after": "runs.tampering",
+    "look_before": "runs.tampering", "look_after": "runs.tampering", "free_places": "runs.slots",
     "conclude": "verdict.conclude", "close": "verdict.conclude", "land": "store.flight", "drop": "store.flight",
 }  # fmt: skip
 NAMES = {**SERVED, "before_tool": "agents.claude_tool_hook", "before_stop": "agents.claude_stop_hook"}

@@ -79,6 +79,10 @@ at_commit() {
 # has_baseline: whether there is an experiment on record; rows written by hand are none.
 has_baseline() { [[ -s $RUN/experiments.jsonl ]]; }
 
+# beat: the flight of this process is at work, or without one the loop; whoever has not said so for longer than any step may
+# take is ended, the one by the loop, the other by bin/keepalive.
+beat() { : >"${FLIGHT:-$RUN}/alive"; } 2>/dev/null || :
+
 # name_committer: a machine where git knows no name still makes commits.
 name_committer() {
   if ! git var GIT_COMMITTER_IDENT >/dev/null 2>&1; then

@@ -28,7 +28,3 @@ take_tree() {
   rm -rf "$RUN/kept" # of a loop that is dead, or of before a power cut
   [[ ! -d $RUN ]] || beat
 }
-
-# beat: the flight of this process is at work, or without one the loop; whoever has not said so for longer than any step may
-# take is ended, the one by the loop, the other by bin/keepalive.
-beat() { : >"${FLIGHT:-$RUN}/alive"; } 2>/dev/null || :

@@ -73,14 +73,23 @@ def _time(text: str) -> float | None:
 
 def free(run: Path) -> int:
     """How many slots nobody trains in; at least 1: that of the run which has just ended."""
-    found = 0
-    for slot in range(int(os.environ.get("SLOTS") or 1)):
-        if (run / f"slots/{slot}.out").exists():
-            continue
-        try:
-            with (run / f"slots/{slot}.lock").open("ab") as lock:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                found += 1
-        except OSError:
-            continue
-    return max(1, found)
+    slots = [run / f"slots/{slot}.lock" for slot in range(int(os.environ.get("SLOTS") or 1))]
+    return max(1, sum(map(_is_free, slots)))
+
+
+def free_places(folder: Path) -> str:
+    """The numbers of the places in it that nobody has, a line each (lib/experiment/places.sh)."""
+    numbers = sorted(int(path.stem) for path in folder.glob("*.lock") if path.stem.isdigit())
+    return "".join(f"{number}\n" for number in numbers if _is_free(folder / f"{number}.lock"))
+
+
+def _is_free(path: Path) -> bool:
+    """Whether nobody has this lock; one whose GPU is out is not free."""
+    if path.with_suffix(".out").exists():
+        return False
+    try:
+        with path.open("ab") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
