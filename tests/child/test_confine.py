@@ -21,7 +21,9 @@ pytestmark = pytest.mark.xdist_group("confine")  # one run, one worker
 needs_bubblewrap = pytest.mark.skipif(not WORKS, reason="bubblewrap is not there, or does not work")
 
 # The baseline; the text of $HOME/deed is run as Python once VALUE is less than 1. So nothing is an added line.
-DEED = TRAIN + """\
+DEED = (
+    TRAIN
+    + """\
 import glob, os
 if VALUE < 1:
     tree = os.path.expanduser("~/../tree")
@@ -29,6 +31,7 @@ if VALUE < 1:
     copies = glob.glob(f"{run}/toolkit/*") or [f"{run}/toolkit/none"]
     exec(open(os.path.expanduser("~/deed")).read())
 """
+)
 
 
 def deed_house(folder: Path) -> House:
@@ -121,7 +124,9 @@ def test_confined_it_cannot_reach(run: House) -> None:
 
 @needs_bubblewrap
 def test_confined_it_writes_in_its_checkout_where_the_next_one_finds_nothing_of_it(run: House) -> None:
-    deed = "assert not os.path.exists('torch.py'); open('torch.py', 'w').write('x = 1'); print(open('shelf/book').read())"
+    deed = (
+        "assert not os.path.exists('torch.py'); open('torch.py', 'w').write('x = 1')\nprint(open('shelf/book').read())"
+    )
     for last in after_each(run, [deed, deed], CONFINE="yes"):
         assert last["status"] == "keep"
         assert "a book" in log_of(run, last), "what LINKS names can be read"

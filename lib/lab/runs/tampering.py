@@ -11,9 +11,10 @@ measured that must stay as it was.
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import islice
 from pathlib import Path
 
 from lab.errors import Fault
@@ -106,7 +107,7 @@ def look_before(run_dir: Path) -> None:
     look = Look({checkout / name: _fingerprint(checkout / name) for name in MEASURING})
     if not (run_dir / "confine").exists():
         look.facts = {path: path.read_bytes() for path in _facts(run_dir)}
-        look.linked = {path: _fingerprint(path) for path in _linked(checkout)}
+        look.linked = {path: _fingerprint(path, os.stat) for path in _linked(checkout)}
         if not is_anything_loose():
             guards[run] = guards.get(run) or Guard(run)
             guards[run].learn()
@@ -118,7 +119,7 @@ def look_after(run_dir: Path) -> str:
     look, run = looks.pop(run_dir), _run_of(run_dir)
     checkout = Path((run_dir / "cwd").read_text())
     found = [path.name for path, known in look.checkout.items() if _fingerprint(path) != known]
-    now = {path: _fingerprint(path) for path in _linked(checkout)} if look.linked else {}
+    now = {path: _fingerprint(path, os.stat) for path in _linked(checkout)} if look.linked else {}
     found += sorted(
         str(path.relative_to(checkout)) for path in {*now, *look.linked} if now.get(path) != look.linked.get(path)
     )[:10]
@@ -176,15 +177,24 @@ def _toolkit() -> Iterator[Path]:
 
 
 def _linked(checkout: Path) -> Iterator[Path]:
-    """The files below the links in it, the first of many."""
-    found = 0
-    for entry in os.scandir(checkout):
-        if entry.is_symlink() and entry.is_dir():
-            for folder, _, files in os.walk(entry.path):
-                yield from (Path(folder, name) for name in files[: MOST_LINKED - found])
-                found += len(files)
-                if found >= MOST_LINKED:
-                    return
+    """The files that links lead out to, the first of many; but no bytecode, which Python writes by itself."""
+    return islice((path for link in _links_out(checkout) for path in _files_below(link)), MOST_LINKED)
+
+
+def _links_out(checkout: Path) -> Iterator[Path]:
+    """The links in it that lead somewhere else."""
+    for folder, names, files in os.walk(checkout):
+        for path in (Path(folder, name) for name in (*names, *files)):
+            if path.is_symlink() and not path.resolve().is_relative_to(checkout.resolve()):
+                yield path
+
+
+def _files_below(link: Path) -> Iterator[Path]:
+    if link.is_file():
+        yield link
+    for folder, names, files in os.walk(link):
+        names[:] = [name for name in names if name != "__pycache__"]
+        yield from (Path(folder, name) for name in files)
 
 
 def _copy(path: Path, copy: Path) -> None:
@@ -211,10 +221,10 @@ def _replace(path: Path, content: bytes) -> None:
     path.chmod(mode)
 
 
-def _fingerprint(path: Path) -> str | None:
+def _fingerprint(path: Path, stat: Callable[[Path], os.stat_result] = os.lstat) -> str | None:
     """It changes with any write to the file, and if another file takes its place."""
     try:
-        found = os.lstat(path)
+        found = stat(path)
     except OSError:
         return None
     return f"{found.st_ino}:{found.st_mode}:{found.st_size}:{found.st_mtime_ns}:{found.st_ctime_ns}"

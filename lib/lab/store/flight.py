@@ -1,4 +1,4 @@
-"""A flight, an experiment in the air: `runs/<tag>/flights/f7/`, a small file a fact, written by one step for later ones."""
+"""A flight, an experiment in the air: `runs/<tag>/flights/f7/`, a small file a fact, which one step writes for others."""
 
 import json
 import os
