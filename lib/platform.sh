@@ -19,6 +19,9 @@ pids_named() { grep -slxE "$1" /proc/[0-9]*/comm | cut -d/ -f3; }
 folder_of() { readlink "/proc/$1/cwd"; }
 name_of() { cat "/proc/$1/comm" 2>/dev/null; }
 
+# has_variable PID NAME=VALUE: whether it was started with that in its environment.
+has_variable() { grep -qszxF -e "$2" "/proc/$1/environ"; }
+
 # lock FD [SECONDS]: take the lock of the file that is open there, or wait so long for it; it ends with whoever has it open.
 lock() { flock --timeout "${2:-0}" "$1"; }
 

@@ -24,8 +24,8 @@ new_flight() {
   mv "$new" "$RUN/flights/$ID" # whole, or not there
 }
 
-# drop_litter: what killed dispatchers have left beside the folders.
-drop_litter() { rm -rf "$RUN"/flights/*.{new,old,answers}; }
+# drop_litter: what killed dispatchers have left beside the folders; and which slots were out, for only a loop looks at them again.
+drop_litter() { rm -rf "$RUN"/flights/*.{new,old,answers} "$RUN"/slots/*.out; }
 
 # end_flight ID: all processes that work on it: its dispatcher was killed, or hangs.
 end_flight() { end_tagged "FLIGHT=$RUN/flights/$1" || die "processes of flight '$1' do not end" 'see them with ps, and end them yourself'; }

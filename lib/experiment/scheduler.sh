@@ -2,19 +2,20 @@
 # state to mend after a kill: a flight is its folder, a slot its lock. Sourced by bin/loop, after run/preflight.sh.
 # shellcheck shell=bash
 
+source "$TOOLKIT/lib/experiment/look_around.sh"
+source "$TOOLKIT/lib/experiment/until_fit.sh"
+
 readonly LONGEST_WAIT_S=900 # for a proposer
 readonly CATALOG=$TOOLKIT/lib/proposers/catalog
 readonly MOST_KILLS=3 # times that the dispatcher of a flight may be killed before that is a fault
-readonly SLACK=5      # minutes more than a step may take, until a flight that is silent hangs
 
-ADDED=0                                             # rows of this loop; they are not counted in the ledger each time, for there may be a hundred thousand
-WAITING=()                                          # ids of flights that an earlier loop has left, or whose dispatcher was killed
-FAILURES=0                                          # of the proposer, in a row
-IS_FALL_BACK=no                                     # whether the catalog is asked next
-ASK_AT=0 LOOK_AT=0                                  # seconds since the epoch: when the proposer is asked again, and flights and slots are looked at
-declare -A FLYING=()                                # pid of the dispatcher -> id
-declare -A PROPOSERS=() KILLS=() BEATS=() SILENT=() # id -> who proposes, kills, the last beat, and looks since
-declare -A LOOKING=()                               # pid of a look at a slot that is out -> the slot
+ADDED=0                          # rows of this loop; they are not counted in the ledger each time, for there may be a hundred thousand
+WAITING=()                       # ids of flights that an earlier loop has left, or whose dispatcher was killed
+FAILURES=0                       # of the proposer, in a row
+IS_FALL_BACK=no                  # whether the catalog is asked next
+ASK_AT=0                         # seconds since the epoch: when the proposer is asked again
+declare -A FLYING=()             # pid of the dispatcher -> id
+declare -A PROPOSERS=() KILLS=() # id -> who proposes, and kills of its dispatcher
 
 # fly ROWS: until the rows that are asked for are there, or no loop is wanted any more. ROWS: how many there are.
 fly() {
@@ -90,14 +91,15 @@ landed() {
     5) ;; # dropped: another one takes its place
     3)
       read -r kind FOUND <"$RUN/flights/$1/machine"
-      until_fit "$kind"
+      until_fit "$kind" "$(changed_at "$RUN/flights/$1/machine")"
       WAITING=("$1" "${WAITING[@]}")
       ;;
     *)
       fault disk # of which a step of ours may have died
       exit_if_stopped
       if [[ -n $FOUND ]]; then
-        until_fit disk
+        now
+        until_fit disk "$NOW"
       elif (($2 < 128 || ${KILLS[$1]:-0} >= MOST_KILLS)); then
         exit 2
       else
@@ -137,79 +139,6 @@ until_told() {
   told=$(cat "$RUN/not-before" 2>/dev/null) || told=0
   rm -f "$RUN/not-before"
   printf '%s' "$((told > NOW && told - NOW <= LONGEST_WAIT_S ? told - NOW + 1 : $1))"
-}
-
-# until_fit KIND: a machine at fault (FOUND says how) is looked at again and again, less and less often. What is in the air stays
-# there.
-until_fit() {
-  local wait_s=$MINUTE
-  while [[ -n $FOUND ]] && is_wanted; do
-    trouble machine "$FOUND; looking again in $wait_s s"
-    pause "$wait_s"
-    wait_s=$((wait_s < 30 * MINUTE ? 2 * wait_s : 60 * MINUTE))
-    fault "$1"
-    exit_if_stopped
-  done
-}
-
-# pause SECONDS: in which a stop, or a signal, is heard.
-pause() {
-  local second
-  for ((second = 0; second < $1; second++)); do
-    is_wanted || return 0
-    beat
-    run_child sleep 1 || :
-    exit_if_stopped
-  done
-}
-
-# look_around: each minute: a flight that hangs is ended, and goes on; a slot whose GPU is fit again is used again.
-look_around() {
-  local pid id slot
-  now
-  ((NOW >= LOOK_AT)) || return 0
-  LOOK_AT=$((NOW + MINUTE))
-  for pid in "${!FLYING[@]}"; do
-    id=${FLYING[$pid]}
-    ! hangs "$id" || end_hanging "$id"
-  done
-  for pid in "${!LOOKING[@]}"; do
-    kill -0 "$pid" 2>/dev/null || { end_of "$pid" && unset "LOOKING[$pid]"; } || unset "LOOKING[$pid]"
-  done
-  for slot in "$RUN"/slots/*.out; do
-    [[ -e $slot && " ${LOOKING[*]} " != *" $slot "* ]] || continue
-    start_child look_at_slot "$slot"
-    LOOKING[$STARTED]=$slot
-  done
-}
-
-# hangs ID: no sign of life for longer than any step may take, by the clock, and by looks: a laptop that was asleep has not looked.
-hangs() {
-  local beat longest=$((RUN_TIMEOUT > AGENT_TIMEOUT ? RUN_TIMEOUT : AGENT_TIMEOUT))
-  beat=$(changed_at "$RUN/flights/$1/alive" 2>/dev/null) || return 1
-  [[ ${BEATS[$1]:-} == "$beat" ]] || SILENT[$1]=0
-  BEATS[$1]=$beat
-  SILENT[$1]=$((SILENT[$1] + 1))
-  longest=$((longest + SLACK * MINUTE))
-  ((SILENT[$1] * MINUTE > longest && NOW - beat > longest))
-}
-
-end_hanging() {
-  trouble loop "flight '$1' hangs: it is ended, and goes on"
-  end_flight "$1"
-}
-
-# look_at_slot FILE: of a slot that is out, runs/<tag>/slots/<k>.out: it is used again when its GPU is fit.
-look_at_slot() {
-  local slot=${1##*/}
-  slot=${slot%.out}
-  CUDA_VISIBLE_DEVICES=$(gpus_of "$slot")
-  export CUDA_VISIBLE_DEVICES
-  fault gpu
-  [[ -n $FOUND ]] || fault gpu-memory
-  [[ -z $FOUND ]] || return 0
-  rm -f "$1"
-  tell "slot $slot is fit again"
 }
 
 # land_all: however the loop ends: what it has started ends with it, and rests until the next one.

@@ -69,10 +69,10 @@ link_results() {
 at_commit() {
   AT='' IS_DELETED=no
   read -r AT 2>/dev/null <"$COMMON_DIR/refs/heads/$BRANCH" || :
-  [[ $AT =~ ^[0-9a-f]{40,64}$ ]] || AT=$(git rev-parse --quiet --verify "refs/heads/$BRANCH") || {
-    # shellcheck disable=SC2034 # used where this is sourced
-    AT=$(cat "$RUN/incumbent" 2>/dev/null) && IS_DELETED=yes || die "branch '$BRANCH' is gone, and run '$TAG' has no baseline" 'begin a new run: make setup TAG=...'
-  }
+  [[ ! $AT =~ ^[0-9a-f]{40,64}$ ]] || return 0
+  AT=$(git rev-parse --quiet --verify "refs/heads/$BRANCH") || IS_DELETED=yes
+  [[ $IS_DELETED == no ]] || AT=$(cat "$RUN/incumbent" 2>/dev/null) ||
+    die "branch '$BRANCH' is gone, and run '$TAG' has no baseline" 'begin a new run: make setup TAG=...'
 }
 
 # has_baseline: whether there is an experiment on record; rows written by hand are none.

@@ -41,10 +41,17 @@ look() {
 
 fault_of_gpu() { look 'there is no GPU to work with' "$VENV/bin/python" -c 'import torch; torch.zeros(1, device="cuda")'; }
 
-# What others hold of its memory: our own run has ended.
+# What others hold of its memory: our own run has ended, and those of other slots are no others. nvidia-smi does not look at
+# CUDA_VISIBLE_DEVICES by itself.
 fault_of_gpu_memory() {
-  capture "${LIMITED[@]}" 10 nvidia-smi --query-compute-apps=pid,used_memory,process_name --format=csv,noheader || return 0
-  [[ -z $OUTPUT ]] || FOUND="the GPU is held by another process: '${OUTPUT%%$'\n'*}'"
+  local line only=(${CUDA_VISIBLE_DEVICES:+--id="$CUDA_VISIBLE_DEVICES"})
+  capture "${LIMITED[@]}" 10 nvidia-smi "${only[@]}" --query-compute-apps=pid,used_memory,process_name --format=csv,noheader || return 0
+  while IFS= read -r line; do
+    if [[ -n $line ]] && ! has_variable "${line%%,*}" "LAB_TREE=$TREE"; then
+      FOUND="the GPU is held by another process: '$line'"
+      return
+    fi
+  done <<<"$OUTPUT"
 }
 
 fault_of_data() {

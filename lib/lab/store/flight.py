@@ -1,4 +1,4 @@
-"""A flight, an experiment in the air: `runs/<tag>/flights/f7/`, a small file a fact, which one step writes for others."""
+"""A flight, an experiment in the air: `runs/<tag>/flights/f7/`, a small file a fact, that a step writes for others."""
 
 import json
 import os
