@@ -26,7 +26,7 @@ folder_of() { readlink "/proc/$1/cwd"; }
 name_of() { cat "/proc/$1/comm" 2>/dev/null; }
 
 # has_variable PID NAME=VALUE: whether a process was started with this in its environment.
-has_variable() { grep -szxqF -e "$2" "/proc/$1/environ"; }
+has_variable() { grep -qszxF -e "$2" "/proc/$1/environ"; }
 
 # path_of FD: PATH_OF is the path by which other processes of this user open what this one has open there.
 path_of() { PATH_OF=/proc/$BASHPID/fd/$1; }

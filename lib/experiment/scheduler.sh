@@ -3,6 +3,7 @@
 # shellcheck shell=bash
 
 source "$TOOLKIT/lib/experiment/look_around.sh"
+source "$TOOLKIT/lib/experiment/until_fit.sh"
 
 readonly LONGEST_WAIT_S=900 # for a proposer
 readonly CATALOG=$TOOLKIT/lib/proposers/catalog
@@ -104,14 +105,15 @@ landed() {
     7) REPEATED=$((REPEATED + 1)) ;;
     3)
       read -r kind FOUND <"$RUN/flights/$1/machine"
-      until_fit "$kind"
+      until_fit "$kind" "$(changed_at "$RUN/flights/$1/machine")"
       WAITING=("$1" "${WAITING[@]}")
       ;;
     *)
       fault disk # of which a step of ours may have died
       exit_if_stopped
       if [[ -n $FOUND ]]; then
-        until_fit disk
+        now
+        until_fit disk "$NOW"
       elif (($2 < 128 || ${KILLS[$1]:-0} >= MOST_KILLS)); then
         exit 2
       else
@@ -152,30 +154,6 @@ until_told() {
   local told
   told=$(cat "$RUN/not-before" 2>/dev/null) || told=0
   printf '%s' "$((told > NOW && told - NOW <= LONGEST_WAIT_S ? told - NOW + 1 : $1))"
-}
-
-# until_fit KIND: a machine at fault (FOUND says how) is looked at again and again, less and less often. What is in the air stays
-# there.
-until_fit() {
-  local wait_s=$MINUTE
-  while [[ -n $FOUND ]] && is_wanted; do
-    trouble machine "$FOUND; looking again in $wait_s s"
-    pause "$wait_s"
-    wait_s=$((wait_s < 30 * MINUTE ? 2 * wait_s : 60 * MINUTE))
-    fault "$1"
-    exit_if_stopped
-  done
-}
-
-# pause SECONDS: in which a stop, or a signal, is heard.
-pause() {
-  local second
-  for ((second = 0; second < $1; second++)); do
-    is_wanted || return 0
-    beat
-    run_child sleep 1 || :
-    exit_if_stopped
-  done
 }
 
 # land_all: however the loop ends: what it has started ends with it, and rests until the next one.

@@ -59,12 +59,14 @@ take_slot() {
   SLOT=$PLACE
 }
 
-# still_wanted: for who waits for a slot: a loop that is not wanted any more ends after those that train.
+# still_wanted: for who waits for a slot: a loop that is not wanted any more ends after those that train; where all slots are out, the
+# flight waits for the machine.
 still_wanted() {
   if [[ -n ${LAB_LOOP:-} && ! -e $RUN/wanted ]]; then
     printf 'rest\n'
     exit
   fi
+  ! are_all_out || no_slot_is_fit
 }
 
 # shellcheck disable=SC2034,SC2329 # used where this is sourced
@@ -73,12 +75,44 @@ free_slot() {
   SLOT=
 }
 
-# take_out SLOT WHY: until its GPU is fit again (bin/loop looks). Fails for the last one: then the whole run waits for the machine.
+# no_slot_is_fit: the flight waits for the machine; what is none ends.
+no_slot_is_fit() {
+  local why
+  why=$(cat "$RUN/slots/0.out" 2>/dev/null) || return 0 # it is fit again
+  [[ -n ${FLIGHT:-} ]] || die "$why" 'when it is mended, the same again'
+  put "$FLIGHT/machine" "gpu $why"
+  printf 'wait\n'
+  exit 0
+}
+
+# take_out SLOT WHY: it is not used until its GPU is fit again. Fails where no other is left: then the run waits for the machine.
 take_out() {
-  local other others=0
-  for ((other = 0; other < SLOTS; other++)); do
-    ((other == $1)) || [[ -e $RUN/slots/$other.out ]] || others=$((others + 1))
-  done
-  ((others > 0)) || return 1
   put "$RUN/slots/$1.out" "$2"
+  ! are_all_out
+}
+
+are_all_out() {
+  local slot
+  for ((slot = 0; slot < SLOTS; slot++)); do
+    [[ -e $RUN/slots/$slot.out ]] || return 1
+  done
+}
+
+# slots_out: the numbers of those that are out.
+slots_out() { (cd "$RUN/slots" 2>/dev/null && printf '%s\n' *.out | sed -n 's/^\([0-9]*\)\.out$/\1/p'); }
+
+# fault_of_slot KIND SLOT: as `fault`, of the GPUs of this slot.
+fault_of_slot() {
+  local gpus
+  gpus=$(gpus_of "$2")
+  if [[ $1 == gpu* && -n $gpus ]]; then CUDA_VISIBLE_DEVICES=$gpus fault "$1"; else fault "$1"; fi
+}
+
+# look_at_slot SLOT: of one that is out: whether it is fit again.
+look_at_slot() {
+  fault_of_slot gpu "$1"
+  [[ -n $FOUND ]] || fault_of_slot gpu-memory "$1"
+  [[ -z $FOUND ]] || return 0
+  rm -f "$RUN/slots/$1.out"
+  tell "slot $1 is fit again"
 }

@@ -41,13 +41,17 @@ look() {
 
 fault_of_gpu() { look 'there is no GPU to work with' "$VENV/bin/python" -c 'import torch; torch.zeros(1, device="cuda")'; }
 
-# What others hold of its memory: our own run has ended, and those in other slots are ours. MIG parts have no list of their own.
+# What others hold of its memory: our own run has ended, and those of other slots are no others. nvidia-smi does not look at
+# CUDA_VISIBLE_DEVICES by itself; parts of a GPU (MIG) have no list of their own.
 fault_of_gpu_memory() {
-  local line which=()
-  [[ ${CUDA_VISIBLE_DEVICES:-MIG} == *MIG* ]] || which=(--id="$CUDA_VISIBLE_DEVICES")
-  capture "${LIMITED[@]}" 10 nvidia-smi "${which[@]}" --query-compute-apps=pid,used_memory,process_name --format=csv,noheader || return 0
+  local line only=()
+  [[ ${CUDA_VISIBLE_DEVICES:-MIG} == *MIG* ]] || only=(--id="$CUDA_VISIBLE_DEVICES")
+  capture "${LIMITED[@]}" 10 nvidia-smi "${only[@]}" --query-compute-apps=pid,used_memory,process_name --format=csv,noheader || return 0
   while IFS= read -r line; do
-    [[ -z $line ]] || has_variable "${line%%,*}" "LAB_TREE=$TREE" || FOUND="the GPU is held by another process: '$line'"
+    if [[ -n $line ]] && ! has_variable "${line%%,*}" "LAB_TREE=$TREE"; then
+      FOUND="the GPU is held by another process: '$line'"
+      return
+    fi
   done <<<"$OUTPUT"
 }
 

@@ -125,7 +125,7 @@ def test_confined_it_cannot_reach(run: House) -> None:
 @needs_bubblewrap
 def test_confined_it_writes_in_its_checkout_where_the_next_one_finds_nothing_of_it(run: House) -> None:
     deed = (
-        "assert not os.path.exists('torch.py'); open('torch.py', 'w').write('x = 1'); print(open('shelf/book').read())"
+        "assert not os.path.exists('torch.py'); open('torch.py', 'w').write('x = 1')\nprint(open('shelf/book').read())"
     )
     for last in after_each(run, [deed, deed], CONFINE="yes"):
         assert last["status"] == "keep"

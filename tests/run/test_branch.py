@@ -145,7 +145,7 @@ def test_a_commit_that_changes_words_is_gone_along_with(helped: House, name: str
 
 
 def test_a_commit_that_changes_another_file_is_measured_before_the_first_verdict(helped: House) -> None:
-    """VALUE 1.0 is 0.7 with it; so 0.9, which is 0.6 then, is a gain of 0.1, and none that the experiment owes."""
+    """VALUE 1.0 is 0.7 with it: what the commit gains is no gain of an experiment's."""
     (helped.tree / "helper.py").write_text("BONUS = 0.3\n")
     mine = helped.commit("a better helper")
     assert helped.once(helped.setting("1.1")).status == 0
