@@ -148,8 +148,8 @@ def test_a_row_without_an_object_is_foreign(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("facts", "words"),
     [
-        ({"done": "attempt 1\n"}, "f1 proposing: no proposal yet"),
-        ({"done": "attempt 1\n10-propose\n"}, "f1 drafted: no proposal yet"),
+        ({"done": "attempt 1\n"}, "f1 proposing"),
+        ({"done": "attempt 1\n10-propose\n"}, "f1 drafted"),
         ({"done": f"attempt 2\n{COMMITTED}", "description": "raise LR\n"}, "f1 waiting, attempt 2: raise LR"),
         ({"done": f"attempt 2\n{COMMITTED}30-run\n40-judge\n50-check-machine\n", "description": "raise LR\n"},
          "f1 proposing a mend, attempt 2: raise LR"),
@@ -383,7 +383,7 @@ def test_it_fits_on_a_screen(tmp_path: Path) -> None:
 LINES = {
     "f1": "f1 training, slot 1, 34 s of 60 s, loss 2.3457: raise LR",
     "f2": "f2 training, slot 0, running for 9 s, budget 60 s: deeper",
-    "f3": "f3 proposing: no proposal yet",
+    "f3": "f3 proposing",
     "f4": "f4 waiting: wider",
 }
 
