@@ -436,6 +436,15 @@ def test_four_in_flight_fit_on_a_screen(tmp_path: Path, troubles: int, rows: int
     assert rest == ([] if shown == 4 else ["          and 2 more: 1 proposing, 1 waiting"])
 
 
+def test_of_a_run_in_much_trouble_a_few_lines_of_all_are_left(tmp_path: Path) -> None:
+    run = several(make_run(tmp_path, ROWS))
+    for kind in ("machine", "proposer", "loop", "disk"):
+        (run / f"trouble.{kind}").write_text("the disk is full " * 18)
+    lines = status_text.text(module.status(run, ALIVE), 80).splitlines()
+    assert [line[10:].split()[0] for line in lines[4:7]] == ["f1", "f2", "and"]
+    assert sum(line.startswith(tuple(row[0] for row in ROWS)) for line in lines) == 2
+
+
 def test_more_than_fit_are_counted_and_those_that_train_come_first(tmp_path: Path) -> None:
     run = make_run(tmp_path, ROWS)
     for n in range(1, 41):
