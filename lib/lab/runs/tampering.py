@@ -115,9 +115,8 @@ def look_before(run_dir: Path) -> None:
         look.is_loose = True
         look.facts = {path: path.read_bytes() for path in _facts(run_dir)}
         look.linked = _linked(checkout)
-        if not is_anything_loose():
-            guards[run] = guards.get(run) or Guard(run)
-            guards[run].learn()
+        guards[run] = guards.get(run) or Guard(run)
+        guards[run].learn()  # where another one is loose, check_records has just looked at them
     looks[run_dir] = look
 
 

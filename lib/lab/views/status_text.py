@@ -128,7 +128,7 @@ def flight_line(flight: Status, budget: float, loop: Status, *, is_alone: bool) 
     attempt = [f"attempt {flight['attempt']}"] if (flight["attempt"] or 1) > 1 else []
     how_far = [training_line(trained, budget)] if (trained := training_of(flight)) else []
     said = ", ".join([phase_in_words(flight, loop), *slot, *attempt, *how_far])
-    return f"{flight['id']} {said}: {flight['description'] or 'no proposal yet'}"
+    return f"{flight['id']} {said}" + (f": {flight['description']}" if flight["description"] else "")
 
 
 def phase_in_words(flight: Status, loop: Status) -> str:

@@ -354,14 +354,14 @@ def test_a_crash_waits_for_it_too(run: Path) -> None:
     """It may be to blame; a mend is shown the log of the crash all the same."""
     on_a_persons(run)
     trained(run, 1, "nothing", rc=1)
-    (run / "flights/f1/run.1/run.log").write_text("ValueError: of the candidate\n")
+    (run / "flights/f1/run.1/run.log").write_text("its own log\nValueError: x\n")
     assert step(run) is None
     assert (fact(run, "mendable"), statuses(run)) == ("yes", ["keep"])
     assert close(run) == "one more run of the incumbent, with seed 43\nagain 30\n"
     trained(run, 2, "1.2")
     assert step(run) is None
     assert (fact(run, "mendable"), statuses(run), seeds_of(run, PERSONS)) == ("yes", ["keep"], [43])
-    assert "ValueError: of the candidate" in mend(run / "flights/f1")
+    assert "| its own log" in mend(run / "flights/f1")
     assert close(run) is None
     assert statuses(run) == ["keep", "crash"]
 

@@ -148,8 +148,8 @@ def test_a_row_without_an_object_is_foreign(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("facts", "words"),
     [
-        ({"done": "attempt 1\n"}, "f1 proposing: no proposal yet"),
-        ({"done": "attempt 1\n10-propose\n"}, "f1 drafted: no proposal yet"),
+        ({"done": "attempt 1\n"}, "f1 proposing"),
+        ({"done": "attempt 1\n10-propose\n"}, "f1 drafted"),
         ({"done": f"attempt 2\n{COMMITTED}", "description": "raise LR\n"}, "f1 waiting, attempt 2: raise LR"),
         ({"done": f"attempt 2\n{COMMITTED}30-run\n40-judge\n50-check-machine\n", "description": "raise LR\n"},
          "f1 proposing a mend, attempt 2: raise LR"),
@@ -383,7 +383,7 @@ def test_it_fits_on_a_screen(tmp_path: Path) -> None:
 LINES = {
     "f1": "f1 training, slot 1, 34 s of 60 s, loss 2.3457: raise LR",
     "f2": "f2 training, slot 0, running for 9 s, budget 60 s: deeper",
-    "f3": "f3 proposing: no proposal yet",
+    "f3": "f3 proposing",
     "f4": "f4 waiting: wider",
 }
 
@@ -434,6 +434,15 @@ def test_four_in_flight_fit_on_a_screen(tmp_path: Path, troubles: int, rows: int
     assert [line.split()[0] for line in told] == ["f1", "f2", "f3", "f4"][:shown]
     rest = [line for line in lines if line.strip().startswith("and ")]
     assert rest == ([] if shown == 4 else ["          and 2 more: 1 proposing, 1 waiting"])
+
+
+def test_of_a_run_in_much_trouble_a_few_lines_of_all_are_left(tmp_path: Path) -> None:
+    run = several(make_run(tmp_path, ROWS))
+    for kind in ("machine", "proposer", "loop", "disk"):
+        (run / f"trouble.{kind}").write_text("the disk is full " * 18)
+    lines = status_text.text(module.status(run, ALIVE), 80).splitlines()
+    assert [line[10:].split()[0] for line in lines[4:7]] == ["f1", "f2", "and"]
+    assert sum(line.startswith(tuple(row[0] for row in ROWS)) for line in lines) == 2
 
 
 def test_more_than_fit_are_counted_and_those_that_train_come_first(tmp_path: Path) -> None:
