@@ -9,7 +9,7 @@ readonly PARTS=(bin lib schemas pyproject.toml)
 go_on_in_copy() {
   local sum copy new
   [[ $TOOLKIT == "$TREE" ]] || return 0
-  cd "$TOOLKIT"
+  cd "$TOOLKIT" || exit 2
   sum=$(find "${PARTS[@]}" -type f ! -name '*.pyc' -print0 | sort -z | xargs -0 cksum | cksum)
   copy=$RUN/toolkit/${sum%% *}
   if [[ ! -e $copy/.copy ]]; then
@@ -20,7 +20,7 @@ go_on_in_copy() {
     : >"$new/.copy"
     mv "$new" "$copy"
   fi
-  cd -- "$CALLED_FROM" || cd "$TREE"
+  cd -- "$CALLED_FROM" || cd "$TREE" || exit 2
   exec "$copy/bin/${0##*/}" "$@"
 }
 
