@@ -52,6 +52,7 @@ put_branch_back() {
   git update-ref "refs/experiments/$TAG/aside/$AT" "$AT"
   git "${DURABLY[@]}" update-ref -m 'experiment: put back' "refs/heads/$BRANCH" "$INCUMBENT"
   tell "branch '$BRANCH' is put back to '${INCUMBENT:0:7}': it was at '${AT:0:7}', and $1"
+  # shellcheck disable=SC2034 # used where this is sourced
   TIP=$INCUMBENT COMPARED=$INCUMBENT
 }
 
