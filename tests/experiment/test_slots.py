@@ -160,7 +160,7 @@ def test_a_slot_whose_gpu_fails_is_taken_out_and_comes_back_when_it_is_fit(run: 
     home = run.outside / "home"
     (home / "broken.1").touch()
     (home / "together").write_text("2")
-    with run.running("bin/loop", MAX_EXPERIMENTS="12", AGENT=str(run.proposer(f"sleep 0.5; {WORSE}"))) as process:
+    with run.running("bin/loop", MAX_EXPERIMENTS="24", AGENT=str(run.proposer(f"sleep 0.2; {WORSE}"))) as process:
         run.wait_for("runs/mar14/slots/1.out")
         assert "slot 1 is out, the others go on: there is no GPU to work with" in told(run)
         rows = len(run.rows())
@@ -172,8 +172,8 @@ def test_a_slot_whose_gpu_fails_is_taken_out_and_comes_back_when_it_is_fit(run: 
         assert process.wait(60) == 0
     assert "slot 1 is fit again" in told(run)
     assert begun(run).count("1") > 1, "it is used again"
-    assert run.statuses() == ["keep", *["discard"] * 12]
-    assert len(begun(run)) == 13
+    assert run.statuses() == ["keep", *["discard"] * 24]
+    assert len(begun(run)) == 25
     run.check_invariants()
 
 
