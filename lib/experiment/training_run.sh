@@ -39,8 +39,8 @@ train() {
   core look_after "$RUN_DIR" changed
   keep_artifacts
   printf '%s\t%s\t%s\t%s\n' "$SLOT" "$(<"$RUN_DIR/devices")" "$(<"$RUN_DIR/started")" "$(<"$RUN_DIR/ended")" >>"$RUN/slots/uses"
-  free_slot
   : >"$RUN_DIR/looked"
+  free_slot
 }
 
 # write_order SEED: the RUN_DIR, as an engine wants it. The nonce proves that an evaluation record is of this run.
