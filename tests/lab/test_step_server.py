@@ -3,12 +3,11 @@
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from house import ROOT
+from house import ENVIRONMENT, ROOT
 
 
 class Asker:
@@ -43,7 +42,7 @@ class Core:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self.log.open("wb"),
-            env={**os.environ, "LAB_PYTHON": sys.executable},
+            env={**os.environ, "UV_PROJECT_ENVIRONMENT": str(ENVIRONMENT)},
         )
 
     def ask(self, *lines: str) -> None:

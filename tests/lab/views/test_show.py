@@ -1,6 +1,7 @@
 """One experiment, two side by side, an old one again: `make show`, `make compare`, `make retry`."""
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -167,6 +168,8 @@ def test_an_experiment_in_flight_rests_while_another_is_retried(night: House, tm
         house.wait_for("runs/mar14/flights/f*/said")
         loop.kill()
         loop.wait()
+    while house.left_running():
+        time.sleep(0.05)
     flight = house.flight
     left = {path.name for path in flight.iterdir()}
     assert house.call("bin/retry", "2").status == 0
