@@ -128,7 +128,7 @@ landed() {
 
 proposer_works() {
   FAILURES=0 ASK_AT=0 WAIT_S=$PROPOSAL_WAIT
-  rm -f "$RUN/not-before"
+  [[ ! -e $RUN/not-before ]] || rm -f "$RUN/not-before"
   over proposer
 }
 
