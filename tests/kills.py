@@ -31,7 +31,7 @@ GOES_ON_S = 10  # at most, after any kill, with a training of no length
 
 @dataclass(frozen=True)
 class Point:
-    """When to kill whom. `when`: before, inside (after `delay` seconds) or after the call; torn: see sitecustomize."""
+    """When to kill whom. `when`: before, inside (after `delay` seconds) or after the call; torn: see examples/kills."""
 
     place: str
     number: int | str  # of the call; or number/pattern, of those whose words begin so; without blanks
@@ -78,10 +78,17 @@ class Killer(Stage):
         self.environment |= {
             "PATH": f"{Path(UV).parent}:/usr/local/bin:/usr/bin:/bin",
             "UV_PROJECT_ENVIRONMENT": str(ENVIRONMENT),
+            "LAB_MINUTE": "60",  # what a loop looks at each minute would be calls that chance counts
         }
         self.shims = self.folder / "kills"
         self.strikes = 0
         self.fired: list[str] = []  # the points at which there was a kill
+
+    def bring_toolkit(self) -> None:
+        """With the shim's part in Python, for the core does not look at PYTHONPATH."""
+        super().bring_toolkit()
+        with (self.tree / "lib/lab/__init__.py").open("a") as code:
+            code.write(f"\nimport runpy\n\nrunpy.run_path({str(SHIMS / 'sitecustomize.py')!r})\n")
 
     def arm(self) -> "Killer":
         """Make the shims."""

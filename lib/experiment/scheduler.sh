@@ -15,7 +15,7 @@ FAILURES=0                       # of the proposer, in a row
 IS_FALL_BACK=no                  # whether the catalog is asked next
 ASK_AT=0                         # seconds since the epoch: when the proposer is asked again
 declare -A FLYING=()             # pid of the dispatcher -> id
-declare -A PROPOSERS=() KILLS=() # id -> who proposes, and kills of its dispatcher
+declare -A PROPOSERS=() KILLED=() # id -> who proposes, and kills of its dispatcher
 
 # fly ROWS: until the rows that are asked for are there, or no loop is wanted any more. ROWS: how many there are.
 fly() {
@@ -100,10 +100,10 @@ landed() {
       if [[ -n $FOUND ]]; then
         now
         until_fit disk "$NOW"
-      elif (($2 < 128 || ${KILLS[$1]:-0} >= MOST_KILLS)); then
+      elif (($2 < 128 || ${KILLED[$1]:-0} >= MOST_KILLS)); then
         exit 2
       else
-        KILLS[$1]=$((${KILLS[$1]:-0} + 1))
+        KILLED[$1]=$((${KILLED[$1]:-0} + 1))
         tell "flight '$1' was killed: it goes on"
       fi
       end_flight "$1"
