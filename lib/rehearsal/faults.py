@@ -118,7 +118,7 @@ def kill_again(stage: Stage) -> str:
 
 
 def kill_all(stage: Stage) -> str:
-    """kill -9 of the loop's whole process group, at a random moment: the next loop goes on."""
+    """kill -9 of the loop and of all that it has started, at a random moment: the next loop goes on."""
     stage.start_until_a_moment()
     stage.kill()
     return stage.recover()

@@ -204,8 +204,10 @@ class Stage:
             time.sleep(0.01)
 
     def kill(self, *, alone: bool = False) -> None:
-        """kill -9 of the loop's process group, or of the loop alone; it may have ended already."""
-        processes.kill(self.process.pid if alone else -self.process.pid)
+        """kill -9 of the loop and all that it has started, or of the loop alone; it may have ended already."""
+        for pid in [] if alone else [*processes.under_loop(self.tree), -self.process.pid]:
+            processes.kill(pid)
+        processes.kill(self.process.pid)
         self.process.wait()
 
     def stop(self, number: int, *, alone: bool = False) -> None:

@@ -26,7 +26,7 @@ SEEDS = range(40) if LONG else ["drawn"]
 # Calls that change nothing leave what the last one that did has left.
 CHANGES = (
     r"(gzip|ln|mkdir|mv|rm|sync|fsync|replace)\b|cp (?!-p)"
-    r"|git (commit-tree|mktree|hash-object|update-ref|checkout|--git-dir\S+ .*read-tree)"
+    r"|git (commit-tree|mktree|hash-object -w|update-ref|update-index|--git-dir\S+ .*(read-tree|clean))"
 )
 CORE = "lab.conclude"
 WISHES = ("better", "half", "mended") if LONG else ("better",)
@@ -64,13 +64,23 @@ def killer(known: tuple[Path, Sites], tmp_path: Path) -> Iterator[Killer]:
     assert one.fired or not one.strikes, "the points were there"
 
 
+def kind(site: Site) -> str:
+    """A pattern of the words of such calls; those of git may have options before the command."""
+    name, *words = re.sub(r" -c \S+", "", site.words).split()
+    return name if name != "git" else f"git.*{next(word for word in words if word[0] != '-')}"
+
+
 def sampled(sites: list[Site]) -> list[Point]:
-    """The first and the last call of each kind from each place; or all."""
-    kinds: dict[tuple[str, ...], list[Site]] = {}
+    """The first and the last call of each kind from each place; or all. A loop that goes on makes fewer of other kinds."""
+    kinds: dict[tuple[str, str], list[Site]] = {}
     for site in sites:
-        kinds.setdefault((site.place, *site.words.split()[: 2 if site.words.startswith("git") else 1]), []).append(site)
-    ends = [site for kind in kinds.values() for site in (kind[0], kind[-1])]
-    return [Point(site.place, site.number) for site in sites if LONG or site in ends]
+        kinds.setdefault((site.place, kind(site)), []).append(site)
+    found = []
+    for site in sites:
+        alike = kinds[site.place, kind(site)]
+        if LONG or site in (alike[0], alike[-1]):
+            found.append(Point(site.place, f"{alike.index(site) + 1}/{kind(site)}"))
+    return found
 
 
 # --- At any command --------------------------------------------------------------------------------------------------
@@ -101,16 +111,20 @@ def test_all_killed_at_once_while_the_core_concludes(killer: Killer, sites: Site
 def test_all_killed_between_the_end_of_any_step_and_its_mark(killer: Killer, sites: Sites) -> None:
     """So that each step is done twice: after the last call that it makes, or that is made for it."""
     ends = "10-propose", "20-commit", "30-run", CORE, "80-settle"
-    last = {site.place: site.number for site in sites["better"] if site.words != "end"}  # of the core: that of the loop
-    killer.kill_again_and_again([Point(place, last[place], "after") for place in ends])
+    last = {site.place: site for site in sites["better"] if site.words != "end"}  # of the core: that of the loop
+    points = [Point(place, last[place].number, "after") for place in ends[:-1]]
+    killer.kill_again_and_again([*points, Point("80-settle", f"1/{kind(last['80-settle'])}", "after")])
 
 
 def test_all_killed_around_an_experiment(killer: Killer, sites: Sites) -> None:
     """While a loop looks around, and while it makes a flight; then, while it ends."""
-    *before, end = changes(sites, "loop", "lab.check_run", "dispatch")
+    all_of_them = changes(sites, "loop", "lab.check_run", "dispatch", "lab.drop")
+    over = next(at for at, site in enumerate(all_of_them) if site.place == "lab.drop")
+    before, *ends = all_of_them[:over], *all_of_them[over:]
     killer.kill_again_and_again([Point(site.place, site.number) for site in before])
-    killer.strike_and_go_on(Point(end.place, end.number))
-    assert len(killer.fired) == len(before) + 1
+    for end in ends:
+        killer.strike_and_go_on(Point(end.place, end.number))
+    assert len(killer.fired) == len(before) + len(ends)
 
 
 @pytest.mark.long
@@ -204,16 +218,13 @@ def test_killed_in_the_baseline_again_and_again(tmp_path: Path) -> None:
     assert killer.state().values == ["19.000000", killer.state().values[1]]
 
 
-@pytest.mark.parametrize("how", ["half", "empty", "gone"] if LONG else ["half"])
-def test_killed_while_train_py_is_written(killer: Killer, sites: Sites, how: str) -> None:
-    """In the tree, after a keep: the torn file is a person's to look at, and nothing is measured by it."""
-    struck = killer.strike(Point("80-settle", find(sites["better"], "80-settle", "git checkout")))
-    torn = killer.tree / "train.py"
-    torn.unlink() if how == "gone" else os.truncate(torn, torn.stat().st_size // 2 if how == "half" else 0)
-    killer.go_on(struck)
-    assert "train.py in the tree is left as it is, for it has been changed" in killer.said(20)
-    killer.git("checkout", "HEAD", "--", "train.py")
-    killer.check()
+@pytest.mark.parametrize("call", ["git cat-file", "sync", "mv", "git update-index"])
+def test_killed_while_train_py_of_the_tree_follows(killer: Killer, sites: Sites, call: str) -> None:
+    """It is the one or the other, whole, and the next loop finishes that: it is no change of a person's."""
+    at = find(sites["better"], "80-settle", call)
+    for when in ("before", "after"):
+        killer.strike_and_go_on(Point("80-settle", at, when))
+        assert "has been changed" not in killer.said(20)
 
 
 # --- One process alone, in the middle of a training or a proposal ----------------------------------------------------
@@ -313,14 +324,16 @@ def test_git_killed_while_it_holds_the_lock_of_a_ref(killer: Killer, number: int
     killer.check()
 
 
-def test_git_killed_while_it_holds_the_lock_of_the_index(killer: Killer) -> None:
-    """In a filter that it calls then, in the checkout of train.py."""
+def test_git_killed_while_it_holds_the_lock_of_the_index_of_a_slot(killer: Killer, sites: Sites) -> None:
+    """In a filter that it calls then, for train.py."""
     killer.shim("smudge", "cat", killer.shims / "filters")
     killer.git("config", "filter.slow.smudge", str(killer.shims / "filters/smudge"))
     (killer.tree / ".git/info").mkdir(exist_ok=True)
     (killer.tree / ".git/info/attributes").write_text("train.py filter=slow\n")
-    struck = killer.strike(Point("git.checkout", 1))
-    assert (killer.tree / ".git/index.lock").exists()
+    git_dir = f"git.--git-dir={killer.tree}/.git"
+    place = re.sub(r"[^A-Za-z0-9.-]", "_", f"git.{git_dir.rsplit('/', 1)[1]}")
+    struck = killer.strike(Point(place, "1/smudge", "before"))
+    assert list((killer.run / "slots").glob("*.lock.lock")) or (killer.run / "slots/0.index.lock").exists()
     killer.go_on(struck)
     killer.check()
 
@@ -333,10 +346,12 @@ def test_a_lock_that_a_person_holds_is_left_alone(killer: Killer) -> None:
     killer.start_loop()
     killer.process.wait(LIMIT_S)
     assert lock.exists(), killer.said(20)
+    assert "train.py in the tree follows later: somebody holds the lock of its index" in killer.said(20)
     processes.end_strays(killer.folder)
     lock.unlink()
     killer.start_loop()
     killer.ended(0)
+    assert "has been changed" not in killer.said(20)
     (killer.tree / ".git/COMMIT_EDITMSG").unlink()
     killer.check()
 
@@ -353,7 +368,7 @@ CUTS = {
     "in the record": ("lab.conclude", "fsync results.tsv", "before"),
     "after the record": ("lab.conclude", "replace .*summary.new", "after"),
     "when the branch was moved": ("80-settle", "git update-ref", "after"),
-    "when train.py was restored": ("80-settle", "git checkout", "after"),
+    "when train.py has followed": ("80-settle", "mv .*train.py$", "after"),
     "when the flight is over": ("lab.drop", r"replace \S+/f[0-9]+$", "after"),
 }
 
@@ -384,7 +399,7 @@ def test_git_syncs_what_a_row_relies_on(killer: Killer) -> None:
     cut = PowerCut(killer)
     killer.sites("better", **cut.settings)
     calls = cut.git_calls()
-    for command in ("hash-object", "commit-tree", "update-ref"):
+    for command in ("-w", "commit-tree", "update-ref", "update-index"):  # -w of hash-object
         assert {call.has_synced for call in calls if command in call.words} == {True}, command
 
 
