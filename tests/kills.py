@@ -155,7 +155,8 @@ class Killer(Stage):
     def settled_rows(self) -> int:
         """The row of an experiment that is in flight still is not counted."""
         rows = (self.run / "results.tsv").read_text().splitlines()[1:]
-        return sum(not self.commit() or not row.startswith(self.commit()[:7]) for row in rows)
+        flying = {commit[:7] for commit in self.committed()}
+        return sum(row[:7] not in flying for row in rows)
 
     def go_on(self, struck: Struck, *, exact: bool = True) -> None:
         """The same command again, and what must hold then. Not exact: the killed loop's children may have gone on."""
@@ -166,6 +167,18 @@ class Killer(Stage):
         if struck.commit and not self.is_mended(struck.commit):
             assert struck.commit in new, "a proposal that was committed is measured"
         assert len(new) == struck.goes_to or (not exact and len(new) in (1, 2, 3)), new
+
+    def committed(self) -> set[str]:
+        """The commits of all that is in flight."""
+        return {path.read_text().strip() for path in self.run.glob("flights/f*/commit")}
+
+    def go_on_to_the_end(self) -> None:
+        """The same command, until nothing is in flight any more."""
+        self.before = self.settled_rows()
+        self.recover(KILLS=str(self.shims))
+        while self.flights:
+            self.before = self.settled_rows()
+            self.recover(KILLS=str(self.shims))
 
     def kill_again_and_again(self, points: list[Point], wish: str = "better") -> None:
         """Each loop goes on with what the one before has left, and is killed later. The last one comes to an end."""

@@ -9,9 +9,11 @@ import os
 import pickle
 import random
 import re
+import shutil
 import subprocess
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
@@ -71,7 +73,7 @@ def kind(site: Site) -> str:
 
 
 def sampled(sites: list[Site]) -> list[Point]:
-    """The first and the last call of each kind from each place; or all. A loop that goes on makes fewer of other kinds."""
+    """The first and the last call of each kind from each place, or all: a loop that goes on makes fewer of others."""
     kinds: dict[tuple[str, str], list[Site]] = {}
     for site in sites:
         kinds.setdefault((site.place, kind(site)), []).append(site)
@@ -159,6 +161,39 @@ def test_killed_at_random_and_killed_again_while_it_recovers(killer: Killer, sit
             killer.forgive()
         killer.check()
         assert struck.commit is None or killer.state().commits.count(struck.commit) == 1, "what was committed is there"
+
+
+def drawn_of_four(sites: list[Site], rng: random.Random) -> Point:
+    """As many flights make as many calls of a step; a loop makes one of each kind."""
+    point = drawn(sites, rng)
+    calls = sum(site.place == point.place for site in sites)
+    of_one = point.place == "loop" or point.place.startswith("lab.check")
+    return replace(point, number=int(point.number) + (0 if of_one else calls * rng.randrange(4)))
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_killed_at_random_with_four_in_the_air(killer: Killer, sites: Sites, seed: int | str) -> None:
+    """Once, or again while it recovers; and gone on with by as many at a time, or one after the other."""
+    if seed == "drawn":
+        seed = int(os.environ.get("KILL_SEED", time.time_ns() % 1_000_000))
+        print(f"KILL_SEED={seed}")
+    rng = random.Random(seed)
+    for _ in range(6 if LONG else 3):
+        killer.slots, committed = 4, set[str]()
+        for point in [drawn_of_four(sites["better"], rng) for _ in range(rng.choice([1, 2]))]:
+            killer.strike(point, rng.choice(["better", "worse"]))
+            committed |= killer.committed()
+        killer.forgive()
+        killer.slots = rng.choice([1, 4])
+        killer.go_on_to_the_end()
+        killer.forgive()
+        killer.slots = 4  # there were so many in the air
+        killer.check()
+        measured = [
+            one for each in killer.state().experiments for one in (each["commit"], *each.get("carried_from", []))
+        ]
+        assert committed <= set(measured), "what was committed is there"
+        assert len(measured) == len(set(measured))
 
 
 # Places and calls that there are only where an experiment is sent back, each later than the one before.
@@ -388,6 +423,22 @@ def test_a_power_cut(killer: Killer, sites: Sites, where: str, how: str) -> None
     cut.happens(how)
     killer.go_on(cut.what_is_left_of(struck))
     killer.check()
+
+
+@pytest.mark.parametrize("how", HOWS if LONG else ["half"])
+def test_a_power_cut_with_four_in_the_air(killer: Killer, sites: Sites, how: str) -> None:
+    rng = random.Random(int(os.environ.get("KILL_SEED", time.time_ns() % 1_000_000)))
+    for _ in range(6 if LONG else 2):
+        shutil.rmtree(killer.shims / "trace", ignore_errors=True)
+        for name in ("safe", "before"):
+            shutil.rmtree(killer.shims / name, ignore_errors=True)
+        cut = PowerCut(killer)
+        killer.slots = 4
+        point = replace(drawn_of_four(sites["better"], rng), victim="all", when=rng.choice(["before", "after"]))
+        killer.strike(point, **cut.settings)
+        cut.happens(how)
+        killer.go_on_to_the_end()
+        killer.check()
 
 
 GIT = tuple(int(part) for part in re.findall(r"\d+", subprocess.check_output(["git", "--version"], text=True))[:2])
