@@ -19,6 +19,13 @@ from rehearsal.stage import DEAF, LIMIT_S, ROOT, TAG, WAITING, Broken, Stage, ha
 AS_EVER = "a row as any other"
 
 
+def checkpoint(stage: Stage) -> str:
+    """The training leaves a checkpoint in its folder: the next one does not find it."""
+    stage.trainer('left = Path("left")\nif left.exists(): raise SystemExit("found")\nleft.touch()')
+    stage.loop(MAX_EXPERIMENTS="2")
+    return "rows as any other"
+
+
 def closed_terminal(stage: Stage) -> str:
     """HUP to the whole group at a random moment, as of a terminal that is closed: it ends nothing."""
     stage.start_loop()
