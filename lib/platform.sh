@@ -39,6 +39,9 @@ lock() { "${LOCK[@]}" "${2:-0}" "$1"; }
 # detach COMMAND...: start it in a session of its own, and do not wait for it.
 detach() { setsid --fork "$@"; }
 
+# apart COMMAND...: this shell becomes that command, in a session of its own: no terminal reaches it any more.
+apart() { exec setsid "$@"; }
+
 # size_of FILE, changed_at FILE, owner_of FILE: bytes; seconds since the epoch; mode and user, as `600 0`.
 size_of() { stat -c %s "$1"; }
 changed_at() { stat -c %Y "$1"; }

@@ -29,8 +29,9 @@ fly() {
   while :; do
     beat
     while has_place && next_flight; do
-      # All that works on it is known by FLIGHT, the dispatcher too.
-      LAB_LOOP=yes FLIGHT=$RUN/flights/$ID start_child "$BASH" "$TOOLKIT/lib/experiment/dispatch" "$ID"
+      # All that works on it is known by FLIGHT, the dispatcher too. Of a terminal that is closed a git hears even where that is
+      # ignored, and gives up its lock.
+      LAB_LOOP=yes FLIGHT=$RUN/flights/$ID start_child apart "$BASH" "$TOOLKIT/lib/experiment/dispatch" "$ID"
       FLYING[$STARTED]=$ID
     done
     ((${#FLYING[@]})) || { is_wanted && is_goal_open; } || break

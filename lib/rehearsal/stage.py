@@ -49,6 +49,7 @@ class Stage:
         self.log = self.folder / "loop.log"  # what the loops say
         self.random = random.Random(1)
         self.before = 0  # rows, when the fault began
+        self.slots = 1  # experiments in the air at a time, and how many a loop is to make
         self.recoveries: list[float] = []  # seconds
         self.known: set[str] = set()  # commits of experiments that have been looked at, or may be crashes
         self.environment = {
@@ -58,7 +59,6 @@ class Stage:
             "UV_PROJECT_ENVIRONMENT": os.environ.get("UV_PROJECT_ENVIRONMENT", str(ROOT / ".venv")),
             "REHEARSAL": str(self.folder),
             "AGENT": str(HERE / "proposer"),
-            "MAX_EXPERIMENTS": "1",
             "PROPOSAL_WAIT": "0",
             "DRAFTS": "0",
             "LAB_MINUTE": "1",  # seconds: what is waited for in a night by the minute
@@ -80,8 +80,8 @@ class Stage:
         """The tree with a person's things and a run that has no baseline yet."""
         for folder in (self.tree, self.home, self.folder / "tmp"):
             folder.mkdir()
-        for path in (*(ROOT / name for name in PARTS), HERE / "train.py"):
-            (shutil.copytree if path.is_dir() else shutil.copy)(path, self.tree / path.name)
+        self.bring_toolkit()
+        shutil.copy(HERE / "train.py", self.tree)
         (self.tree / "prepare.py").touch()
         self.git("init", "--quiet", "--initial-branch=main")
         self._commit("start")
@@ -95,12 +95,17 @@ class Stage:
         (self.folder / "belongings").write_text("\n".join(invariants.belongings(self.state())))
         self.call("bin/setup", TAG=TAG, BASELINE_RUNS="1", RUN_TIMEOUT="30")
 
+    def bring_toolkit(self) -> None:
+        """As it is here."""
+        for path in (ROOT / name for name in PARTS):
+            (shutil.copytree if path.is_dir() else shutil.copy)(path, self.tree / path.name)
+
     def build(self) -> None:
         """That, with its baseline and an experiment; how long a loop of one takes is noted."""
         self.set_up()
         began = time.monotonic()
         self.loop()
-        (self.folder / "span").write_text(str((time.monotonic() - began) * 2 / 3))
+        (self.folder / "span").write_text(str((time.monotonic() - began) * 2 / 3))  # of one with the baseline
 
     def copy(self, folder: Path) -> None:
         """The same for another stage, in its folder."""
@@ -130,13 +135,16 @@ class Stage:
             return subprocess.Popen(
                 command,
                 cwd=self.tree,
-                env={**self.environment, **settings},
+                env={**self.environment, **self._abreast(), **settings},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
                 preexec_fn=_hear_interrupts,
             )
+
+    def _abreast(self) -> dict[str, str]:
+        return {"SLOTS": str(self.slots), "MAX_EXPERIMENTS": str(self.slots)}
 
     def said(self, lines: int = 2) -> str:
         """The last lines of what the loops have said."""
@@ -145,16 +153,15 @@ class Stage:
     # --- Loops -------------------------------------------------------------------------------------------------------
 
     def start_loop(self, **settings: str) -> None:
-        """Start a loop of one experiment, or MAX_EXPERIMENTS (0: till stopped), and of a baseline that is missing."""
-        self.goal = self.rows() + (int(settings.get("MAX_EXPERIMENTS", 1)) or 1) + (self.rows() == 0)
+        """Start a loop of an experiment a slot, or MAX_EXPERIMENTS (0: till stopped), and of a missing baseline."""
+        self.goal = self.rows() + (int(settings.get("MAX_EXPERIMENTS", self.slots)) or 1) + (self.rows() == 0)
         self.process = self.start("bin/loop", **settings)
 
     def start_training(self, python: str, **settings: str) -> None:
         """Start a loop whose trainer does this, and wait until that has printed something."""
         self.trainer(python)
         self.start_loop(**settings)
-        log = self.flight / "run.1/run.log"
-        self.until(lambda: log.exists() and log.stat().st_size, "training")
+        self.until(lambda: any(log.stat().st_size for log in self.run.glob("flights/*/run.1/run.log")), "training")
         if self.has_ended():
             raise Broken(f"bin/loop ended before it trained: '{self.said()}'")
 
@@ -164,8 +171,8 @@ class Stage:
         self.moment()
 
     def moment(self) -> None:
-        """Some part of that time."""
-        time.sleep(self.random.random() * float((self.folder / "span").read_text()))
+        """Some part of that time; as many as there are slots take longer, for they share the cores."""
+        time.sleep(self.random.random() * float((self.folder / "span").read_text()) * (1 if self.slots == 1 else 2))
 
     def loop(self, **settings: str) -> None:
         """A loop that ends well, with as many rows as it should have."""
@@ -198,8 +205,10 @@ class Stage:
             time.sleep(0.01)
 
     def kill(self, *, alone: bool = False) -> None:
-        """kill -9 of the loop's process group, or of the loop alone; it may have ended already."""
-        processes.kill(self.process.pid if alone else -self.process.pid)
+        """kill -9 of the loop and all that it has started, or of the loop alone; it may have ended already."""
+        for pid in [] if alone else [*processes.under_loop(self.tree), -self.process.pid]:
+            processes.kill(pid)
+        processes.kill(self.process.pid)
         self.process.wait()
 
     def stop(self, number: int, *, alone: bool = False) -> None:
@@ -234,8 +243,8 @@ class Stage:
         return f"recovered in {took:.1f} s"
 
     def _is_under_way(self, since: int) -> bool:
-        """The training of the experiment in flight has begun, or its row is there."""
-        for path in (self.run / "results.tsv", *self.flight.glob("run.*/started")):
+        """The training of an experiment in flight has begun, or its row is there."""
+        for path in (self.run / "results.tsv", *self.run.glob("flights/*/run.*/started")):
             with suppress(OSError):
                 if path.stat().st_mtime_ns > since:
                     return True
@@ -269,8 +278,8 @@ class Stage:
         """What a machine forgets that is started anew."""
         shutil.rmtree(self.folder / "tmp")
         (self.folder / "tmp").mkdir()
-        if self.flight.exists():
-            (self.flight / "boot").write_text("another\n")
+        for flight in self.flights:
+            (flight / "boot").write_text("another\n")
 
     # --- What must hold ----------------------------------------------------------------------------------------------
 
@@ -280,7 +289,7 @@ class Stage:
         return path.read_bytes().count(b"\n") - 1 if path.exists() else 0
 
     def commit(self) -> str:
-        """Of the experiment in flight; empty where there is none."""
+        """Of the oldest experiment in flight; empty where it has none."""
         path = self.flight / "commit"
         return path.read_text().strip() if path.exists() else ""
 
@@ -314,7 +323,7 @@ class Stage:
 
     def state(self) -> invariants.State:
         """As it is now."""
-        return invariants.State(self.folder, TAG, frozenset(self.known))
+        return invariants.State(self.folder, TAG, frozenset(self.known), self.slots)
 
     def check(self) -> None:
         """All that must hold whenever nothing is in flight does."""

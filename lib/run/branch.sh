@@ -73,17 +73,35 @@ try_commit() {
 }
 
 # follow OLD NEW [EDIT]: where the branch is checked out, the person's train.py becomes that of NEW; but only where index and file are
-# those of OLD, or the file is EDIT, which is in the flight. What else a person has is left as it is.
+# those of OLD, or the file is EDIT, which is in the flight. What else a person has is left as it is. Where they hold the lock of
+# the index, it follows later, from the commit that RUN/behind names.
 follow() {
-  local old new entry file
+  local behind old new entry mode file
   [[ $(git symbolic-ref --quiet HEAD) == "refs/heads/$BRANCH" ]] || return 0
-  { read -r old && read -r new; } < <(git rev-parse "$1:train.py" "$2:train.py")
-  entry=$(git ls-files --stage -- train.py)
-  [[ $entry =~ ^[0-9]+\ ([0-9a-f]+)\ 0 ]] && entry=${BASH_REMATCH[1]}
+  behind=$(cat "$RUN/behind" 2>/dev/null) || behind=$1
+  { read -r old && read -r new; } < <(git rev-parse "$behind:train.py" "$2:train.py")
+  read -r mode entry _ < <(git ls-files --stage -- train.py) || :
   file=$(git hash-object --path=train.py train.py 2>/dev/null) || file=
-  [[ $entry != "$new" || $file != "$new" ]] || return 0
-  if [[ $entry == @("$old"|"$new") ]] && { [[ $file == @("$old"|"$new") ]] || cmp -s train.py "${3:-/dev/null}"; }; then
-    git "${DURABLY[@]}" -c core.hooksPath=/dev/null checkout --quiet "$2" -- train.py 2>/dev/null && return
+  if [[ $entry == "$new" && $file == "$new" ]]; then
+    rm -f "$RUN/behind"
+  elif [[ $entry == @("$old"|"$new") ]] && { [[ $file == @("$old"|"$new") ]] || cmp -s train.py "${3:-/dev/null}"; }; then
+    if bring_train "$2" && git "${DURABLY[@]}" update-index --cacheinfo "$mode,$new,train.py" 2>/dev/null; then
+      rm -f "$RUN/behind"
+    else
+      put "$RUN/behind" "$behind"
+      tell 'train.py in the tree follows later: somebody holds the lock of its index'
+    fi
+  else
+    rm -f "$RUN/behind"
+    [[ $old == "$new" ]] || tell "train.py in the tree is left as it is, for it has been changed: the incumbent's is: git show $BRANCH:train.py"
   fi
-  [[ $old == "$new" ]] || tell "train.py in the tree is left as it is, for it has been changed: the incumbent's is: git show $BRANCH:train.py"
+}
+
+# bring_train COMMIT: its train.py is in the tree, whole: a half-written one would look like a person's.
+bring_train() {
+  [[ ! -e .git/index.lock ]] || return 1
+  git cat-file --filters "$1:train.py" >"$RUN/train.py.new"
+  [[ ! -x train.py ]] || chmod +x "$RUN/train.py.new"
+  make_durable "$RUN/train.py.new"
+  mv -f "$RUN/train.py.new" train.py
 }
