@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import subprocess
 import time
 from collections.abc import Callable
 from itertools import pairwise
@@ -115,6 +116,13 @@ def in_training(house: House, number: int) -> None:
 
 def committed(house: House) -> set[str]:
     return {path.read_text().strip() for path in house.run_folder.glob("flights/f*/commit")}
+
+
+def kill_all(house: House, process: subprocess.Popen[bytes]) -> None:
+    """kill -9 of a loop and of all that it has started."""
+    for pid in (process.pid, *processes.under_loop(house.tree)):
+        processes.kill(pid)
+    until(lambda: not house.left_running())
 
 
 def told(house: House) -> str:
@@ -314,7 +322,7 @@ def test_what_a_killed_loop_has_left_is_gone_on_with_by_any_number_of_slots(
     agent = calls(many, WORSE)
     with many.running("bin/loop", AGENT=str(agent), SLOTS=slots) as process:
         in_training(many, int(slots))
-        os.killpg(process.pid, signal.SIGKILL)
+        kill_all(many, process)
     known = committed(many)
     assert len(known) == int(slots)
     (many.outside / "home/wait").unlink()
@@ -333,7 +341,7 @@ def test_of_more_flights_than_rows_that_are_wanted_the_others_rest(many: House) 
     agent = calls(many, WORSE)
     with many.running("bin/loop", AGENT=str(agent), SLOTS="3") as process:
         in_training(many, 3)
-        os.killpg(process.pid, signal.SIGKILL)
+        kill_all(many, process)
     known = committed(many)
     (many.outside / "home/wait").unlink()
     assert many.loop(1, agent, SLOTS="3").status == 0
@@ -341,6 +349,29 @@ def test_of_more_flights_than_rows_that_are_wanted_the_others_rest(many: House) 
     assert len(committed(many)) == 2
     assert many.loop(2, agent, SLOTS="3").status == 0
     assert {one["commit"] for one in many.experiments()[1:]} == known
+    many.check_invariants()
+
+
+@pytest.mark.parametrize(
+    ("proposals", "is_dropped"),
+    [([sets("A", "0.05"), sets("C", "0.07")], False), ([sets("VALUE", "0.95"), sets("VALUE", "0.93")], True)],
+    ids=["carried over", "dropped"],
+)
+def test_what_has_rested_untrained_is_made_on_the_incumbent_of_now(
+    many: House, proposals: list[str], is_dropped: bool
+) -> None:
+    """Or dropped: a training on an incumbent that is none any more would be spent for nothing."""
+    (many.outside / "home/wait").touch()
+    with many.running("bin/loop", AGENT=str(calls(many, *proposals)), SLOTS="2") as process:
+        in_training(many, 2)
+        kill_all(many, process)
+    (many.outside / "home/wait").unlink()
+    (many.outside / "home/spans").write_text("")
+    assert many.loop(1, "/bin/false", SLOTS="1").status == 0
+    assert many.once("/bin/false").status == is_dropped
+    assert len(spans(many)) == 2 * (1 if is_dropped else 2), "each trains once"
+    assert many.statuses() == ["keep"] * (2 if is_dropped else 3)
+    assert ("dropped, for it changes the same lines" in told(many)) == is_dropped
     many.check_invariants()
 
 

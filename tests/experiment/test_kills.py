@@ -21,7 +21,7 @@ import pytest
 from filelock import FileLock
 from kills import GOES_ON_S, LONG, Killer, Point, PowerCut, Site, delay_for, find
 from rehearsal import invariants, processes
-from rehearsal.stage import LIMIT_S, PERSON, WAITING
+from rehearsal.stage import LIMIT_S, PERSON, TAG, WAITING
 
 CHUNKS = range(12 if LONG else 3)
 SEEDS = range(40) if LONG else ["drawn"]
@@ -192,7 +192,11 @@ def test_killed_at_random_with_four_in_the_air(killer: Killer, sites: Sites, see
         measured = [
             one for each in killer.state().experiments for one in (each["commit"], *each.get("carried_from", []))
         ]
-        assert committed <= set(measured), "what was committed is there"
+        lost, refs = committed - set(measured), killer.state().refs
+        assert not [one for one in lost if f"refs/experiments/{TAG}/{one}" in refs]
+        assert len(lost) <= killer.log.read_text().count("dropped, for "), (
+            "what was committed is there, or said why not"
+        )
         assert len(measured) == len(set(measured))
 
 
