@@ -17,7 +17,7 @@ ADDED=0 WAITING=() FAILURES=0 REPEATED=0
 # Whether the catalog is asked next; when the proposer is asked again, in seconds since the epoch.
 IS_FALL_BACK=no ASK_AT=0
 declare -A FLYING=()                # the id of the flight, by the pid of its dispatcher
-declare -A PROPOSERS_OF=() KILLS=() # who proposes, and how often its dispatcher was killed, by the id
+declare -A PROPOSERS_OF=() KILLED=() # who proposes, and how often its dispatcher was killed, by the id
 
 # fly ROWS: until the rows that are asked for are there, or no loop is wanted any more. ROWS: how many there are.
 fly() {
@@ -88,7 +88,7 @@ land() {
   unset "FLYING[$1]"
   end_of "$1" || status=$?
   landed "$id" "$status"
-  [[ -e $RUN/flights/$id ]] || unset "PROPOSERS_OF[$id]" "KILLS[$id]" "BEATS[$id]" "SILENT[$id]" # there may be a hundred thousand
+  [[ -e $RUN/flights/$id ]] || unset "PROPOSERS_OF[$id]" "KILLED[$id]" "BEATS[$id]" "SILENT[$id]" # there may be a hundred thousand
 }
 
 # landed ID STATUS: what follows from how a dispatcher has ended.
@@ -115,10 +115,10 @@ landed() {
       if [[ -n $FOUND ]]; then
         now
         until_fit disk "$NOW"
-      elif (($2 < 128 || ${KILLS[$1]:-0} >= MOST_KILLS)); then
+      elif (($2 < 128 || ${KILLED[$1]:-0} >= MOST_KILLS)); then
         exit 2
       else
-        KILLS[$1]=$((${KILLS[$1]:-0} + 1))
+        KILLED[$1]=$((${KILLED[$1]:-0} + 1))
         tell "flight '$1' was killed: it goes on"
       fi
       end_flight "$1"
