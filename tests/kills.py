@@ -170,7 +170,7 @@ class Killer(Stage):
 
     def committed(self) -> set[str]:
         """The commits of all that is in flight."""
-        return {path.read_text().strip() for path in self.run.glob("flights/f*/commit")}
+        return {path.read_text().strip() for path in self.run.glob("flights/f*[0-9]/commit")}
 
     def go_on_to_the_end(self) -> None:
         """The same command, until nothing is in flight any more."""

@@ -76,6 +76,9 @@ at_commit() {
   }
 }
 
+# is_on_record COMMIT: whether it is one of an experiment.
+is_on_record() { grep -qsF "\"commit\": \"$1\"" "$RUN/experiments.jsonl"; }
+
 # has_baseline: whether there is an experiment on record; rows written by hand are none.
 has_baseline() { [[ -s $RUN/experiments.jsonl ]]; }
 

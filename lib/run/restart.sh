@@ -13,9 +13,9 @@ readonly SAVED='^(PATH|HOME|TMPDIR|TZ|LANG|LC_[A-Z]+|UV_(PROJECT_ENVIRONMENT|CAC
 rows() {
   local lines=0 commit file
   [[ ! -s $RUN/experiments.jsonl ]] || lines=$(grep -c '' "$RUN/experiments.jsonl")
-  for file in "$RUN"/flights/f*/commit; do
+  for file in "$RUN"/flights/f*[0-9]/commit; do
     { read -r commit <"$file"; } 2>/dev/null || continue
-    ! grep -qsF "\"commit\": \"$commit\"" "$RUN/experiments.jsonl" || lines=$((lines - 1))
+    ! is_on_record "$commit" || lines=$((lines - 1))
   done
   printf '%s' $((lines > 1 ? lines - 1 : 0))
 }

@@ -204,7 +204,7 @@ def test_killed_at_random_with_four_in_the_air(killer: Killer, sites: Sites, see
 SENT_BACK = {
     "half": [
         ("dispatch", r"1/mv -f \S*done.new"),
-        ("30-run", r"1/cp \S*next"),
+        ("30-run", r"1/git .*read-tree"),
         ("runner.py.run.4", "1/uv"),
         ("80-settle", "4/gzip"),
     ],
@@ -237,8 +237,10 @@ def test_killed_at_any_command_after_a_step_has_sent_it_back(killer: Killer, sit
 def test_killed_while_a_record_is_written(killer: Killer) -> None:
     """A line of experiments.jsonl is half-written, twice; then a row of results.tsv, twice; then both are there."""
     line, row = "1/fsync.experiments.jsonl", "1/fsync.results.tsv"
-    torn = [Point("lab.conclude", at, "torn", victim) for at in (line, row) for victim in ("all", "self")]
-    killer.kill_again_and_again([*torn, Point("lab.conclude", row, "after")])
+    torn = [Point("lab.conclude", at, "torn", victim) for at, victim in ((line, "all"), (line, "self"), (row, "all"))]
+    killer.kill_again_and_again(
+        [*torn, Point("lab.catch_up", row, "torn", "self"), Point("lab.catch_up", row, "after")]
+    )
 
 
 def test_killed_in_the_baseline_again_and_again(tmp_path: Path) -> None:

@@ -230,8 +230,9 @@ def store(run: Path, index: Index) -> None:
 
 def store_incumbent(run: Path, index: Index) -> None:
     """Write its commit to `incumbent`, for the steps."""
-    if index.incumbent:
-        durable.write_atomically(run / INCUMBENT, index.incumbent["commit"] + "\n", durable=False)
+    path = run / INCUMBENT
+    if (one := index.incumbent) and not (path.exists() and path.read_text().strip() == one["commit"]):
+        durable.write_atomically(path, one["commit"] + "\n", durable=False)
 
 
 def _stored(run: Path) -> Index | None:
