@@ -24,8 +24,10 @@ class Flight:
 
     def text(self, name: str) -> str | None:
         """The fact as text, without the newline at its end; None where there is no such file."""
-        path = self.folder / name
-        return path.read_text(encoding="utf-8", errors="replace").rstrip("\n") if path.is_file() else None
+        try:
+            return (self.folder / name).read_text(encoding="utf-8", errors="replace").rstrip("\n")
+        except (FileNotFoundError, IsADirectoryError, NotADirectoryError):  # that of another may be over by now
+            return None
 
     def lines(self, name: str) -> list[str]:
         """The lines of the fact; none where there is no such file."""
