@@ -6,6 +6,7 @@ The environment is built from nothing: another HOME, no global git configuration
 import atexit
 import compileall
 import copy
+import glob
 import io
 import json
 import os
@@ -307,7 +308,7 @@ class House:
     def wait_for(self, path: str, seconds: float = 20) -> None:
         """Wait until there is a file of the tree whose path fits a pattern."""
         deadline = time.monotonic() + seconds
-        while not any(self.tree.glob(path)):
+        while not glob.glob(path, root_dir=self.tree):  # of pathlib, a folder must not vanish meanwhile
             assert time.monotonic() < deadline, f"{path} does not come: {(self.outside / 'started.log').read_text()}"
             time.sleep(0.02)
 

@@ -4,6 +4,7 @@ The tree is the toolkit as it is around this file, with a trainer that ends at o
 branch, stash and file, and a run. Its environment is made of nothing: no setting of the caller's plays a part.
 """
 
+import glob
 import json
 import os
 import random
@@ -161,7 +162,7 @@ class Stage:
         """Start a loop whose trainer does this, and wait until that has printed something."""
         self.trainer(python)
         self.start_loop(**settings)
-        self.until(lambda: any(log.stat().st_size for log in self.run.glob("flights/*/run.1/run.log")), "training")
+        self.until(lambda: any(map(os.path.getsize, self._in_flight("run.1/run.log"))), "training")
         if self.has_ended():
             raise Broken(f"bin/loop ended before it trained: '{self.said()}'")
 
@@ -244,11 +245,15 @@ class Stage:
 
     def _is_under_way(self, since: int) -> bool:
         """The training of an experiment in flight has begun, or its row is there."""
-        for path in (self.run / "results.tsv", *self.run.glob("flights/*/run.*/started")):
+        for path in (self.run / "results.tsv", *self._in_flight("run.*/started")):
             with suppress(OSError):
-                if path.stat().st_mtime_ns > since:
+                if os.stat(path).st_mtime_ns > since:
                     return True
         return False
+
+    def _in_flight(self, pattern: str) -> list[str]:
+        """Such files of all flights; a folder may vanish meanwhile, which pathlib does not like."""
+        return glob.glob(f"{glob.escape(str(self.run))}/flights/*/{pattern}")
 
     def pids(self, pattern: str = "") -> list[int]:
         """What was started under the loop, and has this, at the beginning of a word, in its command."""

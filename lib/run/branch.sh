@@ -42,6 +42,7 @@ keep_commit() {
   TIP=$AT
   ! is_on "$1" "$AT" || return 0
   is_on "$AT" "$1" || put_branch_back "the incumbent is '${1:0:7}'"
+  [[ -e $RUN/behind ]] || put "$RUN/behind" "$AT" # where the tree is, until it has followed
   git "${DURABLY[@]}" update-ref -m 'experiment: keep' "refs/heads/$BRANCH" "$1"
   TIP=$1
 }
@@ -72,20 +73,25 @@ try_commit() {
   put_branch_back 'its train.py has not been measured: that is tried as an experiment'
 }
 
-# follow OLD NEW [EDIT]: where the branch is checked out, the person's train.py becomes that of NEW; but only where index and file are
-# those of OLD, or the file is EDIT, which is in the flight. What else a person has is left as it is. Where they hold the lock of
-# the index, it follows later, from the commit that RUN/behind names.
+# follow PARENT EDIT: where the branch is checked out, the person's train.py becomes that of the branch; but only where index and file
+# are those of the commit that the branch was at before, RUN/behind or else PARENT; or the file is EDIT, which is in the flight.
+# What else a person has is left as it is. Where they hold the lock of the index, it follows later.
 follow() {
   local behind old new entry mode file
-  [[ $(git symbolic-ref --quiet HEAD) == "refs/heads/$BRANCH" ]] || return 0
-  behind=$(cat "$RUN/behind" 2>/dev/null) || behind=$1
-  { read -r old && read -r new; } < <(git rev-parse "$behind:train.py" "$2:train.py")
+  if [[ $(git symbolic-ref --quiet HEAD) != "refs/heads/$BRANCH" ]]; then
+    rm -f "$RUN/behind"
+    return
+  fi
+  at_commit
+  behind=$(cat "$RUN/behind" 2>/dev/null) || :
+  [[ $behind =~ ^[0-9a-f]{40,64}$ ]] || behind=$1
+  { read -r old && read -r new; } < <(git rev-parse "$behind:train.py" "$AT:train.py")
   read -r mode entry _ < <(git ls-files --stage -- train.py) || :
   file=$(git hash-object --path=train.py train.py 2>/dev/null) || file=
   if [[ $entry == "$new" && $file == "$new" ]]; then
     rm -f "$RUN/behind"
-  elif [[ $entry == @("$old"|"$new") ]] && { [[ $file == @("$old"|"$new") ]] || cmp -s train.py "${3:-/dev/null}"; }; then
-    if bring_train "$2" && git "${DURABLY[@]}" update-index --cacheinfo "$mode,$new,train.py" 2>/dev/null; then
+  elif [[ $entry == @("$old"|"$new") ]] && { [[ $file == @("$old"|"$new") ]] || cmp -s train.py "$2"; }; then
+    if bring_train "$AT" && git "${DURABLY[@]}" update-index --cacheinfo "$mode,$new,train.py" 2>/dev/null; then
       rm -f "$RUN/behind"
     else
       put "$RUN/behind" "$behind"

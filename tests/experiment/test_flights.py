@@ -1,5 +1,6 @@
 """Several experiments in the air: side by side, one verdict after the other, and whatever ends in between goes on."""
 
+import glob
 import os
 import re
 import signal
@@ -115,7 +116,7 @@ def in_training(house: House, number: int) -> None:
 
 
 def committed(house: House) -> set[str]:
-    return {path.read_text().strip() for path in house.run_folder.glob("flights/f*/commit")}
+    return {Path(path).read_text().strip() for path in glob.glob(f"{house.run_folder}/flights/f*/commit")}
 
 
 def kill_all(house: House, process: subprocess.Popen[bytes]) -> None:
