@@ -245,7 +245,7 @@ class Stage:
 
     def _is_under_way(self, since: int) -> bool:
         """The training of an experiment in flight has begun, or its row is there."""
-        for path in (self.run / "results.tsv", *self._in_flight("run.*/started")):
+        for path in (f"{self.run}/results.tsv", *self._in_flight("run.*/started")):
             with suppress(OSError):
                 if os.stat(path).st_mtime_ns > since:
                     return True
