@@ -122,7 +122,11 @@ landed() {
         tell "flight '$1' was killed: it goes on"
       fi
       end_flight "$1"
-      [[ ! -e $RUN/flights/$1 ]] || WAITING=("$1" "${WAITING[@]}")
+      if [[ -e $RUN/flights/$1 ]]; then
+        WAITING=("$1" "${WAITING[@]}")
+      else
+        ADDED=$(($(rows) - ROWS)) # it was killed when it was over
+      fi
       ;;
   esac
 }

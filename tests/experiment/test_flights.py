@@ -411,6 +411,17 @@ def test_a_step_that_is_killed_is_done_again(many: House) -> None:
     many.check_invariants()
 
 
+def test_a_dispatcher_that_is_killed_when_its_flight_is_over_makes_no_row_more(many: House) -> None:
+    dispatch = many.tree / "lib/experiment/dispatch"
+    over = 'core drop "$FLIGHT"\n[[ $agent != baseline ]] || exit 4\n'
+    assert dispatch.read_text().endswith(over)
+    dispatch.write_text(dispatch.read_text() + "mkdir ~/once 2>/dev/null && kill -KILL $$\nexit 0\n")
+    assert many.loop(2, calls(many, WORSE)).status == 0
+    assert many.statuses() == ["keep", "discard", "discard"]
+    many.git("checkout", "--quiet", "lib")
+    many.check_invariants()
+
+
 def test_a_flight_that_is_killed_again_and_again_ends_the_loop(many: House) -> None:
     step = many.tree / "lib/experiment/steps/25-kills"
     step.write_text("# Reads nothing; writes ~/kills.\necho >>~/kills\nkill -KILL $PPID\n")
