@@ -39,6 +39,7 @@ class Look:
 
     checkout: dict[Path, str | None]
     is_loose: bool = False  # it is not confined
+    links: list[Path] = field(default_factory=list)
     linked: dict[Path, str | None] = field(default_factory=dict)
     facts: dict[Path, bytes] = field(default_factory=dict)
     records_changed: list[str] = field(default_factory=list)
@@ -114,7 +115,8 @@ def look_before(run_dir: Path) -> None:
     if not (run_dir / "confine").exists():
         look.is_loose = True
         look.facts = {path: path.read_bytes() for path in _facts(run_dir)}
-        look.linked = _linked(checkout)
+        look.links = _links(checkout)
+        look.linked = _linked(look.links)
         guards[run] = guards.get(run) or Guard(run)
         guards[run].learn()  # where another one is loose, check_records has just looked at them
     looks[run_dir] = look
@@ -126,7 +128,7 @@ def look_after(run_dir: Path) -> str:
     checkout = Path((run_dir / "cwd").read_text())
     found = [path.name for path, known in look.checkout.items() if _fingerprint(path) != known]
     if look.is_loose:
-        now = _linked(checkout)
+        now = _linked(look.links)  # a link that the run has made is its own
         other = (path for path in {*now, *look.linked} if now.get(path) != look.linked.get(path))
         found += sorted(str(path.relative_to(checkout)) for path in other)[:MOST_NAMED]
         found += (f"runs/{run.name}/{path.relative_to(run)}" for path in _with_facts_restored(run_dir, look))
@@ -188,15 +190,17 @@ def _toolkit() -> Iterator[Path]:
         yield from _files(TOOLKIT / part)
 
 
-def _linked(checkout: Path) -> dict[Path, str | None]:
-    """The files outside of it that links in it lead to, the first of many, by their paths through the link."""
-    found: dict[Path, str | None] = {}
-    for folder, folders, files in os.walk(checkout):
-        for link in (Path(folder, name) for name in (*folders, *files)):
-            if link.is_symlink() and not link.resolve().is_relative_to(checkout.resolve()):
-                more = islice(_files(link) if link.is_dir() else [link], MOST_LINKED - len(found))
-                found |= {path: _fingerprint(path, follow_symlinks=True) for path in more}
-    return found
+def _links(checkout: Path) -> list[Path]:
+    """The links in it that lead out of it."""
+    paths = (Path(folder, name) for folder, folders, files in os.walk(checkout) for name in (*folders, *files))
+    links = (path for path in paths if path.is_symlink())
+    return [link for link in links if not link.resolve().is_relative_to(checkout.resolve())]
+
+
+def _linked(links: list[Path]) -> dict[Path, str | None]:
+    """The files that they lead to, the first of many, by their paths through the link."""
+    paths = (path for link in links for path in (_files(link) if link.is_dir() else [link]))
+    return {path: _fingerprint(path, follow_symlinks=True) for path in islice(paths, MOST_LINKED)}
 
 
 def _files(top: Path) -> Iterator[Path]:

@@ -5,6 +5,7 @@ from pathlib import Path
 from lab.errors import Fault
 from lab.store import durable, experiments, ledger, manifest
 from lab.verdict import index
+from lab.verdict.record import row_of
 
 PREPARED = "prepared"  # what `prepare.py --check` has printed; beside it, in `prepared.py`, that file
 
@@ -25,6 +26,7 @@ def check_run(run: Path) -> str:
     facts = (run / PREPARED).read_bytes().decode(errors="replace")
     manifest.check(run, facts, run / f"{PREPARED}.py")
     known = index.rebuilt(run)
+    ledger.append_missing(run / "results.tsv", map(row_of, experiments.read(run)))
     index.store(run, known)
     index.store_incumbent(run, known)
     return "".join(f"{line}\n" for line in said)
