@@ -269,6 +269,13 @@ def best_device() -> str:
     return "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
 
 
+def device_name() -> str:
+    """The model of the GPU, or the name of this machine: what is measured on one is not compared with another."""
+    import torch
+
+    return torch.cuda.get_device_name() if best_device() == "cuda" else os.uname().nodename
+
+
 def chosen_profile() -> str:
     name = os.environ.get("PROFILE") or "auto"
     if name == "auto":
@@ -696,6 +703,7 @@ def end_record(val_bpb: float, tokens: int, text_bytes: float) -> None:
         "tokens": tokens,
         "bytes": text_bytes,
         "device": best_device(),
+        "device_name": device_name(),
         "evaluation_seconds": device_seconds() - Clock.evaluation_began,
         "training_seconds": clock.seconds,
         "training_wall_seconds": clock.wall_seconds,

@@ -17,11 +17,12 @@ TOOLKIT=$PWD
 # In this very shell, for a subshell in each script would be felt; and back, unless that folder is gone.
 cd -P -- "${BASH_SOURCE[0]%/*}/.."
 [[ $PWD == "$TOOLKIT" ]] || { cd -- "$TOOLKIT" && TOOLKIT=$OLDPWD; } 2>/dev/null || TOOLKIT=$PWD
-# Two things that are in one place today: the toolkit (bin, lib, schemas, the environment), and the git tree that a run works
-# on (train.py, prepare.py, runs, memory, .env).
+# The toolkit (bin, lib, schemas), and the git tree that a run works on (train.py, prepare.py, runs, memory, .env, the
+# environment). They are one place, but for a loop: that runs from a copy in its run (lib/run/toolkit_copy.sh).
 TREE=$TOOLKIT
-VENV=${UV_PROJECT_ENVIRONMENT:-$TOOLKIT/.venv}
-LAB=$VENV/bin/lab # the Python core
+[[ ! -e $TOOLKIT/.copy ]] || TREE=${TOOLKIT%/*/*/*/*} # of TREE/runs/<tag>/toolkit/<hash>
+VENV=${UV_PROJECT_ENVIRONMENT:-$TREE/.venv}
+LAB=$TOOLKIT/lib/core # the Python core
 LAB_PYTHON=$VENV/bin/python
 [[ -x $LAB_PYTHON ]] || LAB_PYTHON=python3 # of the system, until there is an environment, and where it is broken
 # shellcheck disable=SC2034 # used where this is sourced

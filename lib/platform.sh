@@ -9,6 +9,12 @@ readonly LIMITED=(timeout --kill-after=2)
 # random_id: RANDOM_ID is an id that nobody can guess.
 random_id() { read -r RANDOM_ID </proc/sys/kernel/random/uuid; }
 
+# moment: MOMENT is how long the machine has run, in hundredths of a second.
+moment() {
+  read -r MOMENT _ </proc/uptime
+  MOMENT=${MOMENT/./}
+}
+
 # boot_id: BOOT_ID is another one after each start of the machine.
 boot_id() { read -r BOOT_ID </proc/sys/kernel/random/boot_id; }
 
@@ -19,11 +25,22 @@ pids_named() { grep -slxE "$1" /proc/[0-9]*/comm | cut -d/ -f3; }
 folder_of() { readlink "/proc/$1/cwd"; }
 name_of() { cat "/proc/$1/comm" 2>/dev/null; }
 
-# lock FD [SECONDS]: take the lock of the file that is open there, or wait so long for it; it ends with whoever has it open.
-lock() { flock --timeout "${2:-0}" "$1"; }
+# has_variable PID NAME=VALUE: whether a process was started with this in its environment.
+has_variable() { grep -qszxF -e "$2" "/proc/$1/environ"; }
+
+# path_of FD: PATH_OF is the path by which other processes of this user open what this one has open there.
+path_of() { PATH_OF=/proc/$BASHPID/fd/$1; }
+
+# lock FD [SECONDS]: take the lock of the file that is open there, or wait so long for it; it ends with whoever has it open. LOCK: the
+# command, before seconds and FD, for who wants to be stopped meanwhile. Who waits longest is the first to have it.
+readonly LOCK=(flock --timeout)
+lock() { "${LOCK[@]}" "${2:-0}" "$1"; }
 
 # detach COMMAND...: start it in a session of its own, and do not wait for it.
 detach() { setsid --fork "$@"; }
+
+# apart COMMAND...: this shell becomes that command, in a session of its own: no terminal reaches it any more.
+apart() { exec setsid "$@"; }
 
 # size_of FILE, changed_at FILE, owner_of FILE: bytes; seconds since the epoch; mode and user, as `600 0`.
 size_of() { stat -c %s "$1"; }

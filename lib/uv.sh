@@ -8,30 +8,31 @@ bring_uv() {
   if command -v uv >/dev/null; then
     return
   fi
-  export PATH=$TOOLKIT/.uv/bin:$PATH
-  if [[ -x $TOOLKIT/.uv/bin/uv ]]; then
+  export PATH=$TREE/.uv/bin:$PATH
+  if [[ -x $TREE/.uv/bin/uv ]]; then
     return
   fi
   say "bringing uv $UV_VERSION into .uv"
   command -v python3 >/dev/null || die "'python3' is not on PATH" 'install Python 3.10 or later, with pip'
-  rm -rf "$TOOLKIT/.uv.new"
+  rm -rf "$TREE/.uv.new"
   # Into a plain folder: Debian's python3 has pip without venv as often as venv without pip, so either will do.
   export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
-  python3 -m pip install --quiet --target "$TOOLKIT/.uv.new" "uv==$UV_VERSION" >&2 ||
-    { python3 -m venv --clear "$TOOLKIT/.uv.new" >&2 && "$TOOLKIT/.uv.new/bin/pip" install --quiet "uv==$UV_VERSION" >&2; } ||
+  python3 -m pip install --quiet --target "$TREE/.uv.new" "uv==$UV_VERSION" >&2 ||
+    { python3 -m venv --clear "$TREE/.uv.new" >&2 && "$TREE/.uv.new/bin/pip" install --quiet "uv==$UV_VERSION" >&2; } ||
     die 'uv could not be installed' 'install it yourself and put it on PATH, or give python3 a working pip'
-  mv "$TOOLKIT/.uv.new" "$TOOLKIT/.uv" # whole or not there: a broken download leaves nothing that looks like uv
+  mv "$TREE/.uv.new" "$TREE/.uv" # whole or not there: a broken download leaves nothing that looks like uv
 }
 
 # bring_env: the environment of pyproject.toml, synced once for each version of that file, and never during a run. What
 # a person has synced by hand is taken as it is.
 bring_env() {
-  local synced=$VENV/synced-pyproject.toml
+  local synced=$VENV/synced-pyproject.toml lab=$VENV/bin/lab
   bring_uv
-  if [[ -x $LAB && ! -e $synced && ! $TOOLKIT/pyproject.toml -nt $LAB ]]; then
+  [[ $TOOLKIT == "$TREE" ]] || return 0 # a copy runs with what the tree has brought
+  if [[ -x $lab && ! -e $synced && ! $TOOLKIT/pyproject.toml -nt $lab ]]; then
     cp "$TOOLKIT/pyproject.toml" "$synced"
   fi
-  if [[ -x $LAB ]] && cmp -s "$TOOLKIT/pyproject.toml" "$synced"; then
+  if [[ -x $lab ]] && cmp -s "$TOOLKIT/pyproject.toml" "$synced"; then
     return
   fi
   say "bringing the environment: uv sync (PyTorch is large: the first time takes a while)"

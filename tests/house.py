@@ -6,6 +6,7 @@ The environment is built from nothing: another HOME, no global git configuration
 import atexit
 import compileall
 import copy
+import glob
 import io
 import json
 import os
@@ -24,6 +25,7 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 from lab import step_server
+from lab.store import flight as flight_store
 from rehearsal import invariants, processes
 
 ROOT = Path(__file__).parents[1]
@@ -32,6 +34,7 @@ UV = shutil.which("uv") or str(ROOT / ".uv/bin/uv")
 IGNORED = shutil.ignore_patterns(
     ".git", ".venv", ".uv", ".agents-cli", "uv.lock", "__pycache__", ".*_cache", "*.log", "results.tsv"
 )
+OF_A_FLIGHT = ("conclude", "close", "describe", "mend", "land", "drop", "flight_brief")  # steps of the core
 LEFT = {"runs", "memory"}  # what runs leave in the root
 UNUSED = {"tests", "docs", ".ci"}  # by any verb
 
@@ -86,10 +89,12 @@ class Stepped:
         return self.stdout.encode()
 
 
-def lab_step(name: str, run: Path) -> Stepped:
-    """`lab-step NAME RUN`, in this process."""
+def lab_step(name: str, folder: Path) -> Stepped:
+    """`lab-step NAME FOLDER` in this process; for a flight, FOLDER may be the run whose one flight is meant."""
+    if name in OF_A_FLIGHT and folder.parent.name != "flights":
+        folder /= "flights/f1"
     with redirect_stdout(io.StringIO()) as out, redirect_stderr(io.StringIO()) as err:
-        status = step_server.main([name, str(run)])
+        status = step_server.main([name, str(folder)])
     return Stepped(status, out.getvalue(), err.getvalue())
 
 
@@ -129,7 +134,8 @@ def outset(train: str) -> "House":
     one = House.__new__(House)
     one.move_to(folder)
     shutil.copytree(ROOT, one.tree, ignore=not_copied, symlinks=True)
-    compileall.compile_dir(one.tree / "lib/child", quiet=1)  # so that no copy need do it
+    for part in ("child", "lab"):
+        compileall.compile_dir(one.tree / "lib" / part, quiet=1)  # so that no copy need do it
     (one.tree / "train.py").write_text(train)
     (one.tree / "prepare.py").write_text("")
     (folder / "home").mkdir()
@@ -165,6 +171,7 @@ class House:
             "UV_PROJECT_ENVIRONMENT": str(ENVIRONMENT),
             "OMP_NUM_THREADS": "1",
             "PROPOSAL_WAIT": "0",
+            "DRAFTS": "0",  # one proposal after the other; the tests of drafts say otherwise
             "BASELINE_RUNS": "1",  # the fixed thresholds; the tests of the noise say otherwise
             **more,
             "HOME": str(folder / "home"),
@@ -182,6 +189,11 @@ class House:
     @property
     def run_folder(self) -> Path:
         return self.tree / "runs/mar14"
+
+    @property
+    def flight(self) -> Path:
+        """The folder of the oldest experiment in flight; where there is none, it is not there."""
+        return next((one.folder for one in flight_store.all_of(self.run_folder)), self.run_folder / "flights/none")
 
     def call(self, *command: str, timeout: float = 60, **settings: str) -> Result:
         """Run a command in the tree to its end."""
@@ -285,14 +297,18 @@ class House:
     def scratch_copies(self) -> list[Path]:
         return invariants.scratch_copies(self.outside)
 
+    def is_held(self) -> bool:
+        """Whether a loop, or another verb that takes the tree, has its lock."""
+        return self.call("flock", "--nonblock", "runs/.lock", "true").status == 1
+
     def left_running(self) -> list[str]:
         """Processes that were started under a loop of this tree, and are alive."""
         return list(processes.under_loop(self.tree).values())
 
     def wait_for(self, path: str, seconds: float = 20) -> None:
-        """Wait until a file of the tree is there."""
+        """Wait until there is a file of the tree whose path fits a pattern."""
         deadline = time.monotonic() + seconds
-        while not (self.tree / path).exists():
+        while not glob.glob(path, root_dir=self.tree):  # of pathlib, a folder must not vanish meanwhile
             assert time.monotonic() < deadline, f"{path} does not come: {(self.outside / 'started.log').read_text()}"
             time.sleep(0.02)
 

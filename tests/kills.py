@@ -10,6 +10,7 @@ import random
 import re
 import shutil
 import time
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -31,7 +32,7 @@ GOES_ON_S = 10  # at most, after any kill, with a training of no length
 
 @dataclass(frozen=True)
 class Point:
-    """When to kill whom. `when`: before, inside (after `delay` seconds) or after the call; torn: see sitecustomize."""
+    """When to kill whom. `when`: before, inside (after `delay` seconds) or after the call; torn: see examples/kills."""
 
     place: str
     number: int | str  # of the call; or number/pattern, of those whose words begin so; without blanks
@@ -78,10 +79,17 @@ class Killer(Stage):
         self.environment |= {
             "PATH": f"{Path(UV).parent}:/usr/local/bin:/usr/bin:/bin",
             "UV_PROJECT_ENVIRONMENT": str(ENVIRONMENT),
+            "LAB_MINUTE": "60",  # what a loop looks at each minute would be calls that chance counts
         }
         self.shims = self.folder / "kills"
         self.strikes = 0
         self.fired: list[str] = []  # the points at which there was a kill
+
+    def bring_toolkit(self) -> None:
+        """With the shim's part in Python, for the core does not look at PYTHONPATH."""
+        super().bring_toolkit()
+        with (self.tree / "lib/lab/__init__.py").open("a") as code:
+            code.write(f"\nimport runpy\n\nrunpy.run_path({str(SHIMS / 'sitecustomize.py')!r})\n")
 
     def arm(self) -> "Killer":
         """Make the shims."""
@@ -148,7 +156,8 @@ class Killer(Stage):
     def settled_rows(self) -> int:
         """The row of an experiment that is in flight still is not counted."""
         rows = (self.run / "results.tsv").read_text().splitlines()[1:]
-        return sum(not self.commit() or not row.startswith(self.commit()[:7]) for row in rows)
+        flying = {commit[:7] for commit in self.committed()}
+        return sum(row[:7] not in flying for row in rows)
 
     def go_on(self, struck: Struck, *, exact: bool = True) -> None:
         """The same command again, and what must hold then. Not exact: the killed loop's children may have gone on."""
@@ -159,6 +168,22 @@ class Killer(Stage):
         if struck.commit and not self.is_mended(struck.commit):
             assert struck.commit in new, "a proposal that was committed is measured"
         assert len(new) == struck.goes_to or (not exact and len(new) in (1, 2, 3)), new
+
+    def committed(self) -> set[str]:
+        """The commits of all that is in flight."""
+        found = set()
+        for flight in self.flights:
+            with suppress(OSError):  # of a loop that was killed alone, a dispatcher ends a moment later
+                found.add((flight / "commit").read_text().strip())
+        return found
+
+    def go_on_to_the_end(self) -> None:
+        """The same command, until nothing is in flight any more."""
+        self.before = self.settled_rows()
+        self.recover(KILLS=str(self.shims))
+        while self.flights:
+            self.before = self.settled_rows()
+            self.recover(KILLS=str(self.shims))
 
     def kill_again_and_again(self, points: list[Point], wish: str = "better") -> None:
         """Each loop goes on with what the one before has left, and is killed later. The last one comes to an end."""

@@ -6,43 +6,58 @@
 readonly GRACE_S=3 # seconds from TERM to KILL: a stop is over within 5
 
 STOPPED=
-CHILD=
+declare -A CHILDREN=() # those that are told of a stop, by pid
 
 pass_on() {
+  local child
   STOPPED=$1
-  [[ -z $CHILD ]] || kill -TERM "$CHILD" 2>/dev/null || :
+  for child in "${!CHILDREN[@]}"; do
+    kill -TERM "$child" 2>/dev/null || :
+  done
 }
 trap 'pass_on INT' INT
 trap 'pass_on TERM' TERM
 trap 'pass_on HUP' HUP # a closed terminal; where it is ignored, as in a loop, bash leaves it so
 
-# run_child COMMAND...: run it to its end and give back its status; TERM, INT and HUP reach it at once, as TERM.
+# start_child COMMAND...: STARTED is its pid; TERM, INT and HUP reach it at once, as TERM.
+start_child() {
+  "$@" 9>&- & # 9 is the tree's lock: it dies with the loop, not with the last of its children
+  STARTED=$!
+  CHILDREN[$STARTED]=yes
+  [[ -z $STOPPED ]] || kill -TERM "$STARTED" 2>/dev/null || : # it came before there was a child
+}
+
+# end_of PID: wait for a child that was started, and give back its status.
+end_of() {
+  local status=0
+  wait "$1" || status=$?
+  while kill -0 "$1" 2>/dev/null; do # a trap ended the wait, not the child
+    status=0
+    wait "$1" || status=$?
+  done
+  unset "CHILDREN[$1]"
+  return "$status"
+}
+
+# run_child COMMAND...: run it to its end and give back its status.
 # In the background, because bash runs no trap while it waits for a command in the foreground.
 run_child() {
-  local status=0
-  "$@" 9>&- & # 9 is the tree's lock: it dies with the loop, not with the last of its children
-  CHILD=$!
-  [[ -z $STOPPED ]] || kill -TERM "$CHILD" 2>/dev/null || : # it came before there was a child
-  wait "$CHILD" || status=$?
-  while kill -0 "$CHILD" 2>/dev/null; do # a trap ended the wait, not the child
-    status=0
-    wait "$CHILD" || status=$?
-  done
-  CHILD=
-  return "$status"
+  start_child "$@"
+  end_of "$STARTED"
 }
 
 # capture COMMAND...: run it to its end and give back its status; what it says, on stderr too, is in OUTPUT. TERM and INT reach it
 # at once, which they would not in a $(...): bash runs no trap until that has ended.
 capture() {
-  local status=0 from
+  local status=0 from child
   exec {from}< <(exec "$@" </dev/null 2>&1 9>&-)
-  CHILD=$!
+  child=$!
+  CHILDREN[$child]=yes
   # shellcheck disable=SC2034 # used where this is sourced
   IFS= read -r -d '' -u "$from" OUTPUT || : # interrupted by a trap, it goes on until the child has ended
   exec {from}<&-
-  wait "$CHILD" || status=$?
-  CHILD=
+  wait "$child" || status=$?
+  unset "CHILDREN[$child]"
   return "$status"
 }
 

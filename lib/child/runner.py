@@ -50,7 +50,8 @@ PRIVATE = ("RUN", "FLIGHT", "BRANCH", "TAG", "ON_KEEP", "ON_TROUBLE")  # where t
 # Devices stay, for a GPU is one of them; the shared memory among them is the command's own.
 SANDBOX = ["bwrap", "--die-with-parent", "--as-pid-1", "--unshare-pid", "--unshare-net", "--ro-bind", "/", "/"]
 SANDBOX += ["--dev-bind", "/dev", "/dev", "--tmpfs", "/dev/shm", "--proc", "/proc"]
-FIRST = [sys.executable, "-IS", os.path.abspath(__file__), "--first"]
+OWN = os.path.abspath(__file__)
+FIRST = [sys.executable, "-IS", OWN, "--first"]
 
 PRCTL = _ctypes.dlsym(_ctypes.dlopen(None, 0), "prctl")
 
@@ -329,6 +330,7 @@ def sandbox(wanted: str) -> list[str]:
             again += ["--remount-ro", path]  # when what can be seen in it all the same has its place
         elif os.path.exists(path):
             words += ["--ro-bind", os.devnull, path]
+    words += ["--ro-bind", OWN, OWN]  # a loop's copy of the toolkit lies in what is hidden
     for word, option in (("read", "--ro-bind"), ("write", "--bind")):
         for path in paths[word]:
             words += [option, path, path]

@@ -2,6 +2,7 @@
 # shellcheck shell=bash
 
 source "$TOOLKIT/lib/run/api_keys.sh"
+source "$TOOLKIT/lib/experiment/places.sh"
 
 readonly CALL=$FLIGHT/call # the RUN_DIR of the call: a proposer is limited and ended just as a training run is
 readonly ENGINE_HERE=$TOOLKIT/lib/child/engines/local
@@ -9,6 +10,17 @@ readonly LARGEST=1048576 # bytes of a train.py
 # What is not copied, though the commit has it: the toolkit, for it is no part of the task, and says of each rule how it is
 # enforced; and what tells a person's agent how to run experiments: one that makes a single edit would obey it.
 readonly LEFT_OUT=(/bin/ /lib/ /schemas/ /tests/ /docs/ /AGENTS.md /CLAUDE.md /GEMINI.md /.claude/ /.agents/)
+
+# take_call: one of PROPOSERS places, for as long as this process lives. Fails where the proposer is not to be asked now.
+take_call() { may_ask && take_place "$RUN/calls" "$PROPOSERS" may_ask && may_ask; }
+
+# may_ask: whether the proposer has not said `not now`, nor failed just now.
+may_ask() {
+  local told now
+  read -r told 2>/dev/null <"$RUN/not-before" || return 0
+  printf -v now '%(%s)T' -1
+  ((told <= now))
+}
 
 # call_proposer MODE COMMIT FOLDER: lets the proposer edit a copy of the tree of COMMIT once; MODE is what it is asked for: `propose`,
 # or `mend` after a crash. Reads FOLDER/brief; writes to FOLDER agent, said (its stdout), train.py, if one came back that can be
@@ -68,7 +80,7 @@ ask() {
   printf '%s' "$scratch/tree" >"$CALL/cwd"
   printf '%s' "$AGENT_TIMEOUT" >"$CALL/limit_s"
   printf '%s\n' "LAB_BRIEF=$FOLDER/brief" "LAB_TAG=$TAG" "LAB_MODE=$MODE" "TMPDIR=$scratch/tmp" \
-    "LAB_USAGE=$FOLDER/usage.json" "LAB_TRANSCRIPT=$FOLDER/transcript" >"$CALL/env"
+    "LAB_USAGE=$FOLDER/usage.json" "LAB_TRANSCRIPT=$FOLDER/transcript" "LAB_EDIT=$FLIGHT/edit" >"$CALL/env"
   printf 'exec %q <%q >%q' "$AGENT_PATH" "$FOLDER/brief" "$FOLDER/said" >"$CALL/cmd"
   run_child "$ENGINE_HERE" "$CALL" || :
   [[ -e $CALL/rc ]] || "$ENGINE_HERE" --cancel "$CALL" # whoever killed the engine has left the proposer

@@ -1,19 +1,19 @@
-# A change of train.py that somebody has made in the tree, for bin/experiment --from-tree. runs/<tag>/edit has it, whole or not
-# at all, until 10-propose takes it into the flight. Sourced.
+# A change of train.py that somebody has made in the tree, for bin/experiment --from-tree, or committed on the branch. runs/<tag>/edit
+# has it, whole or not at all, until 10-propose takes it into a flight. Sourced.
 # shellcheck shell=bash
 
-# is_edited: whether train.py is neither HEAD's nor one that the experiment in flight puts there.
-is_edited() { ! train_is_of_flight && ! cmp -s train.py <(git cat-file --filters HEAD:train.py); }
+# is_edited: whether train.py is not the one that is checked out.
+is_edited() { ! cmp -s train.py <(git cat-file --filters HEAD:train.py); }
 
-# save_edit DESCRIPTION: train.py as it is, durably; an earlier one that nobody has measured is not thrown away.
+# save_edit DESCRIPTION TRAIN_PY PARENT AGENT: durably; an earlier one that nobody has measured is not thrown away.
 save_edit() {
   local new=$RUN/edit.new
   rm -rf "$new"
   mkdir "$new"
-  cp train.py "$new/train.py"
+  cp "$2" "$new/train.py"
   put "$new/description" "$1"
-  put "$new/agent" "$LAB_AGENT"
-  put "$new/parent" "$(git rev-parse HEAD)"
+  put "$new/agent" "$4"
+  put "$new/parent" "$3"
   make_durable "$new"/* "$new"
   if cmp -s "$new/train.py" "$RUN/edit/train.py"; then
     rm -rf "$RUN/edit"
@@ -24,23 +24,15 @@ save_edit() {
   make_durable "$RUN"
 }
 
-# take_edit: into the flight, where it is made on what is HEAD's train.py still. Fails where the flight has none.
+# take_edit: into the flight. Fails where it has none.
 take_edit() {
-  local parent
-  if [[ -e $RUN/edit && ! -e $FLIGHT/edit ]]; then
-    parent=$(<"$RUN/edit/parent")
-    if [[ $(git rev-parse "$parent:train.py") == $(git rev-parse HEAD:train.py) ]]; then
-      mv "$RUN/edit" "$FLIGHT/edit"
-    else
-      shelve_edit "$RUN/edit" 'there is another incumbent since'
-    fi
-  fi
-  [[ -e $FLIGHT/edit ]]
+  [[ ! -e $FLIGHT/edit ]] || return 0
+  [[ -e $RUN/edit ]] && mv -T "$RUN/edit" "$FLIGHT/edit" 2>/dev/null
 }
 
-# return_edit: of a flight that has come to no commit. What is HEAD's own train.py need not wait.
+# return_edit: of a flight that has come to no commit.
 return_edit() {
-  [[ -e $FLIGHT/edit ]] && ! cmp -s "$FLIGHT/edit/train.py" <(git cat-file --filters HEAD:train.py) || return 0
+  [[ -e $FLIGHT/edit ]] || return 0
   shelve_edit "$RUN/edit" 'an earlier one comes first'
   mv "$FLIGHT/edit" "$RUN/edit"
 }

@@ -29,6 +29,19 @@ keep_log() {
     [[ -e $log ]] || continue
     log=${log%/run.log}
     gzip --stdout "$log/run.log" >"$RUN/logs/$name-${log##*/run.}.log.gz"
-    mv -f "$log/run.log" "$RUN/run.log"
+    [[ ! $RUN/run.log -ef $log/run.log ]] || mv -f "$log/run.log" "$RUN/run.log" # no other has begun since
   done
+}
+
+# keep_artifacts_of_incumbent: those of the last run of what is kept, in place of those of the one before.
+keep_artifacts_of_incumbent() {
+  local folder last=
+  for folder in "$FLIGHT"/run.*/artifacts; do
+    [[ ! -d $folder || $(cat "${folder%/*}/next" 2>/dev/null) == incumbent* ]] || last=$folder
+  done
+  [[ -n $last ]] || return 0
+  rm -rf "$RUN/artifacts.old"
+  [[ ! -e $RUN/artifacts ]] || mv "$RUN/artifacts" "$RUN/artifacts.old"
+  mv "$last" "$RUN/artifacts"
+  rm -rf "$RUN/artifacts.old"
 }

@@ -1,45 +1,63 @@
-# One training run. Sourced, after child/run_child.sh, run/current_run.sh, run/tree.sh and
-# tampering.sh.
+# One training run. Sourced, after child/run_child.sh, run/current_run.sh, run/tree.sh and python_core.sh.
 # shellcheck shell=bash
 
+source "$TOOLKIT/lib/experiment/slots.sh"
+source "$TOOLKIT/lib/experiment/checkout.sh"
 source "$TOOLKIT/lib/experiment/confinement.sh"
 
-# train RUN_DIR TRAIN_PY COMMIT SEED: one training run of TRAIN_PY, the train.py of COMMIT, by the engine, in the new RUN_DIR; its
-# rc is the run's status. What defines the measurement, and the records, are looked at before and after: what the run has
-# changed is kept aside, put back, and named in RUN_DIR/changed, a line each. Such a run is worth nothing. RUN_DIR/looked is written
-# last. All output of the training goes to RUN_DIR/run.log, and nowhere else.
+# train_all [RUN_DIR COMMIT SEED]...: these training runs, side by side as slots are free.
+train_all() {
+  local pids=() pid status=0
+  (($# != 3)) || { train "$@" && return; }
+  while (($#)); do
+    start_child "$BASH" "$TOOLKIT/lib/experiment/train" "$1" "$2" "$3"
+    pids+=("$STARTED")
+    shift 3
+  done
+  for pid in "${pids[@]}"; do
+    end_of "$pid" || status=$?
+  done
+  exit_if_stopped
+  ((status == 0)) || exit 2 # it has said why
+}
+
+# train RUN_DIR COMMIT SEED: one training run of the code of COMMIT, in a slot, by the engine, in the new RUN_DIR; its rc is the run's
+# status. What the run has changed that is not its own to change is named in RUN_DIR/changed, a line each: such a run is
+# worth nothing. RUN_DIR/looked is written last. All output of the training goes to RUN_DIR/run.log, and nowhere else.
 train() {
-  local RUN_DIR=$1 commit=$3
-  on_branch
+  local RUN_DIR=$1 CHECKOUT
   beat
   [[ -d $RUN_DIR/record ]] || mkdir -p "$RUN_DIR/record"
-  cp "$2" train.py
-  write_order "$4"
-  ln -sfn "${RUN_DIR#"$RUN/"}/run.log" "$RUN/run.log"
-  put_back "$commit" "${MEASUREMENT[@]}" >"$RUN_DIR/changed"
-  if [[ -s $RUN_DIR/changed ]]; then # by somebody else: it would be another measurement
-    : >"$RUN_DIR/looked"
-    return
-  fi
-  look_before
+  [[ -n ${SLOT:-} ]] || take_slot
+  check_out "$2"
+  write_order "$3"
+  core look_before "$RUN_DIR"
   run_engine
   exit_if_stopped
   [[ ! -d $RUN_DIR/scratch ]] || rm -rf "$RUN_DIR/scratch" # with which it may have filled the disk
   [[ -e $RUN_DIR/rc ]] || die "the engine '${ENGINE_PATH##*/}' ended without a verdict on the run" "see what it said above, and '$RUN_DIR'"
-  look_after "$commit" >"$RUN_DIR/changed"
+  core look_after "$RUN_DIR" changed
+  keep_artifacts
+  printf '%s\t%s\t%s\t%s\n' "$SLOT" "$(<"$RUN_DIR/devices")" "$(<"$RUN_DIR/started")" "$(<"$RUN_DIR/ended")" >>"$RUN/slots/uses"
   : >"$RUN_DIR/looked"
+  free_slot
 }
 
 # write_order SEED: the RUN_DIR, as an engine wants it. The nonce proves that an evaluation record is of this run.
 write_order() {
+  local gpus
   random_id
+  gpus=$(gpus_of "$SLOT")
+  note "$RUN_DIR/slot" "$SLOT"
+  note "$RUN_DIR/devices" "$gpus"
   printf 'exec uv run --no-sync train.py' >"$RUN_DIR/cmd"
-  printf '%s' "$TREE" >"$RUN_DIR/cwd"
+  printf '%s' "$CHECKOUT" >"$RUN_DIR/cwd"
   printf '%s' "$RUN_TIMEOUT" >"$RUN_DIR/limit_s"
   printf '%s\n' "PROFILE=$PROFILE" "TIME_BUDGET=$TIME_BUDGET" "SEED=$1" "AUTORESEARCH_CACHE=$AUTORESEARCH_CACHE" \
-    "LAB_RECORD=$RUN_DIR/record/evaluation.json" "LAB_NONCE=$RANDOM_ID" >"$RUN_DIR/env"
+    "LAB_RECORD=$RUN_DIR/record/evaluation.json" "LAB_NONCE=$RANDOM_ID" ${gpus:+"CUDA_VISIBLE_DEVICES=$gpus"} >"$RUN_DIR/env"
   [[ ${LAB_CONFINED:-no} != yes ]] || confine
   : >"$RUN_DIR/run.log"
+  ln -sfn "${RUN_DIR#"$RUN/"}/run.log" "$RUN/run.log"
 }
 
 # run_engine: to its end, with a line of progress where a person looks.
@@ -55,4 +73,17 @@ run_engine() {
     kill "$progress" 2>/dev/null || :
     printf '\r\e[K' >&2
   fi
+}
+
+# keep_artifacts: the files that ARTIFACTS names, out of the checkout, before the next run has it.
+keep_artifacts() {
+  local patterns pattern file
+  read -ra patterns <<<"${ARTIFACTS:-}"
+  for pattern in "${patterns[@]}"; do
+    while IFS= read -r file; do
+      [[ -f $CHECKOUT/$file && ! -L $CHECKOUT/$file ]] || continue
+      mkdir -p "$RUN_DIR/artifacts"
+      mv -f -- "$CHECKOUT/$file" "$RUN_DIR/artifacts/"
+    done < <(cd "$CHECKOUT" && compgen -G "$pattern")
+  done
 }

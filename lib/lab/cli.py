@@ -159,10 +159,10 @@ def begin_run(run: Path, tag: str, start: str) -> None:
 @main.command()
 @RUN
 def brief(run: Path) -> None:
-    """Print the brief for the proposer."""
+    """Print the brief for a proposer of the train.py on stdin."""
     from lab.proposal import brief
 
-    print(brief.brief(run), end="")
+    print(brief.brief(run, sys.stdin.read()), end="")
 
 
 @main.command()
@@ -300,16 +300,6 @@ def fresh_seed(run: Path, commits: tuple[str, ...]) -> None:
     from lab.verdict import replicates
 
     print(replicates.fresh_seed(run, commits))
-
-
-@main.command("record-replicate")
-@RUN
-@click.argument("folder", type=FOLDER)
-def record_replicate(run: Path, folder: Path) -> None:
-    """Record the replicate that has ended in FOLDER; print counted, again or lost, and the reason."""
-    from lab.verdict import replicates
-
-    print(replicates.record_run(run, folder))
 
 
 @main.command()

@@ -1,6 +1,6 @@
-"""`lab-step NAME RUN`, for lib/run/claude-hook; `lab-step --serve RUN`, which a loop keeps for lib/experiment/steps.
+"""`lab-step NAME FOLDER`, for lib/run/claude-hook; `lab-step --serve RUN`, which a loop keeps for lib/experiment/steps.
 
-The function called NAME, on the folder of the run.
+The function called NAME, on the folder of a run, of a flight, or of a training run.
 
 Not click: its import would be a third of the time of a step, and nobody types these.
 """
@@ -10,16 +10,17 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable
-from contextlib import redirect_stdout
+from contextlib import redirect_stdout, suppress
 from importlib import import_module
 from pathlib import Path
 
 from lab.errors import EXPECTED, message
+from lab.runs import tampering
 
 SERVED = {  # step -> the module that it is in
-    "check_run": "verdict.check_run",
-    "brief": "proposal.brief", "mend": "proposal.mend_brief", "describe": "proposal.describe",
-    "look_before": "runs.tampering", "look_after": "runs.tampering",
+    "check_run": "verdict.check_run", "record_replicate": "verdict.replicates", "catch_up": "verdict.record",
+    "flight_brief": "proposal.brief", "mend": "proposal.mend_brief", "describe": "proposal.describe",
+    "look_before": "runs.tampering", "look_after": "runs.tampering", "free_places": "runs.slots",
     "conclude": "verdict.conclude", "close": "verdict.conclude", "land": "store.flight", "drop": "store.flight",
 }  # fmt: skip
 NAMES = {**SERVED, "before_tool": "agents.claude_tool_hook", "before_stop": "agents.claude_stop_hook"}
@@ -28,12 +29,12 @@ NAMES = {**SERVED, "before_tool": "agents.claude_tool_hook", "before_stop": "age
 def main(arguments: list[str] | None = None) -> int:
     """Do one step and print what it says, if anything. Returns the exit status: 0, or 2 for a fault told on stderr."""
     try:
-        name, run = sys.argv[1:] if arguments is None else arguments
+        name, folder = sys.argv[1:] if arguments is None else arguments
         if name == "--serve":
-            return serve(Path(run))
+            return serve(Path(folder))
         if name not in NAMES:
             raise ValueError(f"no step is called '{name}'")
-        says = _function(name)(Path(run))
+        says = _function(name)(Path(folder))
     except EXPECTED as error:
         print(message(error), file=sys.stderr)
         return 2
@@ -48,27 +49,37 @@ def _function(name: str) -> Callable[[Path], str | None]:
 
 
 def serve(run: Path) -> int:
-    """Answer requests `ID NAME [FILE]` on stdin by `ID STATUS`, until there is nobody left who could ask.
+    """Answer requests on stdin, `ANSWERS<tab>ID<tab>NAME<tab>FOLDER<tab>FILE`, until nobody is left who could ask.
 
-    What is said is written to FILE, a path in the folder of the run. All modules are there from the beginning, and none
-    keeps anything of the run: each request reads what it needs anew. Ctrl-C is for those who ask.
+    `ID STATUS` is written to the pipe whose path is ANSWERS, and what is said to FILE. All modules are there from the
+    beginning, and none keeps anything of the run: each request reads what it needs anew. But the runs in the air are
+    kept, so that what they must not change can be put back (runs/tampering.py). Ctrl-C is for those who ask.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     for name in SERVED:
         _function(name)
     for line in sys.stdin:
-        asker, name, *file = line.split(maxsplit=2)
-        status = _answer(name, run, run / file[0].strip() if file else Path(os.devnull))
-        print(asker, status, flush=True)
+        answers, asker, name, folder, file = line.rstrip("\n").split("\t")
+        status = _answer(run, name, Path(folder), Path(file))
+        with suppress(OSError), open(os.open(answers, os.O_WRONLY | os.O_NONBLOCK), "w") as pipe:
+            pipe.write(f"{asker} {status}\n")  # unless who has asked was killed
     return 0
 
 
-def _answer(name: str, run: Path, file: Path) -> int:
-    """One step, as `lab-step NAME RUN >FILE`."""
+def _answer(run: Path, name: str, folder: Path, file: Path) -> int:
+    """One step, as `lab-step NAME FOLDER >FILE`."""
     sys.argv[1:] = [name]  # for whoever looks at this process
     try:
-        with file.open("w", errors="surrogateescape") as out, redirect_stdout(out):
-            return main([name, str(run)])
+        if told := tampering.check_records(run):
+            print(told, file=sys.stderr)
+        try:
+            with file.open("w", errors="surrogateescape") as out, redirect_stdout(out):
+                return main([name, str(folder)])
+        finally:
+            tampering.learn_records(run)  # also where the step has a fault: what it wrote is ours
+    except EXPECTED as error:
+        print(message(error), file=sys.stderr)
+        return 2
     except Exception:
         traceback.print_exc()
         return 1

@@ -46,10 +46,11 @@ class Night:
         """How it was survived."""
         self.stage.random = random.Random(self.random.random())  # how often a fault draws changes no later one
         self.stage.before = self.stage.rows()
+        self.stage.slots = self.random.choice(faults.SLOTS) if fault in faults.ABREAST else 1
         said = fault(self.stage)
         self.stage.heal()
         self.stage.check()
-        return said
+        return said if self.stage.slots == 1 else f"{said}, {self.stage.slots} at a time"
 
     def sum_up(self, seconds: float) -> None:
         """What was survived."""

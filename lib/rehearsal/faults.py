@@ -19,6 +19,13 @@ from rehearsal.stage import DEAF, LIMIT_S, ROOT, TAG, WAITING, Broken, Stage, ha
 AS_EVER = "a row as any other"
 
 
+def checkpoint(stage: Stage) -> str:
+    """The training leaves a checkpoint in its folder: the next one does not find it."""
+    stage.trainer('left = Path("left")\nif left.exists(): raise SystemExit("found")\nleft.touch()')
+    stage.loop(MAX_EXPERIMENTS="2")
+    return "rows as any other"
+
+
 def closed_terminal(stage: Stage) -> str:
     """HUP to the whole group at a random moment, as of a terminal that is closed: it ends nothing."""
     stage.start_loop()
@@ -55,7 +62,8 @@ def full_disk(stage: Stage) -> str:
     else:
         return "skipped: no file system can be mounted here"
     # The rest in a mount namespace of its own.
-    inside = (sys.executable, "-m", __name__, str(stage.folder), str(4 * stage.random.randrange(60)))
+    room = str(4 * stage.random.randrange(60 * stage.slots))
+    inside = (sys.executable, "-m", __name__, str(stage.folder), room, str(stage.slots))
     said = stage.call(*space, *inside, PYTHONPATH=str(ROOT / "lib"))
     stage.forgive()
     return said
@@ -117,7 +125,7 @@ def kill_again(stage: Stage) -> str:
 
 
 def kill_all(stage: Stage) -> str:
-    """kill -9 of the loop's whole process group, at a random moment: the next loop goes on."""
+    """kill -9 of the loop and of all that it has started, at a random moment: the next loop goes on."""
     stage.start_until_a_moment()
     stage.kill()
     return stage.recover()
@@ -147,14 +155,24 @@ def kill_proposer(stage: Stage) -> str:
     return stage.ask_again("kill -9 $$")
 
 
+def kill_dispatcher(stage: Stage) -> str:
+    """kill -9 of the dispatcher of a flight, at a random moment: the loop goes on, and the flight with it."""
+    return _kill_and_look(stage, r"\S*/dispatch f")
+
+
 def kill_step(stage: Stage) -> str:
-    """kill -9 of a step, at a random moment: the loop ends with 2, and the next one does the step again."""
+    """kill -9 of a step, at a random moment: the loop goes on, and does the step again."""
+    return _kill_and_look(stage, r"\S*/lib/experiment/steps/")
+
+
+def _kill_and_look(stage: Stage, pattern: str) -> str:
     stage.start_until_a_moment()
-    stage.until(lambda: stage.pids(f"{stage.tree}/lib/experiment/steps/"), "step")
-    for pid in stage.pids(f"{stage.tree}/lib/experiment/steps/")[:1]:
+    stage.until(lambda: stage.pids(pattern), "process of this kind")
+    for pid in stage.pids(pattern)[:1]:
         processes.kill(pid)
-    stage.ended(0, 2)
-    return stage.recover()
+    stage.ended_well()
+    stage.forgive()
+    return "gone on with"
 
 
 def kill_trainer(stage: Stage) -> str:
@@ -199,40 +217,42 @@ def orphan(stage: Stage) -> str:
 
 
 def other_branch(stage: Stage) -> str:
-    """A person checks out another branch in a training: nothing of it is touched; back on the run's, it goes on."""
+    """A person checks out another branch in a training: the loop goes on, and nothing of that branch is touched."""
     stage.start_training(WAITING)
     stage.git("checkout", "--quiet", "--force", "idea")
     stage.heal()
-    stage.ended(2)
+    stage.ended_well()
     state = stage.state()
     if state.refs["HEAD"] != "refs/heads/idea" or list(invariants.tree_is_clean(state)):
         raise Broken(f"the person's branch is not as it was: {stage.git('status', '--porcelain')}")
     stage.git("checkout", "--quiet", state.branch.removeprefix("refs/heads/"))
-    return stage.recover()
+    return AS_EVER
 
 
 def person_edits(stage: Stage) -> str:
-    """A person edits train.py in the middle of a training: it is kept aside, and the experiment is rejected."""
+    """A person edits train.py in the middle of a training: it stays as it is, and is no part of the experiment."""
     stage.start_training(WAITING)
     (stage.tree / "train.py").write_text("# my idea\n")
     stage.heal()
     stage.ended_well()
-    where = ("--sort=-creatordate", "--count=1", "--format=%(objectname)", f"refs/experiments/{TAG}/aside")
-    if stage.git("show", f"{stage.git('for-each-ref', *where)}:train.py") != "# my idea":
-        raise Broken("what the person has written is not kept aside")
-    return stage.crashed("rejected")
+    if (stage.tree / "train.py").read_text() != "# my idea\n":
+        raise Broken("what the person has written is not as it was")
+    stage.git("checkout", "--quiet", "HEAD", "--", "train.py")
+    return AS_EVER
 
 
 def power_cut(stage: Stage) -> str:
     """A power cut at a random moment, with half of what was not synced: the experiment is measured again."""
     stage.start_until_a_moment()
     stage.kill()
-    commit, synced = stage.commit(), 0
-    if f"refs/experiments/{TAG}/{commit}" in stage.state().refs:
-        synced = (stage.flight / "commit").stat().st_mtime_ns
-    for path in stage.flight.rglob("*"):
-        if path.is_file() and path.stat().st_mtime_ns > synced:
-            halve(path)
+    refs = stage.state().refs
+    for flight in stage.flights:
+        commit, synced = flight / "commit", 0
+        if commit.exists() and f"refs/experiments/{TAG}/{commit.read_text().strip()}" in refs:
+            synced = commit.stat().st_mtime_ns
+        for path in flight.rglob("*"):
+            if path.is_file() and path.stat().st_mtime_ns > synced:
+                halve(path)
     stage.reboot()
     return stage.recover()
 
@@ -259,6 +279,15 @@ def rate_limited(stage: Stage) -> str:
     return stage.ask_again("exit 75")
 
 
+def rewritten_branch(stage: Stage) -> str:
+    """A person amends the last keep in the middle of a training: the branch is put back, and the loop goes on."""
+    stage.start_training(WAITING)
+    stage.git("commit", "--quiet", "--amend", "--message", "mine")
+    stage.heal()
+    stage.ended_well()
+    return AS_EVER
+
+
 def second_loop(stage: Stage) -> str:
     """A second loop in the middle of a training: it ends at once with 75, and the first one is not disturbed."""
     stage.start_training(WAITING)
@@ -274,7 +303,7 @@ def stale_flight_lock(stage: Stage) -> str:
     """kill -9 of all while git writes an index of the flight: the lock that is left does not end the night."""
     stage.proposer("sleep 600")
     stage.start_loop()
-    stage.until((stage.flight / "call/pid").exists, "proposal")
+    stage.until(lambda: (stage.flight / "call/pid").exists(), "proposal")
     stage.kill()
     (stage.flight / "index.lock").touch()
     return stage.recover()
@@ -316,7 +345,7 @@ def torn_flight_file(stage: Stage) -> str:
     stage.start_training(DEAF)
     stage.kill()
     commit = stage.commit()
-    (stage.flight / "done").write_text("attempt 1\n10-propose\n20-commit\n30-run\n40-mea")
+    (stage.flight / "done").write_text("attempt 1\n10-propose\n15-carry-over\n20-commit\n30-run\n40-ju")
     (stage.flight / "measure.json").write_text('{"memory_gb": "4')
     (stage.flight / "run.1/rc").touch()
     stage.reboot()
@@ -337,16 +366,25 @@ def torn_row(stage: Stage) -> str:
 
 
 def trainer_tampers(stage: Stage) -> str:
-    """The training writes into prepare.py and empties the ledger: both are put back; a crash row, of kind rejected."""
-    return stage.crash("rejected", 'open("prepare.py", "a").write("# mine\\n"); open("results.tsv", "w").close()')
+    """The training writes into prepare.py and empties the ledger, which is put back; a crash row, of kind rejected."""
+    ledger = f"{stage.run}/results.tsv"
+    return stage.crash("rejected", f'open("prepare.py", "a").write("# mine\\n"); open("{ledger}", "w").close()')
 
 
 Fault = Callable[[Stage], str]
 ALL: list[Fault] = [one for one in list(vars().values()) if getattr(one, "__module__", "") == __name__]
 ALL = [one for one in ALL if not one.__name__.startswith("_")]
+# What says nothing of one experiment alone: played with one, or with some in the air.
+ABREAST = {
+    closed_terminal, full_disk, interrupt, kill_again, kill_all, kill_any, kill_dispatcher, kill_loop, kill_step,
+    power_cut, stale_index_lock, term,
+}  # fmt: skip
+SLOTS = (1, 4)
 
 if __name__ == "__main__":  # what full_disk starts
     try:
-        print(_on_a_small_disk(Stage(Path(sys.argv[1])), int(sys.argv[2])))
+        stage = Stage(Path(sys.argv[1]))
+        stage.slots = int(sys.argv[3])
+        print(_on_a_small_disk(stage, int(sys.argv[2])))
     except Broken as error:
         sys.exit(str(error))

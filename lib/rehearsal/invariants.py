@@ -24,6 +24,7 @@ from rehearsal import processes
 Problems = Iterator[str]
 Rule = Callable[["State"], Problems]
 NOTES = "my notes.txt"  # a person's
+LITTER = (".new", ".old", ".lock", ".index")
 
 
 @dataclass
@@ -33,6 +34,7 @@ class State:
     folder: Path  # with the tree, its HOME and its TMPDIR
     tag: str
     known: Collection[str] = ()  # commits that may be crashes, or have another's description
+    abreast: int = 1  # experiments in the air at a time
 
     def __post_init__(self) -> None:
         """The paths and names that follow."""
@@ -71,9 +73,18 @@ class State:
         return {**found, "HEAD": heads[0] if heads else "no branch"}
 
     @cached_property
+    def parts(self) -> dict[str, list[str]]:
+        """Of the train.py of each experiment, by its commit."""
+        found: dict[str, list[str]] = {}
+        for line in self.git("grep", "^PARTS.[0-9]", *self.commits, "--", "train.py").splitlines():
+            commit, _, text = line.split(":", 2)
+            found.setdefault(commit, []).append(text.split(" = ")[1])
+        return found
+
+    @cached_property
     def values(self) -> list[str]:
-        """The VALUE of each experiment's train.py."""
-        return re.findall(r"^VALUE = (\S+)", self.git("grep", "-h", "^VALUE", *self.commits, "--", "train.py"), re.M)
+        """The sum of the parts of each experiment's train.py: what its training measures."""
+        return [f"{sum(map(float, self.parts[commit])):.6f}" for commit in self.commits]
 
 
 def _parsed(line: str) -> Any:
@@ -133,7 +144,8 @@ def rows_are_experiments(state: State) -> Problems:
 def refs_are_experiments(state: State) -> Problems:
     """Each experiment has a ref, and each ref an experiment:"""
     names = [name for name in state.refs if re.fullmatch(rf"refs/experiments/{re.escape(state.tag)}/[^/]+", name)]
-    expected = sorted(f"refs/experiments/{state.tag}/{commit} {commit}" for commit in state.commits)
+    carried = [commit for one in state.experiments for commit in one.get("carried_from", [])]
+    expected = sorted(f"refs/experiments/{state.tag}/{commit} {commit}" for commit in (*state.commits, *carried))
     yield from same(expected, sorted(f"{name} {state.refs[name]}" for name in names))
 
 
@@ -173,14 +185,15 @@ def memory_is_whole(state: State) -> Problems:
 
 def nothing_is_in_flight(state: State) -> Problems:
     """Nothing is in flight:"""
-    flight = state.run / "flight"
-    yield from ["there is a flight", *(path.name for path in flight.iterdir())] if flight.exists() else []
+    for flight in (state.run / "flights").glob("f*"):
+        yield " ".join(["there is", flight.name, *(path.name for path in flight.iterdir() if flight.is_dir())])
 
 
 def no_litter_is_left(state: State) -> Problems:
     """No half-written file, lock or scratch copy is left:"""
     found = [path for folder in (state.run, state.tree / ".git") for path in folder.rglob("*.*")]
-    litter = [path for path in found if path.suffix in (".new", ".old", ".lock", ".index") and "kept" not in path.parts]
+    ours = [state.run / name for name in ("slots", "calls", "kept", "toolkit", "verdict.lock", "catalog.lock")]
+    litter = [path for path in found if path.suffix in LITTER and not {path, *path.parents} & {*ours}]
     yield from map(str, [*litter, *scratch_copies(state.folder)])
 
 
@@ -197,38 +210,47 @@ def no_process_of_a_loop_is_left(state: State) -> Problems:
 RULES = _rules_above()
 
 
-# --- Of a stage, whose trainer measures VALUE, whose proposer tells it, and where a person has things ----------------
+# --- Of a stage, whose trainer measures a sum, whose proposer tells its parts, and where a person has things ---------
+
+OVERTAKEN = ("conflict", "included", "outrun")  # discards of what was better than the incumbent that it was made on
 
 
 def measured(state: State) -> Iterator[tuple[Any, str, float]]:
-    """Each experiment that is no crash, its VALUE, and that of the incumbent before it."""
-    incumbent = float("inf")
+    """Each experiment that is no crash, its value, and that of the incumbent that it was made on: its parent."""
+    known = dict(zip(state.commits, map(float, state.values), strict=True))
     for one, value in zip(state.experiments, state.values, strict=True):
         if not one["failure"]:
-            yield one, value, incumbent
-        if one["status"] == "keep":
-            incumbent = float(value)
+            yield one, value, known.get(one["parent"], float("inf"))
 
 
 def values_are_measured(state: State) -> Problems:
-    """What is measured is the VALUE of its train.py:"""
+    """What is measured is the sum of the parts of its train.py:"""
     rows = {row.commit: row.val_bpb for row in ledger.read(state.run / "results.tsv")}
     for one, value, _ in measured(state):
         yield from same([value, str(float(value))], [rows[one["commit"][:7]], str(one["val_bpb"])])
 
 
 def keeps_are_better(state: State) -> Problems:
-    """All that is better is kept, and nothing else:"""
+    """All that is better is kept, but what cannot be carried over to a later keep, and nothing else:"""
+    keep = None
     for one, value, incumbent in measured(state):
-        if (one["status"] == "keep") != (float(value) < incumbent - 0.001):
-            yield f"#{one['n']}, {value} after {incumbent}: {one['status']}"
+        is_overtaken = one["rule"] in OVERTAKEN and one["parent"] != keep
+        if (one["status"] == "keep" or is_overtaken) != (float(value) < incumbent - 0.001):
+            yield f"#{one['n']}, {value} after {incumbent}: {one['status']}, {one['rule']}"
+        keep = one["commit"] if one["status"] == "keep" else keep
+
+
+def keeps_are_made_on_each_other(state: State) -> Problems:
+    """Each keep is measured on the one before it:"""
+    keeps = [one for one in state.experiments if one["status"] == "keep"]
+    yield from same([one["commit"] for one in keeps[:-1]], [one["parent"] for one in keeps[1:]])
 
 
 def runs_are_counted(state: State) -> Problems:
     """What is twice as good is measured twice, all else once:"""
     for one, value, incumbent in measured(state):
-        expected = 2 if float(value) < incumbent / 2 < float("inf") else 1
-        if len(one["runs"]) != expected:
+        expected = [2] if float(value) < incumbent / 2 < float("inf") else [1]
+        if len(one["runs"]) not in (expected if one["rule"] not in OVERTAKEN else [1, *expected]):
             yield f"#{one['n']}, {value} after {incumbent}: {len(one['runs'])} runs"
 
 
@@ -241,9 +263,12 @@ def crashes_are_expected(state: State) -> Problems:
 
 def descriptions_are_their_own(state: State) -> Problems:
     """Each experiment has its own description:"""
-    for one, value, _ in measured(state):
-        if not one["description"].endswith(f"-> {value}") and one["n"] > 1 and one["commit"] not in state.known:
-            yield f"#{one['n']}, {value}: {one['description']}"
+    for one, _, _ in measured(state):
+        before, after = state.parts.get(one["parent"], []), state.parts[one["commit"]]
+        changes = zip(range(len(after)), before, after, strict=False)
+        own = [f"PARTS[{at}] {old} -> {new}" for at, old, new in changes if old != new]
+        if own != [one["description"]] and one["n"] > 1 and one["commit"] not in state.known:
+            yield f"#{one['n']}, {own}: {one['description']}"
 
 
 def logs_are_kept(state: State) -> Problems:
@@ -256,10 +281,11 @@ def logs_are_kept(state: State) -> Problems:
 
 
 def run_log_is_the_last(state: State) -> Problems:
-    """run.log is that of the last run:"""
-    last = state.experiments[-1]
-    if last["commit"] not in state.known and _log_line(state.values[-1]) not in (state.tree / "run.log").read_text():
-        yield f"no {state.values[-1]} in it"
+    """run.log is that of the last run, or of one beside it:"""
+    log = (state.tree / "run.log").read_text()
+    late = list(zip(state.commits, state.values, strict=True))[-state.abreast :]
+    if not any(commit in state.known or _log_line(value) in log for commit, value in late):
+        yield f"no {' or '.join(value for _, value in late)} in it"
 
 
 def _log_line(value: str) -> str:

@@ -4,6 +4,7 @@ The tree is the toolkit as it is around this file, with a trainer that ends at o
 branch, stash and file, and a run. Its environment is made of nothing: no setting of the caller's plays a part.
 """
 
+import glob
 import json
 import os
 import random
@@ -16,6 +17,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+from lab.store import flight as flight_store
 
 from rehearsal import invariants, processes
 
@@ -44,10 +47,10 @@ class Stage:
         self.folder = folder.resolve()
         self.tree, self.home = self.folder / "tree", self.folder / "home"
         self.run = self.tree / "runs" / TAG
-        self.flight = self.run / "flight"
         self.log = self.folder / "loop.log"  # what the loops say
         self.random = random.Random(1)
         self.before = 0  # rows, when the fault began
+        self.slots = 1  # experiments in the air at a time, and how many a loop is to make
         self.recoveries: list[float] = []  # seconds
         self.known: set[str] = set()  # commits of experiments that have been looked at, or may be crashes
         self.environment = {
@@ -57,10 +60,20 @@ class Stage:
             "UV_PROJECT_ENVIRONMENT": os.environ.get("UV_PROJECT_ENVIRONMENT", str(ROOT / ".venv")),
             "REHEARSAL": str(self.folder),
             "AGENT": str(HERE / "proposer"),
-            "MAX_EXPERIMENTS": "1",
             "PROPOSAL_WAIT": "0",
+            "DRAFTS": "0",
             "LAB_MINUTE": "1",  # seconds: what is waited for in a night by the minute
         }
+
+    @property
+    def flights(self) -> list[Path]:
+        """The folders of the experiments in flight, the oldest first."""
+        return [flight.folder for flight in flight_store.all_of(self.run)]
+
+    @property
+    def flight(self) -> Path:
+        """The oldest; where there is none, a folder that is not there."""
+        return next(iter(self.flights), self.run / "flights/none")
 
     # --- The scene ---------------------------------------------------------------------------------------------------
 
@@ -68,8 +81,8 @@ class Stage:
         """The tree with a person's things and a run that has no baseline yet."""
         for folder in (self.tree, self.home, self.folder / "tmp"):
             folder.mkdir()
-        for path in (*(ROOT / name for name in PARTS), HERE / "train.py"):
-            (shutil.copytree if path.is_dir() else shutil.copy)(path, self.tree / path.name)
+        self.bring_toolkit()
+        shutil.copy(HERE / "train.py", self.tree)
         (self.tree / "prepare.py").touch()
         self.git("init", "--quiet", "--initial-branch=main")
         self._commit("start")
@@ -83,12 +96,17 @@ class Stage:
         (self.folder / "belongings").write_text("\n".join(invariants.belongings(self.state())))
         self.call("bin/setup", TAG=TAG, BASELINE_RUNS="1", RUN_TIMEOUT="30")
 
+    def bring_toolkit(self) -> None:
+        """As it is here."""
+        for path in (ROOT / name for name in PARTS):
+            (shutil.copytree if path.is_dir() else shutil.copy)(path, self.tree / path.name)
+
     def build(self) -> None:
         """That, with its baseline and an experiment; how long a loop of one takes is noted."""
         self.set_up()
         began = time.monotonic()
         self.loop()
-        (self.folder / "span").write_text(str((time.monotonic() - began) * 2 / 3))
+        (self.folder / "span").write_text(str((time.monotonic() - began) * 2 / 3))  # of one with the baseline
 
     def copy(self, folder: Path) -> None:
         """The same for another stage, in its folder."""
@@ -118,13 +136,16 @@ class Stage:
             return subprocess.Popen(
                 command,
                 cwd=self.tree,
-                env={**self.environment, **settings},
+                env={**self.environment, **self._abreast(), **settings},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
                 preexec_fn=_hear_interrupts,
             )
+
+    def _abreast(self) -> dict[str, str]:
+        return {"SLOTS": str(self.slots), "MAX_EXPERIMENTS": str(self.slots)}
 
     def said(self, lines: int = 2) -> str:
         """The last lines of what the loops have said."""
@@ -133,16 +154,15 @@ class Stage:
     # --- Loops -------------------------------------------------------------------------------------------------------
 
     def start_loop(self, **settings: str) -> None:
-        """Start a loop of one experiment, or MAX_EXPERIMENTS (0: till stopped), and of a baseline that is missing."""
-        self.goal = self.rows() + (int(settings.get("MAX_EXPERIMENTS", 1)) or 1) + (self.rows() == 0)
+        """Start a loop of an experiment a slot, or MAX_EXPERIMENTS (0: till stopped), and of a missing baseline."""
+        self.goal = self.rows() + (int(settings.get("MAX_EXPERIMENTS", self.slots)) or 1) + (self.rows() == 0)
         self.process = self.start("bin/loop", **settings)
 
     def start_training(self, python: str, **settings: str) -> None:
         """Start a loop whose trainer does this, and wait until that has printed something."""
         self.trainer(python)
         self.start_loop(**settings)
-        log = self.flight / "run.1/run.log"
-        self.until(lambda: log.exists() and log.stat().st_size, "training")
+        self.until(lambda: any(map(os.path.getsize, self._in_flight("run.1/run.log"))), "training")
         if self.has_ended():
             raise Broken(f"bin/loop ended before it trained: '{self.said()}'")
 
@@ -152,8 +172,8 @@ class Stage:
         self.moment()
 
     def moment(self) -> None:
-        """Some part of that time."""
-        time.sleep(self.random.random() * float((self.folder / "span").read_text()))
+        """Some part of that time; as many as there are slots take longer, for they share the cores."""
+        time.sleep(self.random.random() * float((self.folder / "span").read_text()) * (1 if self.slots == 1 else 2))
 
     def loop(self, **settings: str) -> None:
         """A loop that ends well, with as many rows as it should have."""
@@ -186,8 +206,10 @@ class Stage:
             time.sleep(0.01)
 
     def kill(self, *, alone: bool = False) -> None:
-        """kill -9 of the loop's process group, or of the loop alone; it may have ended already."""
-        processes.kill(self.process.pid if alone else -self.process.pid)
+        """kill -9 of the loop and all that it has started, or of the loop alone; it may have ended already."""
+        for pid in [] if alone else [*processes.under_loop(self.tree), -self.process.pid]:
+            processes.kill(pid)
+        processes.kill(self.process.pid)
         self.process.wait()
 
     def stop(self, number: int, *, alone: bool = False) -> None:
@@ -222,12 +244,16 @@ class Stage:
         return f"recovered in {took:.1f} s"
 
     def _is_under_way(self, since: int) -> bool:
-        """The training of the experiment in flight has begun, or its row is there."""
-        for path in (self.run / "results.tsv", *self.flight.glob("run.*/started")):
+        """The training of an experiment in flight has begun, or its row is there."""
+        for path in (f"{self.run}/results.tsv", *self._in_flight("run.*/started")):
             with suppress(OSError):
-                if path.stat().st_mtime_ns > since:
+                if os.stat(path).st_mtime_ns > since:
                     return True
         return False
+
+    def _in_flight(self, pattern: str) -> list[str]:
+        """Such files of all flights; a folder may vanish meanwhile, which pathlib does not like."""
+        return glob.glob(f"{glob.escape(str(self.run))}/flights/*/{pattern}")
 
     def pids(self, pattern: str = "") -> list[int]:
         """What was started under the loop, and has this, at the beginning of a word, in its command."""
@@ -257,8 +283,8 @@ class Stage:
         """What a machine forgets that is started anew."""
         shutil.rmtree(self.folder / "tmp")
         (self.folder / "tmp").mkdir()
-        if self.flight.exists():
-            (self.flight / "boot").write_text("another\n")
+        for flight in self.flights:
+            (flight / "boot").write_text("another\n")
 
     # --- What must hold ----------------------------------------------------------------------------------------------
 
@@ -268,7 +294,7 @@ class Stage:
         return path.read_bytes().count(b"\n") - 1 if path.exists() else 0
 
     def commit(self) -> str:
-        """Of the experiment in flight; empty where there is none."""
+        """Of the oldest experiment in flight; empty where it has none."""
         path = self.flight / "commit"
         return path.read_text().strip() if path.exists() else ""
 
@@ -302,7 +328,7 @@ class Stage:
 
     def state(self) -> invariants.State:
         """As it is now."""
-        return invariants.State(self.folder, TAG, frozenset(self.known))
+        return invariants.State(self.folder, TAG, frozenset(self.known), self.slots)
 
     def check(self) -> None:
         """All that must hold whenever nothing is in flight does."""

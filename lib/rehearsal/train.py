@@ -1,12 +1,20 @@
-"""The trainer of a rehearsal: ends at once, and says VALUE. Where there is a ~/fault.py, that goes wrong first."""
+"""The trainer of a rehearsal: ends at once, and says the sum. Where there is a ~/fault.py, that goes wrong first."""
 
 from pathlib import Path
 
-VALUE = 19.000000
+PARTS = [0.0] * 4
+
+PARTS[0] = 4.000000
+
+PARTS[1] = 5.000000
+
+PARTS[2] = 5.500000
+
+PARTS[3] = 4.500000
 
 fault = Path("~/fault.py").expanduser()
 if fault.exists():
     exec(fault.read_text())
 print("---")
-print(f"val_bpb:          {VALUE:.6f}")
+print(f"val_bpb:          {sum(PARTS):.6f}")
 print("peak_vram_mb:     45060.2")

@@ -7,24 +7,48 @@ readonly CALLED_FROM=$PWD # what a relative path of a person's is relative to
 # shellcheck disable=SC2034 # used where this is sourced
 readonly DURABLY=(-c 'core.fsync=loose-object,reference,index')
 
-# open_run: exports TAG, BRANCH, RUN, FLIGHT, HEAD_FILE and COMMON_DIR (of git), the words that the steps work with; mends the
-# links in the root.
+# open_run: exports TAG, BRANCH, RUN and COMMON_DIR (of git), the words that the steps work with; mends the links in the root.
+# The run is that of TAG, else the one whose branch is checked out, else the only one of which a loop is wanted.
 open_run() {
-  local branch dirs
-  branch=$(git -C "$TREE" symbolic-ref --quiet --short HEAD 2>/dev/null) || branch=
-  [[ $branch == autoresearch/* ]] || die "no run is checked out: HEAD is at '${branch:-no branch}'" 'start one: make setup TAG=mar14'
-  if [[ -n ${TAG+set} && $TAG != "${branch#autoresearch/}" ]]; then
-    die "TAG '$TAG' is not the run that is checked out, '${branch#autoresearch/}'" "git checkout 'autoresearch/$TAG'"
-  fi
-  export TAG=${branch#autoresearch/} BRANCH=$branch
-  export RUN=$TREE/runs/$TAG
-  export FLIGHT=$RUN/flight # the experiment in flight: one small file a fact, written by one step and read by later ones
-  [[ -e $RUN/manifest.json ]] || die "run '$TAG' has no manifest: its set-up was not finished" "finish it: make setup TAG=$TAG"
+  local tag
   cd "$TREE" || exit 2
-  dirs=$(git rev-parse --absolute-git-dir --git-common-dir)
-  export HEAD_FILE=${dirs%%$'\n'*}/HEAD COMMON_DIR=${dirs#*$'\n'}
+  CHECKED_OUT=$(git symbolic-ref --quiet --short HEAD 2>/dev/null) || CHECKED_OUT=
+  if [[ -n ${TAG+set} ]]; then
+    tag=$TAG
+    [[ $tag =~ ^[A-Za-z0-9][A-Za-z0-9._-]*$ && -e runs/$tag/start ]] || die "there is no run '$tag'" "$(known_runs)"
+  elif [[ $CHECKED_OUT == autoresearch/* ]]; then
+    tag=${CHECKED_OUT#autoresearch/}
+  else
+    tag=$(only_wanted) || die "no run is checked out: HEAD is at '${CHECKED_OUT:-no branch}'" "$(known_runs)"
+  fi
+  export TAG=$tag BRANCH=autoresearch/$tag
+  export RUN=$TREE/runs/$TAG
+  [[ -e $RUN/manifest.json ]] || die "run '$TAG' has no manifest: its set-up was not finished" "finish it: make setup TAG=$TAG"
+  COMMON_DIR=$(git rev-parse --git-common-dir)
   [[ $COMMON_DIR == /* ]] || COMMON_DIR=$(realpath -- "$COMMON_DIR")
-  link_results
+  export COMMON_DIR
+  [[ $CHECKED_OUT != "$BRANCH" ]] || link_results
+}
+
+# only_wanted: the tag of the one run of which a loop is wanted; fails where there is none, or more.
+only_wanted() {
+  local wanted
+  wanted=$(compgen -G 'runs/*/wanted') && [[ $wanted != *$'\n'* ]] || return 1
+  wanted=${wanted#runs/}
+  printf '%s' "${wanted%/wanted}"
+}
+
+# known_runs: a hint.
+known_runs() {
+  local manifest names=()
+  for manifest in runs/*/manifest.json; do
+    [[ ! -e $manifest ]] || { manifest=${manifest#runs/} && names+=("${manifest%/manifest.json}"); }
+  done
+  if ((${#names[@]})); then
+    printf '%s' "name one of the runs that there are: TAG=${names[0]} (${names[*]})"
+  else
+    printf '%s' 'start one: make setup TAG=mar14'
+  fi
 }
 
 # link_results: results.tsv and run.log in the root are those of the run; a ledger that is nobody's is moved aside.
@@ -40,23 +64,27 @@ link_results() {
   [[ $(readlink run.log) == "runs/$TAG/run.log" ]] || ln -sfn "runs/$TAG/run.log" run.log
 }
 
-# on_branch: whether the run's branch is still the one that is checked out; a person may change it in the night.
-on_branch() {
-  local head=''
-  read -r head 2>/dev/null <"$HEAD_FILE" || :
-  [[ $head == "ref: refs/heads/$BRANCH" || $(git symbolic-ref --quiet HEAD) == "refs/heads/$BRANCH" ]] ||
-    die "branch '$BRANCH' is not checked out any more" "git checkout '$BRANCH'"
+# at_commit: AT is the commit of the run's branch; asked of its file, where it has one, for git takes ten times as long. Of a
+# branch that somebody has deleted, it is the incumbent: IS_DELETED is yes then.
+at_commit() {
+  AT='' IS_DELETED=no
+  read -r AT 2>/dev/null <"$COMMON_DIR/refs/heads/$BRANCH" || :
+  [[ $AT =~ ^[0-9a-f]{40,64}$ ]] || AT=$(git rev-parse --quiet --verify "refs/heads/$BRANCH") || {
+    # shellcheck disable=SC2034 # used where this is sourced
+    IS_DELETED=yes
+    AT=$(cat "$RUN/incumbent" 2>/dev/null) || die "branch '$BRANCH' is gone, and run '$TAG' has no baseline" 'begin a new run: make setup TAG=...'
+  }
 }
 
-# at_commit: AT is the commit of the run's branch; asked of its file, where it has one, for git takes ten times as long.
-at_commit() {
-  AT=
-  read -r AT 2>/dev/null <"$COMMON_DIR/refs/heads/$BRANCH" || :
-  [[ $AT =~ ^[0-9a-f]{40,64}$ ]] || AT=$(git rev-parse --verify "refs/heads/$BRANCH")
-}
+# is_on_record COMMIT: whether it is one of an experiment.
+is_on_record() { grep -qsF "\"commit\": \"$1\"" "$RUN/experiments.jsonl"; }
 
 # has_baseline: whether there is an experiment on record; rows written by hand are none.
 has_baseline() { [[ -s $RUN/experiments.jsonl ]]; }
+
+# beat: the flight of this process is at work, or without one the loop; whoever has not said so for longer than any step may
+# take is ended, the one by the loop, the other by bin/keepalive.
+beat() { : >"${FLIGHT:-$RUN}/alive"; } 2>/dev/null || :
 
 # name_committer: a machine where git knows no name still makes commits.
 name_committer() {

@@ -41,10 +41,18 @@ look() {
 
 fault_of_gpu() { look 'there is no GPU to work with' "$VENV/bin/python" -c 'import torch; torch.zeros(1, device="cuda")'; }
 
-# What others hold of its memory: our own run has ended.
+# What others hold of its memory: our own run has ended, and those of other slots are no others. nvidia-smi does not look at
+# CUDA_VISIBLE_DEVICES by itself; parts of a GPU (MIG) have no list of their own.
 fault_of_gpu_memory() {
-  capture "${LIMITED[@]}" 10 nvidia-smi --query-compute-apps=pid,used_memory,process_name --format=csv,noheader || return 0
-  [[ -z $OUTPUT ]] || FOUND="the GPU is held by another process: '${OUTPUT%%$'\n'*}'"
+  local line only=()
+  [[ ${CUDA_VISIBLE_DEVICES:-MIG} == *MIG* ]] || only=(--id="$CUDA_VISIBLE_DEVICES")
+  capture "${LIMITED[@]}" 10 nvidia-smi "${only[@]}" --query-compute-apps=pid,used_memory,process_name --format=csv,noheader || return 0
+  while IFS= read -r line; do
+    if [[ -n $line ]] && ! has_variable "${line%%,*}" "LAB_TREE=$TREE"; then
+      FOUND="the GPU is held by another process: '$line'"
+      return
+    fi
+  done <<<"$OUTPUT"
 }
 
 fault_of_data() {
@@ -56,8 +64,8 @@ fault_of_data() {
 # shellcheck disable=SC2034
 fault_of_environment() {
   local problem="uv, or the environment '$VENV', is broken"
-  if [[ ! -x $LAB ]]; then # uv makes an empty one where it finds none
-    FOUND="$problem: '$LAB' is gone"
+  if [[ ! -x $VENV/bin/lab ]]; then # uv makes an empty one where it finds none
+    FOUND="$problem: '$VENV/bin/lab' is gone"
   elif grep -q '"torch' "$TOOLKIT/pyproject.toml"; then
     look "$problem" uv run --no-sync python -c 'import torch, numpy'
   fi

@@ -21,7 +21,6 @@ is_git_at_work() {
 # break_locks: those of a git that is dead: nobody is at work, and a second later they are the same.
 break_locks() {
   local locks lock
-  rm -f "$RUN/aside.index.lock" # of an index that nobody else has
   locks=$(git_locks)
   [[ -n $locks ]] && ! is_git_at_work || return 0
   sleep 1

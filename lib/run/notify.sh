@@ -8,7 +8,7 @@ declare -A TOLD=() # the troubles that this process has told of: a full disk may
 # wait. EXPERIMENT is a JSON object. It is not of this loop: the next one does not end it, for it ends by itself (lib/run/send-notification).
 hook() {
   [[ -n ${!1:-} ]] || return 0
-  detach env -u LAB_TREE -u LAB_HOLDER "$TOOLKIT/lib/run/send-notification" "$@" </dev/null >/dev/null 2>&1 6>&- 7<&- 8>&- 9>&- || :
+  detach env -u LAB_TREE -u LAB_HOLDER -u FLIGHT "$TOOLKIT/lib/run/send-notification" "$@" </dev/null >/dev/null 2>&1 4>&- 5>&- 6>&- 7>&- 8>&- 9>&- || :
 }
 
 # trouble KIND WORD...: what keeps the loop from working. `make status` says it until it is over.

@@ -5,7 +5,10 @@
 source "$TOOLKIT/lib/run/api_keys.sh"
 source "$TOOLKIT/lib/run/tree.sh"
 source "$TOOLKIT/lib/experiment/confinement.sh"
-source "$TOOLKIT/lib/experiment/tampering.sh"
+source "$TOOLKIT/lib/run/toolkit_copy.sh"
+source "$TOOLKIT/lib/experiment/flights.sh"
+source "$TOOLKIT/lib/experiment/slots.sh"
+source "$TOOLKIT/lib/experiment/checkout.sh"
 source "$TOOLKIT/lib/experiment/python_core.sh"
 
 # executables FOLDER: their names, in one line.
@@ -36,14 +39,14 @@ take_settings() {
   done <<<"$lines"
 }
 
-# ask_prepare: prints what prepare.py says of the data that is there (a JSON object), or nothing (a stranger's prepare.py).
+# ask_prepare FOLDER: prints what the prepare.py there says of the data (a JSON object), or nothing (a stranger's prepare.py).
 ask_prepare() {
   local status=0
-  (cd "$TREE" && uv run --no-sync prepare.py --check </dev/null 2>/dev/null) || status=$?
+  (cd "$1" && uv run --no-sync prepare.py --check </dev/null 2>/dev/null) || status=$?
   ((status != 3)) || die "the data of profile '$PROFILE' is not there" "run 'uv run prepare.py' (or: make data)"
 }
 
-# drop_replicates: the end of the runs beside the experiments (lib/experiment/replicates.sh), also of those of a killed verb: train.py is HEAD's.
+# drop_replicates: the end of the runs beside the experiments (lib/experiment/replicates.sh), also of those of a killed verb.
 drop_replicates() {
   local dir log
   [[ -e $RUN/replicates ]] || return 0
@@ -51,35 +54,44 @@ drop_replicates() {
   [[ $log != replicates/* || ! -e $RUN/$log ]] || mv -f "$RUN/$log" "$RUN/run.log"
   for dir in "$RUN"/replicates/run.*; do
     [[ ! -e $dir/cmd || -e $dir/rc ]] || "$ENGINE_PATH" --cancel "$dir"
-    ! cmp -s train.py "$dir/train.py" || git checkout --quiet HEAD -- train.py
   done
   rm -rf "$RUN/replicates"
 }
 
-# ready: all that must hold before an experiment may start.
+# refuse_dirty: set-up alone: what a run begins from must be what is committed.
+refuse_dirty() {
+  local files
+  files=$({ git -c core.quotePath=false diff --name-only HEAD -- && git -c core.quotePath=false diff --name-only --cached HEAD --; } | sort -u)
+  [[ -z $files ]] || die "the tree has changes that are not committed: '${files//$'\n'/\', \'}'" 'commit or stash them first'
+}
+
+# ready ARGUMENT...: all that must hold before an experiment may start; the verb goes on with these in the run's copy of the toolkit.
 ready() {
-  local incumbent facts lines line
+  local facts lines line
   open_run
   AGENT_PATH=$(executable_in proposers "${AGENT:-catalog}")
   ENGINE_PATH=$(executable_in child/engines "${ENGINE:-local}")
   export AGENT_PATH ENGINE_PATH
+  bring_env
+  go_on_in_copy "$@"
   (take_keys)
   take_tree
-  bring_env
+  drop_old_copies
+  drop_litter
   drop_replicates
-  mend_train
-  refuse_dirty
   take_settings "$RUN"
-  facts=$(ask_prepare)
+  set_slots
+  set_drafts
   name_committer
   start_core
+  at_commit
+  SLOT=0
+  check_out "$AT"
+  facts=$(ask_prepare "$CHECKOUT")
   printf '%s\n' "$facts" >"$RUN/prepared"
-  core check_run checked || exit 2
+  cp "$CHECKOUT/prepare.py" "$RUN/prepared.py"
+  core check_run "$RUN" checked || exit 2
   mapfile -t lines <"$RUN/checked"
-  for line in "${lines[@]::${#lines[@]}-1}"; do tell "$line"; done
-  incumbent=${lines[-1]}
+  for line in "${lines[@]}"; do tell "$line"; done
   choose_confinement "$facts"
-  [[ -e $FLIGHT/done || -z $incumbent ]] || git diff --quiet "$incumbent" HEAD -- train.py "${MEASUREMENT[@]}" ||
-    die "HEAD is not the incumbent of run '$TAG', '${incumbent:0:7}': nothing has measured it" \
-      'begin a run of its own from here: make setup TAG=... FROM=HEAD'
 }

@@ -11,18 +11,21 @@ readonly SAVED='^(PATH|HOME|TMPDIR|TZ|LANG|LC_[A-Z]+|UV_(PROJECT_ENVIRONMENT|CAC
 
 # rows: how many experiments are settled, the baseline not counted; one whose flight is not over is not.
 rows() {
-  local lines=0 commit
+  local lines=0 commit file
   [[ ! -s $RUN/experiments.jsonl ]] || lines=$(grep -c '' "$RUN/experiments.jsonl")
-  if [[ -s $FLIGHT/commit ]]; then
-    read -r commit <"$FLIGHT/commit"
-    ! grep -qsF "\"$commit\"" "$RUN/experiments.jsonl" || lines=$((lines - 1))
-  fi
+  for file in "$RUN"/flights/f*[0-9]/commit; do
+    { read -r commit <"$file"; } 2>/dev/null || continue
+    ! is_on_record "$commit" || lines=$((lines - 1))
+  done
   printf '%s' $((lines > 1 ? lines - 1 : 0))
 }
 
 # want GOAL: from now on a loop is wanted, until there are so many rows (0: for ever). SETTINGS are those of the loop.
 want() {
-  local name
+  local name other
+  for other in "$TREE"/runs/*/wanted; do
+    [[ $other == "$RUN/wanted" ]] || rm -f "$other" # one loop works on a tree
+  done
   while IFS= read -r name; do
     [[ ! $name =~ $SAVED ]] || SETTINGS+=("$name")
   done < <(compgen -e)
@@ -30,7 +33,9 @@ want() {
   (
     umask 077 # ON_KEEP may name an address that only its owner knows
     exec >"$RUN/wanted.new"
-    printf '%s\n' "GOAL=$1" "AGENT=$AGENT_PATH" "ENGINE=$ENGINE_PATH"
+    # What is of the toolkit by its name: the copy may be gone.
+    printf '%s\n' "GOAL=$1" "COPY=$TOOLKIT" "TAG=$TAG" "AGENT=${AGENT_PATH#"$TOOLKIT/lib/proposers/"}" \
+      "ENGINE=${ENGINE_PATH#"$TOOLKIT/lib/child/engines/"}"
     for name in "${SETTINGS[@]}"; do
       [[ ${!name} == *$'\n'* || $name == MAX_EXPERIMENTS ]] || printf '%s=%s\n' "$name" "${!name}"
     done

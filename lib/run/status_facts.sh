@@ -7,7 +7,7 @@ source "$TOOLKIT/lib/run/autostart.sh"
 # loop_facts WATCHER: NAME=value lines for lab status and lab watch, and an empty one; two processes, for it is asked often.
 loop_facts() {
   local alive=no pid='' since='' wanted=no agent='' engine='' name value
-  if is_held; then
+  if is_run_held; then
     alive=yes
     read -r _ pid _ since <runs/.lock || : # `pid 7 since 2026-03-14 10:00:00`
   fi

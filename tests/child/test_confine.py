@@ -21,11 +21,24 @@ pytestmark = pytest.mark.xdist_group("confine")  # one run, one worker
 needs_bubblewrap = pytest.mark.skipif(not WORKS, reason="bubblewrap is not there, or does not work")
 
 # The baseline; the text of $HOME/deed is run as Python once VALUE is less than 1. So nothing is an added line.
-DEED = TRAIN + "import os\nif VALUE < 1:\n    exec(open(os.path.expanduser('~/deed')).read())\n"
+DEED = (
+    TRAIN
+    + """\
+import glob, os
+if VALUE < 1:
+    tree = os.path.expanduser("~/../tree")
+    run, flight = f"{tree}/runs/mar14", os.path.dirname(os.environ["LAB_RUN_DIR"])
+    copies = glob.glob(f"{run}/toolkit/*") or [f"{run}/toolkit/none"]
+    exec(open(os.path.expanduser("~/deed")).read())
+"""
+)
 
 
 def deed_house(folder: Path) -> House:
     house = House(folder, DEED)
+    (house.tree / "shelf").mkdir()
+    (house.tree / "shelf/book").write_text("a book\n")
+    (house.tree / ".git/info/exclude").write_text("/shelf/\n")
     house.setup()
     return house
 
@@ -78,17 +91,20 @@ def log_of(house: House, one: dict[str, object]) -> str:
 # --- Confined -------------------------------------------------------------------------------------------------------
 
 DEEDS = {
-    "the ledger": "open('results.tsv', 'a')",
-    "the manifest": "open('runs/mar14/manifest.json', 'w')",
-    "the records": "open('runs/mar14/experiments.jsonl')",
-    "the memory": "open('memory/decisions.md', 'a')",  # there since the baseline
-    "the flight": "open(os.path.dirname(os.environ['LAB_RUN_DIR']) + '/done')",
-    "git": "open('.git/HEAD')",
-    "the toolkit": "open('lib/lab/verdict/criterion.py', 'a')",
-    "prepare.py": "open('prepare.py', 'a')",
-    "a module": "open('torch.py', 'w')",
+    "the ledger": "open(f'{run}/results.tsv', 'a')",
+    "the manifest": "open(f'{run}/manifest.json', 'w')",
+    "the records": "open(f'{run}/experiments.jsonl')",
+    "the memory": "open(f'{tree}/memory/decisions.md', 'a')",  # there since the baseline
+    "the flight": "open(f'{flight}/done')",
+    "the other slots": "os.listdir(f'{run}/slots/0.lock/..')",
+    "git": "open(f'{tree}/.git/HEAD')",
+    "the toolkit": "open(f'{tree}/lib/lab/verdict/criterion.py', 'a')",
+    "the toolkit of the loop": "open(f'{copies[0]}/bin/loop')",
+    "the runner": "open(f'{copies[0]}/lib/child/runner.py', 'a')",
+    "a person's train.py": "open(f'{tree}/train.py', 'a')",
+    "a person's folder": "open('shelf/book', 'a')",
     "the home": "open(os.path.expanduser('~/x'), 'w')",
-    "a link": "os.symlink('/etc/passwd', 'schemas/x')",
+    "a link": "os.symlink('/etc/passwd', f'{tree}/schemas/x')",
     "the network": "import socket; socket.create_connection(('127.0.0.1', PORT), 2)",
     "the loop": "os.kill(PID, 9)",
     "shared memory": "assert os.listdir('/dev/shm')",
@@ -104,6 +120,24 @@ def test_confined_it_cannot_reach(run: House) -> None:
     for what, last in zip(DEEDS, found, strict=True):
         assert (last["status"], last["failure"]) == ("crash", "error"), (what, log_of(run, last))
         assert "Error" in log_of(run, last), what
+
+
+@needs_bubblewrap
+def test_confined_it_writes_in_its_checkout_where_the_next_one_finds_nothing_of_it(run: House) -> None:
+    deed = (
+        "assert not os.path.exists('torch.py'); open('torch.py', 'w').write('x = 1')\nprint(open('shelf/book').read())"
+    )
+    for last in after_each(run, [deed, deed], CONFINE="yes"):
+        assert last["status"] == "keep"
+        assert "a book" in log_of(run, last), "what LINKS names can be read"
+
+
+@needs_bubblewrap
+@pytest.mark.parametrize("name", ["prepare.py", "train.py", "pyproject.toml"])
+def test_confined_it_cannot_change_what_measures_or_is_measured(run: House, name: str) -> None:
+    last = after(run, f"open('{name}', 'a').write('# x')", CONFINE="yes")
+    assert (last["status"], last["failure"]) == ("crash", "rejected")
+    assert f"{name} changed while it was trained" in str(last["reason"])
 
 
 @needs_bubblewrap
@@ -189,55 +223,42 @@ def path_without_bubblewrap(house: House) -> str:
 
 STEP = "lib/experiment/steps/55-mine"
 CHANGES = {
-    "results.tsv": "open('runs/mar14/results.tsv', 'a').write('aaaaaaa\\t0.100000\\t1.0\\tkeep\\tmine\\n')",
-    "experiments.jsonl": "open('runs/mar14/experiments.jsonl', 'w')",
-    "manifest.json": "os.remove('runs/mar14/manifest.json')",
-    "flight/before.py": "open('runs/mar14/flight/before.py', 'a').write('# more\\n' * 99)",
-    "flight/verdict": "open('runs/mar14/flight/verdict', 'w').write('keep')",
-    "flight/rejected": "open('runs/mar14/flight/rejected', 'w')",
+    "results.tsv": "open(f'{run}/results.tsv', 'a').write('aaaaaaa\\t0.100000\\t1.0\\tkeep\\tmine\\n')",
+    "experiments.jsonl": "open(f'{run}/experiments.jsonl', 'w')",
+    "manifest.json": "os.remove(f'{run}/manifest.json')",
+    "incumbent": "open(f'{run}/incumbent', 'w').write('0' * 40)",
+    "/before.py": "open(f'{flight}/before.py', 'a').write('# more\\n' * 99)",
+    "/verdict": "open(f'{flight}/verdict', 'w').write('keep')",
+    "/rejected": "open(f'{flight}/rejected', 'w')",
+    "/tip": "os.remove(f'{flight}/tip')",
     "prepare.py": "open('prepare.py', 'a').write('x = 1')",
     "train.py": "open('train.py', 'a').write('x = 1')",
     "pyproject.toml": "os.remove('pyproject.toml')",
-    "lib/lab/verdict/criterion.py": "open('lib/lab/verdict/criterion.py', 'a').write('# x')",
-    "lib/experiment/steps/55-mine": "open('lib/experiment/steps/55-mine', 'w').write('#!/bin/sh\\n')",
-    "torch.py": "open('torch.py', 'w').write('x = 1')",
-    "numpy/__init__.py": "os.mkdir('numpy'); open('numpy/__init__.py', 'w')",
-    "schemas/row.schema.json": "name = 'schemas/row.schema.json'; os.remove(name); os.symlink('/etc/hosts', name)",
+    "shelf/book": "open('shelf/book', 'a').write('another page')",
+    "shelf/more": "open('shelf/more', 'w').write('another book')",
+    "lib/lab/verdict/criterion.py": "open(f'{copies[0]}/lib/lab/verdict/criterion.py', 'a').write('# x')",
+    STEP: f"open(f'{{copies[0]}}/{STEP}', 'w').write('#!/bin/sh\\n')",
+    "schemas/row.schema.json": "name = f'{copies[0]}/schemas/row.schema.json'; os.remove(name); "
+    "os.symlink('/etc/hosts', name)",
 }
 
 
 def test_what_it_changes_is_put_back(run: House) -> None:
     found = after_each(run, CHANGES.values())
     for name, last, row in zip(CHANGES, found, run.rows()[-len(found) :], strict=True):
-        assert (last["status"], last["failure"]) == ("crash", "rejected")
-        assert name in str(last["reason"])
-        assert "changed while the loop was running" in str(last["reason"])
+        assert (last["status"], last["failure"]) == ("crash", "rejected"), name
+        assert f"{name} changed while it was trained" in str(last["reason"])
         assert name in row[4], "the row says which file"
         assert row[3] == "crash"
-    check_what_is_kept_aside(run)
-
-
-def check_what_is_kept_aside(run: House) -> None:
-    """What it made of the records, and a new file of the toolkit."""
+    assert not list(run.run_folder.glob(f"toolkit/*/{STEP}"))
     asides = [path.read_text() for path in (run.run_folder / "aside").glob("*/results.tsv")]
-    assert [text for text in asides if text.endswith("aaaaaaa\t0.100000\t1.0\tkeep\tmine\n")]
-    assert not (run.tree / STEP).exists()
-    refs = run.git("for-each-ref", "--format=%(objectname)", "refs/experiments/mar14/aside/").split()
-    assert "#!/bin/sh\n" in [run.call("git", "show", f"{ref}:{STEP}").out for ref in refs]
-
-
-def test_what_was_there_before_is_left_alone(fresh: House) -> None:
-    (fresh.tree / "lib/proposers/mine").write_text("#!/bin/sh\n")
-    (fresh.tree / "helper.py").write_text("x = 1\n")
-    (fresh.tree / ".git/info/exclude").write_text("/lib/proposers/mine\n/helper.py\n")
-    assert after(fresh, "pass")["status"] == "keep"
-    assert (fresh.tree / "lib/proposers/mine").exists()
-    assert (fresh.tree / "helper.py").exists()
+    assert [path.read_text() for path in (run.run_folder / "aside").glob(f"*/{STEP}")] == ["#!/bin/sh\n"]
+    assert [text for text in asides if text.endswith("aaaaaaa\t0.100000\t1.0\tkeep\tmine\n")], "it is kept aside"
 
 
 def test_records_whose_copies_were_changed_too_end_the_night(fresh: House) -> None:
     (fresh.outside / "home/deed").write_text(
-        "for name in ('runs/mar14/results.tsv', 'runs/mar14/kept/results.tsv'): open(name, 'a').write('x')"
+        "for name in ('results.tsv', 'kept/results.tsv'): open(f'{run}/{name}', 'a').write('x')"
     )
     result = fresh.loop(1, fresh.setting("0.9"))
     assert result.status == 2

@@ -133,9 +133,6 @@ def test_what_else_is_refused_leaves_the_change_where_it_is(based: House) -> Non
     train = based.tree / "train.py"
     edit(based, "0.9")
     refused(based, "LAB_AGENT", LAB_AGENT="baseline")
-    (based.tree / "README.md").write_text("mine")
-    refused(based, "not committed: 'README.md'")
-    based.git("checkout", "README.md")
     train.write_bytes(b"\xff\xfe")
     refused(based, "not UTF-8")
     train.write_text("#" * 1100000)
@@ -155,7 +152,7 @@ def test_a_description_may_look_like_anything(based: House) -> None:
 
 def test_a_loop_that_holds_the_tree_is_not_disturbed(slow: House) -> None:
     with slow.running("bin/loop", AGENT="catalog"):
-        slow.wait_for("runs/mar14/flight/run.1/pid")
+        slow.wait_for("runs/mar14/flights/*/run.1/pid")
         before = (slow.tree / "train.py").read_text()
         result = propose(slow)
         assert (result.status, result.out) == (75, "")
@@ -197,36 +194,59 @@ def test_what_was_saved_before_the_flight_goes_on(based: House) -> None:
     """Killed between the two: the change is in train.py still, and its description is known."""
     edited = edit(based, "1.5")
     start_and_kill(based, "05-kill")
-    (based.run_folder / "flight").rename(based.run_folder / "gone")
-    assert based.call("bin/setup", TAG="other").status == 0, "another run may begin: the change is saved"
-    assert (based.tree / "train.py").read_text() == TRAIN
-    based.git("checkout", "--quiet", "autoresearch/mar14")
-    (based.tree / "train.py").write_text(edited)
+    (based.flight).rename(based.run_folder / "gone")
+    assert (based.run_folder / "edit/train.py").read_text() == edited
     assert propose(based, "said again").status == 0
     assert based.rows()[-1][3:] == ["discard", "said again"]
+    assert len(based.rows()) == 2
+    assert not list(based.run_folder.glob("aside/*")), "it is the same change"
 
 
-def test_a_change_made_after_a_kill_comes_second(based: House) -> None:
-    edit(based, "1.5")
+def test_a_change_made_after_a_kill_comes_first_and_the_killed_one_rests(based: House) -> None:
+    """Both change the same line, and it was not trained yet: it is put aside, without a row."""
+    first = edit(based, "1.5")
     start_and_kill(based, "25-kill")
     second = edit(based, "0.8")
-    result = propose(based, "second")
-    assert result.status == 0
-    assert [row[4] for row in based.rows()] == ["baseline", "my idea", "second"]
+    assert propose(based, "second").out.startswith("#2 keep 0.800000")
     assert text(based) == second
+    assert based.once("/bin/false").status == 1
+    assert [row[3:] for row in based.rows()[1:]] == [["keep", "second"]]
+    (aside,) = based.run_folder.glob("aside/edit-*/train.py")
+    assert aside.read_text() == first
+    assert (based.tree / "train.py").read_text() == second
     based.check_invariants()
 
 
-def test_a_change_on_another_incumbent_is_kept_aside(based: House) -> None:
-    """What was killed is kept: a change that was made before may undo it unseen."""
-    edit(based, "0.9")
+def test_a_killed_one_that_another_keep_has_overtaken_is_carried_over(based: House) -> None:
+    """Here it cannot be: both change the same line. It is a discard that says so; neither is lost."""
+    first = edit(based, "0.9")
     start_and_kill(based, "35-kill")
     second = edit(based, "0.8")
-    result = propose(based, "second")
-    assert result.status == 1
-    assert "there is another incumbent since" in result.err
-    assert [row[4] for row in based.rows()] == ["baseline", "my idea"]
-    assert [path.read_text() for path in based.run_folder.glob("aside/edit-*/train.py")] == [second]
+    assert propose(based, "second").out.startswith("#2 keep 0.800000")
+    assert based.once("/bin/false").status == 0
+    last = based.experiments()[-1]
+    assert (last["description"], last["status"], last["rule"]) == ("my idea", "discard", "conflict")
+    assert text(based, last["commit"]) == first
+    assert text(based) == (based.tree / "train.py").read_text() == second
+    based.check_invariants()
+
+
+def test_a_change_made_on_another_branch_is_carried_over_to_the_run(based: House) -> None:
+    """From main, whose train.py is that of the start; what a person has there stays."""
+    assert based.once(based.proposer("sed -i '/^MEMORY/a VALUE -= 0.05' train.py; echo a line")).status == 0
+    incumbent = based.git("rev-parse", "HEAD")
+    based.git("checkout", "--quiet", "main")
+    mine = edit(based, "0.9")
+    assert propose(based, TAG="mar14").status == 0
+    last = based.experiments()[-1]
+    assert (last["status"], last["parent"], last["val_bpb"]) == ("keep", incumbent, 0.85)
+    assert (based.tree / "train.py").read_text() == mine
+    edit(based, "0.7")
+    result = propose(based, "conflicts", TAG="mar14")
+    assert (result.status, result.out) == (1, "")
+    assert "not tried, for it changes the same lines as a keep since" in result.err
+    assert "VALUE = 0.7" in next(based.run_folder.glob("aside/edit-*/train.py")).read_text()
+    based.git("checkout", "--quiet", "--force", "autoresearch/mar14")
     based.check_invariants()
 
 
@@ -247,7 +267,7 @@ def test_a_copy_that_cannot_be_made_loses_nothing(based: House) -> None:
 def test_a_power_cut_before_the_commit_loses_nothing(based: House) -> None:
     edited = edit(based, "0.9")
     start_and_kill(based, "15-kill")
-    (based.run_folder / "flight/boot").write_text("another\n")
+    (based.flight / "boot").write_text("another\n")
     assert propose(based).status == 0
     assert text(based) == edited
     based.check_invariants()
@@ -257,7 +277,7 @@ def test_a_term_ends_it_and_the_same_command_goes_on(slow: House) -> None:
     """As the time limit of an agent's tool does it."""
     edited = edit(slow, "0.9")
     with slow.running("bin/experiment", "--from-tree", "my idea") as process:
-        slow.wait_for("runs/mar14/flight/run.1/pid")
+        slow.wait_for("runs/mar14/flights/*/run.1/pid")
         process.terminate()
         assert process.wait(timeout=20) == 143
     slow.seconds.write_text("0")

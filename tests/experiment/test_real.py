@@ -21,6 +21,7 @@ def test_a_night_in_small(house: House, small_cache: Path) -> None:
         "TIME_BUDGET": "2",
         "RUN_TIMEOUT": "120",
         "SEED": "42",
+        "LINKS": "",
         "BASELINE_RUNS": "1",
     }
     assert {"data", "tokenizer", "max_seq_len", "eval_tokens", "prepare.py"} <= set(manifest["comparable"])

@@ -11,7 +11,7 @@ from house import House
 
 def snapshot(house: House) -> tuple[str, str, list[Path]]:
     """Branches and refs, HEAD, and the files of the tree."""
-    files = sorted(path for path in house.tree.rglob("*") if ".git" not in path.parts)
+    files = sorted(path for path in house.tree.rglob("*") if not {".git", "__pycache__"} & {*path.parts})
     return house.git("for-each-ref"), house.git("rev-parse", "HEAD"), files
 
 

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 from house import IMPROVE, ROOT, House
-from lab.agents.tree_lock import is_held
 
 SKILL = ROOT / ".claude/skills/ml-experiment-loop/SKILL.md"
 TEXT = SKILL.read_text()
@@ -20,7 +19,7 @@ COMMANDS = [
 def wait_for_verdict(house: House) -> None:
     """As the skill says: until there is one, and nobody is at work any more."""
     deadline = time.monotonic() + 60
-    while "\ntrain.py " not in (house.tree / "runs/verdict").read_text() or is_held(house.tree):
+    while "\ntrain.py " not in (house.tree / "runs/verdict").read_text() or house.is_held():
         assert time.monotonic() < deadline
         time.sleep(0.1)
 

@@ -42,22 +42,23 @@ def test_a_night_with_faults_is_survived_and_leaves_nothing(house: House) -> Non
     [
         (
             "lib/experiment/steps/40-judge",
-            "core conclude flight/says",
-            'core conclude flight/says; tail -n 1 "$RUN/results.tsv" | sed "s/^./x/" >>"$RUN/results.tsv"',
+            'core conclude "$FLIGHT" says',
+            'core conclude "$FLIGHT" says; tail -n 1 "$RUN/results.tsv" | sed "s/^./x/" >>"$RUN/results.tsv"',
             "crash",
             "there are 4 rows, not 2",
         ),
         (
             "lib/experiment/steps/80-settle",
-            'target=$(<"$FLIGHT/parent")\n',
-            'target=$(<"$FLIGHT/commit")\n',
+            'if [[ $(<"$FLIGHT/verdict") == keep ]]; then',
+            "if true; then",
             "crash",
             "The branch is the baseline and the keeps",
         ),
+        ("lib/experiment/checkout.sh", "slot_git clean -ffdxq", "true", "checkpoint", "a fault that is not its own"),
         ("lib/child/runner.py", "if not children.end():", "if False:", "daemon", "No process is left:"),
         ("lib/child/runner.py", "return 124", "return 0", "hang", "the last experiment is no crash of kind 'timeout'"),
     ],
-    ids=["two rows", "a move before the verdict", "a child left", "no limit"],
+    ids=["two rows", "a move before the verdict", "a file left", "a child left", "no limit"],
 )
 def test_a_broken_toolkit_is_found(house: House, path: str, old: str, new: str, fault: str, says: str) -> None:
     """What is rehearsed is the toolkit as it is in the tree, with no commit; and the faults that are in the folder."""

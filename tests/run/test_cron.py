@@ -143,7 +143,7 @@ def starts_a_killed_loop_again(slow: House, watcher: str) -> None:
     settings = {"PATH": f"{slow.environment['PATH']}:/usr/sbin", "XDG_RUNTIME_DIR": "/run/user/private"}
     with slow.running("unshare", "--mount", "--fork", "--kill-child", "bash", "-c", watcher, **settings):
         with slow.running("bin/loop", AGENT=str(agent), MAX_EXPERIMENTS="1") as process:
-            slow.wait_for("runs/mar14/flight/run.1/pid")
+            slow.wait_for("runs/mar14/flights/*/run.1/pid")
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
         slow.seconds.write_text("0")

@@ -1,9 +1,11 @@
 """bin/keepalive starts a loop again that died: only one that is wanted, with what it had."""
 
 import os
+import shutil
 import signal
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,7 +17,7 @@ def is_wanted(house: House) -> bool:
 
 
 def in_flight(house: House) -> None:
-    house.wait_for("runs/mar14/flight/run.1/pid")
+    house.wait_for("runs/mar14/flights/*/run.1/pid")
 
 
 def killed(house: House, agent: Path, **settings: str) -> None:
@@ -72,17 +74,6 @@ def test_make_stop_is_heard_though_the_loop_is_dead(slow: House) -> None:
     assert "not running: make loop" in slow.call("bin/status").out
 
 
-def test_a_new_run_is_the_end_of_what_the_last_one_wanted(slow: House) -> None:
-    killed(slow, slow.setting("0.9"))
-    slow.setup(TAG="mar15")
-    assert not is_wanted(slow)
-    assert slow.git("status", "--porcelain") == "", "train.py was that of the experiment in flight"
-    slow.git("checkout", "-q", "autoresearch/mar14")
-    slow.seconds.write_text("0")
-    assert slow.once("/bin/false").status == 0
-    assert slow.statuses() == ["keep", "keep"], "which is there when a person comes back"
-
-
 def test_a_baseline_that_crashes_is_not_tried_again_all_night(house: House) -> None:
     (house.tree / "train.py").write_text("raise SystemExit(1)\n")
     house.commit("broken")
@@ -99,7 +90,7 @@ def test_a_dead_loop_is_started_again_with_all_that_it_had(slow: House) -> None:
     agent = slow.proposer(f'env | grep -E "^(HOME|PATH|AGENT_TIMEOUT)=" >{seen}\n{IMPROVE}', "my agent")
     path = f"{slow.outside}:{slow.environment['PATH']}"
     killed(slow, agent, MAX_EXPERIMENTS="2", AGENT_TIMEOUT="77", PATH=path)
-    committed = (slow.run_folder / "flight/commit").read_text().strip()
+    committed = (slow.flight / "commit").read_text().strip()
     slow.seconds.write_text("0")
     seen.unlink()
     assert look(slow) == "the loop is started again\n"
@@ -121,9 +112,44 @@ def test_a_loop_that_is_at_work_is_let_alone(slow: House) -> None:
         assert process.poll() is None
 
 
-def test_another_branch_is_not_looked_after(slow: House) -> None:
-    killed(slow, slow.setting("0.9"))
-    slow.call("git", "checkout", "-q", "--force", "main")
+def test_it_is_started_again_from_any_branch_and_from_its_own_copy_of_the_toolkit(slow: House) -> None:
+    """What a person does to the tree, its toolkit included, is theirs."""
+    killed(slow, slow.setting("0.9"), MAX_EXPERIMENTS="1")
+    slow.git("checkout", "-q", "main")
+    for name in ("experiment/dispatch", "experiment/scheduler.sh", "lab/step_server.py"):
+        (slow.tree / "lib" / name).write_text("exit 9 # half an edit\n")
+    (slow.tree / "bin/loop").unlink()
+    (slow.tree / "train.py").write_text("# my idea\n")
+    slow.seconds.write_text("0")
+    assert look(slow) == "the loop is started again\n"
+    settled(slow, 2)
+    assert slow.statuses() == ["keep", "keep"]
+    assert (slow.tree / "train.py").read_text() == "# my idea\n"
+    assert slow.git("branch", "--show-current") == "main"
+    slow.git("checkout", "-q", "--force", "autoresearch/mar14")
+    slow.check_invariants()
+
+
+def torn(toolkit: Path) -> None:
+    """As a power cut may leave what nobody has synced."""
+    (path,) = toolkit.glob("*/bin/loop")
+    path.write_text("")
+
+
+@pytest.mark.parametrize("damage", [shutil.rmtree, torn])
+def test_where_its_copy_is_gone_it_is_started_from_the_tree(slow: House, damage: Callable[[Path], None]) -> None:
+    killed(slow, slow.setting("0.9"), MAX_EXPERIMENTS="1")
+    damage(slow.run_folder / "toolkit")
+    slow.seconds.write_text("0")
+    assert look(slow) == "the loop is started again\n"
+    settled(slow, 2)
+    slow.check_invariants()
+
+
+def test_a_flight_is_no_reason_to_look_after_a_run_that_nobody_wants(slow: House) -> None:
+    with slow.running("bin/experiment", AGENT=str(slow.setting("0.9"))) as process:
+        in_flight(slow)
+        os.killpg(process.pid, signal.SIGKILL)
     assert look(slow) == ""
 
 
@@ -135,9 +161,9 @@ def started(house: House, minutes: float) -> None:
 
 
 def refused(house: House, times: int, seconds: float = 30) -> None:
-    """Wait until so many loops have refused the dirty tree."""
+    """Wait until so many loops have refused the keys."""
     log, deadline = house.run_folder / "keepalive.log", time.monotonic() + seconds
-    while (log.read_text() if log.exists() else "").count("'README.md'") < times or house.left_running():
+    while (log.read_text() if log.exists() else "").count("line 1 of '.env'") < times or house.left_running():
         assert time.monotonic() < deadline
         time.sleep(0.1)
 
@@ -145,7 +171,7 @@ def refused(house: House, times: int, seconds: float = 30) -> None:
 def test_starts_that_bring_no_row_are_spaced_out(slow: House) -> None:
     """At once, after a minute, after two more; the next one after four."""
     killed(slow, slow.setting("0.9"))
-    (slow.tree / "README.md").write_text("not committed\n")
+    keys(slow, "KEY: none\n")
     for times, minutes in enumerate((0, 1, 2), start=1):
         if minutes:
             started(slow, minutes - 0.5)
@@ -157,8 +183,8 @@ def test_starts_that_bring_no_row_are_spaced_out(slow: House) -> None:
     assert look(slow) == ""
     status = slow.call("bin/status").out
     assert "the loop is not running, but it should be: started 3 times without a row" in status
-    assert "loop: the tree has changes that are not committed: 'README.md'" in status
-    slow.call("git", "checkout", "README.md")
+    assert "loop: line 1 of '.env' is not NAME=value" in status
+    (slow.tree / ".env").unlink()
     slow.seconds.write_text("0")
     started(slow, 4)
     assert look(slow) != ""

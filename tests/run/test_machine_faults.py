@@ -53,7 +53,7 @@ def test_a_loop_waits_and_goes_on_by_itself(machine: House) -> None:
     fill(machine, 5, is_full=True)
     with machine.running("bin/loop", AGENT=str(machine.setting("0.9")), MAX_EXPERIMENTS="1") as process:
         machine.wait_for("runs/mar14/trouble.machine")
-        committed = (machine.run_folder / "flight/commit").read_text().strip()
+        committed = (machine.flight / "commit").read_text().strip()
         assert "trouble   20" in machine.call("bin/status").out
         assert "the disk is full: 5 MB are free on '/'; looking again in" in machine.call("bin/status").out
         assert len(machine.rows()) == 1
@@ -109,10 +109,12 @@ def test_a_full_disk_that_stops_the_toolkit_itself_is_waited_for(machine: House)
     assert len((run / "results.tsv").read_text().splitlines()) == 3
 
 
-def test_a_loop_that_looks_at_a_broken_gpu_can_be_stopped(machine: House) -> None:
+@pytest.mark.parametrize("asked", ["at its start", "after a run"])
+def test_a_loop_that_looks_at_a_broken_gpu_can_be_stopped(machine: House, asked: str) -> None:
     """A driver that is ill answers after minutes, or never."""
     shutil.copy(ROOT / "tests/examples/failures/gpu-held.1.log", machine.outside / "home/says")
-    machine.proposer("touch ~/looked; sleep 60", "fakes/nvidia-smi")
+    first = "[[ $1 != -L ]] || exit 9; " if asked == "after a run" else ""
+    machine.proposer(f"{first}touch ~/looked; sleep 60", "fakes/nvidia-smi")
     with machine.running("bin/loop", AGENT=str(machine.setting("0.9"))) as process:
         machine.wait_for("../home/looked")
         process.terminate()

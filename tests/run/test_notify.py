@@ -158,7 +158,7 @@ def test_a_proposer_that_fails_for_long_is_told_once_and_so_is_its_end(based: Ho
 def test_what_a_person_stops_is_no_trouble(slow: House) -> None:
     command = hook(slow, "trouble")
     with slow.running("bin/loop", AGENT=str(slow.setting("0.9")), ON_TROUBLE=command) as process:
-        slow.wait_for("runs/mar14/flight/run.1/pid")
+        slow.wait_for("runs/mar14/flights/*/run.1/pid")
         os.killpg(process.pid, signal.SIGINT)
         process.wait(10)
     slow.seconds.write_text("0")
@@ -182,7 +182,7 @@ def test_a_loop_that_died_is_told_by_keepalive_once(slow: House) -> None:
     with slow.running(
         "bin/loop", AGENT=str(slow.setting("0.9")), ON_TROUBLE=hook(slow, "trouble"), MAX_EXPERIMENTS="1"
     ) as process:
-        slow.wait_for("runs/mar14/flight/run.1/pid")
+        slow.wait_for("runs/mar14/flights/*/run.1/pid")
         os.killpg(process.pid, signal.SIGKILL)
     wanted = slow.run_folder / "wanted"
     assert wanted.stat().st_mode & 0o077 == 0

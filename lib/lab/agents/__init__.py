@@ -4,5 +4,4 @@ cli_output                  the output of an agent's command line -> last messag
 edit_blocks                 search/replace blocks of a model without tools -> the new train.py
 claude_tool_hook            before Claude Code uses a tool -> a reminder
 claude_stop_hook            before it stops, the same
-tree_lock                   whether a loop holds the tree
 """

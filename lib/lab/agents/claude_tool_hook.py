@@ -11,11 +11,8 @@ import re
 import sys
 from pathlib import Path
 
-from lab.agents.tree_lock import is_held
-
 VERDICT = "bin/experiment --from-tree 'what you changed'"
 FIXED = "'{}' cannot change during a run: edit train.py only"
-IN_FLIGHT = "an experiment is running in this tree: edit train.py after its verdict (bin/status shows it)"
 MOVES = f"do not move the branch: {VERDICT} commits the change, and keeps or undoes it"
 COMMITS = f"do not commit train.py: {VERDICT} commits it"
 UNDOES = "a discarded change is undone already; to drop one that you have not tried: git show HEAD:train.py >train.py"
@@ -63,9 +60,7 @@ def against(root: Path, tool: str, given: dict[str, str], folder: str) -> str | 
     if tool == "Bash":
         return _against_command(root, given["command"])
     path = os.path.relpath(os.path.join(root, folder, given["file_path"]), root)
-    if re.fullmatch(FIXED_PATH, path):
-        return FIXED.format(path)
-    return IN_FLIGHT if path == "train.py" and is_held(root) else None
+    return FIXED.format(path) if re.fullmatch(FIXED_PATH, path) else None
 
 
 def _against_command(root: Path, text: str) -> str | None:

@@ -15,7 +15,7 @@ from lab.catalog.priors import BELIEFS
 from lab.one_line import clean
 from lab.proposal import changes, hints, lessons
 from lab.proposal.lessons import Try
-from lab.store import experiments, manifest, memory
+from lab.store import experiments, flight, manifest, memory
 from lab.store.experiments import Experiment
 from lab.store.flight import Flight
 from lab.verdict import criterion
@@ -76,12 +76,20 @@ def _size(text: str) -> int:
     return len(text.encode()) + 1
 
 
-def brief(run: Path) -> str:
-    """The brief for the next proposal."""
+def flight_brief(folder: Path) -> str:
+    """The brief for the proposal of the flight in `folder`; `before.py` there is what the proposer edits."""
+    own = Flight(folder)
+    return brief(own.run, own.need("before.py"), own)
+
+
+def brief(run: Path, code: str, own: Flight | None = None) -> str:
+    """The brief for the next proposal, which edits `code`, a train.py; `own` is its flight, if there is one yet."""
     index, past = read(run), experiments.last(run, experiments.WINDOW)
     tries = lessons.tries(past, changes.of_experiments(run, past))
     head = "\n".join([RULES, *state(run, index), ""])
-    sections = list(_sections(run, index.count, past, tries))
+    hinted = Section("## What the person in charge says now", [f"- {hint}" for hint in reversed(hints.read(run))], 1000)
+    flying = Section("## In the air now: do not try these as well", list(in_the_air(run, own)), 600, 2400)
+    sections = [hinted, flying, *_sections(run, code, index.count, past, tries)]
     left = LONGEST - len(head.encode())
     for section in sections:
         left = section.take(section.share, left)
@@ -90,12 +98,11 @@ def brief(run: Path) -> str:
     return head + "".join(section.text() for section in sections)
 
 
-def _sections(run: Path, count: int, past: Sequence[Experiment], tries: Sequence[Try]) -> Iterator[Section]:
-    """All sections, the most useful first."""
-    code = constants(run)
+def _sections(run: Path, train: str, count: int, past: Sequence[Experiment], tries: Sequence[Try]) -> Iterator[Section]:
+    """What the past teaches, the most useful first."""
+    code = constants(run, train)
     misses = lessons.near_misses(tries)
     ends = [_dead_end(place, group, code.get(place)) for place, group in lessons.dead_ends(tries)]
-    yield Section("## What the person in charge says now", [f"- {hint}" for hint in reversed(hints.read(run))], 1000)
     yield Section("## Where to look next", list(_next(tries, misses)), 1200)
     steered = "## What the person wants (program.md; to run, commit or loop is not for you)"
     yield Section(steered, [f"> {line}" for line in program(run)], 2400, 4096)
@@ -130,15 +137,18 @@ def state(run: Path, index: Index) -> Iterator[str]:
         yield f"The noise is not measured; a gain below {criterion.BAND} counts as none."
     if index.count > experiments.WINDOW:
         yield f"Of the {index.count:,} experiments of this run the last {experiments.WINDOW:,} are looked at."
-    training, last = Flight(run / "flight").text("description"), index.last
-    if training and (last is None or Flight(run / "flight").text("commit") != last["commit"]):
-        yield f"In training now: {clean(training, 200)}"
 
 
-def constants(run: Path) -> dict[str, str]:
-    """The constants of the incumbent, in the run's profile."""
-    path = run.parent.parent / "train.py"
-    text = Flight(run / "flight").text("before.py") or (path.read_text(errors="replace") if path.is_file() else "")
+def in_the_air(run: Path, own: Flight | None) -> Iterator[str]:
+    """What others have proposed that has no verdict yet, the newest first."""
+    for one in reversed(flight.all_of(run)):
+        is_open = one != own and not one.is_baseline and one.text("summary") is None
+        if is_open and (what := one.text("description")):
+            yield f"- {clean(what, 200)}"
+
+
+def constants(run: Path, text: str) -> dict[str, str]:
+    """The constants of that train.py, in the run's profile."""
     at = 2 if manifest.read(run)["settings"]["PROFILE"] == "full" else 1
     both = {name: (value, changes.BY_PROFILE.fullmatch(value)) for name, value in changes.constants(text).items()}
     return {name: match[at] if match else value for name, (value, match) in both.items()}

@@ -1,12 +1,13 @@
 """The output and the change of a proposer -> description, category, and the reason of a rejection, if any."""
 
+import hashlib
 import re
 from pathlib import Path
 
 from lab.one_line import LONGEST, LONGEST_WHY, clean, description
 from lab.proposal import rule_check
 from lab.proposal.check_edit import LARGEST
-from lab.store.flight import Flight
+from lab.store.flight import Flight, all_of
 from lab.verdict import complexity
 
 OUTPUT = 65536  # bytes of the end of stdout that are read
@@ -14,18 +15,29 @@ CATEGORY = re.compile(r"category: *(\S.*)", re.IGNORECASE)
 ASSIGNMENT = re.compile(r"([A-Za-z_][A-Za-z_0-9.]*) *= *(.*?) *(?:#.*)?")
 
 
-def describe(run: Path) -> None:
-    """Write `description`, `category` (may be empty) and, for a rejected proposal, `rejected`."""
-    flight = Flight(run / "flight")
+def describe(folder: Path) -> None:
+    """Write `description`, `category` (may be empty), and `rejected` or `in_the_air`, why it is not to be trained."""
+    flight = Flight(folder)
     said = _last_lines(flight.folder / "said")
     category = next((match[1] for line in said if (match := CATEGORY.fullmatch(line))), "")
     said = [line for line in said if not CATEGORY.fullmatch(line)]
+    (folder / "in_the_air").unlink(missing_ok=True)
     rejected = rejection(flight)
     derived = "change train.py" if rejected else derive(flight.need("before.py"), flight.need("train.py"))
     flight.write("description", description(said[-1] if said else derived, rejected))
     flight.write("category", clean(category, 40))
     if rejected:
         flight.write("rejected", rejected)
+    elif other := same_in_the_air(flight):
+        flight.write("in_the_air", other)
+
+
+def same_in_the_air(flight: Flight) -> str | None:
+    """The id of another flight with the same code, as it is parsed; `code` has that of this one from now on."""
+    code = "\n".join(complexity.counted_lines(flight.need("train.py")))
+    flight.write("code", hashlib.sha256(code.encode()).hexdigest())
+    others = (one for one in all_of(flight.run) if one != flight and one.text("summary") is None)
+    return next((one.folder.name for one in others if one.text("code") == flight.text("code")), None)
 
 
 def _last_lines(path: Path) -> list[str]:

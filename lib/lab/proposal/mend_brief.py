@@ -28,21 +28,28 @@ The same crash has been mended before:
 """
 
 
-def mend(run: Path) -> str:
+def mend(folder: Path) -> str:
     """The brief for fixing the crash of the last training run; at most 16 KB.
 
     Writes `crashed` and `crashed.py`, the cause and the code, for the memory.
     """
-    flight = Flight(run / "flight")
+    flight = Flight(folder)
     measured = flight.json("measure.json")
     flight.write("crashed", f"{measured['failure']} {measured['why']}")
     flight.write("crashed.py", flight.need("train.py"))
-    cures = memory.cures(memory.folder(run), measured["failure"], measured["why"])
+    cures = memory.cures(memory.folder(flight.run), measured["failure"], measured["why"])
     text = TEXT + CURES if cures else TEXT
     return text.format(
         description=flight.need("description"),
         why=measured["why"],
         untrusted=failures.UNTRUSTED,
-        log=failures.quoted(flight.folder / f"run.{flight.attempt}" / "run.log"),
+        log=failures.quoted(_crashed_run(flight) / "run.log"),
         cures="\n".join(f"- {cure}" for cure in cures),
     )
+
+
+def _crashed_run(flight: Flight) -> Path:
+    """The last of the candidate: one of the incumbent may have followed it."""
+    folders = (flight.folder / f"run.{attempt}" for attempt in range(flight.attempt, 0, -1))
+    made = (one for one in folders if one.is_dir())
+    return next(one for one in made if not (Flight(one).text("next") or "").startswith("incumbent"))

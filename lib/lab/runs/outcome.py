@@ -7,13 +7,13 @@ of 100 MB, or hold any bytes.
 import math
 import mmap
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 
-from lab.runs import conditions, evaluation_record, failures, logs
+from lab.runs import conditions, evaluation_record, failures, logs, slots
 from lab.runs.evaluation_record import Record
 from lab.runs.failures import Failure
 from lab.store import ledger
@@ -25,11 +25,12 @@ METRIC = re.compile(rb"(?:\A|[\r\n])(val_bpb|peak_vram_mb|training_seconds|num_s
 
 @dataclass(frozen=True)
 class Past:
-    """What a run is held against: the manifest's facts, the baseline's runs, and what is usual on this machine."""
+    """What a run is held against: the manifest's facts, the baseline's runs, and the conditions of the last runs."""
 
     comparable: dict[str, Any]
     baseline: list[Run]
-    usual: conditions.Usual | None
+    recent: Sequence[Run]
+    folder: Path  # of the run
 
     @property
     def wants_record(self) -> bool:
@@ -52,6 +53,7 @@ class Outcome:
     failure: Failure | None
     memory_gb: Decimal | None
     disturbance: str | None
+    slot: str | None = None
 
 
 def outcome_of(folder: Path, past: Past) -> Outcome:
@@ -61,9 +63,10 @@ def outcome_of(folder: Path, past: Past) -> Outcome:
     printed = read_metrics(log)
     failure = failures.cause(status, lacks(printed.get("val_bpb")), failures.tail(log), _oom_kills(folder))
     record = None if failure else evaluation_record.read(folder)
-    run = _run(folder, printed, record)
+    run = _run(folder, printed, record, past)
     failure = failure or _doubt(folder, Decimal(printed["val_bpb"]), record, run, past)
-    disturbance = conditions.disturbance(record, past.usual) if record and not failure else None
+    normal = conditions.usual(past.recent, run)
+    disturbance = conditions.disturbance(record, run, normal) if record and not failure else None
     if not failure:
         value = evaluation_record.measured_bpb(record) if record else Decimal(printed["val_bpb"])
         run |= {"val_bpb": ledger.to_bpb(value), "degraded": bool(disturbance) if record else None}
@@ -74,10 +77,11 @@ def outcome_of(folder: Path, past: Past) -> Outcome:
         failure=failure,
         memory_gb=None if failure else _memory(printed, record),
         disturbance=disturbance,
+        slot=(folder / "slot").read_text().strip() if (folder / "slot").exists() else None,
     )
 
 
-def _run(folder: Path, printed: dict[str, str], record: Record | None) -> Run:
+def _run(folder: Path, printed: dict[str, str], record: Record | None, past: Past) -> Run:
     """What is listed of every run, with the value still to come."""
     steps = _number(printed.get("num_steps"))
     listed = {
@@ -92,7 +96,7 @@ def _run(folder: Path, printed: dict[str, str], record: Record | None) -> Run:
     outside = evaluation_record.outside_seconds(folder, record, _budget(folder))
     seconds = round(record["evaluation_seconds"], 3)
     measured = {"evaluation_seconds": seconds, "outside_seconds": outside, "device": record["device"]}
-    return {**listed, **measured, **conditions.from_record(record)}
+    return {**listed, **measured, **conditions.from_record(record, slots.trainings(past.folder, folder))}
 
 
 def _doubt(folder: Path, printed: Decimal, record: Record | None, run: Run, past: Past) -> Failure | None:

@@ -1,130 +1,220 @@
-"""Restores files that a training run must not change, if it has changed them.
+"""Restores what a training run must not change, if it has changed it.
 
-An unconfined run can write anywhere. So before the run we take a fingerprint of each record, of the facts of the
-flight, and of each file that we or the next run execute or import. The shell holds the fingerprints in its memory,
-where the run cannot change them. A run that restores the size and times of a file has still changed its ctime. Records
-and facts are copied to `kept/`, since no commit has them.
+An unconfined run can write anywhere. So from its start to its end this process, the core of the loop, which the run
+cannot reach, remembers a fingerprint of each record and of each file of the toolkit that the loop runs, the facts of
+its flight, and a fingerprint of the linked folders. Only this process writes records meanwhile: before each request
+they must be as it left them. A run that restores the size and times of a file has still changed its ctime.
+
+A confined run cannot reach these; in its checkout it, too, can write. There it is the code that measures and is
+measured that must stay as it was.
 """
 
-import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import islice
 from pathlib import Path
 
 from lab.errors import Fault
 
-LOOKED = "looked"  # the fingerprints: written here by `look_before`, and by the shell for `look_after`
 RECORDS = (
     "results.tsv", "experiments.jsonl", "changes.jsonl", "reruns.jsonl", "index.json", "manifest.json",
-    "audit.json", "start",
+    "audit.json", "start", "incumbent",
 )  # fmt: skip
-FLIGHT, NO_FACTS = "flight", ("word", "index", "brief", "transcript")  # written by the shell during the run, or unused
-FACTS = "kept/flight.json"  # copies of the facts: name -> text, a character a byte; in one file, for there are many
-WHOLE = 1 << 20  # bytes; of a larger record, which only grows, only the new bytes are copied
-FOLDERS, FILES = ("bin", "lib", "schemas"), ("train.py", "pyproject.toml")
-CODE = (".py", ".pyc", ".so")
-TREE = "../../"  # from the folder of the run to the root
+NO_FACTS = ("word", "alive", "brief", "transcript")  # written by the shell during the run, or of no more use
+WHOLE = 1 << 20  # bytes; of a larger record that only grows, only the new bytes are copied
+GROWING = (".tsv", ".jsonl")
+TOOLKIT = Path(__file__).parents[3]
+PARTS = ("bin", "lib", "schemas")
+MEASURING = ("train.py", "prepare.py", "pyproject.toml")  # in the checkout
+MOST_LINKED = 20_000  # files below the links of a checkout that are looked at
+MOST_NAMED = 10  # of those
 
 
-def look_before(run: Path) -> str:
-    """Copy records and facts; return a fingerprint of everything, and of the copies, each with a NUL at its end."""
-    (run / "kept").mkdir(exist_ok=True)
-    records, facts = _records(run), _facts(run)
-    for name in records:
-        _copy(run / name, run / _kept(name))
-    copies = {name: (run / name).read_bytes().decode("latin-1") for name in facts}
-    (run / FACTS).write_text(json.dumps(copies, ensure_ascii=False), encoding="utf-8")
-    names = [*records, *map(_kept, records), *facts, FACTS, *_tree(run)]
-    return "".join(f"{_fingerprint(run, name)} {name}\0" for name in names)
+@dataclass
+class Look:
+    """What there was before one training run."""
+
+    checkout: dict[Path, str | None]
+    is_loose: bool = False  # it is not confined
+    links: list[Path] = field(default_factory=list)
+    linked: dict[Path, str | None] = field(default_factory=dict)
+    facts: dict[Path, bytes] = field(default_factory=dict)
+    records_changed: list[str] = field(default_factory=list)
 
 
-def look_after(run: Path) -> str:
-    """Restore records and facts; return a line for each difference from `look_before`, each with a NUL at its end.
+class Guard:
+    """Of the records and the toolkit, while unconfined runs are in the air."""
 
-    `aside FOLDER` holds the changed records; `record NAME` was restored; `new NAME` and `changed NAME` are files of the
-    tree. Raises Fault if the copies were changed, too.
-    """
-    looked = (run / LOOKED).read_bytes().decode(errors="surrogateescape").split("\0")[:-1]
-    before = {name: fingerprint for fingerprint, name in (line.split(" ", 1) for line in looked)}
+    def __init__(self, run: Path) -> None:
+        """Copies of the records are in `kept/`, their fingerprints in here, and the toolkit as a whole."""
+        self.run, self.kept = run, run / "kept"
+        self.records: dict[str, str | None] = dict.fromkeys(RECORDS)
+        self.copies: dict[str, str | None] = dict.fromkeys(RECORDS)
+        self.toolkit = {path: (_fingerprint(path), path.read_bytes()) for path in _toolkit()}
 
-    def changed(names: Iterable[str]) -> list[str]:
-        return [name for name in names if before.get(name) != _fingerprint(run, name)]
+    def learn(self) -> None:
+        """The records are right as they are."""
+        self.kept.mkdir(exist_ok=True)
+        for name in RECORDS:
+            now, copy = _fingerprint(self.run / name), self.kept / name
+            if _fingerprint(copy) != self.copies[name]:
+                _remove(copy)  # what somebody has made of it is not gone on with
+            elif now == self.records[name]:
+                continue
+            if now is not None:
+                _copy(self.run / name, copy)
+            self.records[name], self.copies[name] = now, _fingerprint(copy)
 
-    found = changed(dict.fromkeys([*before, *_records(run), *_facts(run), *_tree(run)]))
-    copies = {name for name in found if name.startswith("kept/")}
-    ours = [name for name in found if not name.startswith(TREE) and name not in copies]
-    if copies & {_kept(name) for name in ours}:
-        hint = f"look at '{run}' before anything else is run"
-        raise Fault(f"the records of run '{run.name}' were changed, and so were their copies", hint)
-    for name in copies:
-        (run / name).unlink(missing_ok=True)  # it is copied again as a whole
-    lines = list(_restored(run, ours, before)) if ours else []
-    lines += [
-        f"{'changed' if name in before else 'new'} {name[len(TREE) :]}" for name in found if name.startswith(TREE)
-    ]
-    return "".join(f"{line}\0" for line in lines)
+    def check(self) -> list[str]:
+        """Restore what somebody has changed. Returns the names. Raises Fault if the copies were changed, too."""
+        changed = [name for name in RECORDS if _fingerprint(self.run / name) != self.records[name]]
+        if changed:
+            self.restore(changed)
+        for path, (known, content) in self.toolkit.items():
+            if _fingerprint(path) != known:
+                _remove(path)
+                _write(path, content, int(str(known).split(":")[1]) & 0o777)
+                self.toolkit[path] = (_fingerprint(path), content)
+                changed.append(str(path.relative_to(TOOLKIT)))
+        for path in {*_toolkit()} - {*self.toolkit}:  # a step more, say
+            name = path.relative_to(TOOLKIT)
+            self.put_aside(path, name)
+            changed.append(str(name))
+        return changed
 
+    def restore(self, names: list[str]) -> None:
+        """From the copies; what was made of them stays in `aside`."""
+        if any(_fingerprint(self.kept / name) != self.copies[name] for name in names):
+            hint = f"look at '{self.run}' before anything else is run"
+            raise Fault(f"the records of run '{self.run.name}' were changed, and so were their copies", hint)
+        for name in names:
+            if os.path.lexists(self.run / name):
+                self.put_aside(self.run / name, Path(name))
+            if self.records[name] is not None:
+                shutil.copy2(self.kept / name, self.run / name)
+            self.records[name] = _fingerprint(self.run / name)
 
-def _restored(run: Path, names: list[str], before: dict[str, str]) -> Iterator[str]:
-    aside = run / "aside" / f"{datetime.now():%Y%m%d-%H%M%S}"
-    yield f"aside {aside.relative_to(run)}"
-    facts: dict[str, str] = json.loads((run / FACTS).read_text(encoding="utf-8")) if (run / FACTS).exists() else {}
-    for name in names:
-        if os.path.lexists(run / name):
-            (aside / name).parent.mkdir(parents=True, exist_ok=True)
-            (run / name).rename(aside / name)
-        if name in facts:
-            (run / name).write_bytes(facts[name].encode("latin-1"))
-        elif name in before:
-            shutil.copy2(run / _kept(name), run / name)
-        yield f"record {name}"
-
-
-def _kept(name: str) -> str:
-    return FACTS if name.startswith(f"{FLIGHT}/") else f"kept/{name}"
-
-
-def _records(run: Path) -> list[str]:
-    return [name for name in RECORDS if os.path.lexists(run / name)]
-
-
-def _facts(run: Path) -> list[str]:
-    """The files, not the folders, of the experiment in flight, if there is one."""
-    folder = run / FLIGHT
-    entries = os.scandir(folder) if folder.is_dir() else ()
-    return [f"{FLIGHT}/{entry.name}" for entry in entries if not entry.is_dir() and entry.name not in NO_FACTS]
-
-
-def _tree(run: Path) -> Iterator[str]:
-    """Files that are run or imported, and those that define the measurement; no bytecode in __pycache__."""
-    yield from (TREE + name for name in FILES if os.path.lexists(run / TREE / name))
-    for entry in os.scandir(run / TREE):
-        if entry.is_dir(follow_symlinks=False):
-            if entry.name in FOLDERS:
-                yield from _below(f"{entry.path}", f"{TREE}{entry.name}")
-            elif not entry.name.startswith("."):
-                names = (f"{TREE}{entry.name}/__init__{end}" for end in CODE)
-                yield from (name for name in names if os.path.lexists(run / name))
-        elif entry.name.endswith(CODE) and entry.name not in FILES:
-            yield TREE + entry.name
+    def put_aside(self, path: Path, name: Path) -> None:
+        """For a person to look at."""
+        aside = self.run / "aside" / f"{datetime.now():%Y%m%d-%H%M%S-%f}" / name
+        aside.parent.mkdir(parents=True, exist_ok=True)
+        path.rename(aside)
 
 
-def _below(folder: str, name: str) -> Iterator[str]:
-    for entry in os.scandir(folder):
-        if not entry.is_dir(follow_symlinks=False):
-            yield f"{name}/{entry.name}"
-        elif entry.name != "__pycache__":
-            yield from _below(entry.path, f"{name}/{entry.name}")
+looks: dict[Path, Look] = {}  # by the RUN_DIR of the runs that are in the air
+guards: dict[Path, Guard] = {}  # by the folder of the run
+
+
+def look_before(run_dir: Path) -> None:
+    """Remember what there is before the training run in `run_dir`, whose checkout is `cwd` there."""
+    checkout, run = Path((run_dir / "cwd").read_text()), _run_of(run_dir)
+    look = Look({checkout / name: _fingerprint(checkout / name) for name in MEASURING})
+    if not (run_dir / "confine").exists():
+        look.is_loose = True
+        look.facts = {path: path.read_bytes() for path in _facts(run_dir)}
+        look.links = _links(checkout)
+        look.linked = _linked(look.links)
+        guards[run] = guards.get(run) or Guard(run)
+        guards[run].learn()  # where another one is loose, check_records has just looked at them
+    looks[run_dir] = look
+
+
+def look_after(run_dir: Path) -> str:
+    """Restore what the run has changed, and name it: a line each, in words for a person."""
+    look, run = looks.pop(run_dir), _run_of(run_dir)
+    checkout = Path((run_dir / "cwd").read_text())
+    found = [path.name for path, known in look.checkout.items() if _fingerprint(path) != known]
+    if look.is_loose:
+        now = _linked(look.links)  # a link that the run has made is its own
+        other = (path for path in {*now, *look.linked} if now.get(path) != look.linked.get(path))
+        found += sorted(str(path.relative_to(checkout)) for path in other)[:MOST_NAMED]
+        found += (f"runs/{run.name}/{path.relative_to(run)}" for path in _with_facts_restored(run_dir, look))
+    found += look.records_changed
+    return "".join(f"{name}\n" for name in found)
+
+
+def _with_facts_restored(run_dir: Path, look: Look) -> Iterator[Path]:
+    """Those of its flight that the run has changed."""
+    for path in {**look.facts, **dict.fromkeys(_facts(run_dir))}:
+        content = look.facts.get(path)
+        if content is not None and path.is_file() and not path.is_symlink() and path.read_bytes() == content:
+            continue
+        _remove(path)
+        if content is not None:
+            _write(path, content, 0o644)
+        yield path
+
+
+def is_anything_loose() -> bool:
+    """Whether a run is in the air that is not confined."""
+    return any(look.is_loose for look in looks.values())
+
+
+def check_records(run: Path) -> str | None:
+    """Before a request: records that are not as this process left them are restored. Returns what is told."""
+    if not is_anything_loose() or not (changed := guards[run].check()):
+        return None
+    for look in looks.values():
+        if look.is_loose:
+            look.records_changed += (f"runs/{run.name}/{name}" if name in RECORDS else name for name in changed)
+    return f"put back what a training run has changed: '{', '.join(changed)}'; what it made of records is in 'aside'"
+
+
+def learn_records(run: Path) -> None:
+    """After a request, which may have written records. Runs whose dispatcher was killed are in the air no more."""
+    if is_anything_loose():
+        guards[run].learn()
+    for gone in [run_dir for run_dir in looks if not run_dir.exists()]:
+        del looks[gone]
+
+
+def _run_of(run_dir: Path) -> Path:
+    """Of `runs/<tag>/flights/f1/run.1`, or `runs/<tag>/replicates/run.1`."""
+    return next(one for one in run_dir.parents if one.parent.name == "runs")
+
+
+def _facts(run_dir: Path) -> list[Path]:
+    """The files, not the folders, of its flight; none of a replicate."""
+    folder = run_dir.parent
+    if folder.parent.name != "flights":
+        return []
+    entries = (one for one in os.scandir(folder) if not one.is_dir(follow_symlinks=False))
+    return [Path(one.path) for one in entries if one.name not in NO_FACTS]
+
+
+def _toolkit() -> Iterator[Path]:
+    for part in PARTS:
+        yield from _files(TOOLKIT / part)
+
+
+def _links(checkout: Path) -> list[Path]:
+    """The links in it that lead out of it."""
+    paths = (Path(folder, name) for folder, folders, files in os.walk(checkout) for name in (*folders, *files))
+    links = (path for path in paths if path.is_symlink())
+    return [link for link in links if not link.resolve().is_relative_to(checkout.resolve())]
+
+
+def _linked(links: list[Path]) -> dict[Path, str | None]:
+    """The files that they lead to, the first of many, by their paths through the link."""
+    paths = (path for link in links for path in (_files(link) if link.is_dir() else [link]))
+    return {path: _fingerprint(path, follow_symlinks=True) for path in islice(paths, MOST_LINKED)}
+
+
+def _files(top: Path) -> Iterator[Path]:
+    """All below a folder, and what links there are; no bytecode in __pycache__."""
+    for folder, names, files in os.walk(top):
+        names[:] = [name for name in names if name != "__pycache__"]
+        links = (name for name in names if os.path.islink(os.path.join(folder, name)))
+        yield from (Path(folder, name) for name in (*files, *links))
 
 
 def _copy(path: Path, copy: Path) -> None:
     """Update the copy."""
     now, then = path.stat(), copy.stat() if copy.exists() else None
-    if then and (now.st_size, now.st_mtime_ns) == (then.st_size, then.st_mtime_ns):
-        return
-    known = then.st_size if then else 0
+    known = then.st_size if then and path.suffix in GROWING else 0
     if now.st_size <= WHOLE or not 0 < known <= now.st_size:
         shutil.copy2(path, copy)
         return
@@ -134,10 +224,24 @@ def _copy(path: Path, copy: Path) -> None:
     shutil.copystat(path, copy)
 
 
-def _fingerprint(run: Path, name: str) -> str | None:
+def _remove(path: Path) -> None:
+    """Whatever is there, if anything is."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _write(path: Path, content: bytes, mode: int) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    path.chmod(mode)
+
+
+def _fingerprint(path: Path, *, follow_symlinks: bool = False) -> str | None:
     """It changes with any write to the file, and if another file takes its place."""
     try:
-        found = os.lstat(f"{run}/{name}")
+        found = os.stat(path, follow_symlinks=follow_symlinks)
     except OSError:
         return None
     return f"{found.st_ino}:{found.st_mode}:{found.st_size}:{found.st_mtime_ns}:{found.st_ctime_ns}"

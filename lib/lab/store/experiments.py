@@ -12,9 +12,9 @@ from lab.store import jsonl, schemas
 
 Experiment = dict[str, Any]
 FILE = "experiments.jsonl"
-NEAR_MISSES = ("no-gain", "complexity", "memory")  # rules that discard an experiment that may have gained
+NEAR_MISSES = ("no-gain", "complexity", "memory", "conflict", "outrun")  # rules that discard what may have gained
 WINDOW = 1000  # experiments that a proposal looks at, so that its time does not grow in a long run
-NEAR = 16  # last experiments; the one in flight is among them, if it is on record
+NEAR = 1 << 20  # bytes of the end; an experiment in flight is there, if it is on record
 
 
 def read(run: Path) -> list[Experiment]:
@@ -33,8 +33,15 @@ def last(run: Path, count: int) -> list[Experiment]:
 
 
 def recorded(run: Path, commit: str) -> Experiment | None:
-    """The experiment in flight, if it is on record: then it is one of the last."""
-    return next((one for one in last(run, NEAR) if one["commit"] == commit), None)
+    """The experiment of that commit, which is in flight, if it is on record: then it is one of the last."""
+    path = run / FILE
+    if not path.exists():
+        return None
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - NEAR))
+        lines = file.read().split(b"\n")[:-1]
+    mark = f'"commit": "{commit}"'.encode()
+    return next((jsonl.parsed(path, None, line) for line in reversed(lines) if mark in line), None)
 
 
 def salvaged(run: Path) -> tuple[list[Experiment], int]:
@@ -73,5 +80,11 @@ def outcome(experiment: Experiment) -> str:
         return str(experiment["failure"] or rule)
     if experiment["status"] == "keep":
         return f"kept {gain:+.4f}"
-    words = {"complexity": f"{gain:+.4f}, too many lines", "memory": f"{gain:+.4f}, too much memory"}
+    words = {
+        "complexity": f"{gain:+.4f}, too many lines",
+        "memory": f"{gain:+.4f}, too much memory",
+        "conflict": f"{gain:+.4f}, but in conflict with a keep",
+        "included": f"{gain:+.4f}, and in a keep already",
+        "outrun": f"{gain:+.4f}, but outrun by keeps",
+    }
     return words.get(rule) or (f"worse by {-gain:.4f}" if rule == "worse" else f"no gain ({gain:+.4f})")

@@ -1,4 +1,4 @@
-"""The experiment in flight: `runs/<tag>/flight/`, one small file a fact, written by one step and read by later ones."""
+"""A flight, an experiment in the air, `runs/<tag>/flights/f7/`: a small file a fact, by which the steps hand over."""
 
 import json
 import os
@@ -17,10 +17,21 @@ class Flight:
 
     folder: Path
 
+    @property
+    def run(self) -> Path:
+        """The folder of its run."""
+        return self.folder.parents[1]
+
     def text(self, name: str) -> str | None:
         """The fact as text, without the newline at its end; None where there is no such file."""
-        path = self.folder / name
-        return path.read_text(encoding="utf-8", errors="replace").rstrip("\n") if path.is_file() else None
+        try:
+            return (self.folder / name).read_text(encoding="utf-8", errors="replace").rstrip("\n")
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):  # the flight may be over by now
+            return None
+
+    def lines(self, name: str) -> list[str]:
+        """The lines of the fact; none where there is no such file."""
+        return (self.text(name) or "").split()
 
     def need(self, name: str) -> str:
         """The fact that an earlier step must have written. Raises ValueError when it has not."""
@@ -55,12 +66,17 @@ class Flight:
         return self.text("agent") == "baseline"
 
 
-def land(run: Path) -> None:
-    """Make what the experiment in flight is safe from a power cut, and then, in `commit`, that it has a commit.
+def all_of(run: Path) -> list[Flight]:
+    """The flights of the run whose folder is `run`, the oldest first."""
+    found = [path for path in (run / "flights").glob("f*") if path.name[1:].isdigit()]
+    return [Flight(path) for path in sorted(found, key=lambda path: int(path.name[1:]))]
+
+
+def land(folder: Path) -> None:
+    """Make what the flight is safe from a power cut, and then, in `commit`, that it has a commit.
 
     `commit.new` has that, and `object` the path of an object that git has not synced, unless it is in a pack.
     """
-    folder = run / "flight"
     own = [Path(entry.path) for entry in os.scandir(folder) if entry.is_file(follow_symlinks=False)]
     unsafe = Path((folder / "object").read_text().rstrip("\n"))
     for path in [*own, *([unsafe, unsafe.parent] if unsafe.exists() else []), folder]:
@@ -69,15 +85,9 @@ def land(run: Path) -> None:
     durable.sync(folder)
 
 
-def drop(run: Path) -> None:
-    """The experiment in flight is over. By rename first, so that no half of it is ever taken for one.
-
-    What is in train.py is safe before that: from then on nobody knows whose it is.
-    """
-    root, folder, old = run.parents[1], run / "flight", run / "flight.old"
-    for path in (root / "train.py", root):
-        if path.exists():
-            durable.sync(path)
+def drop(folder: Path) -> None:
+    """The flight is over. By rename first, so that no half of it is ever taken for one."""
+    old = folder.with_suffix(".old")
     shutil.rmtree(old, ignore_errors=True)
     folder.replace(old)
     shutil.rmtree(old)

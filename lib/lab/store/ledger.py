@@ -78,6 +78,14 @@ def append(path: Path, row: Row) -> None:
         durable.append_line(path, row.line())
 
 
+def append_missing(path: Path, rows: Iterable[Row]) -> None:
+    """Add those of the rows whose commits are not there."""
+    known = {line.split(b"\t")[0].decode(errors="replace") for line in path.read_bytes().split(b"\n")}
+    for row in rows:
+        if row.commit not in known:
+            durable.append_line(path, row.line())
+
+
 def problems(path: Path) -> list[str]:
     """The faults of a ledger, each as `FILE:LINE: column: problem`, in the order of the lines. Raises OSError."""
     data = path.read_bytes()

@@ -16,11 +16,11 @@ Manifest = dict[str, Any]
 def begin(run: Path, tag: str, start: str, facts: str, environment: Mapping[str, str]) -> None:
     """Write the ledger's header and then, last, the manifest. `facts` is the output of prepare.py --check."""
     chosen = settings.read(environment)
-    comparable = comparable_facts(run, facts)
+    comparable = comparable_facts(facts, run.parents[1] / "prepare.py")
     prepared = settings.from_prepare(comparable)
     chosen["PROFILE"] = prepared.get("PROFILE", chosen["PROFILE"])
     chosen.setdefault("TIME_BUDGET", settings.plain_seconds(prepared.get("TIME_BUDGET", settings.PUBLISHED_BUDGET)))
-    kept = ("PROFILE", "TIME_BUDGET", "RUN_TIMEOUT", "SEED", "BASELINE_RUNS")
+    kept = ("PROFILE", "TIME_BUDGET", "RUN_TIMEOUT", "SEED", "BASELINE_RUNS", "LINKS")
     manifest: Manifest = {
         "tag": tag,
         "start": start,
@@ -44,14 +44,13 @@ def read(run: Path) -> Manifest:
     return manifest
 
 
-def comparable_facts(run: Path, facts: str) -> dict[str, Any]:
-    """The output of prepare.py (its last line, if that is a JSON object), and the hash of prepare.py itself."""
+def comparable_facts(facts: str, source: Path) -> dict[str, Any]:
+    """The last line of what prepare.py has printed, if that is a JSON object, and the hash of it, `source`."""
     lines = facts.strip().splitlines()
     try:
         said = json.loads(lines[-1]) if lines else {}
     except (ValueError, RecursionError):
         said = {}  # the prepare.py of another project may print anything
-    source = run.parent.parent / "prepare.py"
     return {**(said if isinstance(said, dict) else {}), "prepare.py": hashlib.sha256(source.read_bytes()).hexdigest()}
 
 
@@ -61,16 +60,17 @@ def settings_of(run: Path, environment: Mapping[str, str]) -> dict[str, str]:
     asked = settings.read(environment)
     fixed = settings.fixed_names()
     for name in fixed:
-        if name in environment and asked[name] not in (kept[name], "auto"):
-            raise changed(name, asked[name], kept[name])
-    chosen = settings.read({**kept, **environment, **{name: kept[name] for name in fixed}})
+        then = kept.get(name, "")  # a run of before there was such a setting
+        if name in environment and asked[name] not in (then, "auto"):
+            raise changed(name, asked[name], then)
+    chosen = settings.read({**kept, **environment, **{name: kept[name] for name in fixed if name in kept}})
     chosen.setdefault("RUN_TIMEOUT", settings.run_timeout(chosen["TIME_BUDGET"]))
     return chosen
 
 
-def check(run: Path, facts: str) -> None:
+def check(run: Path, facts: str, source: Path) -> None:
     """Raise Fault if a fact that defines the measurement has changed since set-up."""
-    then, now = read(run)["comparable"], comparable_facts(run, facts)
+    then, now = read(run)["comparable"], comparable_facts(facts, source)
     for name in sorted({*then, *now}):
         if then.get(name) != now.get(name):
             raise changed(name, now.get(name), then.get(name))

@@ -2,45 +2,78 @@
 
 `conclude` follows each training run. It leaves a crash that a later step may undo, by a look at the machine or by a
 mend, as it is; `close` then concludes on what stayed one. Both may be killed anywhere and called again: what is on
-record is only finished, and `summary`, written last, says that all is.
+record is only finished, and `summary`, written last, says that all is. Whoever calls them holds the verdict lock, so
+one flight is judged after the other.
+
+What was measured on an incumbent that has been replaced since is only screened: what could not be kept there is
+discarded. What could is carried over (lib/experiment/steps/15-carry-over), and measured anew.
 """
 
 from pathlib import Path
 
-from lab.store import experiments, memory
+from lab.errors import Fault
+from lab.runs import slots
+from lab.store import experiments, memory, reruns
 from lab.store.experiments import Experiment
 from lab.store.flight import Flight
-from lab.verdict import index
+from lab.verdict import index, noise
+from lab.verdict.criterion import Decision
 from lab.verdict.evidence import Evidence, gather
 from lab.verdict.index import Index
-from lab.verdict.judge import judge
+from lab.verdict.judge import could_be_kept, decision_on, judge
 from lab.verdict.measure import measure
-from lab.verdict.more_runs import next_run
+from lab.verdict.more_runs import is_made_again, next_runs
 from lab.verdict.record import record, settle, summary
 from lab.verdict.remember import remember
 
 CANNOT_MEND = ("baseline", "catalog")  # as proposers
+MOST_CARRIED = 3  # times that a change is carried over to a new incumbent after it was measured
+MOST_IN_VAIN = 2  # runs of a person's commit that fail, until it is taken for broken
 
 
-def conclude(run: Path) -> str | None:
-    """Measure what was run, and go on as far as that allows. Returns what is told, and `again 30` as the last line."""
-    known, flight = index.read(run), Flight(run / "flight")
-    if recorded := experiments.recorded(run, flight.need("commit")):
-        return _finished(run, known, recorded)
-    measure(run, known)
-    evidence = gather(run, known)
-    return None if _is_for_others(flight, evidence) else _decided(run, known, evidence)
+def conclude(folder: Path) -> str | None:
+    """Measure what was run, and go on as far as that allows. Returns what is told, and `again NN` as the last line."""
+    flight = Flight(folder)
+    known = index.read(flight.run)
+    if recorded := experiments.recorded(flight.run, flight.need("commit")):
+        return _finished(flight, known, recorded)
+    measure(flight, known)
+    known = _with_reruns(flight, known, is_believed=flight.text("suspect") is None)
+    evidence = gather(flight, known)
+    return None if _is_for_others(flight, evidence) else _decided(flight, known, evidence)
 
 
-def close(run: Path) -> str | None:
+def close(folder: Path) -> str | None:
     """The same without a measurement, of what was left to others; nothing where all is concluded."""
-    flight = Flight(run / "flight")
+    flight = Flight(folder)
     if flight.text("summary") is not None:
         return None
-    known = index.read(run)
-    if recorded := experiments.recorded(run, flight.need("commit")):
-        return _finished(run, known, recorded)
-    return _decided(run, known, gather(run, known))
+    known = index.read(flight.run)
+    if recorded := experiments.recorded(flight.run, flight.need("commit")):
+        return _finished(flight, known, recorded)
+    known = _with_reruns(flight, known, is_believed=True)
+    return _decided(flight, known, gather(flight, known))
+
+
+def _with_reruns(flight: Flight, known: Index, *, is_believed: bool) -> Index:
+    """The incumbent's runs in this flight are recorded at once: the flights that are judged next know them, too.
+
+    But not those of the last attempt, as long as they may be made again with their seed.
+    """
+    measured = flight.json("measure.json")
+    made = [one["seed"] for one in measured["incumbent_runs"]]
+    open_seeds = [
+        seed
+        for code, seed, disturbance in measured["last"]
+        if code == "incumbent" and (not is_believed or is_made_again(disturbance, made, seed))
+    ]
+    runs = [one for one in noise.undisturbed(measured["incumbent_runs"]) if one["seed"] not in open_seeds]
+    if not runs:
+        return known
+    commit = flight.need("compared")
+    recorded = {int(one["seed"]) for one in known.runs_of(flight.run, commit)}
+    reruns.append(flight.run, commit, runs, recorded)
+    return index.updated(flight.run, known)
 
 
 def _is_for_others(flight: Flight, evidence: Evidence) -> bool:
@@ -50,25 +83,64 @@ def _is_for_others(flight: Flight, evidence: Evidence) -> bool:
     return flight.text("suspect") is not None or is_mended or evidence.is_failed_baseline
 
 
-def _decided(run: Path, known: Index, evidence: Evidence) -> str | None:
+def _decided(flight: Flight, known: Index, evidence: Evidence) -> str | None:
     """One more run; or the verdict, and its record. Of a baseline that failed, the verdict alone: it leaves no row."""
-    flight = Flight(run / "flight")
-    if wanted := next_run(evidence):
-        flight.write("next", wanted.line())
-        return wanted.told()
-    judge(flight, evidence)
-    return None if evidence.is_failed_baseline else _finished(run, known, record(run, known))
+    decision = _decision_of_stale(flight, evidence)
+    if decision is None and (told := _sent_back(flight, evidence)):
+        return told
+    judge(flight, evidence, decision or decision_on(evidence))
+    return None if evidence.is_failed_baseline else _finished(flight, known, record(flight))
 
 
-def _finished(run: Path, known: Index, recorded: Experiment) -> str | None:
+def _sent_back(flight: Flight, evidence: Evidence) -> str | None:
+    """To an earlier step, in words for a person, and `again NN`; None: what was measured is enough for a verdict."""
+    if evidence.is_stale and evidence.is_baseline:
+        return "the branch has moved: the baseline is measured there\nagain 10\n"
+    if evidence.is_stale:
+        told = f"measured on an earlier incumbent, and carried over: {flight.need('description')}\nagain 15\n"
+        return told if could_be_kept(evidence) else None
+    wanted = next_runs(evidence, slots.free(flight.run))
+    if not wanted:
+        return None
+    if evidence.is_unknown and len(set(evidence.seeds["incumbent"])) >= MOST_IN_VAIN:
+        raise _broken_commit(flight)
+    flight.write("next", "\n".join(one.line() for one in wanted))
+    return "".join(f"{one.told()}\n" for one in wanted) + "again 30\n"
+
+
+def _broken_commit(flight: Flight) -> Fault:
+    """Nothing can be compared with it, and what crashed on it may not be to blame."""
+    log = flight.folder / f"run.{flight.attempt}/run.log"
+    return Fault(
+        f"commit '{flight.need('compared')[:7]}', made on top of the incumbent, does not run",
+        f"mend it by another commit, then: make loop; the end of its log: tail -c 2000 '{log}'",
+    )
+
+
+def _decision_of_stale(flight: Flight, evidence: Evidence) -> Decision | None:
+    """That on a change which could be kept, but not on today's incumbent; None: it is decided by what was measured."""
+    if evidence.failure or not evidence.is_stale:
+        return None
+    if why := flight.text("not_carried"):  # a rule and its reason
+        rule, reason = why.split(" ", 1)
+        return Decision("discard", rule, reason)
+    if len(flight.lines("carried_from")) >= MOST_CARRIED and could_be_kept(evidence):
+        why = f"it could be kept, but the incumbent changed {MOST_CARRIED + 1} times meanwhile"
+        return Decision("discard", "outrun", why)
+    return None
+
+
+def _finished(flight: Flight, known: Index, recorded: Experiment) -> str | None:
     """All that follows from the line on record."""
-    known = index.updated(run, known)
-    settle(run, known, recorded)
+    known = index.updated(flight.run, known)
+    settle(flight, known, recorded)
     told = None
     try:
-        remember(run, known, recorded)
+        remember(flight, known, recorded)
     except (OSError, ValueError) as error:  # the experiment is on record all the same
-        told = f"this experiment could not be added to the memory, '{memory.folder(run)}': {error}\n"
-    index.store(run, known)
-    Flight(run / "flight").write("summary", summary(recorded))
+        where = memory.folder(flight.run)
+        told = f"this experiment could not be added to the memory, '{where}': {error}\n"
+    index.store(flight.run, known)
+    index.store_incumbent(flight.run, known)
+    flight.write("summary", summary(recorded))
     return told

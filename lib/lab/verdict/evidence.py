@@ -3,16 +3,15 @@
 `gather` reads it once; from there on, `more_runs` and `judge` are functions of it alone.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 from lab.runs import conditions
 from lab.store import manifest
 from lab.store.experiments import Experiment
-from lab.store.flight import Flight
+from lab.store.flight import Flight, all_of
 from lab.verdict import complexity, noise
 from lab.verdict.criterion import Noise
 from lab.verdict.index import Index
@@ -27,8 +26,7 @@ class Evidence:
     runs_wanted: int = 1  # of a baseline
     failure: str | None = None
     why: str | None = None  # it failed
-    disturbance: str | None = None  # of the last run,
-    last: tuple[str, int | None] = ("candidate", None)  # whose code and seed these are
+    disturbed: Sequence[tuple[str, int, str]] = ()  # of the last runs: code, seed, and what was not as usual
     seeds: Mapping[str, Sequence[int]] = field(default_factory=dict)  # of the runs of this flight, by their code
     recorded_seeds: Sequence[int] = ()  # that the incumbent was run with before
     # What the table of the criterion is asked with
@@ -42,6 +40,8 @@ class Evidence:
     candidate: Sequence[Decimal] = ()  # its first run, and those with fresh seeds
     incumbent: Sequence[Decimal] = ()  # those that the machine was as fast for as for the candidate's that decide,
     is_like: bool = True  # unless there are none: then it is all of them
+    is_unknown: bool = False  # it has not been measured: it is a person's commit
+    is_stale: bool = False  # another one has taken its place
     spread: Spread | None = None  # None: nothing was run twice yet
 
     @property
@@ -71,50 +71,62 @@ class Evidence:
         return self.is_baseline and self.failure is not None
 
 
-def gather(run: Path, index: Index) -> Evidence:
-    """The evidence on the flight of the run whose folder is `run`, which is measured."""
-    flight = Flight(run / "flight")
-    measured, incumbent, after = flight.json("measure.json"), index.incumbent, flight.text("train.py")
+def gather(flight: Flight, index: Index) -> Evidence:
+    """The evidence on a flight that is measured, and on the incumbent that it was made on."""
+    run, measured, after = flight.run, flight.json("measure.json"), flight.text("train.py")
+    base = None if flight.is_baseline else index.keep(run, flight.need("base"))
     runs = {"candidate": measured["runs"], "incumbent": measured["incumbent_runs"]}
     evidence = Evidence(
         is_baseline=flight.is_baseline,
         runs_wanted=int(manifest.read(run)["settings"].get("BASELINE_RUNS", "1")) if flight.is_baseline else 1,
         failure=measured["failure"],
         why=measured["why"],
-        disturbance=measured["disturbance"],
-        last=(measured["last"], measured["last_seed"]),
+        disturbed=[(code, seed, why) for code, seed, why in measured["last"] if why],
         seeds={code: [one["seed"] for one in made] for code, made in runs.items()},
         val_bpb=_decimal(measured["val_bpb"]),
         memory=_decimal(measured["memory_gb"]),
         lines=None if after is None else complexity.counts(flight.need("before.py"), after),
+        is_stale=flight.text("tip") not in (None, flight.text("parent")),
     )
-    if incumbent is None:
+    if base is None:
         return evidence
-    evidence = _with_incumbent(evidence, index, incumbent)
-    return evidence if evidence.failure else _with_runs(evidence, index, incumbent["commit"], measured)
+    evidence = _with_incumbent(evidence, index, base)
+    commit = flight.need("compared")
+    known = index.runs_of(run, commit)
+    asked = [*(int(one["seed"]) for one in known), *_seeds_in_the_air(flight)]
+    evidence = replace(
+        evidence,
+        recorded_seeds=[*(int(one["seed"]) for one in base["runs"]), *asked],
+        is_unknown=not noise.values(known) and evidence.failure != "rejected",
+    )
+    return evidence if evidence.failure else _with_runs(evidence, index, known, measured)
+
+
+def _seeds_in_the_air(own: Flight) -> Iterator[int]:
+    """Those that the incumbent is run with for other flights."""
+    for one in all_of(own.run):
+        for asked in (line.split() for line in (one.text("next") or "").split("\n")):
+            if one != own and asked[:1] == ["incumbent"]:
+                yield int(asked[1])
 
 
 def _with_incumbent(evidence: Evidence, index: Index, incumbent: Experiment) -> Evidence:
     """What is on record of the incumbent."""
     return replace(
         evidence,
-        recorded_seeds=index.seeds_used(incumbent),
         incumbent_bpb=incumbent["val_bpb"],
         incumbent_memory=_decimal(incumbent["memory_gb"]),
         best=_decimal(index.best and index.best["val_bpb"]),
     )
 
 
-def _with_runs(evidence: Evidence, index: Index, commit: str, measured: dict[str, Any]) -> Evidence:
-    """The runs of a candidate that has a metric, and those of the incumbent, which is that commit.
-
-    Of the incumbent's runs beside it, those that are on record already, from before a kill, count once.
-    """
-    groups, recorded = index.groups, index.rerun_seeds(commit)
-    own, beside = noise.undisturbed(measured["runs"]), noise.undisturbed(measured["incumbent_runs"])
-    groups[commit] += (one for one in beside if one["seed"] not in recorded)
-    known = [one for one in groups[commit] if one["val_bpb"] is not None]
-    like = [one for one in known if conditions.are_like(one, conditions.mean_probe(own[1:] or own))]
+def _with_runs(evidence: Evidence, index: Index, level: Sequence[noise.Run], measured: dict[str, Any]) -> Evidence:
+    """The runs of a candidate that has a metric, and `level`, those of the incumbent."""
+    own = noise.undisturbed(measured["runs"])
+    if evidence.is_unknown:
+        return replace(evidence, candidate=noise.values(own))
+    known = [one for one in level if one["val_bpb"] is not None]
+    like = [one for one in known if conditions.are_like(one, conditions.mean_of(own[1:] or own))]
     values = noise.values(like or known)
     return replace(
         evidence,
@@ -122,7 +134,7 @@ def _with_runs(evidence: Evidence, index: Index, commit: str, measured: dict[str
         incumbent=values,
         incumbent_bpb=noise.average(values).quantize(Decimal("0.000001")),
         is_like=bool(like),
-        spread=index.closed.plus([*groups.values(), own[1:]]).spread(),
+        spread=index.closed.plus([*index.groups.values(), own[1:]]).spread(),
     )
 
 

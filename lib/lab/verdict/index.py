@@ -24,8 +24,9 @@ from lab.store.experiments import Experiment
 from lab.verdict import noise
 from lab.verdict.noise import Pool, Run, Spread
 
-FILE = "index.json"
-VERSION = 2
+FILE, INCUMBENT = "index.json", "incumbent"
+VERSION = 3
+RECENT = 4 * conditions.USUAL  # runs, in several places
 SPENT = ("tokens", "cost_usd", "wall_seconds")
 
 
@@ -100,9 +101,9 @@ class Index:
     last = Kept()  # the last experiment
 
     @property
-    def usual(self) -> conditions.Usual | None:
-        """What is usual on this machine."""
-        return conditions.usual([*self.recent["reruns"], *self.recent["experiments"]])
+    def last_runs(self) -> list[Run]:
+        """The conditions of the last runs."""
+        return [*self.recent["reruns"], *self.recent["experiments"]]
 
     @property
     def groups(self) -> dict[str, list[Run]]:
@@ -115,18 +116,23 @@ class Index:
         """The noise over all that the run has measured."""
         return self.closed.plus(self.groups.values()).spread()
 
-    def rerun_seeds(self, commit: str) -> list[int]:
-        """Those that this code was run again with, of an open group."""
-        return [int(_object(line)["seed"]) for line in self.rerun_lines.get(commit, ())]
+    def keep(self, run: Path, commit: str) -> Experiment:
+        """The keep of that commit: the incumbent, or an earlier one. Raises ValueError where there is none."""
+        known = (self.incumbent, self.replaced, self.baseline)
+        found = next((one for one in known if one and one["commit"] == commit), None)
+        found = found or next((one for one in experiments.read(run) if one["commit"] == commit), None)
+        if found is None:
+            raise ValueError(f"no experiment of run '{run.name}' has the commit '{commit}'")
+        return found
 
-    def seeds_used(self, one: Experiment) -> list[int]:
-        """All that this code was run with, whatever came of it; of an open group."""
-        return [*(int(run["seed"]) for run in one["runs"]), *self.rerun_seeds(one["commit"])]
-
-    def incumbent_before(self, commit: str) -> Experiment | None:
-        """The incumbent that the last experiment was compared with, whether that one is in here already or not."""
-        incumbent = self.incumbent
-        return self.replaced if incumbent and incumbent["commit"] == commit else incumbent
+    def runs_of(self, run: Path, commit: str) -> list[Run]:
+        """The runs of a keep, or of a person's commit on top of one, that are evidence."""
+        groups = self.groups
+        if commit in groups:
+            return groups[commit]
+        again = [one for one in reruns.read(run) if one["commit"] == commit]
+        own = next((one for one in experiments.read(run) if one["commit"] == commit), None)
+        return [*(noise.deciding(own["runs"], is_baseline=own["rule"] == "baseline") if own else []), *again]
 
     # --- How it is made ---------------------------------------------------------------------------------------------
 
@@ -176,10 +182,11 @@ class Index:
 
     def _note(self, where: str, runs: list[Run]) -> None:
         """The conditions of these runs; only the last count."""
-        known = [{"probe_seconds": float(run["probe_seconds"]), "wall_share": _float(run["wall_share"])}
+        known = [{"probe_seconds": float(run["probe_seconds"]), "wall_share": _float(run["wall_share"]),
+                  "device_name": run.get("device_name"), "slots": _float(run.get("slots"))}
                  for run in runs if run.get("probe_seconds")]  # fmt: skip
         if known:
-            self.recent[where] = [*self.recent[where], *known][-conditions.USUAL :]
+            self.recent[where] = [*self.recent[where], *known][-RECENT:]
 
 
 def _evidence(one: Experiment | None, rerun_lines: Iterable[str]) -> list[Run]:
@@ -219,6 +226,13 @@ def store(run: Path, index: Index) -> None:
     """Keep it for the next. It need not be durable: what is lost is made again."""
     text = json.dumps({"version": VERSION, **asdict(index)}, default=str, ensure_ascii=False)
     durable.write_atomically(run / FILE, text + "\n", durable=False)
+
+
+def store_incumbent(run: Path, index: Index) -> None:
+    """Write its commit to `incumbent`, for the steps."""
+    path = run / INCUMBENT
+    if (one := index.incumbent) and not (path.exists() and path.read_text().strip() == one["commit"]):
+        durable.write_atomically(path, one["commit"] + "\n", durable=False)
 
 
 def _stored(run: Path) -> Index | None:

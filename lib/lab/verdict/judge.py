@@ -6,11 +6,12 @@ from lab.runs.failures import WHY
 from lab.store.flight import Flight
 from lab.verdict.criterion import Case, Decision, decide
 from lab.verdict.evidence import Evidence
+from lab.verdict.more_runs import is_open
 
 
-def judge(flight: Flight, evidence: Evidence) -> None:
+def judge(flight: Flight, evidence: Evidence, decision: Decision) -> None:
     """Write what is decided."""
-    decision, value, level = decision_on(evidence), evidence.val_bpb, evidence.incumbent_bpb
+    value, level = evidence.val_bpb, evidence.incumbent_bpb
     added, removed = evidence.lines or (None, None)
     facts = {
         "status": decision.verdict,
@@ -36,5 +37,17 @@ def decision_on(evidence: Evidence) -> Decision:
         lines, memories = evidence.lines or (0, 0), (evidence.incumbent_memory, evidence.memory)
         case = Case(evidence.incumbent_bpb, evidence.val_bpb, *lines, evidence.best, *memories, evidence.noise)
         decision = decide(case)
-    note = f"; not as usual: {evidence.disturbance}" if evidence.disturbance else ""
+    note = f"; not as usual: {evidence.disturbed[-1][2]}" if evidence.disturbed else ""
     return replace(decision, reason=decision.reason + note)
+
+
+def could_be_kept(evidence: Evidence) -> bool:
+    """Whether it would be kept where it was measured, or more runs would be needed there to say so.
+
+    Of a crash on a person's commit that nothing has measured, that commit may be the cause.
+    """
+    if evidence.failure:
+        return evidence.is_unknown
+    if evidence.disturbed or evidence.is_unknown or (evidence.spread and not evidence.is_like):
+        return True
+    return is_open(evidence) or decision_on(evidence).verdict == "keep"

@@ -12,44 +12,55 @@ from lab.verdict import noise
 from lab.verdict.index import Index
 
 
-def measure(run: Path, index: Index) -> None:
+def measure(flight: Flight, index: Index) -> None:
     """Write `measure.json` for the runs of the code in flight: its own, and those of the incumbent beside them."""
-    flight = Flight(run / "flight")
-    rejected, past = flight.text("rejected"), past_of(run, index)
+    rejected, past = flight.text("rejected"), past_of(flight.run, index)
     outcomes = [] if rejected is not None else [outcome_of(folder, past) for folder in _folders(flight)]
+    last = outcomes[len(outcomes) - len(of_attempt(flight, flight.attempt)) :] if outcomes else []
     failed = next((one.failure for one in outcomes if one.code == "candidate" and one.failure), None)
-    flight.write_json("measure.json", _measured(outcomes, failed, rejected, is_baseline=flight.is_baseline))
+    flight.write_json("measure.json", _measured(outcomes, last, failed, rejected, is_baseline=flight.is_baseline))
     flight.write("mendable", "yes" if failed and failed.is_mendable else "no")
-    suspect = outcomes[-1].failure if outcomes else None
+    suspect, slot = next(((one.failure, one.slot) for one in last if one.failure), (None, None))
     if suspect and suspect.part and not (suspect.is_of_gpu and past.device == "cpu"):  # no GPU was taken from that
-        flight.write("suspect", f"{suspect.part} {suspect.fault}")
+        flight.write("suspect", f"{suspect.part} {slot or 0} {suspect.fault}")
     else:
         (flight.folder / "suspect").unlink(missing_ok=True)
 
 
 def past_of(run: Path, index: Index) -> Past:
     """Of the run whose folder is `run`."""
-    return Past(manifest.read(run)["comparable"], index.baseline["runs"] if index.baseline else [], index.usual)
+    baseline = index.baseline["runs"] if index.baseline else []
+    return Past(manifest.read(run)["comparable"], baseline, index.last_runs, run)
 
 
 def _folders(flight: Flight) -> list[Path]:
     """The runs since the code was last changed, oldest first: a rerun has the `next` that asked for it."""
     found: list[Path] = []
     for attempt in range(flight.attempt, 0, -1):
-        folder = flight.folder / f"run.{attempt}"
-        if not folder.is_dir():
-            continue  # 50-check-machine has taken it away
-        found.insert(0, folder)
-        if not (folder / "next").exists():
+        folders = of_attempt(flight, attempt)
+        found = [*folders, *found]
+        if folders and not (folders[0] / "next").exists():
             break
     return found
 
 
+def of_attempt(flight: Flight, attempt: int) -> list[Path]:
+    """`run.3`, and those that were run beside it, `run.3.2` and so on; none, where 50-check-machine took them away."""
+    own = flight.folder / f"run.{attempt}"
+    beside = sorted(flight.folder.glob(f"run.{attempt}.*"), key=lambda path: int(path.suffix[1:]))
+    return [*([own] if own.is_dir() else []), *beside]
+
+
 def _measured(
-    outcomes: Sequence[Outcome], failed: Failure | None, rejected: str | None, *, is_baseline: bool
+    outcomes: Sequence[Outcome],
+    last: Sequence[Outcome],
+    failed: Failure | None,
+    rejected: str | None,
+    *,
+    is_baseline: bool,
 ) -> dict[str, Any]:
-    """All runs together; `failed`: that of the candidate's first run that did."""
-    own, last = [one for one in outcomes if one.code == "candidate"], outcomes[-1] if outcomes else None
+    """All runs together; `last`: those of the last attempt; `failed`: that of the candidate's first run that did."""
+    own = [one for one in outcomes if one.code == "candidate"]
     failure = failed.word if failed else None if own else "rejected"
     runs = [one.run for one in own]
     deciding = noise.values(noise.deciding(runs, is_baseline=is_baseline))
@@ -62,7 +73,5 @@ def _measured(
         "wall_seconds": round(sum(one.wall_seconds for one in outcomes), 3) if outcomes else None,
         "runs": runs,
         "incumbent_runs": [one.run for one in outcomes if one.code == "incumbent"],
-        "last": last.code if last else "candidate",
-        "last_seed": last.run["seed"] if last else None,
-        "disturbance": last.disturbance if last else None,
+        "last": [(one.code, one.run["seed"], one.disturbance) for one in last],
     }

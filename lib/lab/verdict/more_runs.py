@@ -9,6 +9,7 @@ Before that, a run that was disturbed is made again, and so is the incumbent's, 
 since. A val_bpb of less than half of the incumbent's is nothing that one process is believed on.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -39,28 +40,42 @@ class NextRun:
         return f"{self.code} {self.seed} {self.disturbance or ''}".rstrip()
 
     def told(self) -> str:
-        """For a person, and for the dispatcher."""
+        """For a person."""
         why = f": {self.disturbance}" if self.disturbance else ""
-        return f"one more run of the {self.code}, with seed {self.seed}{why}\nagain 30\n"
+        return f"one more run of the {self.code}, with seed {self.seed}{why}"
 
 
-def next_run(evidence: Evidence) -> NextRun | None:
-    """The run that is needed, if any; a fresh seed is the next after the largest that its code was run with."""
+def next_runs(evidence: Evidence, places: int = 1) -> list[NextRun]:
+    """The runs that are needed, if any, as many as there are `places` for; those that hang on one another come later.
+
+    A fresh seed is the next after the largest that its code was run with.
+    """
+    again = [NextRun(*one) for one in evidence.disturbed if is_made_again(one[2], evidence.seeds[one[0]], one[1])]
+    if again and not evidence.failure:
+        return again[:places]
+    own, beside = (len(set(evidence.seeds[code])) for code in ("candidate", "incumbent"))
+    found: list[NextRun] = []
+    while len(found) < places and (code := _code_wanted(evidence, own, beside)):
+        used = [*evidence.seeds[code], *(evidence.recorded_seeds if code == "incumbent" else ())]
+        used += (int(one.seed or 0) for one in found if one.code == code)
+        found.append(NextRun(code, 1 + max(used)))
+        own, beside = own + (code == "candidate"), beside + (code == "incumbent")
+        if (code == "candidate" and not evidence.is_baseline) or evidence.is_unknown:
+            break  # it may be the last
+    return found
+
+
+def is_made_again(disturbance: str | None, seeds: Sequence[int | None], seed: int | None) -> bool:
+    """Whether the run with `seed` has to be made again, for it was disturbed; `seeds`: all that were made."""
+    return disturbance is not None and seeds.count(seed) <= DISTURBED
+
+
+def _code_wanted(evidence: Evidence, own: int, beside: int) -> str | None:
+    """Of which code a run with a fresh seed is needed; `own` and `beside`: seeds of the candidate, of the incumbent."""
+    if evidence.is_unknown:  # it may be at fault for a crash, too
+        return "incumbent"
     if evidence.failure:
         return None
-    code, seed = evidence.last
-    if evidence.disturbance and evidence.seeds[code].count(seed) <= DISTURBED:
-        return NextRun(code, seed, evidence.disturbance)
-    wanted = _code_wanted(evidence)
-    if wanted is None:
-        return None
-    used = [*evidence.seeds[wanted], *(evidence.recorded_seeds if wanted == "incumbent" else ())]
-    return NextRun(wanted, 1 + max(used))
-
-
-def _code_wanted(evidence: Evidence) -> str | None:
-    """Of which code a run with a fresh seed is needed."""
-    own, beside = (len(set(evidence.seeds[code])) for code in ("candidate", "incumbent"))
     if evidence.is_baseline:
         return "candidate" if own < evidence.runs_wanted else None
     if not evidence.incumbent or evidence.lines is None:
@@ -69,7 +84,8 @@ def _code_wanted(evidence: Evidence) -> str | None:
         return "incumbent"
     if not is_open(evidence):
         return None
-    is_known = len(evidence.incumbent) >= KNOWN or beside >= OF_INCUMBENT * own
+    known = len(evidence.incumbent) + beside - len(set(evidence.seeds["incumbent"]))
+    is_known = known >= KNOWN or beside >= OF_INCUMBENT * own
     return "candidate" if is_known else "incumbent"
 
 

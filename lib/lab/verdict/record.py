@@ -1,4 +1,4 @@
-"""The judged flight -> a line each of `reruns.jsonl`, `changes.jsonl`, `experiments.jsonl`; a row, `verdict`, `best`.
+"""The judged flight -> a line each of `changes.jsonl`, `experiments.jsonl`; a row, `verdict`, `best`.
 
 Each is written unless it is there, so that an interrupted call is simply made again. The line of `experiments.jsonl`
 comes first, and all that follows is made of it: what was recorded once is not recorded differently, even if a power cut
@@ -12,21 +12,17 @@ from typing import Any
 
 from lab.one_line import description
 from lab.proposal import changes
-from lab.store import experiments, jsonl, ledger, reruns
+from lab.store import experiments, jsonl, ledger
 from lab.store.experiments import Experiment
 from lab.store.flight import Flight
 from lab.store.ledger import Row
-from lab.verdict import noise
+from lab.verdict import index
 from lab.verdict.index import Index
 
 
-def record(run: Path, index: Index) -> Experiment:
+def record(flight: Flight) -> Experiment:
     """Record the judged flight; what an interrupted call has left counts. Raises OSError with nothing half-written."""
-    flight = Flight(run / "flight")
-    measured = flight.json("measure.json")
-    if incumbent := index.incumbent:
-        beside, recorded = noise.undisturbed(measured["incumbent_runs"]), index.rerun_seeds(incumbent["commit"])
-        reruns.append(run, incumbent["commit"], beside, recorded)
+    run, measured = flight.run, flight.json("measure.json")
     n, _ = ledger.place(run / "results.tsv", flight.need("commit")[:7])
     experiment = experiment_of(flight, n, measured)
     if (after := flight.text("train.py")) is not None:
@@ -37,21 +33,31 @@ def record(run: Path, index: Index) -> Experiment:
     return experiment
 
 
-def settle(run: Path, index: Index, experiment: Experiment) -> None:
+def catch_up(run: Path) -> None:
+    """What a flight that was killed while it was recorded has left undone: the row, and `incumbent`.
+
+    The next flight is judged by that, and its row comes later.
+    """
+    known = index.read(run)
+    if known.last:
+        ledger.append(run / "results.tsv", row_of(known.last))
+    index.store_incumbent(run, known)
+
+
+def settle(flight: Flight, known: Index, experiment: Experiment) -> None:
     """What follows from the line on record, unless it is there: the row, `verdict` and `best`. It is in the index."""
-    row, flight = row_of(experiment), Flight(run / "flight")
-    ledger.append(run / "results.tsv", row)
+    ledger.append(flight.run / "results.tsv", row_of(experiment))
     flight.write("verdict", experiment["status"])
-    if is_new_best(experiment, index):
+    if is_new_best(experiment, known):
         flight.write_json("best", experiment)
     else:
         (flight.folder / "best").unlink(missing_ok=True)
 
 
-def is_new_best(experiment: Experiment, index: Index) -> bool:
+def is_new_best(experiment: Experiment, known: Index) -> bool:
     """Whether it is the best of all, of which it is the last; the first of a run is the baseline, and no news."""
-    best = index.best
-    return best is not None and best["commit"] == experiment["commit"] and index.replaced is not None
+    best = known.best
+    return best is not None and best["commit"] == experiment["commit"] and known.replaced is not None
 
 
 def row_of(experiment: Experiment) -> Row:
@@ -85,6 +91,7 @@ def experiment_of(flight: Flight, n: int, measured: dict[str, Any]) -> Experimen
         **spent(flight),
         "started": flight.text("started"),
         "ended": datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "carried_from": flight.lines("carried_from"),
         "description": description_of(flight, measured),
     }
 

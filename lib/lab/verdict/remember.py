@@ -22,12 +22,13 @@ from lab.verdict.index import Index
 LONGEST = 160  # characters of a cause, a place or a description
 
 
-def remember(run: Path, index: Index, one: Experiment) -> None:
+def remember(flight: Flight, index: Index, one: Experiment) -> None:
     """Write what the experiment in flight, the last of the index, has taught. Raises OSError; the memory is whole."""
-    flight, folder = Flight(run / "flight"), memory.folder(run)
+    run = flight.run
+    folder = memory.folder(run)
     mark = f"{run.name} #{one['n']} {one['commit'][:7]}"
     setting = setting_of(run, index.device)
-    _remember_incumbent(folder, index.incumbent_before(one["commit"]), one, mark)
+    _remember_incumbent(folder, flight, index, one, mark)
     if one["rule"] == "baseline":
         began = f"run {run.name} at commit {manifest.read(run)['start'][:7]}, val_bpb {one['val_bpb']:.6f}"
         _add(folder, "decisions", memory.DECIDED, "began", mark, f"{began}; {_dated(one, mark, setting)}")
@@ -85,9 +86,10 @@ def _mend(flight: Flight) -> str:
     return f"{clean((removed or ['nothing'])[0], 80)} -> {clean((added or ['nothing'])[0], 80)}"
 
 
-def _remember_incumbent(folder: Path, incumbent: Experiment | None, one: Experiment, mark: str) -> None:
-    """A person has committed on top of the last keep: from here on, that is what is compared with."""
-    if incumbent and one["parent"] != incumbent["commit"]:
+def _remember_incumbent(folder: Path, flight: Flight, index: Index, one: Experiment, mark: str) -> None:
+    """A person has committed on top of a keep: from here on, that is what is compared with."""
+    if not flight.is_baseline and one["parent"] != flight.need("base"):
+        incumbent = index.keep(flight.run, flight.need("base"))
         parent = f"commit {one['parent'][:7]} on top of #{incumbent['n']}"
         said = f"a person's {parent} is the incumbent from {mark} on"
         _add(folder, "decisions", memory.DECIDED, "incumbent", parent, said)

@@ -1,7 +1,7 @@
 """Runs beside the experiments (bin/noise, bin/audit): a RUN_DIR -> a line of `reruns.jsonl`, and what is known then.
 
-Each is a RUN_DIR in `runs/<tag>/replicates/run.N`, and has `commit`, the code that it ran. An experiment in flight that
-an interrupted loop has left is none of ours, but its seeds are not used a second time.
+Each is a RUN_DIR in `runs/<tag>/replicates/run.N`, and has `commit`, the code that it ran. The flights that an
+interrupted loop has left are none of ours, but their seeds are not used a second time.
 """
 
 from collections.abc import Iterator, Sequence
@@ -11,6 +11,7 @@ from lab.errors import Fault
 from lab.runs.outcome import outcome_of, seed_of
 from lab.store import experiments, reruns
 from lab.store.experiments import Experiment
+from lab.store.flight import all_of
 from lab.verdict import index, noise
 from lab.verdict.criterion import Noise, band_of
 from lab.verdict.measure import past_of
@@ -38,28 +39,31 @@ def fresh_seed(run: Path, commits: Sequence[str]) -> int:
 
 
 def _unrecorded_seeds(run: Path) -> Iterator[int]:
-    """Of the experiment in flight, and of runs of ours that failed."""
-    for path in (*run.glob("flight/run.*/env"), *run.glob("replicates/run.*/env")):
+    """Of the experiments in flight, and of runs of ours that failed."""
+    for path in (*run.glob("flights/f*/run.*/env"), *run.glob("replicates/run.*/env")):
         yield _seed(path.parent)
-    wanted = run / "flight/next"
-    if wanted.exists():
-        yield int(wanted.read_text().split()[1])
+    for flight in all_of(run):
+        yield from (int(line.split()[1]) for line in (flight.text("next") or "").split("\n") if line)
 
 
-def record_run(run: Path, folder: Path) -> str:
+def record_replicate(folder: Path) -> str:
     """Record the ended run in `folder`. Returns a word (`counted`, `again` with its seed, `lost`), and what is told."""
+    return " ".join(_recorded(folder.parents[1], folder)) + "\n"
+
+
+def _recorded(run: Path, folder: Path) -> tuple[str, str]:
     commit, seed = _commit(folder), _seed(folder)
     if changed := (folder / "changed").read_text().split("\n")[:-1]:
-        return f"{LOST} the run with seed {seed} does not count: it changed '{', '.join(changed)}'"
+        return LOST, f"the run with seed {seed} does not count: it changed '{', '.join(changed)}'"
     result = outcome_of(folder, past_of(run, index.read(run)))
     if result.failure:
-        return f"{LOST} the run with seed {seed} does not count: {result.failure.why}"
+        return LOST, f"the run with seed {seed} does not count: {result.failure.why}"
     times = sum((_commit(one), _seed(one)) == (commit, seed) for one in folder.parent.glob("run.*"))
     if result.disturbance and times <= DISTURBED:
-        return f"{AGAIN} {result.disturbance}"
+        return AGAIN, result.disturbance
     reruns.append(run, commit, [result.run], {one["seed"] for one in reruns.read(run) if one["commit"] == commit})
     doubt = f" (not as usual: {result.disturbance})" if result.disturbance else ""
-    return f"{COUNTED} {result.run['val_bpb']:.6f} with seed {seed}{doubt}"
+    return COUNTED, f"{result.run['val_bpb']:.6f} with seed {seed}{doubt}"
 
 
 def _commit(folder: Path) -> str:

@@ -1,4 +1,4 @@
-"""The files of an experiment in flight -> its phase and the progress of its training; the same for a replicate.
+"""The files of the experiments in flight -> their phases and the progress of their training; the same for a replicate.
 
 The list of finished steps names the current step; the RUN_DIR shows whether it trains. Files outlive the process that
 wrote them: as long as no process works on the tree, an experiment in flight is waiting.
@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from lab.runs import logs
+from lab.store import flight as flight_store
 from lab.store.flight import Flight
 
 STEPS = Path(__file__).parents[3] / "lib/experiment/steps"
 # The phase by step name, without its number. A mend proposes again; every step after the run judges it.
-PHASES = {"propose": "proposing", "mend": "proposing", "commit": "drafted", "run": "waiting"}
+PHASES = {"propose": "proposing", "mend": "proposing", "carry-over": "drafted", "commit": "drafted", "run": "waiting"}
 DEVICE = re.compile(rb"^(cuda|mps|cpu): \d+ x \d+ rows\b", re.MULTILINE)  # as train.py begins its log
 HEAD = 65536  # bytes of a log, in which it says so
 
@@ -22,53 +23,54 @@ Found = dict[str, Any]
 
 
 def flights(run: Path, *, alive: bool) -> list[Found]:
-    """The experiments in flight, as schemas/status.schema.json has them: one today, or none.
+    """The experiments in flight, as schemas/status.schema.json has them, the oldest first.
 
     `alive`: a process works on the tree.
     """
-    flight = Flight(run / "flight")
-    done = flight.text("done")
-    if done is None:
-        return []
     at_work = alive and not is_beside(run)
-    trains = training(run) if at_work else None
-    return [
-        {
-            "id": "f1",
-            "phase": phase(done, trains, at_work=at_work),
-            **flight_facts(flight, done),
-            **training_facts(run, trains),
-        }
-    ]
+    found = [facts_of(flight, at_work=at_work) for flight in flight_store.all_of(run)]
+    return [one for one in found if one]
 
 
-def flight_facts(flight: Flight, done: str) -> Found:
-    """From the files in its folder."""
+def facts_of(flight: Flight, *, at_work: bool) -> Found | None:
+    """None where it is over meanwhile."""
+    done = flight.text("done")
+    if done is None or not done.startswith("attempt "):
+        return None
+    attempt = int(done.split("\n")[0].split()[1])
+    trains = training(flight.run, flight.folder / f"run.{attempt}") if at_work else None
     return {
+        "id": flight.folder.name,
+        "phase": phase(done, trains, at_work=at_work),
         "description": flight.text("description"),
         "agent": flight.text("agent"),
         "step": current_step(done),
-        "attempt": flight.attempt if done.startswith("attempt ") else None,
+        "attempt": attempt,
         "started": flight.text("started"),
         "seconds": seconds_since(flight.text("started")),
+        **training_facts(flight.run, flight.folder / f"run.{attempt}", trains),
     }
 
 
-def training_facts(run: Path, trains: Found | None) -> Found:
-    """Where it trains, and its progress. There is one slot today, and only a training takes it."""
+def training_facts(run: Path, folder: Path, trains: Found | None) -> Found:
+    """Where it trains, and its progress. Only a training takes a slot."""
     if trains is None:
         return dict.fromkeys(("slot", "device", "progress", "training"))
+    slot = Flight(folder).text("slot") or ""
     log = {name: trains[name] for name in ("log", "seconds", "num_steps", "loss")}
-    return {"slot": 0, "device": device(run / trains["log"]), "progress": trains["progress"], "training": log}
+    where = {"slot": int(slot) if slot.isdecimal() else None, "device": device(run / trains["log"])}
+    return {**where, "progress": trains["progress"], "training": log}
 
 
 def beside(run: Path, *, alive: bool) -> Found | None:
-    """The training run of make noise or make audit."""
-    return training(run) if alive and is_beside(run) else None
+    """The training run of make noise or make audit: the last one that was begun."""
+    link = run / "run.log"
+    is_one = alive and is_beside(run) and link.is_symlink()
+    return training(run, run / link.readlink().parent) if is_one else None
 
 
 def is_beside(run: Path) -> bool:
-    """Whether `make noise` or `make audit` trains; an experiment in flight waits meanwhile."""
+    """Whether `make noise` or `make audit` trains; experiments in flight wait meanwhile."""
     return (run / "replicates").exists()
 
 
@@ -87,16 +89,17 @@ def phase(done: str, trains: Found | None, *, at_work: bool) -> str:
     return PHASES.get((current_step(done) or "").partition("-")[2], "judging")
 
 
-def training(run: Path) -> Found | None:
-    """The training run that run.log links to (lib/experiment/training_run.sh), unless it is over."""
-    link = run / "run.log"
-    folder = run / link.readlink().parent if link.is_symlink() else run
-    seconds = seconds_since(Flight(folder).text("started"))
-    if seconds is None or (folder / "ended").exists() or not link.exists() or folder == run:
+def training(run: Path, folder: Path) -> Found | None:
+    """The training run whose RUN_DIR is `folder`, unless it has not begun, or is over."""
+    seconds, log = seconds_since(Flight(folder).text("started")), folder / "run.log"
+    if seconds is None or (folder / "ended").exists():
         return None
-    step = logs.last_step(link)
+    try:
+        step = logs.last_step(log)
+    except OSError:
+        return None  # it has not begun; or it is over, and the log was moved
     return {
-        "log": str(link.readlink()),
+        "log": str(log.relative_to(run)),
         "seconds": seconds,
         "progress": step and step.progress,
         "num_steps": step and step.number,

@@ -33,6 +33,8 @@ FOREIGN = "The row was written by hand: there is no commit of it, no reason and 
 def fact_lines(known: Experiment) -> Iterator[str]:
     """A line for each fact."""
     yield f"commit    {known['commit']}, on top of {known['parent'][:7]}"
+    for earlier in known.get("carried_from", []):
+        yield f"carried   from {earlier[:7]}, the same change on an earlier incumbent"
     yield f"reason    {known['reason']}"
     if known["gain"] is not None:
         yield f"gain      {known['gain']:+.6f}, over {known['incumbent_bpb']:.6f}"

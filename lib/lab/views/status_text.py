@@ -1,24 +1,68 @@
 """A status (lab.views.status) -> a few lines of text for a person."""
 
 import textwrap
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from lab.views.status import Status, proposer
 
-FLYING = "in flight"  # how the lines of what is in flight begin
+SCREEN = 24  # lines
+FEW = 2  # rows of the ledger that are shown, and so many experiments in flight, however little room there is
+FLYING = "in flight "
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line. Of an experiment in flight, its phase, and the training run that is at work for it, if one is."""
+
+    text: str
+    phase: str | None = None
+    training: Status | None = None
 
 
 def text(at: Status, columns: int | None = None) -> str:
-    """At most 24 lines of 80 columns if no more than two things are wrong. Problems come last, where the eye is.
+    """At most SCREEN lines of 80 columns if no more than two things are wrong. Problems come last, where the eye is.
 
     Lines are cut to `columns`; problems and hints are wrapped instead.
     """
     problems = problem_lines(at, columns)
-    return "\n".join([*body(at, columns), *(["", *problems] if problems else [])])
+    problems = ["", *problems] if problems else []
+    lines = [line.text for line in body(at, columns, SCREEN - len(problems), flying(at))]
+    return "\n".join([*lines, *problems])
 
 
-def body(at: Status, columns: int | None) -> list[str]:
-    """Everything but the problems."""
-    return [fit(printable(line), columns) for line in (*head(at), *results(at), "", *map(row_line, at["last"]))]
+def body(at: Status, columns: int | None, height: int, air: Sequence[Line], below: Sequence[int] = ()) -> list[Line]:
+    """Everything but the problems, in so many lines, as far as that goes; `air` is what is in flight.
+
+    Where there is little room, fewer rows of the ledger are shown, and then fewer of those in flight. `below`: how many
+    lines the caller adds to each of those.
+    """
+    heights = [1 + more for more in below or [0] * len(air)]
+    shown = fitting(air, heights, room(at, height))
+    taken = sum(heights[place] for place in shown) + (len(shown) < len(air))
+    rows = max(FEW, room(at, height) + FEW - taken)
+    hidden = [line for place, line in enumerate(air) if place not in shown]
+    in_air = [*(air[place] for place in shown), *([Line(rest_in_words(hidden))] if hidden else [])]
+    lines = [*map(Line, head(at)), *in_air, *map(Line, [*results(at), "", *map(row_line, at["last"][-rows:])])]
+    return [replace(line, text=fit(printable(line.text), columns)) for line in lines]
+
+
+def room(at: Status, height: int) -> int:
+    """How many lines there are for what is in flight."""
+    return height - len(head(at)) - len(results(at)) - 1 - min(FEW, len(at["last"]))
+
+
+def fitting(air: Sequence[Line], heights: Sequence[int], most: int) -> list[int]:
+    """The places of those that are shown: all, or those that train first, with a line to spare for the rest."""
+    if sum(heights) <= most:
+        return list(range(len(air)))
+    found: list[int] = []
+    for place in sorted(range(len(air)), key=lambda place: air[place].training is None):
+        if len(found) >= FEW and sum(heights[one] for one in [*found, place]) >= most:
+            break
+        found.append(place)
+    return sorted(found)
 
 
 def problem_lines(at: Status, columns: int | None) -> list[str]:
@@ -44,14 +88,13 @@ def wrapped(line: str, columns: int | None) -> list[str]:
 
 
 def head(at: Status) -> list[str]:
-    """The run, its loop, and what is in flight."""
+    """The run, and its loop."""
     who = ", ".join(f"{role} {name}" for role, name in (("proposer", proposer(at)), ("engine", at["engine"])) if name)
     return [
         f"run       {at['tag']}, from {at['start'][:7]}, set up {at['created']}",
         f"branch    {at['branch'] or 'not known'}",
         f"profile   {at['profile']}, {at['time_budget']:g} s a run" + (f"; {who}" if who else ""),
         f"loop      {loop_state(at['loop'])}",
-        *flying(at),
     ]
 
 
@@ -66,32 +109,56 @@ def loop_state(loop: Status) -> str:
     return state
 
 
-def flying(at: Status) -> list[str]:
-    """A line for each experiment in flight, and for the run beside them."""
-    found = [flight_line(flight, at["time_budget"]) for flight in at["flights"]]
-    if at["beside"]:
-        found.append(f"a run beside the experiments, {training_line(at['beside'], at['time_budget'])}")
-    return [f"{FLYING} {line}" for line in found or ["nothing"]]
+def flying(at: Status) -> list[Line]:
+    """What is in flight, a line each, and the run beside it."""
+    budget, is_alone = at["time_budget"], len(at["flights"]) == 1
+    found = [
+        Line(flight_line(one, budget, at["loop"], is_alone=is_alone), one["phase"], training_of(one))
+        for one in at["flights"]
+    ]
+    if beside := at["beside"]:
+        found.append(Line(f"a run beside the experiments, {training_line(beside, budget)}", "training", beside))
+    found = found or [Line("nothing")]
+    return [replace(line, text=f"{'' if at else FLYING:<{len(FLYING)}}{line.text}") for at, line in enumerate(found)]
 
 
-def flight_line(flight: Status, budget: float) -> str:
-    """The step, the progress of its training, and last the description, which may be long."""
+def flight_line(flight: Status, budget: float, loop: Status, *, is_alone: bool) -> str:
+    """`f7 training, slot 1, attempt 2, 34 s of 60 s, loss 2.3457: raise LR`; what may be long is last."""
+    slot = [] if is_alone or flight["slot"] is None else [f"slot {flight['slot']}"]
     attempt = [f"attempt {flight['attempt']}"] if (flight["attempt"] or 1) > 1 else []
     how_far = [training_line(trained, budget)] if (trained := training_of(flight)) else []
-    return ", ".join([flight["step"] or "over", *attempt, *how_far]) + f": {flight['description'] or 'no proposal yet'}"
+    said = ", ".join([phase_in_words(flight, loop), *slot, *attempt, *how_far])
+    return f"{flight['id']} {said}" + (f": {flight['description']}" if flight["description"] else "")
+
+
+def phase_in_words(flight: Status, loop: Status) -> str:
+    """The phase; where it waits for a person, or is asked once more, with that."""
+    if flight["phase"] == "proposing" and (flight["step"] or "").endswith("-mend"):
+        return "proposing a mend"
+    return (
+        f"{flight['phase']} for a loop" if flight["phase"] == "waiting" and not loop["alive"] else str(flight["phase"])
+    )
+
+
+def rest_in_words(hidden: Sequence[Line]) -> str:
+    """`and 3 more: 2 waiting, 1 proposing`"""
+    phases = Counter(line.phase for line in hidden)
+    return f"{'':<{len(FLYING)}}and {len(hidden)} more: " + ", ".join(
+        f"{count} {phase}" for phase, count in phases.items()
+    )
 
 
 def training_line(trains: Status, budget: float) -> str:
-    """`34 s of 60 s, loss 2.345678`; if the log has no steps, how long it has been running."""
+    """`34 s of 60 s, loss 2.3457`; if the log has no steps, how long it has been running."""
     if trains["progress"] is None:
         return f"running for {trains['seconds']:.0f} s, budget {budget:g} s"
-    return f"{trains['progress'] * budget:.0f} s of {budget:g} s, loss {trains['loss']:.6f}"
+    return f"{trains['progress'] * budget:.0f} s of {budget:g} s, loss {trains['loss']:.4f}"
 
 
 def in_training(at: Status) -> Status | None:
-    """The training run to watch: of an experiment in flight, or else a replicate."""
-    beside: Status | None = at["beside"]
-    return next(filter(None, map(training_of, at["flights"])), beside)
+    """The training run to watch: the first that tells how far it is; of an experiment in flight, or else beside it."""
+    found = [one for one in (*map(training_of, at["flights"]), at["beside"]) if one]
+    return next((one for one in found if one["progress"] is not None), None)
 
 
 def training_of(flight: Status) -> Status | None:

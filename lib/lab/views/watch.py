@@ -6,7 +6,7 @@ most MOST of them a second.
 
 import os
 import select
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from lab.store import experiments
 from lab.store.experiments import Experiment
 from lab.views import status, status_text
 from lab.views.status import Facts, Status
+from lab.views.status_text import Line
 
 EVERY = 1.0  # seconds
 MOST = 256 * 1024  # bytes
@@ -72,7 +73,7 @@ class _FactBlocks:
 
 @dataclass(frozen=True)
 class Seen:
-    """The status, the curve of the run in flight, and the incumbent's."""
+    """The status, the curve of the first training run in flight, and the incumbent's."""
 
     status: Status
     curve: Curve
@@ -151,13 +152,23 @@ class View:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """The lines of the status, with the training in flight in between."""
         at, columns = self._seen.status, options.max_width
-        trains = status_text.in_training(at)
-        yield from map(styled, status_text.problem_lines(at, columns))  # first: a low terminal shows the beginning
-        for line in status_text.body(at, columns):
-            yield styled(line)
-            if trains and line.startswith(status_text.FLYING):
-                blocks = BLOCKS if console.encoding.startswith("utf") else ASCII_BLOCKS
-                yield from training(self._seen, trains["progress"], columns, blocks)
+        blocks = BLOCKS if console.encoding.startswith("utf") else ASCII_BLOCKS
+        problems = status_text.problem_lines(at, columns)
+        yield from map(styled, problems)  # first: a low terminal shows the beginning
+        air, height = status_text.flying(at), console.size.height - len(problems)
+        below = self._below(air, status_text.room(at, height), columns, blocks)
+        for line in status_text.body(at, columns, height, air, [len(drawn) for drawn in below]):
+            yield styled(line.text)
+            yield from next((drawn for one, drawn in zip(air, below, strict=True) if one.training is line.training), [])
+
+    def _below(self, air: Sequence[Line], room: int, columns: int, blocks: str) -> list[list[Table | Text]]:
+        """What is drawn below each of what is in flight: a bar, and where there is room, the curve of the first."""
+        bars = [progress_bar(line.training, columns) for line in air]
+        first = next((place for place, bar in enumerate(bars) if bar), None)
+        if first is None:
+            return bars
+        whole = [*bars[:first], [*bars[first], *curves(self._seen, columns, blocks)], *bars[first + 1 :]]
+        return whole if sum(1 + len(drawn) for drawn in whole) <= room else bars
 
 
 def styled(line: str) -> Text:
@@ -167,14 +178,23 @@ def styled(line: str) -> Text:
     return Text(line, style=STYLES.get(word, ""), no_wrap=True, overflow="ellipsis")
 
 
-def training(seen: Seen, progress: float | None, columns: int, blocks: str) -> Iterator[Table | Text]:
-    """A progress bar, the loss curve, and below it the incumbent's in the same scale."""
-    width = next((width for width in WIDTHS if width <= columns - 10), WIDTHS[-1])
-    if progress is None:
-        return
+def width_of(columns: int) -> int:
+    """Of a bar, and of a curve."""
+    return next((width for width in WIDTHS if width <= columns - 10), WIDTHS[-1])
+
+
+def progress_bar(trains: Status | None, columns: int) -> list[Table | Text]:
+    """A line; nothing where the log does not tell how far it is."""
+    if trains is None or trains["progress"] is None:
+        return []
     grid = Table.grid(padding=0)
-    grid.add_row("          ", ProgressBar(total=1.0, completed=progress, width=width))
-    yield grid
+    grid.add_row("          ", ProgressBar(total=1.0, completed=trains["progress"], width=width_of(columns)))
+    return [grid]
+
+
+def curves(seen: Seen, columns: int, blocks: str) -> Iterator[Text]:
+    """The loss, and below it the incumbent's in the same scale."""
+    width = width_of(columns)
     here, there = seen.curve.values(width), seen.incumbent.values(width)
     scale = scale_of(here, there)
     yield Text("loss      " + sparkline(here, scale, blocks), style="cyan", no_wrap=True)

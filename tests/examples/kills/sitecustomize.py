@@ -1,4 +1,4 @@
-"""The shim's part in Python: loaded, by PYTHONPATH, into each Python that a loop under test starts (tests/kills.py).
+"""The shim's part in Python: loaded into the core, and by PYTHONPATH into each Python that a loop under test starts.
 
 What is counted: the start, each os.fsync, each os.replace, and the end. `torn` instead of before, inside or after: a
 file loses half of its last line in the moment before it is synced, as a power cut would have it.
@@ -19,7 +19,7 @@ Call = Callable[..., Any]
 
 
 def place() -> str:
-    """`lab-step.record`, `train.py`: the first two words of the command."""
+    """`lab.conclude`, `train.py`: the first two words of the command."""
     return ".".join(os.path.basename(word) for word in sys.argv[:2])[:60]
 
 

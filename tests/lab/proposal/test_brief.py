@@ -3,11 +3,14 @@
 import json
 import random
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 from house import ROOT, House, lab_step
+from lab.one_line import clean
+from lab.proposal import brief as module
 from lab.proposal import changes, hints
 from lab.store import schemas
 
@@ -99,10 +102,9 @@ def brief(
 
 
 def told(folder: Path) -> str:
-    result = lab_step("brief", folder / "runs/mar14")
-    assert result.exit_code == 0, result.output
-    assert len(result.stdout_bytes) <= LONGEST
-    return result.stdout_bytes.decode()
+    text = module.brief(folder / "runs/mar14", (folder / "train.py").read_text())
+    assert len(text.encode()) <= LONGEST
+    return text
 
 
 def section(text: str, title: str) -> list[str]:
@@ -165,6 +167,8 @@ def test_a_long_run_fits_and_every_section_has_its_share(tmp_path: Path, rows: i
     past = [BASELINE, *losses(rows - 2, description), experiment(rows, "keep", 0.99, description)]
     past[-97] = experiment(rows - 96, "discard", 0.9975, description, rule="no-gain")
     hints.add(run_of(tmp_path), description)
+    for number in range(1, 100):
+        fly(tmp_path, f"f{number}", description)
     text = brief(tmp_path, past, [changed(past[-97], DEPTH="9")], program=f"{description}\n" * 100)
     assert len(text.encode()) > 10_000
     assert "\ufffd" not in text
@@ -174,6 +178,7 @@ def test_a_long_run_fits_and_every_section_has_its_share(tmp_path: Path, rows: i
     assert len(numbers) >= 2
     for title in (
         "What the person in",
+        "In the air",
         "Where to",
         "What the person wants",
         "Near",
@@ -237,15 +242,41 @@ def test_the_noise_and_what_a_run_must_gain(tmp_path: Path) -> None:
     assert "more than 0.0050 below" in text, "t(0.975, 2) = 4.303, times 0.001 x sqrt(1 + 1/3)"
 
 
-def test_what_is_training_now(tmp_path: Path) -> None:
-    brief(tmp_path, NIGHT)
-    flight = tmp_path / "runs/mar14/flight"
-    flight.mkdir()
-    (flight / "description").write_text("wider\n")
-    (flight / "commit").write_text(f"{7:040x}\n")
-    assert "In training now: wider" in told(tmp_path)
-    (flight / "commit").write_text(f"{6:040x}\n")
-    assert "In training" not in told(tmp_path), "it is on record"
+def fly(folder: Path, name: str, description: str | None = None, **facts: str) -> Path:
+    """A flight, which has a description as soon as there is a proposal."""
+    flight = folder / "runs/mar14/flights" / name
+    flight.mkdir(parents=True)
+    for fact, text in {"agent": "claude", "before.py": TRAIN, **facts}.items():
+        (flight / fact).write_text(f"{text}\n")
+    if description:
+        (flight / "description").write_text(f"{description}\n")
+    return flight
+
+
+def test_what_others_have_in_the_air(tmp_path: Path) -> None:
+    """Not what is only proposed, not what has its verdict, nor the flight whose proposal this brief is for."""
+    alone = brief(tmp_path, NIGHT)
+    fly(tmp_path, "f9", "wider")
+    fly(tmp_path, "f10", FORGED)
+    fly(tmp_path, "f11", "deeper", summary="#7 keep 0.9  deeper")
+    fly(tmp_path, "f12")
+    fly(tmp_path, "f13", "baseline", agent="baseline")
+    fly(tmp_path, "f14.new", "being made")
+    assert section(told(tmp_path), "In the air") == [f"- {clean(FORGED, 200)}", "- wider"], "the newest first"
+    own = fly(tmp_path, "f15", "mine, from before a kill")
+    assert section(told(tmp_path), "In the air")[0] == "- mine, from before a kill"
+    result = lab_step("flight_brief", own)
+    assert (result.exit_code, section(result.stdout, "In the air")) == (0, [f"- {clean(FORGED, 200)}", "- wider"])
+    shutil.rmtree(own.parent)
+    assert told(tmp_path) == alone
+
+
+def test_a_flight_is_told_of_the_code_that_it_edits(tmp_path: Path) -> None:
+    """The person may have anything in the tree."""
+    brief(tmp_path, NIGHT, train="DEPTH = 99\n")
+    own = fly(tmp_path, "f1")
+    assert "- DEPTH = 8, " in lab_step("flight_brief", own).stdout
+    assert "- DEPTH = 99" in told(tmp_path)
 
 
 def test_a_torn_last_line_is_no_experiment(tmp_path: Path) -> None:

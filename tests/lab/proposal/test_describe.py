@@ -22,8 +22,8 @@ def describe(
     folder: Path, said: str | bytes | None, after: str | bytes | None = AFTER, changed: str = "M\ttrain.py\n"
 ) -> tuple[str, str, str | None]:
     """Description, category and rejection; `after` None: no train.py came back, `said` None: nothing was said."""
-    flight = folder / "flight"
-    flight.mkdir()
+    flight = folder / "flights/f1"
+    flight.mkdir(parents=True)
     (flight / "before.py").write_text(BEFORE)
     (flight / "changed").write_text(changed)
     for name, text in (("said", said), ("train.py", after)):
@@ -37,7 +37,7 @@ def call(folder: Path) -> tuple[str, str, str | None]:
     assert result.exit_code == 0, result.output
     texts = []
     for name in ("description", "category", "rejected"):
-        path = folder / "flight" / name
+        path = folder / "flights/f1" / name
         text = path.read_bytes().decode() if path.exists() else None
         assert text is None or (text.endswith("\n") and text.count("\n") == 1), text
         texts.append(text and text[:-1])
@@ -170,7 +170,7 @@ def test_rejected(tmp_path: Path, changed: str, after: str | bytes | None, reaso
 
 def test_no_train_py_that_cannot_be_read_goes_into_the_commit(tmp_path: Path) -> None:
     describe(tmp_path, "raise MATRIX_LR\n", b"x = '\xff'\n")
-    assert not (tmp_path / "flight" / "train.py").exists()
+    assert not (tmp_path / "flights/f1" / "train.py").exists()
 
 
 @pytest.mark.parametrize("said", ["ü" * 5000, "raise MATRIX_LR " * 12])
@@ -198,7 +198,7 @@ def test_the_baseline(tmp_path: Path) -> None:
 
 
 def test_a_missing_fact_is_a_fault_of_the_toolkit(tmp_path: Path) -> None:
-    (tmp_path / "flight").mkdir()
+    (tmp_path / "flights/f1").mkdir(parents=True)
     result = lab_step("describe", tmp_path)
     assert result.exit_code == 2
     assert result.stderr.startswith("lab: ")

@@ -13,6 +13,10 @@ from test_evaluation_record import RECORD, measure
 USUAL = Usual(probe=0.05, share=1.0)
 
 
+def disturbance(record: dict[str, Any], normal: Usual | None) -> str | None:
+    return conditions.disturbance(record, conditions.from_record(record, None), normal)
+
+
 @pytest.mark.parametrize(
     ("change", "what"),
     [
@@ -29,24 +33,24 @@ USUAL = Usual(probe=0.05, share=1.0)
     ],
 )
 def test_what_disturbs_a_run(change: dict[str, Any], what: str | None) -> None:
-    assert conditions.disturbance(RECORD | change, USUAL) == what
+    assert disturbance(RECORD | change, USUAL) == what
 
 
 def test_where_nothing_is_known_only_a_standstill_shows() -> None:
-    assert conditions.disturbance(RECORD | {"probes": [9.0]}, None) is None
-    assert conditions.disturbance(RECORD | {"longest_wait": 60.0}, None) == "it stood still for 60 s"
+    assert disturbance(RECORD | {"probes": [9.0]}, None) is None
+    assert disturbance(RECORD | {"longest_wait": 60.0}, None) == "it stood still for 60 s"
 
 
 def test_usual_is_the_median_of_the_last_runs() -> None:
     runs: list[dict[str, Any]] = [{"probe_seconds": probe, "wall_share": 1.0} for probe in (9, 9, 1, 2, 3, 4, 90)]
-    assert conditions.usual([*runs, {"probe_seconds": None}, {}]) == Usual(3.0, 1.0)
-    assert conditions.usual([{}]) is None
+    assert conditions.usual([*runs, {"probe_seconds": None}, {}], {}) == Usual(3.0, 1.0)
+    assert conditions.usual([{}], {}) is None
 
 
 def test_a_change_that_lasts_is_the_new_usual_after_one_experiment() -> None:
     slow: dict[str, Any] = {"probe_seconds": 0.1, "wall_share": 1.0}
-    normal = conditions.usual([{**slow, "probe_seconds": 0.05}] * 10 + [slow] * 3)
-    assert conditions.disturbance(RECORD | {"probes": [0.1, 0.1]}, normal) is None
+    normal = conditions.usual([{**slow, "probe_seconds": 0.05}] * 10 + [slow] * 3, {})
+    assert disturbance(RECORD | {"probes": [0.1, 0.1]}, normal) is None
 
 
 def test_only_runs_of_like_conditions_are_held_against_each_other() -> None:
@@ -62,6 +66,20 @@ def test_only_runs_of_like_conditions_are_held_against_each_other() -> None:
 
 def test_the_record_says_it(tmp_path: Path) -> None:
     measured = measure(tmp_path, RECORD | {"longest_wait": 30.0})
-    assert measured["disturbance"] == "it stood still for 30 s"
+    assert measured["last"][0][2] == "it stood still for 30 s"
     assert measured["runs"][0]["degraded"] is True
-    assert json.loads((tmp_path / "flight/measure.json").read_text())["val_bpb"] == "1.912345"
+    assert json.loads((tmp_path / "flights/f1/measure.json").read_text())["val_bpb"] == "1.912345"
+
+
+def test_what_is_usual_is_so_on_one_device_shared_by_as_many() -> None:
+    alone = {"probe_seconds": 0.05, "wall_share": 1.0, "device_name": "A", "slots": 1.0}
+    shared = {**alone, "probe_seconds": 0.09, "slots": 4.0}
+    runs = [alone] * 3 + [shared] * 3
+    assert conditions.usual(runs, {"device_name": "A", "slots": 1.2}) == Usual(0.05, 1.0)
+    assert conditions.usual(runs, {"device_name": "A", "slots": 3.5}) == Usual(0.09, 1.0)
+    assert conditions.usual(runs, {"device_name": "B"}) is None
+    assert not conditions.are_like(alone, {**alone, "slots": 1.6})
+    assert not conditions.are_like(alone, {**alone, "device_name": "B"})
+    assert conditions.are_like(alone, {**alone, "device_name": None, "slots": None}), (
+        "what is not known is like everything"
+    )

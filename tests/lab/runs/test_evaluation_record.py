@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from lab.runs import evaluation_record
+from lab.store.flight import Flight
 from lab.verdict import index
 from lab.verdict.measure import measure as step
 
@@ -41,7 +42,7 @@ def measure(
     baseline: list[dict[str, Any]] | None = BASELINE,
 ) -> dict[str, Any]:
     """What 40-judge makes of a run of 60 s that printed and recorded this, after that baseline."""
-    run = folder / "flight/run.1"
+    run = folder / "flights/f1/run.1"
     (run / "record").mkdir(parents=True)
     (run / "run.log").write_text(f"val_bpb: {printed}\npeak_vram_mb: {memory}\n")
     (run / "rc").write_text("0\n")
@@ -53,14 +54,14 @@ def measure(
         (run / "record/evaluation.json").write_text(text)
     if cpu is not None:
         (run / "resources").write_text(json.dumps({"cpu_seconds": cpu}))
-    (folder / "flight/done").write_text("attempt 1\n")
+    (folder / "flights/f1/done").write_text("attempt 1\n")
     (folder / "manifest.json").write_text(json.dumps({"comparable": FACTS}))
     if baseline is not None:
         seeded = [{"seed": 42, "val_bpb": 2.0, **run, "wall_share": 1.0} for run in baseline]
         known = {"commit": "c", "rule": "baseline", "status": "keep", "val_bpb": 2.0, "runs": seeded}
         (folder / "experiments.jsonl").write_text(json.dumps(known) + "\n")
-    step(folder, index.read(folder))
-    measured: dict[str, Any] = json.loads((folder / "flight/measure.json").read_text())
+    step(Flight(folder / "flights/f1"), index.read(folder))
+    measured: dict[str, Any] = json.loads((folder / "flights/f1/measure.json").read_text())
     return measured
 
 
@@ -77,6 +78,8 @@ def test_what_was_measured_counts(tmp_path: Path) -> None:
         "outside_seconds": 4.0,
         "device": "cpu",
         "probe_seconds": 0.055,
+        "device_name": None,
+        "slots": None,
         "wall_share": 1.003,
     }
 

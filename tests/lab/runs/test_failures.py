@@ -229,8 +229,8 @@ def test_what_is_mendable(tmp_path: Path) -> None:
 def test_a_number_that_nobody_has_measured_is_not_mendable(tmp_path: Path) -> None:
     measured = evaluated(tmp_path, None)
     assert measured["failure"] == "no-metric"
-    assert (tmp_path / "flight/mendable").read_text() == "no\n"
-    assert not (tmp_path / "flight/suspect").exists()
+    assert (tmp_path / "flights/f1/mendable").read_text() == "no\n"
+    assert not (tmp_path / "flights/f1/suspect").exists()
 
 
 # ---------------------------------------------------------------------------

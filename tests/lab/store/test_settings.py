@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from test_experiments import ONE
 
 START = "0123456789" * 4
 FACTS = {"profile": "small", "time_budget": 60.0, "max_seq_len": 256, "data": "d" * 64, "tokenizer": "7" * 64}
+DEFAULTS = {"SEED": "42", "BASELINE_RUNS": "3", "LINKS": ""}  # that a run keeps
 
 
 @pytest.fixture(autouse=True)
@@ -56,6 +58,7 @@ def begin(run: Path, facts: object = FACTS, **environment: str) -> dict[str, Any
 def check(run: Path, facts: object = FACTS) -> Stepped:
     said = facts if isinstance(facts, str | bytes) else json.dumps(facts) + "\n"
     (run / "prepared").write_bytes(said if isinstance(said, bytes) else said.encode())
+    shutil.copy(run.parents[1] / "prepare.py", run / "prepared.py")
     return lab_step("check_run", run)
 
 
@@ -77,6 +80,9 @@ def test_defaults(tmp_path: Path) -> None:
         "SEED": "42",
         "BASELINE_RUNS": "3",
         "MAX_EXPERIMENTS": "0",
+        "GPUS_PER_SLOT": "1",
+        "LINKS": "",
+        "ARTIFACTS": "",
         "LAB_AGENT": "tree",
         "AGENT_TIMEOUT": "900",
         "PROPOSAL_WAIT": "10",
@@ -101,6 +107,13 @@ def test_defaults(tmp_path: Path) -> None:
         ("BASELINE_RUNS", "99"),
         ("SEED", "999999999"),
         ("MAX_EXPERIMENTS", "3"),
+        ("SLOTS", "1"),
+        ("SLOTS", "999"),
+        ("GPUS_PER_SLOT", "8"),
+        ("DRAFTS", "0"),
+        ("PROPOSERS", "16"),
+        ("LINKS", "data größer/corpus weights.bin"),
+        ("ARTIFACTS", "*.pt out/best-?.safetensors"),
         ("AGENT_TIMEOUT", "1"),
         ("PROPOSAL_WAIT", "0"),
         ("CONFINE", "yes"),
@@ -133,6 +146,12 @@ BAD = {
     "SEED": COUNTS,
     "BASELINE_RUNS": ["0", "100", *COUNTS],
     "MAX_EXPERIMENTS": COUNTS,
+    "SLOTS": ["0", "1000", *COUNTS],
+    "GPUS_PER_SLOT": ["0", "100", *COUNTS],
+    "DRAFTS": ["1000", *COUNTS],
+    "PROPOSERS": ["0", "100", *COUNTS],
+    "LINKS": ["a\nb", "a\tb", "a\x1b", "data\n", "..", "../data", "data ../more", "a/../../b", "/data", "data /more"],
+    "ARTIFACTS": ["a\nb", "a\tb", "a\x1b", "*.pt\n"],
     "LAB_AGENT": ["", "baseline", "two words", "a/b", "me\n", "x" * 41],
     "AGENT_TIMEOUT": ["0", *COUNTS],
     "MODEL": ["", " gpt", "-x", "a\nb", "a\tb", "gpt\n"],
@@ -174,15 +193,16 @@ def test_begin(run: Path) -> None:
     assert schemas.problems("manifest", manifest) == []
     assert manifest["tag"] == "mar14"
     assert manifest["start"] == START
-    assert manifest["settings"] == {"PROFILE": "small", "TIME_BUDGET": "60", "SEED": "42", "BASELINE_RUNS": "3"}
+    assert manifest["settings"] == {"PROFILE": "small", "TIME_BUDGET": "60", **DEFAULTS}
     hashed = hashlib.sha256(b"# what measures\n").hexdigest()
     assert manifest["comparable"] == {**FACTS, "prepare.py": hashed}
     assert (run / "results.tsv").read_text() == ledger.HEADER + "\n"
 
 
 def test_begin_takes_the_settings_of_its_environment(run: Path) -> None:
-    chosen = begin(run, TIME_BUDGET="20.0", RUN_TIMEOUT="77", SEED="7", MAX_EXPERIMENTS="3")["settings"]
-    assert chosen == {"PROFILE": "small", "TIME_BUDGET": "20", "RUN_TIMEOUT": "77", "SEED": "7", "BASELINE_RUNS": "3"}
+    own = {"RUN_TIMEOUT": "77", "SEED": "7", "LINKS": "data"}
+    chosen = begin(run, TIME_BUDGET="20.0", MAX_EXPERIMENTS="3", SLOTS="4", **own)["settings"]
+    assert chosen == {**DEFAULTS, "PROFILE": "small", "TIME_BUDGET": "20", **own}
 
 
 def test_begin_refuses_a_bad_setting_and_leaves_nothing(run: Path) -> None:
@@ -236,7 +256,7 @@ def test_a_strangers_prepare_may_print_what_it_likes(run: Path, said: str | byte
     """No profile, the published budget, and nothing but prepare.py itself to compare."""
     manifest = begin(run, said)
     assert set(manifest["comparable"]) == {"prepare.py"}
-    assert manifest["settings"] == {"PROFILE": "auto", "TIME_BUDGET": "300", "SEED": "42", "BASELINE_RUNS": "3"}
+    assert manifest["settings"] == {"PROFILE": "auto", "TIME_BUDGET": "300", **DEFAULTS}
     assert settings(run)["RUN_TIMEOUT"] == "600"
     assert check(run, said).exit_code == 0
     assert check(run, "something else\n").exit_code == 0
@@ -295,6 +315,21 @@ def test_another_profile_is_refused(run: Path) -> None:
     refused(lab("settings", run, PROFILE="small"), "PROFILE", "'small'", "'auto'")
 
 
+def test_other_links_are_refused(run: Path) -> None:
+    """What a training finds beside its code is a part of the measurement."""
+    begin(run, LINKS="data")
+    assert settings(run)["LINKS"] == "data"
+    refused(lab("settings", run, LINKS="data more"), "LINKS", "'data more'", "'data'")
+
+
+def test_a_run_of_before_there_were_links(run: Path) -> None:
+    manifest = begin(run)
+    del manifest["settings"]["LINKS"]
+    (run / "manifest.json").write_text(json.dumps(manifest))
+    assert settings(run)["LINKS"] == settings(run, LINKS="")["LINKS"] == ""
+    refused(lab("settings", run, LINKS="data"), "LINKS is 'data'", "set up with ''")
+
+
 def test_a_bad_value_is_refused_on_a_run_too(run: Path) -> None:
     begin(run)
     refused(lab("settings", run, RUN_TIMEOUT="0"), "RUN_TIMEOUT", "'0'")
@@ -306,7 +341,8 @@ def test_a_bad_value_is_refused_on_a_run_too(run: Path) -> None:
 def test_the_same_measurement(run: Path) -> None:
     begin(run)
     result = check(run, f"a word before\n{json.dumps(dict(reversed(FACTS.items())))}\n")
-    assert (result.exit_code, result.stdout, result.stderr) == (0, "\n", "")
+    assert (result.exit_code, result.stdout, result.stderr) == (0, "", "")
+    assert not (run / "incumbent").exists(), "there is no baseline yet"
 
 
 @pytest.mark.parametrize(
@@ -363,9 +399,9 @@ def test_a_torn_last_line_is_set_aside_and_told(run: Path, name: str) -> None:
         file.write("a1b2c3d\t0.99")
     result = check(run)
     assert result.exit_code == 0
-    assert result.stdout == f"a torn last line was set aside from '{run / name}': 'a1b2c3d\\t0.99'\n\n"
+    assert result.stdout == f"a torn last line was set aside from '{run / name}': 'a1b2c3d\\t0.99'\n"
     assert (run / f"{name}.torn").read_text() == "a1b2c3d\t0.99\n"
-    assert check(run).stdout == "\n"
+    assert check(run).stdout == ""
 
 
 def test_check_refuses_what_is_no_experiment(run: Path) -> None:
@@ -374,9 +410,10 @@ def test_check_refuses_what_is_no_experiment(run: Path) -> None:
     refused(check(run), "experiments.jsonl", "'kept'")
 
 
-def test_check_prints_the_incumbent(run: Path) -> None:
+def test_check_writes_the_incumbent(run: Path) -> None:
     begin(run)
     ends = [("a" * 40, "keep"), ("b" * 40, "keep"), ("c" * 40, "discard"), ("d" * 40, "crash")]
     objects = [json.dumps(ONE | {"n": n, "commit": one, "status": status}) for n, (one, status) in enumerate(ends, 1)]
     (run / "experiments.jsonl").write_text("\n".join(objects) + "\n")
-    assert check(run).stdout == "b" * 40 + "\n"
+    assert check(run).exit_code == 0
+    assert (run / "incumbent").read_text() == "b" * 40 + "\n"

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,12 +10,19 @@ from typing import Any
 import pytest
 from lab.proposal import changes
 from lab.store import durable, experiments, ledger, memory, reruns
-from lab.verdict import index
-from lab.verdict.conclude import close
-from lab.verdict.conclude import conclude as step
+from lab.verdict import conclude, index
 
-BASELINE, FIRST = "a1" * 20, "b2" * 20
+BASELINE, FIRST, SECOND, PERSONS = "a1" * 20, "b2" * 20, "c3" * 20, "d4" * 20
 BEFORE, AFTER = "LR = 0.04\nDEPTH = 8\n", "LR = 0.06\nDEPTH = 8\n"
+
+
+def step(run: Path, flight: str = "f1") -> str | None:
+    """What follows a training run of that flight."""
+    return conclude.conclude(run / "flights" / flight)
+
+
+def close(run: Path) -> str | None:
+    return conclude.close(run / "flights/f1")
 
 
 @pytest.fixture
@@ -30,36 +38,38 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def fact(run: Path, name: str) -> str | None:
-    path = run / "flight" / name
+def fact(run: Path, name: str, flight: str = "f1") -> str | None:
+    path = run / "flights" / flight / name
     return path.read_text().rstrip("\n") if path.exists() else None
 
 
-def fly(run: Path, commit: str, agent: str = "claude", parent: str = BASELINE) -> None:
-    """A flight that has been committed."""
-    flight = run / "flight"
+def fly(run: Path, commit: str, agent: str = "claude", parent: str = BASELINE, name: str = "f1", **more: str) -> None:
+    """A flight that has been committed, made on the keep `parent`."""
+    flight = run / "flights" / name
     for path in sorted(flight.rglob("*"), reverse=True):
         path.rmdir() if path.is_dir() else path.unlink()
-    flight.mkdir(exist_ok=True)
+    flight.mkdir(parents=True, exist_ok=True)
     facts = {"commit": commit, "parent": parent, "agent": agent, "description": agent, "category": ""}
-    for name, text in facts.items():
+    facts |= {"base": parent, "compared": parent, "tip": parent}
+    for name, text in (facts | more).items():
         (flight / name).write_text(text + "\n")
     (flight / "before.py").write_text(BEFORE)
     (flight / "train.py").write_text(BEFORE if agent == "baseline" else AFTER)
 
 
-def trained(run: Path, attempt: int, value: str, seed: int = 42, rc: int = 0) -> None:
+def trained(run: Path, attempt: int, value: str, seed: int = 42, rc: int = 0, flight: str = "f1") -> None:
     """A training run of the flight has ended; it is of what `next` says."""
-    folder = run / "flight" / f"run.{attempt}"
+    folder = run / "flights" / flight / f"run.{attempt}"
     folder.mkdir()
-    if (asked := fact(run, "next")) is not None:
+    if (asked := fact(run, "next", flight)) is not None:
         (folder / "next").write_text(asked + "\n")
         seed = int(asked.split()[1])
     for name, text in {"run.log": f"val_bpb: {value}", "rc": rc, "env": f"SEED={seed}\nTIME_BUDGET=60"}.items():
         (folder / name).write_text(f"{text}\n")
     for name in ("started", "ended"):
         (folder / name).write_text("2026-03-14T09:26:53.000Z\n")
-    (run / "flight/done").write_text(f"attempt {attempt}\n10-propose\n20-commit\n30-run\n")
+    done = "10-propose\n15-carry-over\n20-commit\n30-run\n"
+    (folder.parent / "done").write_text(f"attempt {attempt}\n{done}")
 
 
 def a_baseline(run: Path) -> None:
@@ -83,7 +93,7 @@ def all_of(run: Path) -> dict[str, str]:
     """What a conclusion leaves, but for the time of day."""
     files_of = [run / name for name in ("results.tsv", "experiments.jsonl", "changes.jsonl", "reruns.jsonl")]
     names = ("verdict", "failure", "summary", "best", "decision.json")
-    found = [*files_of, *(run / "flight" / name for name in names), *memory.folder(run).glob("*.md")]
+    found = [*files_of, *(run / "flights/f1" / name for name in names), *memory.folder(run).glob("*.md")]
     return {path.name: re.sub(r'"ended": "[^"]*"', "", path.read_text()) for path in found if path.exists()}
 
 
@@ -127,7 +137,7 @@ def test_what_is_looked_at_first(run: Path, agent: str, mendable: bool, suspect:
     a_baseline(run)
     fly(run, FIRST, agent)
     if edit:
-        (run / "flight/edit").mkdir()
+        (run / "flights/f1/edit").mkdir()
     trained(run, 1, "nothing", rc=127 if suspect else 1 if mendable else 124)
     assert step(run) is None
     assert (fact(run, "mendable") == "yes", fact(run, "suspect") is not None) == (mendable, suspect)
@@ -198,28 +208,27 @@ def kill_at(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def a_candidate(run: Path, kind: str) -> None:
-    """A keep with the runs of the incumbent beside it, a discard, or a crash; measured but for the last call."""
+    """A keep on a person's commit with the runs of that beside it, a discard, or a crash; but for the last call."""
     a_baseline(run)
-    fly(run, FIRST, "catalog", parent="c3" * 20 if kind == "keep" else BASELINE)
+    more = {"base": BASELINE, "compared": PERSONS, "tip": PERSONS} if kind == "keep" else {}
+    fly(run, FIRST, "catalog", PERSONS if kind == "keep" else BASELINE, **more)
     trained(run, 1, {"keep": "0.9", "discard": "1.5", "crash": "nothing"}[kind], rc=int(kind == "crash"))
     for attempt in range(2, 20 if kind == "keep" else 0):
-        kept = (run / "flight/next").read_text() if attempt > 2 else ""
-        if step_would_end(run):
-            (run / "flight/next").write_text(kept)
+        if ends_next(run):
             return
-        step(run)
+        assert str(step(run)).endswith("\nagain 30\n")
         trained(run, attempt, "1.001" if (fact(run, "next") or "").startswith("incumbent") else "0.9")
 
 
-def step_would_end(run: Path) -> bool:
-    """Whether the verdict needs no more runs."""
-    from lab.verdict.evidence import gather
-    from lab.verdict.measure import measure
-    from lab.verdict.more_runs import next_run
-
-    known = index.read(run)
-    measure(run, known)
-    return next_run(gather(run, known)) is None
+def ends_next(run: Path) -> bool:
+    """Whether the next call comes to a verdict; tried on a copy."""
+    probe = run.parent / "probe/mar14"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AUTORESEARCH_MEMORY", str(probe.parent / "memory"))
+        shutil.copytree(run, probe)
+        is_end = step(probe) is None
+    shutil.rmtree(probe.parent)
+    return is_end
 
 
 @pytest.mark.parametrize("kind", ["keep", "discard", "crash"])
@@ -263,8 +272,8 @@ def test_a_power_cut_after_the_record(run: Path) -> None:
     assert step(run) is None
     before = all_of(run)
     for name in ("measure.json", "verdict", "summary", "best", "decision.json"):
-        (run / "flight" / name).write_text("")
-    (run / "flight/next").unlink()
+        (run / "flights/f1" / name).write_text("")
+    (run / "flights/f1/next").unlink()
     trained(run, 30, "nothing", rc=1)
     assert step(run) is None
     assert statuses(run) == ["keep", "keep"]

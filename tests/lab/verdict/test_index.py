@@ -93,17 +93,17 @@ def assert_as_all_of_it_says(run: Path, of: Index) -> None:
     groups = evidence_by_commit(past, again)
     assert of.spread == Pool().plus(groups.values()).spread()
     ordered = [run for one in past for run in one["runs"]]
-    assert of.usual == conditions.usual([*again, *ordered])
+    assert conditions.usual(of.last_runs, {}) == conditions.usual([*again, *ordered], {})
     for one in (past[0], incumbent):
         assert of.groups[one["commit"]] == groups[one["commit"]]
-        its_reruns = [run for run in again if run["commit"] == one["commit"]]
-        assert of.seeds_used(one) == [run["seed"] for run in (*one["runs"], *its_reruns)]
+    for one in keeps:
+        assert of.keep(run, one["commit"]) == one
+    for commit in {*groups, "0" * 40}:  # of keeps, of others, and of what is no experiment
+        assert of.runs_of(run, commit) == groups.get(commit, [])
     assert of.device == next(filter(None, (run.get("device") for run in ordered)), None)
     for name in index.SPENT:
         known = [Decimal(one[name]) for one in past if one[name] is not None]
         assert of.spent.get(name) == (sum(known) if known else None)
-    last = past[-1]["commit"]
-    assert of.incumbent_before(last) == next((one for one in reversed(past[:-1]) if one["status"] == "keep"), None)
 
 
 @pytest.mark.parametrize("seed", range(FAST))
@@ -205,6 +205,12 @@ def test_a_torn_last_line_is_left_out_and_a_damaged_one_told(run: Path) -> None:
         index.read(run)
     with pytest.raises(Fault, match=rf"is damaged in line {number}$"):
         experiments.read(run)
+
+
+def test_what_is_no_experiment_is_no_keep(run: Path) -> None:
+    """A person's commit on top of a keep is none: it is asked for by the commit that it is on."""
+    with pytest.raises(ValueError, match=f"no experiment of run '{run.name}' has the commit 'ffff"):
+        index.read(run).keep(run, "f" * 40)
 
 
 def test_a_rerun_of_what_is_long_closed(run: Path) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from lab.store.flight import Flight
 from lab.verdict import index
 from lab.verdict.measure import measure as step
 
@@ -24,21 +25,21 @@ def measure(
     folder: Path, log: str | bytes, rc: int = 0, *, attempt: int = 1, ended: str = "2026-03-14T09:31:07.250Z"
 ) -> dict[str, Any]:
     """What `lab measure` makes of one run, with its log and exit status."""
-    run = folder / "flight" / f"run.{attempt}"
+    run = folder / "flights/f1" / f"run.{attempt}"
     run.mkdir(parents=True)
     (run / "run.log").write_bytes(log if isinstance(log, bytes) else log.encode())
     (run / "rc").write_text(f"{rc}\n")
     (run / "started").write_text("2026-03-14T09:26:53.000Z\n")
     (run / "ended").write_text(f"{ended}\n")
     (run / "env").write_text("PROFILE=small\nTIME_BUDGET=60\nSEED=43\n")
-    (folder / "flight" / "done").write_text(f"attempt {attempt}\n10-propose\n20-commit\n30-run\n")
+    (folder / "flights/f1" / "done").write_text(f"attempt {attempt}\n10-propose\n20-commit\n30-run\n")
     return call(folder)
 
 
 def call(folder: Path) -> dict[str, Any]:
     (folder / "manifest.json").write_text('{"comparable": {}}')
-    step(folder, index.read(folder))
-    measured: dict[str, Any] = json.loads((folder / "flight" / "measure.json").read_text())
+    step(Flight(folder / "flights/f1"), index.read(folder))
+    measured: dict[str, Any] = json.loads((folder / "flights/f1" / "measure.json").read_text())
     return measured
 
 
@@ -48,10 +49,10 @@ def call(folder: Path) -> dict[str, Any]:
 def test_a_good_run(tmp_path: Path) -> None:
     run = {"seed": 43, "val_bpb": 0.9979, "num_steps": 953, "training_seconds": 300.1, "degraded": None}
     expected = {"val_bpb": "0.997900", "memory_gb": "44.0", "failure": None, "wall_seconds": 254.25, "runs": [run]}
-    last = {"incumbent_runs": [], "last": "candidate", "last_seed": 43, "why": None, "disturbance": None}
+    last = {"incumbent_runs": [], "last": [["candidate", 43, None]], "why": None}
     assert measure(tmp_path, GOOD) == expected | last
-    assert (tmp_path / "flight/mendable").read_text() == "no\n"
-    assert not (tmp_path / "flight/suspect").exists()
+    assert (tmp_path / "flights/f1/mendable").read_text() == "no\n"
+    assert not (tmp_path / "flights/f1/suspect").exists()
 
 
 def test_the_last_attempt_is_measured(tmp_path: Path) -> None:
@@ -247,7 +248,7 @@ def test_why(tmp_path: Path, log: str, rc: int, why: str) -> None:
 )
 def test_the_engine_says_whether_the_oom_killer_was_at_work(tmp_path: Path, kills: str, failure: str) -> None:
     measure(tmp_path, "step 1\n", 137)
-    (tmp_path / "flight/run.1/resources").write_text(f'{{"oom_kills": {kills}}}')
+    (tmp_path / "flights/f1/run.1/resources").write_text(f'{{"oom_kills": {kills}}}')
     assert call(tmp_path)["failure"] == failure
 
 
@@ -267,18 +268,18 @@ def test_the_engine_says_whether_the_oom_killer_was_at_work(tmp_path: Path, kill
 )
 def test_mendable(tmp_path: Path, log: str, rc: int, mendable: bool) -> None:
     measure(tmp_path, log, rc)
-    assert (tmp_path / "flight/mendable").read_text() == ("yes\n" if mendable else "no\n")
+    assert (tmp_path / "flights/f1/mendable").read_text() == ("yes\n" if mendable else "no\n")
 
 
 def test_a_fault_of_the_machine_is_suspected(tmp_path: Path) -> None:
-    log = tmp_path / "flight/run.1/run.log"
-    suspect = tmp_path / "flight/suspect"
+    log = tmp_path / "flights/f1/run.1/run.log"
+    suspect = tmp_path / "flights/f1/suspect"
     assert measure(tmp_path, "step 1\rOSError: [Errno 28] No space left on device\n", 1)["failure"] == "error"
-    assert suspect.read_text() == "disk the disk is full\n"
+    assert suspect.read_text() == "disk 0 the disk is full\n"
     suspect.unlink()
     log.write_text(GOOD + log.read_text())
     call(tmp_path)
-    assert suspect.read_text() == "disk the disk is full\n", "a metric, but no good end"
+    assert suspect.read_text() == "disk 0 the disk is full\n", "a metric, but no good end"
     (log.parent / "rc").write_text("0\n")
     call(tmp_path)
     assert not suspect.exists()
@@ -287,27 +288,27 @@ def test_a_fault_of_the_machine_is_suspected(tmp_path: Path) -> None:
 def test_it_is_suspected_of_a_run_of_the_incumbent_too(tmp_path: Path) -> None:
     measure(tmp_path, GOOD)
     measure(tmp_path, "RuntimeError: No CUDA GPUs are available\n", 1, attempt=2)
-    (tmp_path / "flight/run.2/next").write_text("incumbent 42\n")
+    (tmp_path / "flights/f1/run.2/next").write_text("incumbent 42\n")
     measured = call(tmp_path)
     assert (measured["failure"], measured["val_bpb"]) == (None, "0.997900")
-    assert (tmp_path / "flight/mendable").read_text() == "no\n"
-    assert (tmp_path / "flight/suspect").read_text() == "gpu CUDA finds no GPU\n"
+    assert (tmp_path / "flights/f1/mendable").read_text() == "no\n"
+    assert (tmp_path / "flights/f1/suspect").read_text() == "gpu 0 CUDA finds no GPU\n"
 
 
 def test_rejected(tmp_path: Path) -> None:
     """No training was spent, so there is nothing to read."""
-    (tmp_path / "flight").mkdir()
-    (tmp_path / "flight" / "done").write_text("attempt 1\n10-propose\n20-commit\n30-run\n")
-    (tmp_path / "flight" / "rejected").write_text("changed prepare.py\n")
+    (tmp_path / "flights/f1").mkdir(parents=True)
+    (tmp_path / "flights/f1" / "done").write_text("attempt 1\n10-propose\n20-commit\n30-run\n")
+    (tmp_path / "flights/f1" / "rejected").write_text("changed prepare.py\n")
     expected = {"val_bpb": None, "memory_gb": None, "wall_seconds": None, "failure": "rejected", "runs": []}
-    last = {"incumbent_runs": [], "last": "candidate", "last_seed": None, "disturbance": None}
+    last = {"incumbent_runs": [], "last": []}
     assert call(tmp_path) == expected | last | {"why": "rejected: changed prepare.py"}
 
 
 def test_rejected_after_the_run(tmp_path: Path) -> None:
     """A good metric, but the measurement was changed while it ran."""
-    (tmp_path / "flight").mkdir()
-    (tmp_path / "flight" / "rejected").write_text("prepare.py changed while the loop was running\n")
+    (tmp_path / "flights/f1").mkdir(parents=True)
+    (tmp_path / "flights/f1" / "rejected").write_text("prepare.py changed while the loop was running\n")
     measured = measure(tmp_path, GOOD)
     assert (measured["failure"], measured["val_bpb"]) == ("rejected", None)
 
@@ -317,9 +318,9 @@ def test_measuring_twice_is_measuring_once(tmp_path: Path) -> None:
 
 
 def test_a_run_that_left_no_status_is_a_fault_of_the_toolkit(tmp_path: Path) -> None:
-    (tmp_path / "flight" / "run.1").mkdir(parents=True)
-    (tmp_path / "flight" / "done").write_text("attempt 1\n")
+    (tmp_path / "flights/f1" / "run.1").mkdir(parents=True)
+    (tmp_path / "flights/f1" / "done").write_text("attempt 1\n")
     (tmp_path / "manifest.json").write_text('{"comparable": {}}')
     with pytest.raises(FileNotFoundError, match="rc"):
-        step(tmp_path, index.read(tmp_path))
-    assert not (tmp_path / "flight" / "measure.json").exists()
+        step(Flight(tmp_path / "flights/f1"), index.read(tmp_path))
+    assert not (tmp_path / "flights/f1" / "measure.json").exists()

@@ -9,13 +9,13 @@ from lab.store import ledger, schemas
 from lab.store.flight import Flight
 from lab.verdict import conclude, index
 from lab.verdict.evidence import gather
-from lab.verdict.judge import judge
+from lab.verdict.judge import decision_on, judge
 
 BASELINE, FIRST, SECOND = "a1" * 20, "b2" * 20, "c3" * 20
 BEFORE = "LR = 0.04\nDEPTH = 8\n"
 RUN = {"seed": 42, "val_bpb": 0.9979, "num_steps": 953, "training_seconds": 300.1, "degraded": None}
 MEASURED = {"val_bpb": "0.997900", "memory_gb": "44.0", "failure": None, "wall_seconds": 325.9, "runs": [RUN]}
-NOTHING_MORE = {"incumbent_runs": [], "last": "candidate", "last_seed": 42, "why": None, "disturbance": None}
+NOTHING_MORE = {"incumbent_runs": [], "last": [["candidate", 42, None]], "why": None}
 MEASURED |= NOTHING_MORE
 CRASHED = {"val_bpb": None, "memory_gb": None, "failure": "oom", "wall_seconds": 4.2, "runs": [RUN | {"val_bpb": None}]}
 CRASHED |= NOTHING_MORE
@@ -33,25 +33,34 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+def incumbent(run: Path) -> str | None:
+    """Of the run, as the steps read it."""
+    path = run / "incumbent"
+    return path.read_text().rstrip("\n") if path.exists() else None
+
+
 def fly(
     run: Path,
     commit: str,
     measured: dict[str, Any],
     *,
-    parent: str = BASELINE,
+    parent: str | None = None,
     after: str | None = BEFORE,
     description: str = "raise LR 0.04 -> 0.06",
     attempt: int = 1,
 ) -> None:
-    """A flight that has been measured, by one run."""
-    if measured["val_bpb"] and not measured["disturbance"]:
+    """A flight that has been measured, by one run; made on today's incumbent, unless another parent is said."""
+    parent = parent or incumbent(run) or BASELINE
+    if measured["val_bpb"] and not measured["last"][-1][-1]:
         measured = measured | {"runs": [RUN | {"val_bpb": float(measured["val_bpb"])}]}
-    flight = run / "flight"
-    flight.mkdir(exist_ok=True)
+    flight = run / "flights/f1"
+    flight.mkdir(parents=True, exist_ok=True)
     facts = {
-        "done": f"attempt {attempt}\n10-propose\n20-commit\n30-run\n40-measure",
+        "done": f"attempt {attempt}\n10-propose\n15-carry-over\n20-commit\n30-run",
         "commit": commit,
         "parent": parent,
+        "base": parent,
+        "compared": parent,
         "started": "2026-03-14T09:26:53Z",
         "agent": "baseline" if description == "baseline" else "catalog",
         "description": description,
@@ -69,7 +78,7 @@ def fly(
 
 def record(run: Path) -> dict[str, Any]:
     """The object of the last row, once it is recorded."""
-    assert conclude.close(run) is None
+    assert conclude.close(run / "flights/f1") is None
     assert ledger.problems(run / "results.tsv") == []
     experiment = objects(run)[-1]
     assert schemas.problems("experiment", experiment) == []
@@ -85,7 +94,7 @@ def objects(run: Path) -> list[dict[str, Any]]:
 
 
 def fact(run: Path, name: str) -> str:
-    return (run / "flight" / name).read_text().rstrip("\n")
+    return (run / "flights/f1" / name).read_text().rstrip("\n")
 
 
 def baseline(run: Path) -> dict[str, Any]:
@@ -124,6 +133,7 @@ def test_baseline(run: Path) -> None:
         "tokens": None,
         "cost_usd": None,
         "started": "2026-03-14T09:26:53Z",
+        "carried_from": [],
         "description": "baseline",
     }
     assert rows(run) == [f"{BASELINE[:7]}\t0.997900\t44.0\tkeep\tbaseline"]
@@ -209,7 +219,7 @@ def test_a_run_that_stayed_disturbed_has_a_note(run: Path) -> None:
     fly(
         run,
         FIRST,
-        MEASURED | {"runs": runs, "disturbance": "it stood still for 9 s"},
+        MEASURED | {"runs": runs, "last": [["candidate", 42, "it stood still for 9 s"]]},
     )
     assert record(run)["reason"].endswith("; not as usual: it stood still for 9 s")
 
@@ -262,8 +272,8 @@ def test_a_failed_run_of_the_incumbent_is_not_held_against_a_slower_machine(run:
     (run / "reruns.jsonl").write_text(json.dumps({"commit": BASELINE, "seed": 43, "val_bpb": None}) + "\n")
     fly(run, FIRST, MEASURED)
     slow = MEASURED | {"runs": [ran | {"probe_seconds": 0.1}]}
-    (run / "flight/measure.json").write_text(json.dumps(slow))
-    evidence = gather(run, index.read(run))
+    (run / "flights/f1/measure.json").write_text(json.dumps(slow))
+    evidence = gather(Flight(run / "flights/f1"), index.read(run))
     assert (evidence.incumbent, evidence.is_like) == ([1], False)
 
 
@@ -271,7 +281,7 @@ def test_a_failed_run_of_the_incumbent_is_not_held_against_a_slower_machine(run:
 def test_a_proposer_may_have_written_anything_of_what_it_took(run: Path, told: str) -> None:
     baseline(run)
     fly(run, FIRST, MEASURED)
-    (run / "flight/usage.json").write_bytes(told.encode(errors="surrogateescape"))
+    (run / "flights/f1/usage.json").write_bytes(told.encode(errors="surrogateescape"))
     assert record(run).items() >= {"tokens": None, "cost_usd": None}.items()
 
 
@@ -285,7 +295,7 @@ def test_recording_again_adds_nothing(run: Path) -> None:
     before = (rows(run), objects(run), fact(run, "summary"))
     for _ in range(3):
         record(run)
-        (run / "flight" / "summary").unlink()
+        (run / "flights/f1" / "summary").unlink()
         record(run)
     assert (rows(run), objects(run), fact(run, "summary")) == before
 
@@ -300,7 +310,7 @@ def test_what_is_missing_is_added(run: Path, lost: str, torn: bool) -> None:
     before = (rows(run), [one | {"ended": ""} for one in objects(run)], fact(run, "summary"))
     lines = (run / lost).read_text().splitlines(keepends=True)
     (run / lost).write_text("".join(lines[:-1]) + (lines[-1][:20] if torn else ""))
-    (run / "flight" / "summary").unlink()
+    (run / "flights/f1" / "summary").unlink()
     record(run)
     assert (rows(run), [one | {"ended": ""} for one in objects(run)], fact(run, "summary")) == before
     assert (run / f"{lost}.torn").exists() == torn
@@ -326,7 +336,9 @@ def test_judging_again_changes_nothing(run: Path) -> None:
     fly(run, FIRST, MEASURED | {"val_bpb": "0.993200"})
     said = []
     for _ in range(2):
-        judge(Flight(run / "flight"), gather(run, index.read(run)))
+        flight = Flight(run / "flights/f1")
+        evidence = gather(flight, index.read(run))
+        judge(flight, evidence, decision_on(evidence))
         said.append((fact(run, "decision.json"), fact(run, "verdict"), fact(run, "failure")))
     assert said[0] == said[1]
     assert said[0][1:] == ("keep", "none")
@@ -354,7 +366,7 @@ def test_an_object_that_does_not_fit_the_schema_is_a_fault(run: Path) -> None:
     baseline(run)
     fly(run, "no hash", MEASURED)
     with pytest.raises(ValueError, match="commit"):
-        conclude.close(run)
+        conclude.close(run / "flights/f1")
     assert len(objects(run)) == 1
     assert len(rows(run)) == 1
 
@@ -362,7 +374,17 @@ def test_an_object_that_does_not_fit_the_schema_is_a_fault(run: Path) -> None:
 @pytest.mark.parametrize("name", ["measure.json", "commit", "description", "done"])
 def test_a_missing_fact_is_a_fault(run: Path, name: str) -> None:
     fly(run, BASELINE, MEASURED, description="baseline")
-    (run / "flight" / name).unlink()
+    (run / "flights/f1" / name).unlink()
     with pytest.raises(ValueError, match=name):
-        conclude.close(run)
+        conclude.close(run / "flights/f1")
     assert rows(run) == []
+
+
+@pytest.mark.parametrize("name", ["parent", "base", "compared", "before.py"])
+def test_so_is_one_of_what_it_was_made_on(run: Path, name: str) -> None:
+    baseline(run)
+    fly(run, FIRST, MEASURED)
+    (run / "flights/f1" / name).unlink()
+    with pytest.raises(ValueError, match=name):
+        conclude.close(run / "flights/f1")
+    assert len(rows(run)) == 1

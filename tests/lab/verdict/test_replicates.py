@@ -127,7 +127,7 @@ def test_a_number_that_is_none_is_refused(house: House) -> None:
 
 def test_a_loop_that_holds_the_tree_is_named(run: House) -> None:
     with run.running("bin/loop", AGENT=str(run.proposer("sleep 20"))) as loop:
-        run.wait_for("runs/mar14/flight/call/pid")
+        run.wait_for("runs/mar14/flights/*/call/pid")
         for verb in ("bin/noise", "bin/audit"):
             result = run.call(verb)
             assert (result.status, f"holds this tree: 'pid {loop.pid} " in result.err) == (75, True)
@@ -148,7 +148,7 @@ def test_without_a_keep_there_is_nothing_to_audit(run: House) -> None:
 def test_runs_that_fail_are_told_and_do_not_count(tmp_path: Path) -> None:
     """With seed 43 it crashes; with 44 it writes a row of its own."""
     ill = "if os.environ['SEED'] == '43': raise SystemExit(1)\n"
-    ill += "if os.environ['SEED'] == '44': open('runs/mar14/results.tsv', 'a').write('mine')\n"
+    ill += "if os.environ['SEED'] == '44': open('../../results.tsv', 'a').write('mine')\n"
     house = make(tmp_path / "house", NOISY + ill, baseline_runs=1)
     result = house.call("bin/noise", N="1")
     assert (result.status, result.out) == (2, "")
@@ -241,19 +241,20 @@ def test_killed_in_the_middle_it_loses_the_run_in_flight_alone(run: House) -> No
 
 
 def test_an_experiment_in_flight_is_left_as_it_is(tmp_path: Path) -> None:
-    """By runs that come to their end, and by one of the baseline's code that is killed: train.py is not HEAD's then."""
+    """By runs that come to their end, and by one of the baseline's code that is killed."""
     run = make(tmp_path / "house", baseline_runs=1, better="true")
     run.seconds.write_text("20")
     worse = run.proposer("sed -i 's/^VALUE = .*/VALUE = 1.5/' train.py; echo worse")
     with run.running("bin/loop", MAX_EXPERIMENTS="1", AGENT=str(worse)) as process:
-        run.wait_for("runs/mar14/flight/run.1/pid")
+        run.wait_for("runs/mar14/flights/*/run.1/pid")
         process.kill()
         process.wait()
-    head, commit = run.git("rev-parse", "HEAD"), (run.run_folder / "flight/commit").read_text()
+    head, commit = run.git("rev-parse", "HEAD"), (run.flight / "commit").read_text()
     with run.running("bin/audit") as process:
         run.wait_for("runs/mar14/replicates/run.1/pid")
         os.killpg(process.pid, signal.SIGKILL)
-    assert "VALUE = 1.0" in (run.tree / "train.py").read_text()
+    assert "VALUE = 1.0" in (run.run_folder / "slots/0/train.py").read_text(), "nothing trains in the person's tree"
+    assert run.git("status", "--porcelain") == ""
     run.seconds.write_text("0")
     assert run.call("bin/noise", N="1").status == 0
     audit = run.call("bin/audit", K="1")
@@ -263,7 +264,7 @@ def test_an_experiment_in_flight_is_left_as_it_is(tmp_path: Path) -> None:
     baseline = run.experiments()[0]["commit"]
     assert ours == [better[0], (baseline, 44, value(44)), better[1]]
     assert run.git("status", "--porcelain") == ""
-    assert (run.run_folder / "flight/commit").read_text() == commit
+    assert (run.flight / "commit").read_text() == commit
     assert run.loop(1, run.proposer("exit 1")).status == 0
     assert [row[4] for row in run.rows()] == ["baseline", "true", "worse"]
     assert run.statuses() == ["keep", "keep", "discard"]
@@ -278,10 +279,10 @@ def test_seeds_of_an_experiment_in_flight_are_not_used_again(tmp_path: Path) -> 
     known = {"commit": "c", "status": "keep", "rule": "baseline", "val_bpb": 1.0, "runs": runs}
     (tmp_path / "experiments.jsonl").write_text(json.dumps(known) + "\n")
     assert replicates.fresh_seed(tmp_path, ["c"]) == 44
-    (tmp_path / "flight/run.2").mkdir(parents=True)
-    (tmp_path / "flight/run.2/env").write_text("PROFILE=small\nSEED=44\n")
+    (tmp_path / "flights/f1/run.2").mkdir(parents=True)
+    (tmp_path / "flights/f1/run.2/env").write_text("PROFILE=small\nSEED=44\n")
     assert replicates.fresh_seed(tmp_path, ["c"]) == 45
-    (tmp_path / "flight/next").write_text("incumbent 45\n")
+    (tmp_path / "flights/f1/next").write_text("incumbent 45\n")
     assert replicates.fresh_seed(tmp_path, ["c"]) == 46
     (tmp_path / "reruns.jsonl").write_text('{"commit": "d", "seed": 50}\n')
     assert replicates.fresh_seed(tmp_path, ["c"]) == 46

@@ -25,7 +25,13 @@ def night(tmp_path: Path) -> Path:
     run = make_run(tmp_path, [*ROWS, BY_HAND], foreign=("e5f6071",))
     path = run / "experiments.jsonl"
     empty: dict[str, Any] = dict.fromkeys(schemas.load("experiment")["properties"])
-    facts = {"parent": "0" * 40, "reason": "because", "attempts": 1, "ended": "2026-03-14T09:26:53Z"}
+    facts = {
+        "parent": "0" * 40,
+        "reason": "because",
+        "attempts": 1,
+        "ended": "2026-03-14T09:26:53Z",
+        "carried_from": [],
+    }
     lines = [{**empty, **facts, **json.loads(line)} for line in path.read_text().splitlines()]
     for line in lines:
         run_facts = {"num_steps": None, "training_seconds": None, "degraded": None}

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 from house import House
 from lab.store import schemas
-from lab.views.flight_phase import STEPS
-from test_status import ALIVE, LOG, ROWS, as_json, fly, line, make_run, training
+from lab.store.flight import Flight, drop
+from lab.views.flight_phase import STEPS, flights
+from test_status import ALIVE, LOG, ROWS, as_json, fly, line, make_run, several, training
 
 
 def in_step(name: str) -> str:
@@ -28,9 +29,11 @@ def flight(run: Path, **facts: str) -> dict[str, Any]:
     ("step", "phase"),
     [
         ("propose", "proposing"),
+        ("carry-over", "drafted"),
         ("commit", "drafted"),
         ("run", "waiting"),
         ("judge", "judging"),
+        ("check-machine", "judging"),
         ("mend", "proposing"),
         ("record-failure", "judging"),
         ("settle", "judging"),
@@ -50,7 +53,7 @@ def test_none(tmp_path: Path) -> None:
     """Between two experiments, and of a flight that is only being made."""
     run = make_run(tmp_path, [])
     assert as_json(run, **ALIVE)["flights"] == []
-    (run / "flight").mkdir()
+    (run / "flights/f1").mkdir(parents=True)
     assert as_json(run, **ALIVE)["flights"] == []
 
 
@@ -64,10 +67,10 @@ def test_all_steps_done(tmp_path: Path) -> None:
 def test_training(tmp_path: Path) -> None:
     run = make_run(tmp_path, ROWS)
     training(run, LOG)
-    (run / "flight/started").write_text("2026-03-14T09:26:53Z\n")
+    (run / "flights/f1/started").write_text("2026-03-14T09:26:53Z\n")
     one = flight(run, **ALIVE)
     assert (one["phase"], one["slot"], one["device"], one["progress"]) == ("training", 0, "cuda", 0.573)
-    assert one["training"]["log"] == "flight/run.1/run.log"
+    assert one["training"]["log"] == "flights/f1/run.1/run.log"
     assert one["seconds"] > 3600 > one["training"]["seconds"]
     assert as_json(run, **ALIVE)["beside"] is None
     dead = flight(run)
@@ -86,16 +89,56 @@ def test_a_run_beside_the_experiments(tmp_path: Path) -> None:
     run = make_run(tmp_path, ROWS)
     training(run, LOG)
     (run / "replicates").mkdir()
-    (run / "flight/run.1").rename(run / "replicates/run.1")
+    (run / "flights/f1/run.1").rename(run / "replicates/run.1")
     (run / "run.log").unlink()
     (run / "run.log").symlink_to("replicates/run.1/run.log")
     at = as_json(run, **ALIVE)
     assert [(one["phase"], one["training"]) for one in at["flights"]] == [("waiting", None)]
     assert (at["beside"]["log"], at["beside"]["progress"]) == ("replicates/run.1/run.log", 0.573)
-    assert (
-        line(run, "in flight a run", **ALIVE) == "in flight a run beside the experiments, 34 s of 60 s, loss 2.345678"
-    )
+    assert line(run, "          a run", **ALIVE) == "          a run beside the experiments, 34 s of 60 s, loss 2.3457"
     assert as_json(run)["beside"] is None
+
+
+def test_several(tmp_path: Path) -> None:
+    """Each by its own files; a number of more digits comes later."""
+    run = several(make_run(tmp_path, ROWS))
+    fly(run, "f10", done=in_step("judge"), description="x\n")
+    for litter in ("f11.new", "f5.old", "last"):
+        (run / "flights" / litter).mkdir()
+        (run / "flights" / litter / "done").write_text("attempt 1\n")
+    found = as_json(run, **ALIVE)["flights"]
+    facts = [[one[name] for name in ("id", "phase", "slot", "device", "progress", "description")] for one in found]
+    assert facts == [
+        ["f1", "training", 1, "cuda", 0.573, "raise LR"],
+        ["f2", "training", 0, None, None, "deeper"],
+        ["f3", "proposing", None, None, None, None],
+        ["f4", "waiting", None, None, None, "wider"],
+        ["f10", "judging", None, None, None, "x"],
+    ]
+    assert [one["training"] and one["training"]["log"] for one in found[:3]] == [
+        "flights/f1/run.1/run.log", "flights/f2/run.1/run.log", None,
+    ]  # fmt: skip
+    dead = as_json(run)["flights"]
+    assert [(one["id"], one["phase"], one["slot"]) for one in dead] == [(one["id"], "waiting", None) for one in found]
+
+
+def test_one_that_ends_while_it_is_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At whichever of its files: a status is no reason to wait for a lock."""
+    run = several(make_run(tmp_path, ROWS))
+    real, looks = Flight.text, iter(())
+
+    def text(flight: Flight, name: str) -> str | None:
+        if next(looks, 0) == 1 and (run / "flights/f1").exists():
+            drop(run / "flights/f1")
+        return real(flight, name)
+
+    monkeypatch.setattr(Flight, "text", text)
+    for number in range(12):
+        looks = iter([*[0] * number, 1])
+        found = [one["id"] for one in flights(run, alive=True)]
+        assert found in (["f1", "f2", "f3", "f4"], ["f2", "f3", "f4"])
+        assert not (run / "flights/f1").exists()
+        training(run, LOG, slot=1)
 
 
 @pytest.mark.parametrize("started", ["", "yesterday", "2026-03-14T09:2", "9999-03-14T09:26:53Z"])
@@ -117,7 +160,7 @@ def test_a_real_training(slow: House) -> None:
     """And what a kill has left of it."""
     slow.seconds.write_text("60")
     with slow.running("bin/loop", AGENT=str(slow.setting("0.9"))) as process:
-        slow.wait_for("runs/mar14/flight/run.1/pid")
+        slow.wait_for("runs/mar14/flights/f*/run.1/pid")
         at = asked(slow)
         assert (at["loop"]["alive"], at["loop"]["pid"]) == (True, process.pid)
         one = at["flights"][0]

@@ -1,6 +1,7 @@
 """One experiment, two side by side, an old one again: `make show`, `make compare`, `make retry`."""
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -161,21 +162,28 @@ def test_retry(night: House, tmp_path: Path) -> None:
     assert len(house.rows()) == 7
 
 
-def test_retry_lets_an_experiment_in_flight_come_first(night: House, tmp_path: Path) -> None:
+def test_an_experiment_in_flight_rests_while_another_is_retried(night: House, tmp_path: Path) -> None:
     house = night.copy(tmp_path)
-    flight = house.run_folder / "flight"
-    flight.mkdir()
-    (flight / "done").write_text("attempt 1\n10-propose\n")
-    (flight / "description").write_text("raise LR\n")
-    result = house.call("bin/retry", "2")
-    assert result.status == 2
-    assert result.err == "retry: an experiment is in flight: 'raise LR'\nhint: finish it first: make once\n"
+    with house.running("bin/loop", AGENT=str(house.proposer("sleep 60", "sleeper"))) as loop:
+        house.wait_for("runs/mar14/flights/f*/said")
+        loop.kill()
+        loop.wait()
+    while house.left_running():
+        time.sleep(0.05)
+    flight = house.flight
+    left = {path.name for path in flight.iterdir()}
+    assert house.call("bin/retry", "2").status == 0
+    assert (house.experiments()[-1]["description"], house.flight) == ("retry #2: other 6", flight)
+    assert {path.name for path in flight.iterdir()} == left
+    assert house.once(house.setting("0.5", "half")).status == 0
+    assert [row[4] for row in house.rows()[-2:]] == ["retry #2: other 6", "VALUE 0.5"]
+    assert (list(house.run_folder.glob("flights/f*")), house.scratch_copies()) == ([], [])
 
 
 def test_retry_beside_a_loop(night: House, tmp_path: Path) -> None:
     house = night.copy(tmp_path)
     with house.running("bin/loop", AGENT=str(house.proposer("sleep 60", "sleeper"))):
-        house.wait_for("runs/mar14/flight/call/pid")
+        house.wait_for("runs/mar14/flights/f*/call/pid")
         result = house.call("bin/retry", "2")
     assert result.status == 75
     assert "another loop holds this tree" in result.err

@@ -31,6 +31,7 @@ ROWS = [
 
 
 ALIVE = {"alive": "yes", "pid": "7", "since": "noon"}
+COMMITTED = "10-propose\n15-carry-over\n20-commit\n"  # steps that are done
 
 
 def make_run(folder: Path, rows: list[tuple[str, ...]], *, foreign: tuple[str, ...] = ()) -> Path:
@@ -49,10 +50,12 @@ def make_run(folder: Path, rows: list[tuple[str, ...]], *, foreign: tuple[str, .
     return run
 
 
-def fly(run: Path, **facts: str) -> None:
-    (run / "flight").mkdir()
+def fly(run: Path, flight: str = "f1", **facts: str) -> Path:
+    folder = run / "flights" / flight
+    folder.mkdir(parents=True)
     for name, text in facts.items():
-        (run / "flight" / name).write_text(text)
+        (folder / name).write_text(text)
+    return folder
 
 
 def call(run: Path, *options: str, **facts: str) -> Result:
@@ -145,17 +148,20 @@ def test_a_row_without_an_object_is_foreign(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("facts", "words"),
     [
-        ({"done": "attempt 1\n"}, ["10-propose: no proposal yet"]),
-        ({"done": "attempt 1\n10-propose\n"}, ["20-commit: no proposal yet"]),
-        ({"done": "attempt 2\n10-propose\n20-commit\n", "description": "raise LR\n"}, ["30-run, attempt 2: raise LR"]),
-        ({}, ["nothing"]),
+        ({"done": "attempt 1\n"}, "f1 proposing"),
+        ({"done": "attempt 1\n10-propose\n"}, "f1 drafted"),
+        ({"done": f"attempt 2\n{COMMITTED}", "description": "raise LR\n"}, "f1 waiting, attempt 2: raise LR"),
+        ({"done": f"attempt 2\n{COMMITTED}30-run\n40-judge\n50-check-machine\n", "description": "raise LR\n"},
+         "f1 proposing a mend, attempt 2: raise LR"),
+        ({}, "nothing"),
     ],
-)
-def test_in_flight(tmp_path: Path, facts: dict[str, str], words: list[str]) -> None:
+)  # fmt: skip
+def test_in_flight(tmp_path: Path, facts: dict[str, str], words: str) -> None:
     run = make_run(tmp_path, ROWS)
     fly(run, **facts)
-    for word in words:
-        assert word in line(run, "in flight")
+    assert line(run, "in flight", **ALIVE) == f"in flight {words}"
+    if facts:
+        assert line(run, "in flight").startswith("in flight f1 waiting for a loop")
 
 
 def test_a_torn_last_line_is_no_object(tmp_path: Path) -> None:
@@ -254,7 +260,7 @@ def test_who_proposes(tmp_path: Path) -> None:
     assert as_json(run)["proposer"] == "claude"
     fly(run, done="attempt 1\n", agent="baseline\n")
     assert as_json(run)["proposer"] == "claude"
-    (run / "flight/agent").write_text("gemini\n")
+    (run / "flights/f1/agent").write_text("gemini\n")
     assert as_json(run)["proposer"] == "gemini"
     assert as_json(run, agent="pi")["proposer"] == "pi"
 
@@ -280,14 +286,18 @@ def test_the_noise_is_told_once_it_is_known(tmp_path: Path) -> None:
     assert "noise     0.001000 is one standard deviation (2 degrees of freedom)" in status(run)
 
 
-def training(run: Path, log: str, *, ago: float = 34) -> None:
+def training(
+    run: Path, log: str, *, ago: float = 34, flight: str = "f1", slot: int = 0, what: str = "raise LR"
+) -> None:
     """A run in flight that began so many seconds ago."""
-    fly(run, done="attempt 1\n10-propose\n20-commit\n", description="raise LR\n")
-    (run / "flight/run.1").mkdir()
-    (run / "flight/run.1/run.log").write_text(log)
+    folder = fly(run, flight, done=f"attempt 1\n{COMMITTED}", description=f"{what}\n") / "run.1"
+    folder.mkdir()
+    (folder / "run.log").write_text(log)
+    (folder / "slot").write_text(f"{slot}\n")
     began = datetime.now(timezone.utc) - timedelta(seconds=ago)
-    (run / "flight/run.1/started").write_text(f"{began:%Y-%m-%dT%H:%M:%S}.123Z\n")
-    (run / "run.log").symlink_to("flight/run.1/run.log")
+    (folder / "started").write_text(f"{began:%Y-%m-%dT%H:%M:%S}.123Z\n")
+    (run / "run.log").unlink(missing_ok=True)
+    (run / "run.log").symlink_to(f"flights/{flight}/run.1/run.log")
 
 
 LOG = (
@@ -301,7 +311,7 @@ LOG = (
 def test_the_training_in_flight(tmp_path: Path) -> None:
     run = make_run(tmp_path, ROWS)
     training(run, LOG)
-    assert line(run, "in flight", **ALIVE) == "in flight 30-run, 34 s of 60 s, loss 2.345678: raise LR"
+    assert line(run, "in flight", **ALIVE) == "in flight f1 training, 34 s of 60 s, loss 2.3457: raise LR"
     trains = as_json(run, **ALIVE)["flights"][0]
     assert (trains["phase"], trains["progress"], trains["slot"], trains["device"]) == ("training", 0.573, 0, "cuda")
     assert (trains["training"]["num_steps"], trains["training"]["loss"]) == (417, 2.345678)
@@ -311,7 +321,7 @@ def test_the_training_in_flight(tmp_path: Path) -> None:
 def test_a_script_that_tells_of_no_steps_has_its_time_told(tmp_path: Path) -> None:
     run = make_run(tmp_path, ROWS)
     training(run, "epoch 1 loss 2.3\n", ago=7000)
-    assert line(run, "in flight", **ALIVE).startswith("in flight 30-run, running for 70")
+    assert line(run, "in flight", **ALIVE).startswith("in flight f1 training, running for 70")
     trains = as_json(run, **ALIVE)["flights"][0]
     assert (trains["progress"], trains["device"]) == (None, None), "not known is null"
     assert (trains["training"]["num_steps"], trains["training"]["loss"]) == (None, None)
@@ -320,8 +330,8 @@ def test_a_script_that_tells_of_no_steps_has_its_time_told(tmp_path: Path) -> No
 def test_of_a_dead_loop_nothing_trains(tmp_path: Path) -> None:
     run = make_run(tmp_path, ROWS)
     training(run, LOG)
-    assert line(run, "in flight") == "in flight 30-run: raise LR"
-    (run / "flight/run.1/ended").write_text("2026-03-14T09:26:53.123Z\n")
+    assert line(run, "in flight") == "in flight f1 waiting for a loop: raise LR"
+    (run / "flights/f1/run.1/ended").write_text("2026-03-14T09:26:53.123Z\n")
     assert as_json(run, **ALIVE)["flights"][0]["training"] is None
 
 
@@ -367,6 +377,89 @@ def test_it_fits_on_a_screen(tmp_path: Path) -> None:
     assert max(map(len, lines)) == 80
     assert "\x1b" not in "".join(lines)
     assert " ".join("".join(lines).split()).count("the disk is full") == 16, "what is wrong is whole"
+    assert sum(line.startswith("000000") for line in lines) == 5
+
+
+LINES = {
+    "f1": "f1 training, slot 1, 34 s of 60 s, loss 2.3457: raise LR",
+    "f2": "f2 training, slot 0, running for 9 s, budget 60 s: deeper",
+    "f3": "f3 proposing",
+    "f4": "f4 waiting: wider",
+}
+
+
+def several(run: Path) -> Path:
+    """Two that train, one that is proposed, one that waits for a slot."""
+    training(run, LOG, slot=1)
+    training(run, "compiling\n", ago=9, flight="f2", slot=0, what="deeper")
+    fly(run, "f3", done="attempt 1\n")
+    fly(run, "f4", done=f"attempt 1\n{COMMITTED}", description="wider\n")
+    return run
+
+
+def test_several_in_flight(tmp_path: Path) -> None:
+    """A line each, the oldest first."""
+    run = several(make_run(tmp_path, ROWS))
+    fly(run, "f12", done="attempt 1\n10-propose\n15-carry-over\n", description="shorter\n")
+    lines = [re.sub(r"running for \d+ s", "running for 9 s", line) for line in status(run, **ALIVE)]
+    first = next(n for n, line in enumerate(lines) if line.startswith("in flight "))
+    assert [line[10:] for line in lines[first : first + 5]] == [*LINES.values(), "f12 drafted: shorter"]
+    assert [line[:10] for line in lines[first : first + 5]] == ["in flight ", *[" " * 10] * 4]
+    assert lines[first + 5].startswith("rows ")
+
+
+def spending(run: Path) -> None:
+    """All that can be known is known: as many lines as there can be."""
+    path = run / "experiments.jsonl"
+    past = [json.loads(line) | {"wall_seconds": 5400.5, "tokens": 7} for line in path.read_text().splitlines()]
+    path.write_text("".join(json.dumps(one) + "\n" for one in past))
+    reruns = [{"commit": past[0]["commit"], "seed": seed, "val_bpb": 0.9932 + seed / 1000} for seed in (1, 2)]
+    (run / "reruns.jsonl").write_text("".join(json.dumps(one) + "\n" for one in reruns))
+
+
+@pytest.mark.parametrize(("troubles", "rows", "shown"), [(0, 5, 4), (1, 5, 4), (2, 2, 2)])
+def test_four_in_flight_fit_on_a_screen(tmp_path: Path, troubles: int, rows: int, shown: int) -> None:
+    """Rows of the ledger make room for them; then those that do not train, which are counted."""
+    long = [(f"{n:07d}", "1.005000", "44.0", "keep", "a long idea " * 15) for n in range(9)]
+    run = several(make_run(tmp_path, [ROWS[0], *long]))
+    (run / "flights/f1/description").write_text("a long idea " * 15)
+    spending(run)
+    for kind in ("machine", "proposer")[:troubles]:
+        (run / f"trouble.{kind}").write_text("the disk is full " * 6)
+    lines = status_text.text(module.status(run, ALIVE), 80).splitlines()
+    assert len(lines) <= 24
+    assert max(map(len, lines)) == 80
+    assert sum(line.startswith("000000") for line in lines) == rows
+    told = [line[10:] for line in lines if re.match(r"(in flight|         ) f\d+ ", line)]
+    assert [line.split()[0] for line in told] == ["f1", "f2", "f3", "f4"][:shown]
+    rest = [line for line in lines if line.strip().startswith("and ")]
+    assert rest == ([] if shown == 4 else ["          and 2 more: 1 proposing, 1 waiting"])
+
+
+def test_of_a_run_in_much_trouble_a_few_lines_of_all_are_left(tmp_path: Path) -> None:
+    run = several(make_run(tmp_path, ROWS))
+    for kind in ("machine", "proposer", "loop", "disk"):
+        (run / f"trouble.{kind}").write_text("the disk is full " * 18)
+    lines = status_text.text(module.status(run, ALIVE), 80).splitlines()
+    assert [line[10:].split()[0] for line in lines[4:7]] == ["f1", "f2", "and"]
+    assert sum(line.startswith(tuple(row[0] for row in ROWS)) for line in lines) == 2
+
+
+def test_more_than_fit_are_counted_and_those_that_train_come_first(tmp_path: Path) -> None:
+    run = make_run(tmp_path, ROWS)
+    for n in range(1, 41):
+        if n in (30, 35):
+            training(run, LOG, flight=f"f{n}", slot=n)
+        else:
+            fly(run, f"f{n}", done="attempt 1\n" + (COMMITTED if n % 2 else ""))
+    lines = status_text.text(module.status(run, ALIVE), 80).splitlines()
+    assert len(lines) == 24
+    ids = [line.split()[0] for line in (line[10:] for line in lines[4:]) if re.match(r"f\d+ ", line)]
+    assert ids[-2:] == ["f30", "f35"]
+    waiting = 19 - sum(int(one[1:]) % 2 for one in ids[:-2])
+    rest = f"          and {40 - len(ids)} more: {waiting} waiting, {40 - len(ids) - waiting} proposing"
+    assert rest in lines
+    assert len(as_json(run, **ALIVE)["flights"]) == 40, "machines are told of all"
 
 
 def test_the_verb(run: House) -> None:
@@ -380,13 +473,13 @@ def test_the_verb(run: House) -> None:
     assert (at["branch"], at["loop"], at["flights"]) == ("autoresearch/mar14", nobody, [])
     assert run.call("bin/status", "--bogus").status == 2
     with run.running("bin/loop", AGENT=str(run.proposer("sleep 60", "sleeper"))) as process:
-        run.wait_for("runs/mar14/flight/call/pid")
+        run.wait_for("runs/mar14/flights/f*/call/pid")
         at = json.loads(run.call("bin/status", "--json").out)
         assert schemas.problems("status", at) == []
         assert (at["loop"]["alive"], at["loop"]["pid"], at["loop"]["wanted"]) == (True, process.pid, True)
         datetime.strptime(at["loop"]["since"], "%Y-%m-%d %H:%M:%S")
         assert (at["proposer"], at["engine"]) == ("sleeper", "local")
-        assert [(one["id"], one["phase"], one["slot"]) for one in at["flights"]] == [("f1", "proposing", None)]
+        assert [(one["id"], one["phase"], one["slot"]) for one in at["flights"]] == [("f2", "proposing", None)]
 
 
 def test_outside_of_a_run(house: House) -> None:

@@ -1,6 +1,7 @@
 """`make watch`: the status live in a terminal; driven in a real one (tmux) where there is one."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -14,7 +15,7 @@ from lab.views import watch
 from lab.views.watch import BLOCKS, Watched
 from rich.console import Console
 from test_logs import told
-from test_status import ALIVE, LOG, ROWS, fly, make_run, training
+from test_status import ALIVE, LOG, ROWS, fly, make_run, several, spending, training
 
 FACTS = {"branch": "autoresearch/mar14", "wanted": "yes", **ALIVE}
 
@@ -52,12 +53,56 @@ def test_what_is_drawn_fits_any_width(tmp_path: Path) -> None:
     assert "\x1b[3" not in "".join(drawn(Watched(run).look(FACTS), 80, no_color=True)), "no colour"
 
 
+def height_of(seen: watch.Seen, height: int) -> list[str]:
+    """What is drawn on a terminal of that height, without its styles."""
+    console = Console(width=80, height=height, color_system=None, force_terminal=True)
+    with console.capture() as capture:
+        console.print(watch.View(seen))
+    return [re.sub(r"\x1b\[[0-9;]*m", "", line) for line in capture.get().splitlines()]
+
+
+def test_a_bar_for_each_training(tmp_path: Path) -> None:
+    """Below its line; the curve of the first, where there is room for it."""
+    run = several(make_run(tmp_path, ROWS))
+    (run / "flights/f2/run.1/run.log").write_text(LOG)
+    seen = Watched(run).look(FACTS)
+    lines = height_of(seen, 24)
+    beginnings = [line[:12].rstrip(" █▁") for line in lines[4:11]]
+    assert beginnings == [
+        "in flight f1",
+        "          ━━",
+        "loss",
+        "          f2",
+        "          ━━",
+        "          f3",
+        "          f4",
+    ]
+    low = height_of(seen, 17)
+    assert [line[:12] for line in low[4:10]] == [*beginnings[:2], *beginnings[3:]]
+    assert (len(lines), len(low)) == (20, 17)
+
+
+@pytest.mark.parametrize("height", [24, 20, 50])
+def test_what_is_drawn_fits_any_height_with_four_trainings(tmp_path: Path, height: int) -> None:
+    run = make_run(tmp_path, [*ROWS, *((f"{n:07d}", "1.005000", "44.0", "discard", "idea") for n in range(9))])
+    spending(run)
+    for n in range(1, 5):
+        training(run, LOG, flight=f"f{n}", slot=n)
+    lines = height_of(Watched(run).look(FACTS), height)
+    assert len(lines) <= height
+    bars, told = (sum(bool(re.match(begin, line)) for line in lines) for begin in ("          ━", r".{9} f\d "))
+    assert bars == told == (4 if height >= 24 else 3)
+    assert ("          and 1 more: 1 training" in lines) == (height < 24)
+    assert any(line.startswith("loss ") for line in lines) == (height >= 24)
+    assert sum("discard  idea" in line for line in lines) == {50: 5, 24: 4, 20: 2}[height]
+
+
 def test_only_what_is_new_is_read(tmp_path: Path) -> None:
     run = make_run(tmp_path, ROWS)
     training(run, LOG)
     watched = Watched(run)
     assert watched.look(FACTS).curve.last is not None
-    log = run / "flight/run.1/run.log"
+    log = run / "flights/f1/run.1/run.log"
     with log.open("ab") as file:
         file.write(b"ss: 2.300000 | \r" + b"x" * 3_000_000 + told((420, 60.0, 2.25)) + b"\r")
     curve = watched.look(FACTS).curve
@@ -87,7 +132,7 @@ def test_an_empty_run_and_a_damaged_one(tmp_path: Path, damage: str) -> None:
     fly(run, done="attempt 1\n")
     (run / "experiments.jsonl").write_text(damage)
     lines = drawn(Watched(run).look({}), 80)
-    assert any("in flight 10-propose" in line for line in lines)
+    assert any("in flight f1 waiting for a loop" in line for line in lines)
     assert any("damaged" in line for line in lines) == bool(damage)
 
 
@@ -158,7 +203,7 @@ def test_in_a_terminal(terminal: Terminal) -> None:
     """At 80 and at 40 columns, resized, ended by Ctrl-C: the loop does not notice."""
     house = terminal.house
     with house.running("bin/loop", AGENT=str(house.setting("0.9"))) as loop:
-        house.wait_for("runs/mar14/flight/run.1/pid")
+        house.wait_for("runs/mar14/flights/f*/run.1/pid")
         shell = "bin/watch; echo status $?; exec bash --norc"
         terminal.call("new-session", "-d", "-x", "80", "-y", "24", shell)
         lines = terminal.wait_for("against the incumbent at ", 80)

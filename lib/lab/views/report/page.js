@@ -666,7 +666,7 @@ function frontOf(list, name) {
 const MOST_MISSES = 12;
 
 function misses() {
-  const band = (row) => ["no-gain", "complexity", "memory"].includes(row.rule) || !row.rule;
+  const band = (row) => ["no-gain", "complexity", "memory", "conflict", "outrun"].includes(row.rule) || !row.rule;
   const near = rows.filter((row) => row.status === "discard" && row.gain > 0 && band(row)).sort((a, b) => b.gain - a.gain);
   if (!near.length) return;
   const lists = near

@@ -1,0 +1,43 @@
+# Places of which there are only so many: a folder of lock files, `0.lock` and so on. Whoever has the lock has the place, until it, and
+# all that it has started, have ended. Sourced, after child/run_child.sh, run/current_run.sh and python_core.sh.
+# shellcheck shell=bash
+
+# take_place FOLDER COUNT CHECK: PLACE is the number of one that nobody had, and that is not out; its lock is on 8. Whoever waits first
+# is first. CHECK is called meanwhile; where it fails, so does this, without a place.
+take_place() {
+  local number
+  [[ -d $1 ]] || mkdir -p "$1"
+  for ((number = 0; number < $2; number++)); do
+    [[ -e $1/$number.lock ]] || : >>"$1/$number.lock"
+  done
+  exec 4<>"$1/queue.lock"
+  until run_child "${LOCK[@]}" 5 4; do
+    goes_on "$3" || return
+  done
+  until take_free_place "$1" "$2"; do
+    run_child sleep 0.2 || :
+    goes_on "$3" || return
+  done
+  exec 4>&-
+}
+
+# take_free_place FOLDER COUNT: the core knows at once which are free: a try of each would be a process each.
+take_free_place() {
+  core free_places "$1" free
+  while read -r PLACE; do
+    ((PLACE < $2)) || continue
+    exec 8<>"$1/$PLACE.lock"
+    ! lock 8 || return 0
+    exec 8>&-
+  done <"$1/free"
+  return 1
+}
+
+# goes_on CHECK: whether it is waited for still.
+goes_on() {
+  beat
+  exit_if_stopped
+  "$1" && return
+  exec 4>&-
+  return 1
+}

@@ -1,0 +1,173 @@
+# Which flights are in the air: those that an earlier loop has left first, then new ones, as many as there are slots. There is no
+# state to mend after a kill: a flight is its folder, a slot its lock. Sourced by bin/loop, after run/preflight.sh.
+# shellcheck shell=bash
+
+source "$TOOLKIT/lib/experiment/look_around.sh"
+source "$TOOLKIT/lib/experiment/until_fit.sh"
+
+readonly LONGEST_WAIT_S=900 # for a proposer
+readonly CATALOG=$TOOLKIT/lib/proposers/catalog
+readonly MOST_KILLS=3 # times that the dispatcher of a flight may be killed before that is a fault
+readonly MOST_REPEATED=2
+
+# Rows of this loop, which are not counted in the ledger each time, for there may be a hundred thousand; ids of flights that an
+# earlier loop has left, or whose dispatcher was killed; failures of the proposer, in a row; proposals since the last verdict that
+# were in the air already: for each MOST_REPEATED a place stays empty until the next.
+ADDED=0 WAITING=() FAILURES=0 REPEATED=0
+# Whether the catalog is asked next; when the proposer is asked again, in seconds since the epoch.
+IS_FALL_BACK=no ASK_AT=0
+declare -A FLYING=()                # the id of the flight, by the pid of its dispatcher
+declare -A PROPOSERS_OF=() KILLED=() # who proposes, and how often its dispatcher was killed, by the id
+
+# fly ROWS: until the rows that are asked for are there, or no loop is wanted any more. ROWS: how many there are.
+fly() {
+  local ended
+  ROWS=$1 WAIT_S=$PROPOSAL_WAIT LOOP_AGENT=$AGENT_PATH
+  exec 3<> <(:) # a pipe in which a dispatcher that ends says its pid
+  flights
+  WAITING=("${FLIGHTS[@]}")
+  while :; do
+    beat
+    while has_place && next_flight; do
+      # All that works on it is known by FLIGHT, the dispatcher too. Of a terminal that is closed a git hears even where that is
+      # ignored, and gives up its lock.
+      LAB_LOOP=yes FLIGHT=$RUN/flights/$ID start_child apart "$BASH" "$TOOLKIT/lib/experiment/dispatch" "$ID"
+      FLYING[$STARTED]=$ID
+    done
+    ((${#FLYING[@]})) || { is_wanted && is_goal_open; } || break
+    look_around
+    read -r -t 1 -u 3 ended || ended=nobody
+    exit_if_stopped
+    [[ -z ${FLYING[$ended]:-} ]] || land "$ended" # it may not be quite over yet
+    land_those_that_ended
+  done
+}
+
+is_goal_open() { ! has_baseline || ((GOAL == 0 || ROWS + ADDED < GOAL)); }
+
+# has_place: for one more flight: as many as there are slots, with DRAFTS ahead of them, and rows that are missing. Before there is a
+# baseline, one; and one asks alone, after a proposer has failed.
+has_place() {
+  local flying=${#FLYING[@]}
+  is_wanted && is_goal_open || return 1
+  ((flying == 0)) && return
+  has_baseline && ((FAILURES == 0 && flying < SLOTS + DRAFTS - REPEATED / MOST_REPEATED)) &&
+    ((GOAL == 0 || ROWS + ADDED + flying < GOAL))
+}
+
+# next_flight: ID is one that waits, or a new one; AGENT_PATH is its proposer. Fails while that is not to be asked.
+next_flight() {
+  if ((${#WAITING[@]})); then
+    ID=${WAITING[0]}
+    WAITING=("${WAITING[@]:1}")
+    AGENT_PATH=${PROPOSERS_OF[$ID]:-$LOOP_AGENT}
+    return
+  fi
+  now
+  ((NOW >= ASK_AT)) || return 1
+  new_flight
+  AGENT_PATH=$LOOP_AGENT
+  [[ $IS_FALL_BACK == no ]] || AGENT_PATH=$CATALOG
+  IS_FALL_BACK=no
+  PROPOSERS_OF[$ID]=$AGENT_PATH
+}
+
+now() { printf -v NOW '%(%s)T' -1; }
+
+# land_those_that_ended: also those that were killed, and could not say so.
+land_those_that_ended() {
+  local pid
+  for pid in "${!FLYING[@]}"; do
+    kill -0 "$pid" 2>/dev/null || land "$pid"
+  done
+}
+
+# land PID: wait for the end of a dispatcher.
+land() {
+  local id=${FLYING[$1]} status=0
+  unset "FLYING[$1]"
+  end_of "$1" || status=$?
+  landed "$id" "$status"
+  [[ -e $RUN/flights/$id ]] || unset "PROPOSERS_OF[$id]" "KILLED[$id]" "BEATS[$id]" "SILENT[$id]" # there may be a hundred thousand
+}
+
+# landed ID STATUS: what follows from how a dispatcher has ended.
+landed() {
+  local kind=disk
+  case $2 in
+    0 | 4)
+      REPEATED=0
+      over machine loop restarts
+      (($2 == 4)) || ADDED=$((ADDED + 1))
+      [[ ${PROPOSERS_OF[$1]:-} == "$CATALOG" && $LOOP_AGENT != "$CATALOG" ]] || proposer_works
+      ;;
+    1) proposer_failed "$1" ;;
+    5 | 6) ;; # dropped: another one takes its place; or it rests, for no loop is wanted any more
+    7) REPEATED=$((REPEATED + 1)) ;;
+    3)
+      read -r kind FOUND <"$RUN/flights/$1/machine"
+      until_fit "$kind" "$(changed_at "$RUN/flights/$1/machine")"
+      WAITING=("$1" "${WAITING[@]}")
+      ;;
+    *)
+      fault disk # of which a step of ours may have died
+      exit_if_stopped
+      if [[ -n $FOUND ]]; then
+        now
+        until_fit disk "$NOW"
+      elif (($2 < 128 || ${KILLED[$1]:-0} >= MOST_KILLS)); then
+        exit 2
+      else
+        KILLED[$1]=$((${KILLED[$1]:-0} + 1))
+        tell "flight '$1' was killed: it goes on"
+      fi
+      end_flight "$1"
+      if [[ -e $RUN/flights/$1 ]]; then
+        WAITING=("$1" "${WAITING[@]}")
+      else
+        ADDED=$(($(rows) - ROWS)) # it was killed when it was over
+      fi
+      ;;
+  esac
+}
+
+proposer_works() {
+  FAILURES=0 ASK_AT=0 WAIT_S=$PROPOSAL_WAIT
+  [[ ! -e $RUN/not-before ]] || rm -f "$RUN/not-before"
+  over proposer
+}
+
+# proposer_failed ID: it is asked again, later and later; after each third time in a row the catalog proposes one.
+proposer_failed() {
+  if [[ ${PROPOSERS_OF[$1]:-} != "$CATALOG" || $LOOP_AGENT == "$CATALOG" ]]; then
+    FAILURES=$((FAILURES + 1))
+    if ((FAILURES % 3 == 0)); then
+      trouble proposer "no proposal from '${LOOP_AGENT##*/}', $FAILURES times in a row"
+      IS_FALL_BACK=yes
+      return
+    fi
+  fi
+  now
+  ASK_AT=$((NOW + $(until_told "$WAIT_S")))
+  put "$RUN/not-before" "$ASK_AT" # for those that have begun, and have not asked yet
+  tell "asking the proposer again in $((ASK_AT - NOW)) s"
+  WAIT_S=$((WAIT_S * 2 < LONGEST_WAIT_S ? WAIT_S * 2 : LONGEST_WAIT_S))
+}
+
+# until_told GROWN: seconds until the proposer is asked again: until the time that it has told, where that is near; else GROWN.
+until_told() {
+  local told
+  told=$(cat "$RUN/not-before" 2>/dev/null) || told=0
+  printf '%s' "$((told > NOW && told - NOW <= LONGEST_WAIT_S ? told - NOW + 1 : $1))"
+}
+
+# land_all: however the loop ends: what it has started ends with it, and rests until the next one.
+land_all() {
+  local pid
+  for pid in "${!FLYING[@]}" "${!LOOKING[@]}"; do
+    kill -TERM "$pid" 2>/dev/null || :
+  done
+  for pid in "${!FLYING[@]}" "${!LOOKING[@]}"; do
+    end_of "$pid" || :
+  done
+}

@@ -1,0 +1,118 @@
+# Slots: places for one training each. A slot is a lock file, which dies with its holder, so no state of a scheduler has to be
+# mended after a kill; a checkout (lib/experiment/checkout.sh); and its share of the GPUs. Sourced, after child/run_child.sh and
+# python_core.sh.
+# shellcheck shell=bash
+
+source "$TOOLKIT/lib/experiment/places.sh"
+
+# visible_gpus: sets GPUS, as CUDA_VISIBLE_DEVICES names them, separated by commas: by index, or by UUID; of a GPU that is cut into
+# parts (MIG), the parts: it cannot be used as a whole.
+visible_gpus() {
+  if [[ -n ${CUDA_VISIBLE_DEVICES+set} ]]; then
+    GPUS=${CUDA_VISIBLE_DEVICES// /}
+    [[ $GPUS != -1 ]] || GPUS=
+    return
+  fi
+  capture "${LIMITED[@]}" 10 nvidia-smi -L || OUTPUT= # a driver that is ill answers after minutes, or never
+  exit_if_stopped
+  GPUS=$(awk '
+    /^GPU [0-9]+:/ { n++; name[n] = $2; sub(":", "", name[n]); next }
+    match($0, /MIG-[^)]+/) { part = substr($0, RSTART, RLENGTH); parts[n] = parts[n] (parts[n] == "" ? "" : ",") part }
+    END { for (i = 1; i <= n; i++) printf "%s%s", (i > 1 ? "," : ""), (parts[i] == "" ? name[i] : parts[i]) }' <<<"$OUTPUT")
+}
+
+# set_slots: exports GPUS, the visible ones, and SLOTS, where nobody has set it: so many as have GPUS_PER_SLOT each, at least 1.
+set_slots() {
+  local gpus
+  visible_gpus
+  IFS=, read -ra gpus <<<"$GPUS"
+  [[ -n ${SLOTS:-} ]] || SLOTS=$((${#gpus[@]} / GPUS_PER_SLOT))
+  ((SLOTS > 0)) || SLOTS=1
+  export GPUS SLOTS
+}
+
+# set_drafts: exports DRAFTS and PROPOSERS, where nobody has set them. The catalog thinks for a moment only: what it knew when an
+# earlier training began is not worth that.
+set_drafts() {
+  local places
+  [[ -n ${DRAFTS:-} ]] || { [[ $AGENT_PATH == */proposers/catalog ]] && DRAFTS=0; } || DRAFTS=1
+  places=$((SLOTS + DRAFTS))
+  [[ -n ${PROPOSERS:-} ]] || PROPOSERS=$((places < 4 ? places : 4))
+  export DRAFTS PROPOSERS
+}
+
+# gpus_of SLOT: its share of GPUS; where there are more slots than shares, some have the same. Nothing where there are none.
+gpus_of() {
+  local gpus shares first
+  [[ -n ${GPUS:-} ]] || return 0
+  IFS=, read -ra gpus <<<"$GPUS"
+  shares=$((${#gpus[@]} / GPUS_PER_SLOT))
+  ((shares > 0)) || shares=1
+  first=$(($1 % shares * GPUS_PER_SLOT))
+  (IFS=, && printf '%s' "${gpus[*]:first:GPUS_PER_SLOT}")
+}
+
+# take_slot: SLOT is the number of a free one that is fit, which is ours until free_slot, or until this process and all that it has
+# started have ended.
+take_slot() {
+  take_place "$RUN/slots" "$SLOTS" still_wanted
+  SLOT=$PLACE
+}
+
+# still_wanted: for who waits for a slot: a loop that is not wanted any more ends after those that train; where all slots are out, the
+# flight waits for the machine.
+still_wanted() {
+  if [[ -n ${LAB_LOOP:-} && ! -e $RUN/wanted ]]; then
+    printf 'rest\n'
+    exit
+  fi
+  ! are_all_out || no_slot_is_fit
+}
+
+# shellcheck disable=SC2034,SC2329 # used where this is sourced
+free_slot() {
+  exec 8>&-
+  SLOT=
+}
+
+# no_slot_is_fit: the flight waits for the machine; what is none ends.
+no_slot_is_fit() {
+  local why
+  why=$(cat "$RUN/slots/0.out" 2>/dev/null) || return 0 # it is fit again
+  [[ -n ${FLIGHT:-} ]] || die "$why" 'when it is mended, the same again'
+  put "$FLIGHT/machine" "gpu $why"
+  printf 'wait\n'
+  exit 0
+}
+
+# take_out SLOT WHY: it is not used until its GPU is fit again. Fails where no other is left: then the run waits for the machine.
+take_out() {
+  put "$RUN/slots/$1.out" "$2"
+  ! are_all_out
+}
+
+are_all_out() {
+  local slot
+  for ((slot = 0; slot < SLOTS; slot++)); do
+    [[ -e $RUN/slots/$slot.out ]] || return 1
+  done
+}
+
+# slots_out: the numbers of those that are out.
+slots_out() { (cd "$RUN/slots" 2>/dev/null && printf '%s\n' *.out | sed -n 's/^\([0-9]*\)\.out$/\1/p'); }
+
+# fault_of_slot KIND SLOT: as `fault`, of the GPUs of this slot.
+fault_of_slot() {
+  local gpus
+  gpus=$(gpus_of "$2")
+  if [[ $1 == gpu* && -n $gpus ]]; then CUDA_VISIBLE_DEVICES=$gpus fault "$1"; else fault "$1"; fi
+}
+
+# look_at_slot SLOT: of one that is out: whether it is fit again.
+look_at_slot() {
+  fault_of_slot gpu "$1"
+  [[ -n $FOUND ]] || fault_of_slot gpu-memory "$1"
+  [[ -z $FOUND ]] || return 0
+  rm -f "$RUN/slots/$1.out"
+  tell "slot $1 is fit again"
+}

@@ -1,0 +1,46 @@
+# Waiting for a machine that is at fault. Sourced, after run/machine_faults.sh, run/notify.sh and experiment/slots.sh.
+# shellcheck shell=bash
+
+FIT_AT=0 # seconds since the epoch: when it was found to be fit again
+
+# until_fit KIND SINCE: that part of the machine is at fault since then (FOUND says how), unless it was found to be fit later. It is
+# looked at again and again, less and less often. What is in the air stays there.
+until_fit() {
+  local wait_s=$MINUTE
+  (($2 >= FIT_AT)) || return 0
+  while [[ -n $FOUND ]] && is_wanted; do
+    trouble machine "$FOUND; looking again in $wait_s s"
+    pause "$wait_s"
+    wait_s=$((wait_s < 30 * MINUTE ? 2 * wait_s : 60 * MINUTE))
+    look_again "$1"
+    exit_if_stopped
+  done
+  now
+  FIT_AT=$NOW
+}
+
+# look_again KIND: FOUND is empty when it is fit: of the GPUs, those of any slot.
+look_again() {
+  local slot out
+  out=$(slots_out)
+  if [[ $1 != gpu* || -z $out ]]; then
+    fault "$1"
+    return
+  fi
+  for slot in $out; do
+    look_at_slot "$slot"
+    exit_if_stopped
+    [[ -n $FOUND ]] || return 0
+  done
+}
+
+# pause SECONDS: in which a stop, or a signal, is heard.
+pause() {
+  local second
+  for ((second = 0; second < $1; second++)); do
+    is_wanted || return 0
+    beat
+    run_child sleep 1 || :
+    exit_if_stopped
+  done
+}

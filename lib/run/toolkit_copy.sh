@@ -1,0 +1,41 @@
+# A loop runs from a copy of the toolkit in its run, so that a person may edit the tree, or check out another branch, while
+# it works. Sourced, after current_run.sh.
+# shellcheck shell=bash
+
+readonly PARTS=(bin lib schemas pyproject.toml)
+
+# go_on_in_copy ARGUMENT...: as the same verb, with these arguments, of the copy in runs/<tag>/toolkit/<hash>, which is made where it
+# is not there; nothing, where this is the copy.
+go_on_in_copy() {
+  local copy new
+  [[ $TOOLKIT == "$TREE" ]] || return 0
+  copy=$RUN/toolkit/$(sum_of "$TOOLKIT")
+  if ! is_whole "$copy"; then
+    new=$copy.$$
+    rm -rf "$copy"
+    mkdir -p "$new"
+    (cd "$TOOLKIT" && cp -a "${PARTS[@]}" "$new")
+    : >"$new/.copy"
+    mv "$new" "$copy"
+  fi
+  cd -- "$CALLED_FROM" || cd "$TREE" || exit 2
+  exec "$copy/bin/${0##*/}" "$@"
+}
+
+# sum_of FOLDER: of the toolkit there.
+sum_of() {
+  local sum
+  sum=$(cd "$1" && find "${PARTS[@]}" -type f ! -name '*.pyc' -print0 | sort -z | xargs -0 cksum | cksum)
+  printf '%s' "${sum%% *}"
+}
+
+# is_whole COPY: it is called by its sum; a power cut may have left it torn.
+is_whole() { [[ -e $1/.copy && $(sum_of "$1" 2>/dev/null) == "${1##*/}" ]]; }
+
+# drop_old_copies: those of earlier loops; whoever holds the tree is the only one that runs from one.
+drop_old_copies() {
+  local copy
+  for copy in "$RUN"/toolkit/*; do
+    [[ $copy == "$TOOLKIT" ]] || rm -rf "$copy"
+  done
+}
