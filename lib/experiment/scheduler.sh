@@ -16,7 +16,7 @@ readonly MOST_REPEATED=2
 ADDED=0 WAITING=() FAILURES=0 REPEATED=0
 # Whether the catalog is asked next; when the proposer is asked again, in seconds since the epoch.
 IS_FALL_BACK=no ASK_AT=0
-declare -A FLYING=()                # the id of the flight, by the pid of its dispatcher
+declare -A FLYING=()                 # the id of the flight, by the pid of its dispatcher
 declare -A PROPOSERS_OF=() KILLED=() # who proposes, and how often its dispatcher was killed, by the id
 
 # fly ROWS: until the rows that are asked for are there, or no loop is wanted any more. ROWS: how many there are.
