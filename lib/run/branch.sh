@@ -105,7 +105,7 @@ follow() {
 
 # bring_train COMMIT: its train.py is in the tree, whole: a half-written one would look like a person's.
 bring_train() {
-  [[ ! -e .git/index.lock ]] || return 1
+  [[ ! -e $GIT_FOLDER/index.lock ]] || return 1
   git cat-file --filters "$1:train.py" >"$RUN/train.py.new"
   [[ ! -x train.py ]] || chmod +x "$RUN/train.py.new"
   make_durable "$RUN/train.py.new"

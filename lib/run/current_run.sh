@@ -7,11 +7,42 @@ readonly CALLED_FROM=$PWD # what a relative path of a person's is relative to
 # shellcheck disable=SC2034 # used where this is sourced
 readonly DURABLY=(-c 'core.fsync=loose-object,reference,index')
 
-# open_run: exports TAG, BRANCH, RUN and COMMON_DIR (of git), the words that the steps work with; mends the links in the root.
+# open_repository: exports COMMON_DIR, git's folder of all worktrees, and GIT_FOLDER, that of this tree; refuses a tree that no run can be in.
+open_repository() {
+  local facts
+  mapfile -t facts < <(git -C "$TREE" rev-parse --git-common-dir --absolute-git-dir --show-prefix 2>/dev/null)
+  ((${#facts[@]} > 1)) || refuse_repository
+  [[ -z ${facts[2]:-} ]] || die "this folder is part of a larger git repository, and a run needs one of its own: '$TREE'" \
+    "make it one: cd '$TREE' && git init && git add . && git commit -m start"
+  COMMON_DIR=${facts[0]}
+  [[ $COMMON_DIR == /* ]] || COMMON_DIR=$(realpath -- "$TREE/$COMMON_DIR")
+  export COMMON_DIR GIT_FOLDER=${facts[1]}
+}
+
+# refuse_repository: why git cannot read it, in its own words where we have none that are better.
+refuse_repository() {
+  local said
+  type -P git >/dev/null || die "'git' is not on PATH" 'install git, 2.30 or later'
+  said=$(LC_ALL=C git -C "$TREE" rev-parse --git-dir 2>&1 >/dev/null) || :
+  said=${said#*fatal: }
+  said=${said%%$'\n'*}
+  case $said in
+    *'dubious ownership'* | *'unsafe repository'*)
+      [[ $said =~ \'(/.*)\' ]] || [[ "'$TREE'" =~ \'(.*)\' ]]
+      die "git refuses a repository that belongs to another user: $said" "where you trust it: git config --global --add safe.directory '${BASH_REMATCH[1]}'"
+      ;;
+    'not a git repository: '*) die "what '$TREE' is a worktree of has been moved or deleted: $said" "in the repository itself: git worktree repair '$TREE'" ;;
+    'not a git repository'*) die "not a git repository: '$TREE'" "clone the project, or: cd '$TREE' && git init && git add . && git commit -m start" ;;
+    *) die "git cannot read the repository '$TREE': $said" "see what it says: git -C '$TREE' status" ;;
+  esac
+}
+
+# open_run: exports TAG, BRANCH, RUN, and what open_repository does, the words that the steps work with; mends the links in the root.
 # The run is that of TAG, else the one whose branch is checked out, else the only one of which a loop is wanted.
 open_run() {
   local tag
   cd "$TREE" || exit 2
+  open_repository
   CHECKED_OUT=$(git symbolic-ref --quiet --short HEAD 2>/dev/null) || CHECKED_OUT=
   if [[ -n ${TAG+set} ]]; then
     tag=$TAG
@@ -24,9 +55,6 @@ open_run() {
   export TAG=$tag BRANCH=autoresearch/$tag
   export RUN=$TREE/runs/$TAG
   [[ -e $RUN/manifest.json ]] || die "run '$TAG' has no manifest: its set-up was not finished" "finish it: make setup TAG=$TAG"
-  COMMON_DIR=$(git rev-parse --git-common-dir)
-  [[ $COMMON_DIR == /* ]] || COMMON_DIR=$(realpath -- "$COMMON_DIR")
-  export COMMON_DIR
   [[ $CHECKED_OUT != "$BRANCH" ]] || link_results
 }
 
@@ -88,7 +116,7 @@ beat() { : >"${FLIGHT:-$RUN}/alive"; } 2>/dev/null || :
 
 # name_committer: a machine where git knows no name still makes commits.
 name_committer() {
-  if ! git var GIT_COMMITTER_IDENT >/dev/null 2>&1; then
+  if ! { git var GIT_COMMITTER_IDENT && git var GIT_AUTHOR_IDENT; } >/dev/null 2>&1; then
     export GIT_AUTHOR_NAME=autoresearch GIT_AUTHOR_EMAIL=autoresearch@localhost
     export GIT_COMMITTER_NAME=autoresearch GIT_COMMITTER_EMAIL=autoresearch@localhost
   fi

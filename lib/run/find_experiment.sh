@@ -16,4 +16,4 @@ COLOUR=never
 [[ ! -t 1 || -n ${NO_COLOR:-} || ${TERM:-dumb} == dumb ]] || COLOUR=always
 
 # diff_of COMMIT COMMIT: of train.py, coloured where it is read by a person.
-diff_of() { git --no-pager diff --no-ext-diff --no-textconv --color="$COLOUR" "$1" "$2" -- train.py; }
+diff_of() { git diff --no-ext-diff --no-textconv --color="$COLOUR" "$1" "$2" -- train.py; }

@@ -61,7 +61,7 @@ drop_replicates() {
 # refuse_dirty: set-up alone: what a run begins from must be what is committed.
 refuse_dirty() {
   local files
-  files=$({ git -c core.quotePath=false diff --name-only HEAD -- && git -c core.quotePath=false diff --name-only --cached HEAD --; } | sort -u)
+  files=$({ git diff --name-only HEAD -- && git diff --name-only --cached HEAD --; } | sort -u)
   [[ -z $files ]] || die "the tree has changes that are not committed: '${files//$'\n'/\', \'}'" 'commit or stash them first'
 }
 
