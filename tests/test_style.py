@@ -63,7 +63,7 @@ def test_there_is_something_to_rule() -> None:
         (r"\bgit\s+(-\S+\s+)*clean\b", "a person's files are never deleted"),
         (r"HEAD~|HEAD\^", "back to a recorded commit, never to a parent that may be another one"),
         (
-            r"\b(command|env|exec|xargs|apart|detach|run_child|capture|start_child)\s([^|;&]*\s)?git\s(?!\"\$\{OUR_GIT)",
+            r"\b(command|env|exec|xargs|apart|detach|run_child|capture|start_child)\s+([-A-Z]\S*\s+)*git\s(?!\"\$\{OUR_GIT)",
             "git is called in one way: the function of lib/git.sh",
         ),
     ],

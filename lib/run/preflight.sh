@@ -3,6 +3,7 @@
 # shellcheck shell=bash
 
 source "$TOOLKIT/lib/run/api_keys.sh"
+source "$TOOLKIT/lib/run/ask_prepare.sh"
 source "$TOOLKIT/lib/run/tree.sh"
 source "$TOOLKIT/lib/experiment/confinement.sh"
 source "$TOOLKIT/lib/run/toolkit_copy.sh"
@@ -37,13 +38,6 @@ take_settings() {
     export "${line?}"
     SETTINGS+=("${line%%=*}")
   done <<<"$lines"
-}
-
-# ask_prepare FOLDER: prints what the prepare.py there says of the data (a JSON object), or nothing (a stranger's prepare.py).
-ask_prepare() {
-  local status=0
-  (cd "$1" && uv run --no-sync prepare.py --check </dev/null 2>/dev/null) || status=$?
-  ((status != 3)) || die "the data of profile '$PROFILE' is not there" "run 'uv run prepare.py' (or: make data)"
 }
 
 # drop_replicates: the end of the runs beside the experiments (lib/experiment/replicates.sh), also of those of a killed verb.

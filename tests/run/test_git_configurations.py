@@ -150,7 +150,9 @@ def test_a_worktree_whose_repository_was_moved_says_so(house: House) -> None:
 def test_a_new_worktree_has_no_submodules_yet(house: House) -> None:
     part = house.outside / "part"
     part.mkdir()
-    commit = "git init -q && echo 'VALUE = 0.7' >part.py && git add . && git -c user.name=m -c user.email=m@x commit -qm x"
+    commit = (
+        "git init -q && echo 'VALUE = 0.7' >part.py && git add . && git -c user.name=m -c user.email=m@x commit -qm x"
+    )
     house.call_in(part, "bash", "-c", commit)
     (house.outside / "home/.gitconfig").write_text('[protocol "file"]\n\tallow = always\n')
     house.git("submodule", "add", "--quiet", str(part), "part")
