@@ -1,4 +1,4 @@
-"""Whatever git a person has: their hashes, hooks, habits, worktrees and owners. What is not supported says so, before anything changes."""
+"""Whatever git a person has: hashes, hooks, habits, worktrees, owners. What is not supported says so first."""
 
 import os
 import subprocess
@@ -47,7 +47,7 @@ def works(house: House, **settings: str) -> None:
     assert house.git("rev-parse", "autoresearch/mar14") == house.experiments()[1]["commit"]
 
 
-# --- Hashes and histories ----------------------------------------------------------------------------------------------
+# --- Hashes and histories ---
 
 
 @pytest.mark.parametrize("name", ["GIT_DEFAULT_HASH=sha256", "GIT_LITERAL_PATHSPECS=1", "GIT_EXTERNAL_DIFF=false"])
@@ -77,7 +77,7 @@ def test_a_shallow_clone(house: House) -> None:
     assert house.statuses() == ["keep", "keep"]
 
 
-# --- Hooks, monitors and habits ----------------------------------------------------------------------------------------
+# --- Hooks, monitors and habits ---
 
 
 @pytest.mark.parametrize("where", [".git/hooks", "core.hooksPath"])
@@ -103,7 +103,7 @@ def test_a_persons_habits_change_nothing(house: House) -> None:
     assert house.call("bin/report").status == 0
 
 
-# --- Where the tree lies -----------------------------------------------------------------------------------------------
+# --- Where the tree lies ---
 
 
 def test_a_folder_of_a_larger_repository_is_refused_and_the_hint_helps(house: House) -> None:
@@ -179,7 +179,7 @@ def follow_hint(house: House, said: str) -> None:
     assert house.call("bash", "-c", identity + command).status == 0
 
 
-# --- Locks -------------------------------------------------------------------------------------------------------------
+# --- Locks ---
 
 
 def test_the_lock_of_a_living_git_in_another_worktree_is_waited_for(based: House) -> None:

@@ -31,7 +31,7 @@ def test_a_preparation_that_reads_no_arguments_is_never_run(house: House, more: 
     assert "prepare.py has no --check" in house.call("bin/doctor").out
 
 
-# --- What the baseline did -----------------------------------------------------------------------------------------------
+# --- What the baseline did ---
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ def test_a_module_that_lies_untracked_in_the_tree_is_no_package(tmp_path: Path) 
     assert "uv add" not in result.err
 
 
-# --- A pyproject.toml of one's own ---------------------------------------------------------------------------------------
+# --- A pyproject.toml of one's own ---
 
 
 def own(house: House, text: str | None) -> None:
