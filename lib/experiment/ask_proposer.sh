@@ -92,7 +92,8 @@ call_proposer() {
   bring_back
   rm -rf "$scratch"
   trap - EXIT
-  : >"$FOLDER/answered" # not before: who has it does not come back here, and would leave the copy
+  # Not before, for who has it does not come back here, and would leave the copy; and not of a call that was stopped from outside.
+  [[ ! -e $CALL/rc ]] || : >"$FOLDER/answered"
 }
 
 # end_earlier: an interrupted call has left its proposer running, or its copy on the disk.
