@@ -46,7 +46,7 @@ check() {
   fi
 }
 
-# begin ARGUMENT...: says the files of the call: BRIEF, TRANSCRIPT, ERRORS, USAGE.
+# begin ARGUMENT...: says the files of the call: BRIEF, TRANSCRIPT, ERRORS, USAGE; and in IS_WAVE whether it may write candidates/NAME.py.
 begin() {
   if [[ ${1:-} == --check ]]; then
     check
@@ -59,6 +59,9 @@ begin() {
   TRANSCRIPT=${LAB_TRANSCRIPT:-$scratch/transcript}
   USAGE=${LAB_USAGE:-$scratch/usage.json}
   BRIEF=$LAB_BRIEF
+  IS_WAVE=no
+  # shellcheck disable=SC2034 # used where this is sourced
+  ((${LAB_WANT:-1} <= 1)) || IS_WAVE=yes
 }
 
 # ask COMMAND...: with the brief as its stdin, and MODEL. It is ended a little before AGENT_TIMEOUT, so that what it said is heard.
