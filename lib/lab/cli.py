@@ -73,9 +73,9 @@ def validate(ctx: click.Context, file: Path, lenient: bool, out: Path | None) ->
         found = foreign_ledger.convert(file, out)
         said, failed = found.said, found.left_out > 0
     else:
-        from lab.store import ledger
+        from lab.views import check_ledger
 
-        said = ledger.problems(file)
+        said = check_ledger.problems(file)
         failed = bool(said)
     print(*said, sep="\n", end="\n" if said else "")
     ctx.exit(1 if failed else 0)

@@ -20,7 +20,7 @@ BLOCK = 1 << 16  # bytes
 
 def append(path: Path, value: dict[str, Any]) -> None:
     """Add an object, durable or not at all."""
-    durable.append_line(path, line_of(value))
+    durable.append_line(path, line_of(value), lambda last: object_in(last.encode(errors="surrogateescape")) is not None)
 
 
 def line_of(value: dict[str, Any]) -> str:
