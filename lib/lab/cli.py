@@ -81,6 +81,15 @@ def validate(ctx: click.Context, file: Path, lenient: bool, out: Path | None) ->
     ctx.exit(1 if failed else 0)
 
 
+@main.command()
+@RUN
+def mend(run: Path) -> None:
+    """Put the records of the RUN right. Stdin: what git keeps of them, an object a line."""
+    from lab.verdict import mend
+
+    print(*mend.mend(run, stdin()), sep="\n")
+
+
 @main.command("memory-gb", context_settings={"ignore_unknown_options": True})
 @click.argument("peak_vram_mb")
 def memory_gb(peak_vram_mb: str) -> None:

@@ -1,6 +1,8 @@
 # The run whose branch is checked out: its paths, its branch, and the links to it in the root of the tree. Sourced.
 # shellcheck shell=bash
 
+source "$TOOLKIT/lib/run/git_records.sh"
+
 # shellcheck disable=SC2034 # used where this is sourced
 readonly CALLED_FROM=$PWD # what a relative path of a person's is relative to
 # What git writes outlives a power cut; by itself it syncs no object and no ref.
@@ -37,16 +39,16 @@ refuse_repository() {
   esac
 }
 
-# open_run: exports TAG, BRANCH, RUN, and what open_repository does, the words that the steps work with; mends the links in the root.
+# name_run: sets CHECKED_OUT, and exports TAG, BRANCH, RUN, and what open_repository does, the words that the steps work with.
 # The run is that of TAG, else the one whose branch is checked out, else the only one of which a loop is wanted.
-open_run() {
+name_run() {
   local tag
   cd "$TREE" || exit 2
   open_repository
   CHECKED_OUT=$(git symbolic-ref --quiet --short HEAD 2>/dev/null) || CHECKED_OUT=
   if [[ -n ${TAG+set} ]]; then
     tag=$TAG
-    [[ $tag =~ ^[A-Za-z0-9][A-Za-z0-9._-]*$ && -e runs/$tag/start ]] || die "there is no run '$tag'" "$(known_runs)"
+    is_run "$tag" || die "there is no run '$tag'" "$(known_runs)"
   elif [[ $CHECKED_OUT == autoresearch/* ]]; then
     tag=${CHECKED_OUT#autoresearch/}
   else
@@ -54,8 +56,40 @@ open_run() {
   fi
   export TAG=$tag BRANCH=autoresearch/$tag
   export RUN=$TREE/runs/$TAG
-  [[ -e $RUN/manifest.json ]] || die "run '$TAG' has no manifest: its set-up was not finished" "finish it: make setup TAG=$TAG"
+}
+
+is_run() { [[ $1 =~ ^[A-Za-z0-9][A-Za-z0-9._-]*$ ]] && { [[ -e runs/$1/start ]] || has_records "$1"; }; }
+
+# open_run: the same, of a run that is whole; mends the links in the root.
+open_run() {
+  name_run
+  [[ -e $RUN/manifest.json ]] || refuse_run
   [[ $CHECKED_OUT != "$BRANCH" ]] || link_results
+}
+
+# refuse_run: why it has no manifest.
+refuse_run() {
+  local other at
+  ! has_records "$TAG" || die "the records of run '$TAG' are gone from 'runs/$TAG'" "git keeps them: make mend TAG=$TAG"
+  at=$(git rev-parse --quiet --verify "refs/heads/$BRANCH") || at=none
+  for other in runs/*/incumbent; do
+    [[ -e $other && $(<"$other") == "$at" ]] || continue
+    other=${other#runs/} other=${other%/incumbent}
+    git show-ref --verify --quiet "refs/heads/autoresearch/$other" ||
+      die "there is no run '$TAG': this branch is that of run '$other', by another name" "git branch -m $BRANCH autoresearch/$other"
+  done
+  [[ $(git log -1 --format=%s "$at" 2>/dev/null) != 'experiment: '* ]] ||
+    die "run '$TAG' has left nothing but its branch" "begin another: make setup TAG=$(free_tag)"
+  die "run '$TAG' has no manifest: its set-up was not finished" "finish it: make setup TAG=$TAG"
+}
+
+# free_tag: prints a name like TAG that no run has had.
+free_tag() {
+  local letter
+  for letter in {b..z}; do
+    git show-ref --verify --quiet "refs/heads/autoresearch/$TAG$letter" || [[ -e runs/$TAG$letter ]] || has_records "$TAG$letter" || break
+  done
+  printf '%s' "$TAG$letter"
 }
 
 # only_wanted: the tag of the one run of which a loop is wanted; fails where there is none, or more.
@@ -66,14 +100,18 @@ only_wanted() {
   printf '%s' "${wanted%/wanted}"
 }
 
-# known_runs: a hint.
+# known_runs: a hint: this verb for a run that there is, the one that was set up last.
 known_runs() {
-  local manifest names=()
+  local manifest names=() last='' verb=${0##*/}
+  [[ $verb != experiment ]] || verb=once
   for manifest in runs/*/manifest.json; do
-    [[ ! -e $manifest ]] || { manifest=${manifest#runs/} && names+=("${manifest%/manifest.json}"); }
+    [[ -e $manifest ]] || continue
+    [[ -n $last && ! $manifest -nt $last ]] || last=$manifest
+    manifest=${manifest#runs/} && names+=("${manifest%/manifest.json}")
   done
+  last=${last#runs/} last=${last%/manifest.json}
   if ((${#names[@]})); then
-    printf '%s' "name one of the runs that there are: TAG=${names[0]} (${names[*]})"
+    printf '%s' "name one of the runs that there are: TAG=$last make $verb (there are: ${names[*]})"
   else
     printf '%s' 'start one: make setup TAG=mar14'
   fi

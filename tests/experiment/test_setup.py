@@ -158,7 +158,9 @@ def test_missing_data_is_refused(house: House) -> None:
 
 @pytest.mark.parametrize("status", [0, 1, 2])
 def test_a_strangers_prepare_may_end_as_it_likes(house: House, status: int) -> None:
-    (house.tree / "prepare.py").write_text(f"import sys\nif '--check' in sys.argv:\n    print('hello')\n    sys.exit({status})\n")
+    (house.tree / "prepare.py").write_text(
+        f"import sys\nif '--check' in sys.argv:\n    print('hello')\n    sys.exit({status})\n"
+    )
     house.commit("a stranger's prepare.py")
     house.setup()
 

@@ -124,14 +124,12 @@ def add_row(run: Path, experiment: Experiment) -> None:
 
 def write_all(run: Path) -> None:
     """The ledger of all experiments."""
-    write(run, map(row_of, experiments.read(run)))
+    durable.write_atomically(run / TABLE, text_of(map(row_of, experiments.read(run))))
 
 
-def write(run: Path, rows: Iterable[Row]) -> None:
-    """The ledger anew."""
-    durable.write_atomically(
-        run / TABLE, "".join(f"{line}\n" for line in (ledger.HEADER, *(row.line() for row in rows)))
-    )
+def text_of(rows: Iterable[Row]) -> str:
+    """The ledger with these rows."""
+    return "".join(f"{line}\n" for line in (ledger.HEADER, *(row.line() for row in rows)))
 
 
 def with_rows_by_hand(known: Sequence[Experiment], lines: Sequence[str]) -> list[Row]:
