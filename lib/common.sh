@@ -62,7 +62,7 @@ help_if_asked() {
       sed -n '2,/^[^#]/{s/^# \{0,1\}//p}' "$0"
       exit 0
       ;;
-    ?*) die "unknown argument '$1'" "${0##*/} --help" ;;
+    ?*) die "unknown argument '$1'" "bin/${0##*/} --help" ;;
     *) ;;
   esac
 }

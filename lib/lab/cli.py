@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from lab.errors import EXPECTED, Fault, message
+from lab.store import schemas
 
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 RUN = click.argument("run", type=FOLDER)  # runs/<tag>
@@ -45,6 +46,11 @@ class Commands(click.Group):
         """Run the command."""
         try:
             return super().invoke(ctx)
+        except click.UsageError as error:  # a person has typed something else than our usage
+            name = (error.ctx or ctx).info_name
+            command = f"bin/{name}" if (schemas.FOLDER.parent / f"bin/{name}").exists() else f".venv/bin/lab {name}"
+            print(f"lab: {error.format_message()}\nhint: {command} --help", file=sys.stderr)
+            ctx.exit(2)
         except EXPECTED as error:
             print(message(error), file=sys.stderr)
             ctx.exit(2)

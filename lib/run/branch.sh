@@ -26,7 +26,7 @@ look_at_branch() {
     while IFS= read -r -d '' file; do
       case $file in
         train.py) try_commit && return ;;
-        prepare.py) die "prepare.py is '$(git rev-parse --short "$AT:$file")' in commit '${AT:0:7}', but the run was set up with '$(git rev-parse --short "$INCUMBENT:$file")'" 'begin a new run: make setup TAG=...' ;;
+        prepare.py) die "prepare.py is '$(git rev-parse --short "$AT:$file")' in commit '${AT:0:7}', but the run was set up with '$(git rev-parse --short "$INCUMBENT:$file")'" "begin a new run: make setup TAG=$(free_tag)" ;;
         *.md | LICENSE | docs/*) ;;
         *) COMPARED=$AT ;;
       esac

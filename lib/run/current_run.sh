@@ -70,7 +70,7 @@ open_run() {
 # refuse_run: why it has no manifest.
 refuse_run() {
   local other at
-  ! has_records "$TAG" || die "the records of run '$TAG' are gone from 'runs/$TAG'" "git keeps them: make mend TAG=$TAG"
+  ! has_records "$TAG" || die "the records of run '$TAG' are gone from 'runs/$TAG'" "make mend TAG=$TAG (git keeps them)"
   at=$(git rev-parse --quiet --verify "refs/heads/$BRANCH") || at=none
   for other in runs/*/incumbent; do
     [[ -e $other && $(<"$other") == "$at" ]] || continue
@@ -138,7 +138,7 @@ at_commit() {
   [[ $AT =~ ^[0-9a-f]{40,64}$ ]] || AT=$(git rev-parse --quiet --verify "refs/heads/$BRANCH") || {
     # shellcheck disable=SC2034 # used where this is sourced
     IS_DELETED=yes
-    AT=$(cat "$RUN/incumbent" 2>/dev/null) || die "branch '$BRANCH' is gone, and run '$TAG' has no baseline" 'begin a new run: make setup TAG=...'
+    AT=$(cat "$RUN/incumbent" 2>/dev/null) || die "branch '$BRANCH' is gone, and run '$TAG' has no baseline" "begin a new run: make setup TAG=$(free_tag)"
   }
 }
 

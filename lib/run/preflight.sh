@@ -29,6 +29,32 @@ executable_in() {
   realpath -- "$path"
 }
 
+# check_agent: the night is not begun without the agent that was asked for: an adapter of ours knows what it calls; of a person's
+# script, its first line does.
+check_agent() {
+  local first='' words program
+  if grep -qsF '/agent_cli.sh"' "$AGENT_PATH"; then
+    "$AGENT_PATH" --is-there || exit 2
+    return
+  fi
+  IFS= read -r first < <(head -c 200 -- "$AGENT_PATH" | tr -d '\000\r') || :
+  [[ $first == '#!'* ]] || return 0
+  read -ra words <<<"${first#\#!}"
+  [[ ${words[0]:-} != */env ]] || words=("${words[@]:1}")
+  [[ ${words[0]:-} != -* ]] || words=("${words[@]:1}") # env -S
+  program=${words[0]:-}
+  [[ -z $program || $program == *=* ]] || type -P -- "$program" >/dev/null ||
+    die "'$AGENT' cannot be run: its first line asks for '$program', which is not there" 'install that, or let another agent propose: make loop AGENT=catalog'
+}
+
+# refuse_from: where a run begins was said at set-up.
+refuse_from() {
+  local start
+  start=$(<"$RUN/start")
+  [[ -z ${FROM:-} || $(git rev-parse --quiet --verify "$FROM^{commit}") == "$start" ]] ||
+    die "FROM is '$FROM', but the run was set up at '${start:0:7}'" "begin a new run there: make setup TAG=$(free_tag) FROM='$FROM'"
+}
+
 # take_settings [RUN]: exports the checked settings, those that the run has fixed among them; schemas/settings.schema.json
 # lists them. SETTINGS has their names then.
 take_settings() {
@@ -56,7 +82,7 @@ drop_replicates() {
 refuse_dirty() {
   local files
   files=$({ git diff --name-only HEAD -- && git diff --name-only --cached HEAD --; } | sort -u)
-  [[ -z $files ]] || die "the tree has changes that are not committed: '${files//$'\n'/\', \'}'" 'commit or stash them first'
+  [[ -z $files ]] || die "the tree has changes that are not committed: '${files//$'\n'/\', \'}'" 'commit them, or put them by: git stash'
 }
 
 # ready ARGUMENT...: all that must hold before an experiment may start; the verb goes on with these in the run's copy of the toolkit.
@@ -66,6 +92,8 @@ ready() {
   AGENT_PATH=$(executable_in proposers "${AGENT:-catalog}")
   ENGINE_PATH=$(executable_in child/engines "${ENGINE:-local}")
   export AGENT_PATH ENGINE_PATH
+  check_agent
+  refuse_from
   bring_env
   go_on_in_copy "$@"
   (take_keys)

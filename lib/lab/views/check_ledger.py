@@ -2,15 +2,19 @@
 
 from pathlib import Path
 
-from lab.errors import EXPECTED
+from lab.errors import EXPECTED, Fault
 from lab.store import experiments, ledger, two_records
 from lab.verdict import index
 
 
 def problems(path: Path) -> list[str]:
-    """Those of its form; where it has none, how it differs from the experiments beside it. Raises OSError."""
-    said = ledger.problems(path)
+    """Those of its form; where it has none, how it differs from the experiments beside it. Raises OSError, Fault."""
     run = path.resolve().parent
+    if not path.exists() and (run / "manifest.json").exists():
+        raise Fault(f"the ledger is gone: '{path}'", f"make mend TAG={run.name}")
+    if not path.exists():
+        raise Fault(f"there is no such ledger: '{path}'", "name one: bin/validate runs/mar14/results.tsv")
+    said = ledger.problems(path)
     if said or path.resolve().name != two_records.TABLE or not (run / experiments.FILE).exists():
         return said
     try:
