@@ -362,6 +362,19 @@ def apply_blocks(file: Path, answer: Path) -> None:
         durable.write_atomically(file.parent / name, text, durable=False)
 
 
+@main.command("login-ends")
+@click.argument("file", type=click.Path(path_type=Path))
+def login_ends(file: Path) -> None:
+    """Print in how many seconds the access token in FILE, a login of a coding agent, ends, if FILE says so."""
+    import time
+
+    from lab.agents import login
+
+    now = time.time()
+    if (at := login.ends(file, now)) is not None:
+        click.echo(at - int(now))
+
+
 @main.command("agent-output")
 @click.argument("name")
 @click.argument("transcript", type=click.Path(exists=True, path_type=Path))

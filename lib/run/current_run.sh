@@ -70,7 +70,7 @@ open_run() {
 # refuse_run: why it has no manifest.
 refuse_run() {
   local other at
-  ! has_records "$TAG" || die "the records of run '$TAG' are gone from 'runs/$TAG'" "make mend TAG=$TAG (git keeps them)"
+  ! has_records "$TAG" || die "run '$TAG' has no manifest: somebody has deleted it, or all of 'runs/$TAG'" "make mend TAG=$TAG (git keeps it)"
   at=$(git rev-parse --quiet --verify "refs/heads/$BRANCH") || at=none
   for other in runs/*/incumbent; do
     [[ -e $other && $(<"$other") == "$at" ]] || continue

@@ -92,7 +92,7 @@ ready() {
   AGENT_PATH=$(executable_in proposers "${AGENT:-catalog}")
   ENGINE_PATH=$(executable_in child/engines "${ENGINE:-local}")
   export AGENT_PATH ENGINE_PATH
-  check_agent
+  [[ ${0##*/} != loop ]] || check_agent # any other verb says it by itself, and goes on with no other agent
   refuse_from
   bring_env
   go_on_in_copy "$@"
