@@ -13,10 +13,10 @@ export GIT_OPTIONAL_LOCKS=0 # looking never takes the index lock away from a per
 # An empty fsmonitor is none for every version of git; of `false` an old one takes the name of a hook. A slot's checkout has no
 # submodules, but links to the person's. A lock of a living git is waited for, so many milliseconds. And what we read has one form.
 readonly OUR_GIT=(
-  --no-pager -c core.hooksPath=/dev/null -c core.fsmonitor= -c submodule.recurse=false
+  -c core.hooksPath=/dev/null -c core.fsmonitor= -c submodule.recurse=false -c core.pager=cat
   -c core.filesRefLockTimeout=10000 -c core.packedRefsTimeout=10000 -c reftable.lockTimeout=10000
   -c core.quotePath=false -c color.ui=never -c log.showSignature=false -c diff.noprefix=false -c diff.mnemonicPrefix=false
-  -c i18n.commitEncoding=UTF-8 -c i18n.logOutputEncoding=UTF-8
+  -c diff.suppressBlankEmpty=false -c i18n.commitEncoding=UTF-8 -c i18n.logOutputEncoding=UTF-8
 )
 
 git() { command git "${OUR_GIT[@]}" "$@"; }

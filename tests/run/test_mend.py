@@ -40,10 +40,15 @@ def edit(house: House, old: str, new: str) -> None:
     path.write_text(path.read_text().replace(old, new, 1))
 
 
+ORDERS = ((1, 2), (2, 1))  # lines of the ledger, as a spreadsheet sorts them
 EDITS: dict[str, Callable[[House], None]] = {
     "a verdict": lambda house: edit(house, "discard", "keep"),
     "a value": lambda house: edit(house, "0.950000", "0.850000"),
     "a description": lambda house: edit(house, "worse", "much better"),
+    "a commit": lambda house: edit(house, str(house.experiments()[2]["commit"])[:7], "a1b2c3d"),
+    "the order": lambda house: edit(
+        house, *("\n".join(table(house).split("\n")[at] for at in order) for order in ORDERS)
+    ),
     "a row less": lambda house: edit(house, "\n" + table(house).splitlines()[2], ""),
 }
 
@@ -57,7 +62,7 @@ def test_an_edited_ledger_is_told_and_put_back(three: House, what: str) -> None:
     said = three.call("bin/status")
     assert "trouble   results.tsv is not what was recorded, in 1 row; " in said.out
     assert "best      0.900000" in said.out
-    if what != "a row less":
+    if what not in ("a row less", "a commit"):
         assert "rows      2 after the baseline: 1 keep, 1 discard" in said.out
     hint = next(line for line in said.out.splitlines() if line.startswith("hint")).split(maxsplit=1)[1]
     assert three.call("bash", "-c", hint).status == 0

@@ -34,6 +34,9 @@ def _told(word: str, why: str, log: Path) -> tuple[str, str]:
         return f"it ran, but it may not write there: {why.removeprefix('rejected: ')}", "let it write other files"
     if missing := _missing(tail):
         return f"it needs a module that is not installed: '{missing}'", f"uv add {package_of(missing)}"
+    value = outcome.read_metrics(log).get("val_bpb") if tail else None
+    if word == "error" and outcome.lacks(value) is None:
+        return f"it printed a val_bpb, {value}, but {why}", "let it end with exit status 0"
     return why if word == "error" else "", ""
 
 

@@ -8,6 +8,7 @@ import hashlib
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import astuple, dataclass
+from functools import reduce
 from pathlib import Path
 
 from lab.store import durable, experiments, flight, jsonl, ledger
@@ -41,38 +42,42 @@ def row_of(experiment: Experiment) -> Row:
     )
 
 
-def mark_of(line: str) -> int:
-    """A number for a row, of which a sum can be kept: two ledgers of the same rows have the same."""
-    return int.from_bytes(hashlib.blake2b(line.encode(errors="surrogateescape"), digest_size=8).digest(), "big")
+def marked(mark: int, line: str) -> int:
+    """The mark of some rows, and one more: two ledgers of the same rows in the same order have the same."""
+    text = line.encode(errors="surrogateescape")
+    return int.from_bytes(hashlib.blake2b(mark.to_bytes(8, "big") + text, digest_size=8).digest(), "big")
 
 
-def mark(experiment: Experiment) -> int:
-    """That of its row; 0 of what has no whole one."""
+def marked_with(mark: int, experiment: Experiment) -> int:
+    """The same with the row of an experiment, if it has a whole one."""
     has_row = {"commit", "status", "val_bpb", "memory_gb", "description"} <= experiment.keys()
-    return mark_of(row_of(experiment).line()) if has_row else 0
+    return marked(mark, row_of(experiment).line()) if has_row else mark
 
 
-def is_same(run: Path, lines: Sequence[str], marks: int) -> bool:
-    """Whether the ledger has the rows on record, whose marks together are `marks`, and those by hand; quickly.
+def is_same(run: Path, lines: Sequence[str], mark: int) -> bool:
+    """Whether the ledger has the rows on record, whose mark this is, and those by hand; quickly.
 
     Without a word on what is not: that is for `differences`.
     """
-    if sum(map(mark_of, lines)) == marks:
+    if reduce(marked, lines, 0) == mark:
         return True
     path = run / experiments.FILE
     known = {commit.decode() for commit in COMMIT.findall(path.read_bytes())} if path.exists() else set()
-    return sum(mark_of(line) for line in lines if line[:7] in known) == marks
+    return reduce(marked, (line for line in lines if line[:7] in known), 0) == mark
 
 
 def differences(run: Path, lines: Sequence[str]) -> list[Difference]:
     """What the rows say otherwise than the experiments; what an experiment does not tell is not compared."""
     past = experiments.by_commit(run)
-    found, seen = [], set()
+    found, seen, last = [], set(), 0
     for number, line in enumerate(lines, start=2):
         row = ledger.row(line)
         if one := past.get(row.commit):
             seen.add(row.commit)
             found += _of_row(row, one, number)
+            if one["n"] < last:
+                found.append(Difference(number, one["n"], "row", f"that of #{one['n']} stands behind that of #{last}"))
+            last = max(last, one["n"])
     written = {one.text("commit") for one in flight.all_of(run)}  # whose row may come in a moment
     lost = [one for commit, one in past.items() if commit not in seen and one["commit"] not in written]
     return found + [Difference(None, one["n"], "row", _missing(one)) for one in lost]

@@ -90,7 +90,7 @@ class Index:
     closed: Pool = field(default_factory=Pool)
     recent: dict[str, list[Run]] = field(default_factory=lambda: {"reruns": [], "experiments": []})  # conditions
     device: str | None = None  # the first that is known
-    marks: int = 0  # the sum of those of the rows (store/two_records.py)
+    mark: int = 0  # of the rows (store/two_records.py)
     spent: dict[str, Decimal] = field(default_factory=dict)  # sums of SPENT; of what no experiment tells, there is none
 
     # --- What it says -----------------------------------------------------------------------------------------------
@@ -153,7 +153,7 @@ class Index:
     def _add(self, line: str, one: Experiment) -> None:
         """One experiment more."""
         self.count += 1
-        self.marks += two_records.mark(one)
+        self.mark = two_records.marked_with(self.mark, one)
         told = {name: Decimal(one[name]) for name in SPENT if one.get(name) is not None}
         self.spent |= {name: self.spent.get(name, Decimal(0)) + amount for name, amount in told.items()}
         self._note("experiments", one["runs"])

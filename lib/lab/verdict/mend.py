@@ -62,7 +62,7 @@ def _objects(data: bytes) -> list[Any]:
 def _ledger(run: Path, known: Sequence[Experiment]) -> list[str]:
     path = run / two_records.TABLE
     was = path.read_bytes().decode(errors="surrogateescape") if path.exists() else None
-    rows = two_records.with_rows_by_hand(known, (was or "").split("\n"))
+    rows = two_records.with_rows_by_hand(known, (was or "").replace("\r", "").split("\n"))
     if was == two_records.text_of(rows):
         return []
     _replace(path, two_records.text_of(rows))

@@ -18,10 +18,10 @@ def problems(path: Path) -> list[str]:
     if said or path.resolve().name != two_records.TABLE or not (run / experiments.FILE).exists():
         return said
     try:
-        lines, marks = ledger.lines(path), index.read(run).marks
+        lines, mark = ledger.lines(path), index.read(run).mark
     except EXPECTED as error:  # of another file
         return [str(error)]
-    if two_records.is_same(run, lines, marks):
+    if two_records.is_same(run, lines, mark):
         return []
     return [
         f"{path}: {one.column}: {one.problem}"

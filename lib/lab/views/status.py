@@ -101,7 +101,7 @@ def from_records(run: Path) -> Status:
 
 def edits(run: Path, lines: list[str], past: Index) -> list[Difference]:
     """Where the ledger is not what was recorded: it was edited by hand."""
-    return [] if two_records.is_same(run, lines, past.marks) else two_records.differences(run, lines)
+    return [] if two_records.is_same(run, lines, past.mark) else two_records.differences(run, lines)
 
 
 def told_of_edits(run: Path, found: list[Difference]) -> list[dict[str, str]]:

@@ -48,4 +48,9 @@ def test_of_one_that_lacks_a_module_the_package(tmp_path: Path, module: str, pac
 def test_of_another_crash_the_reason(tmp_path: Path) -> None:
     said = failed_baseline.told("error", "it ended with an error: ValueError: no", tmp_path / "none")
     assert said == ("the baseline crashed: 'error': it ended with an error: ValueError: no", "")
+    log = tmp_path / "run.log"
+    log.write_text("val_bpb: 0.99\n")
+    problem, hint = failed_baseline.told("error", "it ended with an error: exit status 3", log)
+    assert "it printed a val_bpb, 0.99, but it ended with an error: exit status 3" in problem
+    assert hint == "let it end with exit status 0"
     assert failed_baseline.told("timeout", "killed", tmp_path / "none") == ("the baseline crashed: 'timeout'", "")

@@ -109,8 +109,10 @@ def spread(folder: Path) -> Facts | None:
 
 def edited(name: str, rows: Sequence[Row], past: dict[str, Facts]) -> list[str]:
     """A note, where the ledger was edited by hand: what was recorded is shown."""
-    count = sum(row.commit in past and row != two_records.row_of(past[row.commit]) for row in rows)
-    return [f"{name}: rows that were edited by hand, and are shown as recorded: {count}"] if count else []
+    changed = sum(row.commit in past and row != two_records.row_of(past[row.commit]) for row in rows)
+    lost = len(past) - len(past.keys() & {row.commit for row in rows})
+    said = [f"{name}: rows that were edited by hand, and are shown as recorded: {changed}"] if changed else []
+    return said + ([f"{name}: experiments without a row in the ledger (make mend): {lost}"] if lost else [])
 
 
 def notes(name: str, found: foreign_ledger.Found, bad: int, foreign: Sequence[Facts]) -> list[str]:
