@@ -110,7 +110,7 @@ def test_what_was_deleted_is_made_again(three: House, what: str) -> None:
     assert report.status == 2
     assert "there is no run" not in report.err
     assert "Errno" not in report.err
-    hint = report.err.splitlines()[-1].removeprefix("hint: ").split(": ")[-1]
+    hint = report.err.splitlines()[-1].removeprefix("hint: ").split(" (")[0]
     assert hint == "make mend TAG=mar14"
     assert three.call("bash", "-c", hint).status == 0
     assert (table(three), three.experiments()) == (before, objects)
