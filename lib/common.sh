@@ -30,10 +30,9 @@ readonly TOOLKIT TREE VENV LAB LAB_PYTHON
 export LAB
 
 source "$TOOLKIT/lib/platform.sh"
+source "$TOOLKIT/lib/git.sh"
 
-# Somebody else's repository, named in the environment (a git hook, `git rebase --exec`), must never be the one we commit to.
-unset GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE GIT_OBJECT_DIRECTORY GIT_COMMON_DIR GIT_NAMESPACE GIT_PREFIX VIRTUAL_ENV
-export GIT_OPTIONAL_LOCKS=0         # looking never takes the index lock away from a person's own git
+unset VIRTUAL_ENV
 export UV_PROJECT_ENVIRONMENT=$VENV # in a fresh worktree `uv run --no-sync` would silently make an empty one
 export UV_SYSTEM_CERTS=1            # uv ignores the system's certificates otherwise
 export UV_PYTHON_DOWNLOADS=never
@@ -63,7 +62,7 @@ help_if_asked() {
       sed -n '2,/^[^#]/{s/^# \{0,1\}//p}' "$0"
       exit 0
       ;;
-    ?*) die "unknown argument '$1'" "${0##*/} --help" ;;
+    ?*) die "unknown argument '$1'" "bin/${0##*/} --help" ;;
     *) ;;
   esac
 }

@@ -9,7 +9,7 @@ check_keys() {
   [[ -f $file && ! -L $file && $(owner_of "$file") == "600 $EUID" ]] ||
     die "'.env' holds keys, and is not a file that only you can read" 'chmod 600 .env'
   ! git -C "$TREE" ls-files --error-unmatch .env >/dev/null 2>&1 ||
-    die "git tracks '.env', which holds keys" 'git rm --cached .env, commit, and change the keys'
+    die "git tracks '.env', which holds keys" 'change the keys, and: git rm --cached .env && git commit -m "keys are not tracked"'
 }
 
 # take_keys: exports what stands there, NAME=value in each line, unless the environment has it. No value is ever said.
