@@ -71,6 +71,16 @@ help_if_asked() {
 # note FILE WORD...: write one line, for a step that comes later: if this one does not come to its end, it is written again.
 note() { printf '%s\n' "${*:2}" >"$1"; }
 
+# last_line TEXT: LAST_LINE is the last line of it that says something, with `?` for what a terminal would obey; empty where none does.
+# shellcheck disable=SC2034 # used where this is sourced
+last_line() {
+  local line
+  LAST_LINE=
+  while IFS= read -r line || [[ -n $line ]]; do
+    [[ ! $line =~ [^[:space:]] ]] || LAST_LINE=${line//[[:cntrl:]]/?}
+  done <<<"$1"
+}
+
 # put FILE WORD...: write one line so that the file is either as it was or whole, for whoever may read it at any time.
 put() {
   local file=$1

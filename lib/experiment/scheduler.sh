@@ -93,10 +93,10 @@ land() {
 
 # landed ID STATUS: what follows from how a dispatcher has ended.
 landed() {
-  local kind=disk
+  local kind since
   case $2 in
     0 | 4)
-      REPEATED=0
+      REPEATED=0 FIT_WAIT_S=$MINUTE
       over machine loop restarts
       (($2 == 4)) || ADDED=$((ADDED + 1))
       [[ ${PROPOSERS_OF[$1]:-} == "$CATALOG" && $LOOP_AGENT != "$CATALOG" ]] || proposer_works
@@ -105,16 +105,16 @@ landed() {
     5 | 6) ;; # dropped: another one takes its place; or it rests, for no loop is wanted any more
     7) REPEATED=$((REPEATED + 1)) ;;
     3)
-      read -r kind FOUND <"$RUN/flights/$1/machine"
-      until_fit "$kind" "$(changed_at "$RUN/flights/$1/machine")"
+      read -r kind since FOUND <"$RUN/flights/$1/machine"
+      until_fit "$kind" "$since"
       WAITING=("$1" "${WAITING[@]}")
       ;;
     *)
       fault disk # of which a step of ours may have died
       exit_if_stopped
       if [[ -n $FOUND ]]; then
-        now
-        until_fit disk "$NOW"
+        moment
+        until_fit disk "$MOMENT"
       elif (($2 < 128 || ${KILLED[$1]:-0} >= MOST_KILLS)); then
         exit 2
       else

@@ -80,7 +80,8 @@ no_slot_is_fit() {
   local why
   why=$(cat "$RUN/slots/0.out" 2>/dev/null) || return 0 # it is fit again
   [[ -n ${FLIGHT:-} ]] || die "$why" 'when it is mended, the same again'
-  put "$FLIGHT/machine" "gpu $why"
+  moment
+  put "$FLIGHT/machine" "gpu $MOMENT $why"
   printf 'wait\n'
   exit 0
 }

@@ -36,6 +36,11 @@ class Failure:
         return self.word in MENDABLE and self.rule != DOUBT
 
     @property
+    def said(self) -> str:
+        """What the log has said of it; empty where it has not."""
+        return self.why.partition(": ")[2]
+
+    @property
     def is_of_gpu(self) -> bool:
         """Whether a GPU seems to be at fault."""
         return (self.part or "").startswith("gpu")
