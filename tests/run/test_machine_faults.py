@@ -90,7 +90,7 @@ def test_one_experiment_says_what_is_wrong_and_is_measured_later(machine: House)
 
 def test_where_nothing_is_found_the_log_is_believed_twice(machine: House) -> None:
     """An experiment can print what it likes."""
-    claim = "sed -i '1i raise OSError(28, \"No space left on device\")' train.py; echo 'fill it'"
+    claim = "[[ $LAB_MODE == propose ]] || exit 0; sed -i '1i raise OSError(28, \"No space left on device\")' train.py; echo 'fill it'"
     assert machine.once(machine.proposer(claim)).status == 0
     last = machine.experiments()[-1]
     assert (last["status"], last["failure"], last["attempts"]) == ("crash", "error", 3)
@@ -112,7 +112,7 @@ def test_where_the_incumbent_fails_as_well_it_is_the_machine(machine: House) -> 
 
 
 AWAY = "httpx.ConnectError: [Errno -3] Temporary failure in name resolution"
-CLAIM = f"sed -i '1i raise SystemExit(\"{AWAY}\")' train.py; echo 'fetch it'"
+CLAIM = f"[[ $LAB_MODE == propose ]] || exit 0; sed -i '1i raise SystemExit(\"{AWAY}\")' train.py; echo 'fetch it'"
 
 
 def test_a_network_that_is_away_is_waited_for(machine: House) -> None:
