@@ -12,7 +12,8 @@ set -Eeuo pipefail
 shopt -s inherit_errexit
 trap 'exit 2' ERR # whatever nobody has foreseen is a fault of the toolkit or the machine
 
-unset CDPATH # with which `cd` would go elsewhere
+source "${BASH_SOURCE[0]%/*}/environment.sh"
+
 TOOLKIT=$PWD
 # In this very shell, for a subshell in each script would be felt; and back, unless that folder is gone.
 cd -P -- "${BASH_SOURCE[0]%/*}/.."
@@ -31,13 +32,10 @@ export LAB
 
 source "$TOOLKIT/lib/platform.sh"
 
-# Somebody else's repository, named in the environment (a git hook, `git rebase --exec`), must never be the one we commit to.
-unset GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE GIT_OBJECT_DIRECTORY GIT_COMMON_DIR GIT_NAMESPACE GIT_PREFIX VIRTUAL_ENV
 export GIT_OPTIONAL_LOCKS=0         # looking never takes the index lock away from a person's own git
 export UV_PROJECT_ENVIRONMENT=$VENV # in a fresh worktree `uv run --no-sync` would silently make an empty one
 export UV_SYSTEM_CERTS=1            # uv ignores the system's certificates otherwise
 export UV_PYTHON_DOWNLOADS=never
-export PYTHONUTF8=1 # cron has no locale
 
 # say WORD...: one line for the person, on stderr. A terminal that has gone away (a closed ssh) is no error.
 say() { printf '%s\n' "$*" >&2 || :; }

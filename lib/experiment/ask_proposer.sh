@@ -14,12 +14,12 @@ readonly LEFT_OUT=(/bin/ /lib/ /schemas/ /tests/ /docs/ /AGENTS.md /CLAUDE.md /G
 # take_call: one of PROPOSERS places, for as long as this process lives. Fails where the proposer is not to be asked now.
 take_call() { may_ask && take_place "$RUN/calls" "$PROPOSERS" may_ask && may_ask; }
 
-# may_ask: whether the proposer has not said `not now`, nor failed just now.
+# may_ask: whether the proposer has not said `not now`, nor failed just now. A time that is far away is of before the clock was set back.
 may_ask() {
   local told now
   read -r told 2>/dev/null <"$RUN/not-before" || return 0
   printf -v now '%(%s)T' -1
-  ((told <= now))
+  ((told <= now || told - now > LONGEST_WAIT_S))
 }
 
 # call_proposer MODE COMMIT FOLDER: lets the proposer edit a copy of the tree of COMMIT once; MODE is what it is asked for: `propose`,

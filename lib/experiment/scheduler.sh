@@ -5,7 +5,6 @@
 source "$TOOLKIT/lib/experiment/look_around.sh"
 source "$TOOLKIT/lib/experiment/until_fit.sh"
 
-readonly LONGEST_WAIT_S=900 # for a proposer
 readonly CATALOG=$TOOLKIT/lib/proposers/catalog
 readonly MOST_KILLS=3 # times that the dispatcher of a flight may be killed before that is a fault
 readonly MOST_REPEATED=2
@@ -14,7 +13,7 @@ readonly MOST_REPEATED=2
 # earlier loop has left, or whose dispatcher was killed; failures of the proposer, in a row; proposals since the last verdict that
 # were in the air already: for each MOST_REPEATED a place stays empty until the next.
 ADDED=0 WAITING=() FAILURES=0 REPEATED=0
-# Whether the catalog is asked next; when the proposer is asked again, in seconds since the epoch.
+# Whether the catalog is asked next; the moment from which on the proposer is asked again.
 IS_FALL_BACK=no ASK_AT=0
 declare -A FLYING=()                 # the id of the flight, by the pid of its dispatcher
 declare -A PROPOSERS_OF=() KILLED=() # who proposes, and how often its dispatcher was killed, by the id
@@ -63,8 +62,8 @@ next_flight() {
     AGENT_PATH=${PROPOSERS_OF[$ID]:-$LOOP_AGENT}
     return
   fi
-  now
-  ((NOW >= ASK_AT)) || return 1
+  moment
+  ((MOMENT >= ASK_AT)) || return 1
   new_flight
   AGENT_PATH=$LOOP_AGENT
   [[ $IS_FALL_BACK == no ]] || AGENT_PATH=$CATALOG
@@ -88,7 +87,7 @@ land() {
   unset "FLYING[$1]"
   end_of "$1" || status=$?
   landed "$id" "$status"
-  [[ -e $RUN/flights/$id ]] || unset "PROPOSERS_OF[$id]" "KILLED[$id]" "BEATS[$id]" "SILENT[$id]" # there may be a hundred thousand
+  [[ -e $RUN/flights/$id ]] || unset "PROPOSERS_OF[$id]" "KILLED[$id]" "BEATS[$id]" "SILENT[$id]" "SINCE[$id]" # there may be a hundred thousand
 }
 
 # landed ID STATUS: what follows from how a dispatcher has ended.
@@ -139,6 +138,7 @@ proposer_works() {
 
 # proposer_failed ID: it is asked again, later and later; after each third time in a row the catalog proposes one.
 proposer_failed() {
+  local wait_s
   if [[ ${PROPOSERS_OF[$1]:-} != "$CATALOG" || $LOOP_AGENT == "$CATALOG" ]]; then
     FAILURES=$((FAILURES + 1))
     if ((FAILURES % 3 == 0)); then
@@ -148,9 +148,11 @@ proposer_failed() {
     fi
   fi
   now
-  ASK_AT=$((NOW + $(until_told "$WAIT_S")))
-  put "$RUN/not-before" "$ASK_AT" # for those that have begun, and have not asked yet
-  tell "asking the proposer again in $((ASK_AT - NOW)) s"
+  wait_s=$(until_told "$WAIT_S")
+  put "$RUN/not-before" $((NOW + wait_s)) # for those that have begun, and have not asked yet
+  tell "asking the proposer again in $wait_s s"
+  moment
+  ASK_AT=$((MOMENT + 100 * wait_s))
   WAIT_S=$((WAIT_S * 2 < LONGEST_WAIT_S ? WAIT_S * 2 : LONGEST_WAIT_S))
 }
 
