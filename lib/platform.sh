@@ -59,5 +59,8 @@ files_named() { find "${@:2}" -name "$1" -printf '%i %T@ %p\n' 2>/dev/null || :;
 # newest_files FOLDER: TIME BYTES NAME of each file in it, the newest first.
 newest_files() { find "$1" -type f -printf '%T@ %s %f\n' | sort -rn; }
 
+# largest_file FOLDER: MB and path, from there, of the largest file in it, where that has 1 MB; no file system below it, and no link.
+largest_file() { find "$1" -xdev -type f -size +1M -printf '%s %P\n' 2>/dev/null | sort -n | tail -n 1 | awk '{ mb = int($1 / 1048576); sub(/^[^ ]* /, ""); print mb, $0 }'; }
+
 # space_in FOLDER...: `MB INODES FREE_INODES PLACE` of the file system of each; INODES is 0 or `-` where none are counted.
 space_in() { df --block-size=1M --output=avail,itotal,iavail,target -- "$@" | tail -n +2; }

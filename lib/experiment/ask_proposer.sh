@@ -6,7 +6,8 @@ source "$TOOLKIT/lib/experiment/places.sh"
 
 readonly CALL=$FLIGHT/call # the RUN_DIR of the call: a proposer is limited and ended just as a training run is
 readonly ENGINE_HERE=$TOOLKIT/lib/child/engines/local
-readonly LARGEST=1048576 # bytes of a train.py
+readonly LARGEST=1048576  # bytes of a train.py
+readonly MOST_COPIED=2000 # files of a folder
 # What is not copied, though the commit has it: the toolkit, for it is no part of the task, and says of each rule how it is
 # enforced; and what tells a person's agent how to run experiments: one that makes a single edit would obey it.
 readonly LEFT_OUT=(/bin/ /lib/ /schemas/ /tests/ /docs/ /AGENTS.md /CLAUDE.md /GEMINI.md /.claude/ /.agents/)
@@ -68,12 +69,25 @@ copy_tree() {
   printf '%s\n' "$COMMIT" >"$git/refs/heads/main"
   printf '[core]\n\tbare = false\n\trepositoryformatversion = 1\n\tsparseCheckout = true\n' >"$git/config"
   ((${#COMMIT} == 40)) || printf '[extensions]\n\tobjectFormat = sha256\n' >>"$git/config"
-  printf '%s\n' '/*' "${LEFT_OUT[@]/#/!}" >"$git/info/sparse-checkout"
+  what_is_copied >"$git/info/sparse-checkout"
   [[ ! -e $COMMON_DIR/info/attributes ]] || cp "$COMMON_DIR/info/attributes" "$git/info/attributes"
   # With the filters that this repository is configured with (LFS, autocrlf), but for a work tree of its own.
   git --git-dir="$git" --work-tree="$scratch/tree" -c include.path="$COMMON_DIR/config" -c core.bare=false \
-    -c core.sparseCheckout=true -c core.sparseCheckoutCone=false -c core.splitIndex=false read-tree -m -u "$COMMIT"
+    -c core.sparseCheckout=true -c core.sparseCheckoutCone=false -c core.splitIndex=false read-tree -m -u "$COMMIT" ||
+    die "the copy of the tree for the proposer could not be made in '${TMPDIR:-/tmp}'" 'git says above why; for another folder: TMPDIR=/path/to/it make loop'
   cp "$git/index" "$FLIGHT/index"
+}
+
+# what_is_copied: the patterns of a sparse checkout. What is built in needs two files; a folder of thousands is data, and an agent has it
+# from git (`git show HEAD:data/x`).
+what_is_copied() {
+  if [[ $AGENT_PATH == */lib/proposers/@(catalog|edited|retry) ]]; then
+    printf '%s\n' /train.py /prepare.py /.gitattributes
+    return
+  fi
+  printf '%s\n' '/*' "${LEFT_OUT[@]/#/!}"
+  git ls-tree -r --name-only "$COMMIT" | awk -F/ -v most="$MOST_COPIED" \
+    'NF > 1 && $1 ~ /^[A-Za-z0-9._-]+$/ { files[$1]++ } END { for (folder in files) if (files[folder] > most) print "!/" folder "/" }'
 }
 
 ask() {

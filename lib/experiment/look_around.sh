@@ -5,7 +5,7 @@ readonly SLACK=5 # minutes more than a step may take, until a flight that is sil
 
 LOOK_AT=0                              # the moment of the next look
 declare -A BEATS=() SILENT=() SINCE=() # id -> the last beat; looks since; the moment of the first
-declare -A LOOKING=()         # pid of a look at a slot that is out -> its number
+declare -A LOOKING=()                  # pid of a look at a slot that is out -> its number
 
 # look_around: a flight that hangs is ended, and goes on; a slot whose GPU is fit again is used again.
 look_around() {

@@ -8,6 +8,7 @@ FIT_WAIT_S=$MINUTE # until the next look: it grows until there is a row, for not
 # It is looked at again and again, less and less often. What is in the air stays there.
 until_fit() {
   (($2 >= FIT_AT)) || return 0
+  [[ $1 != disk ]] || clear_free_slots
   while [[ -n $FOUND ]] && is_wanted; do
     trouble machine "$FOUND; looking again in $FIT_WAIT_S s"
     pause "$FIT_WAIT_S"

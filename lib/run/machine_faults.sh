@@ -30,6 +30,14 @@ fault_of_disk() {
       FOUND="the disk is full: it has no room for more files: '$target'"
     fi
   done < <(space_in "$RUN" "${TMPDIR:-/tmp}")
+  [[ -z $FOUND ]] || FOUND+=$(largest_of_runs)
+}
+
+# largest_of_runs: which part of what runs have left takes most of the disk, if any takes much.
+largest_of_runs() {
+  local mb path
+  read -r mb path < <("${LIMITED[@]}" 20 du -sm "$TREE"/runs/*/* 2>/dev/null | sort -n | tail -n 1) || return 0
+  ((mb < LEAST_MB)) || printf '%s' "; of what is ours, '${path#"$TREE/"}' takes most: $mb MB"
 }
 
 # look PROBLEM COMMAND...: where it fails, that is the problem, and what it says last.

@@ -90,7 +90,7 @@ def test_one_experiment_says_what_is_wrong_and_is_measured_later(machine: House)
 
 def test_where_nothing_is_found_the_log_is_believed_twice(machine: House) -> None:
     """An experiment can print what it likes."""
-    claim = "[[ $LAB_MODE == propose ]] || exit 0; sed -i '1i raise OSError(28, \"No space left on device\")' train.py; echo 'fill it'"
+    claim = "[[ $LAB_MODE == propose ]] || exit 0\nsed -i '1i raise OSError(28, \"No space left on device\")' train.py"
     assert machine.once(machine.proposer(claim)).status == 0
     last = machine.experiments()[-1]
     assert (last["status"], last["failure"], last["attempts"]) == ("crash", "error", 3)
