@@ -1,9 +1,19 @@
 # What only Linux and its GNU tools have, so that another system needs another version of this file alone (and of the runner,
 # the doctor's checks of the hardware and lib/lab/hardware.py: CONTRIBUTING.md lists them). Sourced by common.sh.
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034 # used where this is sourced
+
+unset -f flock setsid timeout # a person's shell may have exported functions of these names
+
+# has_tools: whether all that this file needs is on PATH; MISSING_TOOL is one that is not, and PACKAGE what has it.
+has_tools() {
+  for MISSING_TOOL in flock setsid timeout; do
+    PACKAGE=util-linux
+    [[ $MISSING_TOOL != timeout ]] || PACKAGE=coreutils
+    command -v "$MISSING_TOOL" >/dev/null || return 1
+  done
+}
 
 # Before a command and its seconds: it is ended after them, and killed 2 s later.
-# shellcheck disable=SC2034 # used where this is sourced
 readonly LIMITED=(timeout --kill-after=2)
 
 # random_id: RANDOM_ID is an id that nobody can guess.

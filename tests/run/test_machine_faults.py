@@ -52,11 +52,16 @@ def fill(house: House, free: int, *, is_full: bool = False) -> None:
 
 def test_a_loop_waits_and_goes_on_by_itself(machine: House) -> None:
     fill(machine, 5, is_full=True)
+    (machine.run_folder / "old").mkdir()
+    (machine.run_folder / "old/big.pt").write_bytes(bytes(120 << 20))
     with machine.running("bin/loop", AGENT=str(machine.setting("0.9")), MAX_EXPERIMENTS="1") as process:
         machine.wait_for("runs/mar14/trouble.machine")
         committed = (machine.flight / "commit").read_text().strip()
         assert "trouble   20" in machine.call("bin/status").out
-        assert "the disk is full: 5 MB are free on '/'; looking again in" in machine.call("bin/status").out
+        assert (
+            "the disk is full: 5 MB are free on '/'; of what is ours, 'runs/mar14/old' takes most: 120 MB; looking"
+            in (machine.call("bin/status").out)
+        )
         assert len(machine.rows()) == 1
         fill(machine, 5000)
         assert process.wait(20) == 0
@@ -95,6 +100,24 @@ def test_where_nothing_is_found_the_log_is_believed_twice(machine: House) -> Non
     last = machine.experiments()[-1]
     assert (last["status"], last["failure"], last["attempts"]) == ("crash", "error", 3)
     assert "No space left on device" in str(last["reason"])
+    machine.check_invariants()
+
+
+def test_a_run_that_fills_the_disk_does_not_keep_it_full_and_is_named(machine: House) -> None:
+    """What it leaves in its checkout would be there until the next run, which waits for the disk."""
+    fill(machine, 5000)
+    free = '"$([[ -e ~/../tree/runs/mar14/slots/0/ckpt ]] && echo 5 || cat ~/free)"'
+    machine.proposer(DF.replace('"$(cat ~/free)"', free), "fakes/df")
+    (machine.outside / "save.py").write_text(
+        "import os\nos.makedirs('ckpt')\nos.truncate(os.open('ckpt/big.pt', os.O_CREAT | os.O_RDWR), 300_000_000)\n"
+        "raise OSError(28, 'No space left on device')\n"
+    )
+    claim = f"[[ $LAB_MODE == propose ]] || exit 0\ncat {machine.outside}/save.py >train.py; echo save"
+    result = machine.once(machine.proposer(claim))
+    assert result.status == 0
+    assert machine.statuses() == ["keep", "crash"]
+    left = "'ckpt/big.pt', 286 MB, which a run had left in its checkout"
+    assert f"to make room on the disk, it is deleted: {left}" in result.err
     machine.check_invariants()
 
 
