@@ -58,7 +58,7 @@ die() {
 help_if_asked() {
   case ${1:-} in
     -h | --help)
-      sed -n '2,/^[^#]/{s/^# \{0,1\}//p}' "$0"
+      sed -n '2,/^[^#]/{s/^# \{0,1\}//p}' "$0" 2>/dev/null || : # who reads it may end first
       exit 0
       ;;
     ?*) die "unknown argument '$1'" "${0##*/} --help" ;;

@@ -50,7 +50,7 @@ def test_nothing_else_reaches_the_terminal_whenever_it_is_ended(tmp_path: Path) 
     fakes = tmp_path / "fakes"
     fakes.mkdir()
     for name in ("grep", "tr", "sed"):
-        (fakes / name).write_text('#!/bin/sh\n[ $# = 2 ] && exec /usr/bin/sed "$@"\nexit 143\n')
+        (fakes / name).write_text('#!/bin/sh\n[ $# = 3 ] && exec /usr/bin/sed "$@"\nexit 143\n')
         (fakes / name).chmod(0o755)
     log = b"step 00004 (1.8%) | loss: 6.397849 | lrm: 1.00\n" * 200
     said = shown(tmp_path, log, PATH=f"{fakes}:{os.environ['PATH']}")

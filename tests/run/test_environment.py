@@ -77,6 +77,23 @@ def test_a_tmpdir_that_is_none_is_told_by_the_doctor_and_not_used(house: House, 
     assert "\ttmpdir\t" in result.stdout.partition("is used")[2]
 
 
+@pytest.mark.parametrize("ignored", ["", "trap '' PIPE; "])
+def test_who_reads_may_end_first(based: House, ignored: str) -> None:
+    """As `| head` does; in a loop, and below some others, SIGPIPE is ignored."""
+    verbs = (
+        "bin/status",
+        "bin/status --json",
+        "bin/brief",
+        "bin/memory",
+        "N=1 bin/show",
+        "bin/loop --help",
+        "make help",
+    )
+    script = ignored + "; ".join(f"{{ {verb} || :; }} | true" for verb in verbs)
+    result = based.call("bash", "-c", script)
+    assert (result.out, result.err) == ("", "")
+
+
 # --- what training has -----------------------------------------------------------------------------------------------
 
 

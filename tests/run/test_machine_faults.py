@@ -17,6 +17,13 @@ TRAINER = TRAIN.replace(
     "VALUE =",
     1,
 )
+# Or fills the disk by itself, where it is told to.
+TRAINER += """
+if VALUE < 1 and os.path.exists(os.path.expanduser("~/saves")):
+    os.makedirs("ckpt")
+    os.truncate(os.open("ckpt/big.pt", os.O_CREAT | os.O_RDWR), 300_000_000)
+    raise OSError(28, "No space left on device")
+"""
 DF = 'printf "Avail Inodes IFree Mounted\\n%s 9999 9999 /\\n" "$(cat ~/free)"'
 
 
@@ -59,7 +66,7 @@ def test_a_loop_waits_and_goes_on_by_itself(machine: House) -> None:
         committed = (machine.flight / "commit").read_text().strip()
         assert "trouble   20" in machine.call("bin/status").out
         assert (
-            "the disk is full: 5 MB are free on '/'; of what is ours, 'runs/mar14/old' takes most: 120 MB; looking"
+            "the disk is full: 5 MB are free on '/'; of what is ours, 'runs/mar14/old' takes most: 121 MB; looking"
             in (machine.call("bin/status").out)
         )
         assert len(machine.rows()) == 1
@@ -108,12 +115,8 @@ def test_a_run_that_fills_the_disk_does_not_keep_it_full_and_is_named(machine: H
     fill(machine, 5000)
     free = '"$([[ -e ~/../tree/runs/mar14/slots/0/ckpt ]] && echo 5 || cat ~/free)"'
     machine.proposer(DF.replace('"$(cat ~/free)"', free), "fakes/df")
-    (machine.outside / "save.py").write_text(
-        "import os\nos.makedirs('ckpt')\nos.truncate(os.open('ckpt/big.pt', os.O_CREAT | os.O_RDWR), 300_000_000)\n"
-        "raise OSError(28, 'No space left on device')\n"
-    )
-    claim = f"[[ $LAB_MODE == propose ]] || exit 0\ncat {machine.outside}/save.py >train.py; echo save"
-    result = machine.once(machine.proposer(claim))
+    (machine.outside / "home/saves").touch()
+    result = machine.once(machine.setting("0.9"))
     assert result.status == 0
     assert machine.statuses() == ["keep", "crash"]
     left = "'ckpt/big.pt', 286 MB, which a run had left in its checkout"
