@@ -134,7 +134,8 @@ def test_every_variable_of_ours_is_kept_apart() -> None:
     ]
     ours = set(re.search(r"readonly OURS=\((.*?)\)", (ROOT / "lib/environment.sh").read_text(), re.S)[1].split())  # type: ignore[index]
     found = {name for text in bash for name in ASSIGNED.findall(text)}
-    assert {name for name in found - ours if not THEIRS.fullmatch(name)} == set()
+    missing = {name for name in found - ours if not THEIRS.fullmatch(name)}
+    assert not missing, "add them to OURS in lib/environment.sh, or make them local and lower case"
     assert not {name for name in ours if THEIRS.fullmatch(name)} - {"COMMIT", "FOLDER"}
 
 
