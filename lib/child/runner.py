@@ -47,7 +47,15 @@ LOOK_S = 1.0  # how often it is looked whether the loop, LAB_HOLDER, is alive
 BOOT_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 PDEATHSIG, SUBREAPER = 1, 36  # prctl(2)
 STOPS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-PRIVATE = ("RUN", "FLIGHT", "BRANCH", "TAG", "ON_KEEP", "ON_TROUBLE", "LAB_CALLER")  # where the ledger is, and who is told of a keep
+PRIVATE = (
+    "RUN",
+    "FLIGHT",
+    "BRANCH",
+    "TAG",
+    "ON_KEEP",
+    "ON_TROUBLE",
+    "LAB_CALLER",
+)  # where the ledger is, and who is told of a keep
 CALLER = "LAB_CALLER_"  # before names that the caller has had, too (lib/environment.sh)
 # Devices stay, for a GPU is one of them; the shared memory among them is the command's own.
 SANDBOX = ["bwrap", "--die-with-parent", "--as-pid-1", "--unshare-pid", "--unshare-net", "--ro-bind", "/", "/"]

@@ -35,6 +35,7 @@ class Rule:
     statuses: Container[int] = FAILED
     text: re.Pattern[bytes] | None = None
     oom_killer: bool = False  # only if the kernel's OOM killer ended a process during the run
+    is_last: bool = False  # only if nothing else was raised after it: it may have been caught, and only logged
     machine: tuple[str, str] | tuple[None, None] = (None, None)  # the part that seems to be at fault, and its fault
 
 
@@ -346,6 +347,7 @@ RULES = (
     ),
     Rule(
         "network",  # with its hubs, proxies and mirrors; nothing but another run can tell (50-check-machine)
+        is_last=True,
         machine=("network", "the network, or what it leads to, does not answer"),
         text=lines(*FETCHING, *OF_PROGRAMS, inside(*UNREACHABLE)),
     ),

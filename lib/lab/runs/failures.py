@@ -65,6 +65,10 @@ EXCEPTION = re.compile(
     rb"|^(?:  [+|] )?(?:Exception Group )?Traceback \(most recent call last\):\n(?:[ \t].*\n|\n)*[^\s|+].*$",
     re.MULTILINE,
 )
+TRACEBACK = re.compile(rb"^Traceback \(most recent call last\):$", re.MULTILINE)
+CHAINED = re.compile(
+    rb"exception(?: occurred|, another exception occurred| was the direct cause of the following exception):\s*\Z"
+)
 PROGRESS = re.compile(r"(?:step|epoch|iter\w*|batch)\b|\d+ ?%|\d+/\d+", re.IGNORECASE)  # a line that names no cause
 
 
@@ -87,8 +91,19 @@ def _fitting(status: int, tail: bytes, oom_kills: int) -> Iterator[tuple[Rule, r
         if status not in rule.statuses or (rule.oom_killer and not oom_kills):
             continue
         said = _last(rule.text.finditer(tail)) if rule.text else None
+        if rule.is_last and said and _is_caught(tail[said.end() :]):
+            continue
         if said or not rule.text:
             yield rule, said
+
+
+def _is_caught(rest: bytes) -> bool:
+    """Whether something else was raised after an error: a traceback that does not follow from it."""
+    after = rest.partition(b"\n")[2]
+    return any(
+        after[: found.start()].strip() and not CHAINED.search(after[: found.start()])
+        for found in TRACEBACK.finditer(after)
+    )
 
 
 def _last(found: Iterable[re.Match[bytes]]) -> re.Match[bytes] | None:

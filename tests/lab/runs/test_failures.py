@@ -231,6 +231,45 @@ def test_without_an_exception_it_is_the_last_line_that_says_something(
     assert failure(tmp_path, log.encode(), status).why.endswith(f": {said}")
 
 
+CAUGHT = """\
+Traceback (most recent call last):
+  File "train.py", line 3, in <module>
+httpx.ConnectError: [Errno -3] Temporary failure in name resolution
+"""
+LAST = """\
+Traceback (most recent call last):
+  File "train.py", line 30, in <module>
+{}
+"""
+
+
+@pytest.mark.parametrize(
+    ("between", "last", "word", "part"),
+    [
+        ("no hub, so without it\nstep 1\n", "torch.OutOfMemoryError: CUDA out of memory.", "oom", None),
+        ("no hub, so without it\nstep 1\n", "KeyError: 1", "error", None),
+        (
+            "\nDuring handling of the above exception, another exception occurred:\n\n",
+            "OSError: it is away",
+            "error",
+            "network",
+        ),
+        (
+            "\nThe above exception was the direct cause of the following exception:\n\n",
+            "KeyError: 1",
+            "error",
+            "network",
+        ),
+        ("", "subprocess.CalledProcessError: Command 'curl' failed", "error", "network"),
+    ],
+)
+def test_an_outage_that_was_caught_is_not_the_cause(
+    tmp_path: Path, between: str, last: str, word: str, part: str | None
+) -> None:
+    found = failure(tmp_path, f"{CAUGHT}{between}{LAST.format(last)}".encode())
+    assert (found.word, found.part) == (word, part), found
+
+
 def test_a_group_of_exceptions_is_read_like_others(tmp_path: Path) -> None:
     log = (
         '  + Exception Group Traceback (most recent call last):\n  |   File "train.py", line 3, in <module>\n'
