@@ -8,7 +8,7 @@ $(foreach name,$(.VARIABLES),$(if $(findstring command line,$(origin $(name))),\
   $(eval override export $(name) := $$(value $(name)))))
 
 help: ## what there is
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
+	@{ sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12; } 2>/dev/null || :
 demo: ## from a fresh clone to kept improvements in a few minutes
 	@bin/demo
 data: ## prepare the data, once [PROFILE=full]

@@ -14,13 +14,14 @@ bring_uv() {
   fi
   say "bringing uv $UV_VERSION into .uv"
   command -v python3 >/dev/null || die "'python3' is not on PATH" 'install Python 3.10 or later, with pip'
-  rm -rf "$TREE/.uv.new"
+  local new=$TREE/.uv.$$ # another verb may be at it, too
   # Into a plain folder: Debian's python3 has pip without venv as often as venv without pip, so either will do.
   export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
-  python3 -m pip install --quiet --target "$TREE/.uv.new" "uv==$UV_VERSION" >&2 ||
-    { python3 -m venv --clear "$TREE/.uv.new" >&2 && "$TREE/.uv.new/bin/pip" install --quiet "uv==$UV_VERSION" >&2; } ||
-    die 'uv could not be installed' 'install it yourself and put it on PATH, or give python3 a working pip'
-  mv "$TREE/.uv.new" "$TREE/.uv" # whole or not there: a broken download leaves nothing that looks like uv
+  python3 -E -m pip install --quiet --target "$new" "uv==$UV_VERSION" >&2 ||
+    { python3 -E -m venv --clear "$new" >&2 && "$new/bin/pip" install --quiet "uv==$UV_VERSION" >&2; } ||
+    { rm -rf "$new" && die 'uv could not be installed' 'install it yourself and put it on PATH, or give python3 a working pip'; }
+  # Whole or not there: a broken download leaves nothing that looks like uv.
+  mv -T "$new" "$TREE/.uv" 2>/dev/null || rm -rf "$new"
 }
 
 # bring_env: the environment of pyproject.toml, synced once for each version of that file, and never during a run. What

@@ -12,6 +12,9 @@ check_keys() {
     die "git tracks '.env', which holds keys" 'change the keys, and: git rm --cached .env && git commit -m "keys are not tracked"'
 }
 
+# names_of_keys: what stands there, a line each.
+names_of_keys() { sed -nE 's/^(export[[:space:]]+)?([A-Za-z_][A-Za-z0-9_]*)=.*/\2/p' "$TREE/.env" 2>/dev/null || :; }
+
 # take_keys: exports what stands there, NAME=value in each line, unless the environment has it. No value is ever said.
 take_keys() {
   local line name value number=0

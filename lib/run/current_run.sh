@@ -5,6 +5,8 @@ source "$TOOLKIT/lib/run/git_records.sh"
 
 # shellcheck disable=SC2034 # used where this is sourced
 readonly CALLED_FROM=$PWD # what a relative path of a person's is relative to
+# shellcheck disable=SC2034
+readonly LONGEST_WAIT_S=900 # for a proposer
 # What git writes outlives a power cut; by itself it syncs no object and no ref.
 # shellcheck disable=SC2034 # used where this is sourced
 readonly DURABLY=(-c 'core.fsync=loose-object,reference,index')
