@@ -38,7 +38,6 @@ class State:
 
 OF_A_NEW_TREE = {
     "no run": State("", "bin/status"),
-    "no run, and a report": State("", "bin/report"),
     "no commit": State("rm -rf .git && git init -q", "bin/setup"),
     "no repository": State("rm -rf .git", "bin/setup"),
     "no branch": State("git checkout -q --detach", "bin/setup"),
@@ -53,18 +52,14 @@ OF_A_NEW_TREE = {
 }  # fmt: skip
 OF_A_RUN = {
     "a mistyped tag": State("", "bin/status", {"TAG": "mar41"}, works=False),
-    "a mistyped tag for a loop": State("", "bin/experiment", {"TAG": "mar41"}, works=False),
     "another branch": State("git checkout -q main", "bin/status", works=False),
     "a renamed branch": State("git branch -qm autoresearch/mine", "bin/status"),
     "the tag of a run": State("", "bin/setup", works=False),
     "the tag of a run without its branch": State(NO_BRANCH, "bin/setup", works=False),
     "the tag of a run that was deleted": State(f"rm -rf runs; {NO_BRANCH}", "bin/setup", works=False),
     "runs deleted": State("rm -rf runs", "bin/status"),
-    "runs deleted, and setup": State("rm -rf runs", "bin/setup", works=False),
     "runs and records deleted": State("rm -rf runs; git update-ref -d refs/experiments/_records/mar14", "bin/status"),
-    "no ledger": State("rm runs/mar14/results.tsv", "bin/report"),
     "no ledger, and validate": State("rm runs/mar14/results.tsv", "bin/validate"),
-    "no ledger, and show": State("rm runs/mar14/results.tsv", "bin/show 1"),
     "no ledger, and a loop": State("rm runs/mar14/results.tsv", "bin/loop", {"MAX_EXPERIMENTS": "1"}),
     "a damaged ledger": State("echo mine >>runs/mar14/results.tsv", "bin/loop", {"MAX_EXPERIMENTS": "1"}),
     "no experiments": State("rm runs/mar14/experiments.jsonl", "bin/loop", {"MAX_EXPERIMENTS": "1"}),
@@ -72,7 +67,6 @@ OF_A_RUN = {
     "no experiment is named": State("", "bin/show", works=False),
     "a setting that is fixed": State("", "bin/loop", {"TIME_BUDGET": "7"}),
     "a seed that is fixed": State("", "bin/loop", {"SEED": "7"}),
-    "runs of the baseline, which are fixed": State("", "bin/loop", {"BASELINE_RUNS": "7"}),
     "a start that is fixed": State("git commit -q --allow-empty -m x", "bin/loop", {"FROM": "HEAD"}),
     "an agent that is not to be run": State(
         "printf '#!/usr/bin/env nosuch\\n' >~/agent && chmod +x ~/agent", "bin/loop", {"AGENT": "~/agent"}, works=False
