@@ -51,6 +51,8 @@ report: ## the night as one page, and the progress picture [TAGS='mar14 mar15', 
 	@bin/report
 doctor: ## whether this machine is fit for a night [AGENT=catalog]
 	@bin/doctor
+mend: ## make results.tsv, and all records of a run, again from what was recorded [TAG=mar14]
+	@bin/mend
 validate: ## check the ledger, row by row
 	@bin/validate
 replay: ## what our rule says to each row of any ledger [LEDGER=results.tsv SD=0.0007]

@@ -31,8 +31,8 @@ readonly TOOLKIT TREE VENV LAB LAB_PYTHON
 export LAB
 
 source "$TOOLKIT/lib/platform.sh"
+source "$TOOLKIT/lib/git.sh"
 
-export GIT_OPTIONAL_LOCKS=0         # looking never takes the index lock away from a person's own git
 export UV_PROJECT_ENVIRONMENT=$VENV # in a fresh worktree `uv run --no-sync` would silently make an empty one
 export UV_SYSTEM_CERTS=1            # uv ignores the system's certificates otherwise
 export UV_PYTHON_DOWNLOADS=never
@@ -61,7 +61,7 @@ help_if_asked() {
       sed -n '2,/^[^#]/{s/^# \{0,1\}//p}' "$0" 2>/dev/null || : # who reads it may end first
       exit 0
       ;;
-    ?*) die "unknown argument '$1'" "${0##*/} --help" ;;
+    ?*) die "unknown argument '$1'" "bin/${0##*/} --help" ;;
     *) ;;
   esac
 }

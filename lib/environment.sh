@@ -4,12 +4,9 @@
 
 set +o posix # POSIXLY_CORRECT
 unset POSIXLY_CORRECT BASH_ENV ENV CDPATH GLOBIGNORE
-unset GREP_OPTIONS GREP_COLOR GREP_COLORS TAR_OPTIONS GZIP BLOCK_SIZE DF_BLOCK_SIZE TIME_STYLE
+unset VIRTUAL_ENV GREP_OPTIONS GREP_COLOR GREP_COLORS TAR_OPTIONS GZIP BLOCK_SIZE DF_BLOCK_SIZE TIME_STYLE
 unset -f cd command printf read test git uv python3 env bash sed grep awk cat cp mv rm ln mkdir mktemp date sleep \
   head tail tr cut sort stat find df readlink realpath xargs paste tput kill wait
-
-# Somebody else's repository, named in the environment (a git hook, `git rebase --exec`), must never be the one we commit to.
-unset GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE GIT_OBJECT_DIRECTORY GIT_COMMON_DIR GIT_NAMESPACE GIT_PREFIX VIRTUAL_ENV
 
 # Another Python's home would keep that of the environment from starting; without the script's own folder train.py does not find prepare.py.
 # PYTHONPATH stays for training; ours is started without it (lib/core).

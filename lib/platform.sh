@@ -35,6 +35,10 @@ pids_named() { grep -slxE "$1" /proc/[0-9]*/comm | cut -d/ -f3; }
 folder_of() { readlink "/proc/$1/cwd"; }
 name_of() { cat "/proc/$1/comm" 2>/dev/null; }
 
+# arguments_of PID: those of its command line, separated by blanks. is_named_by PID TEXT: whether they, or its environment, have that text.
+arguments_of() { tr '\0' ' ' <"/proc/$1/cmdline"; }
+is_named_by() { grep -qsaF -e "$2" "/proc/$1/cmdline" "/proc/$1/environ"; }
+
 # has_variable PID NAME=VALUE: whether a process was started with this in its environment.
 has_variable() { grep -qszxF -e "$2" "/proc/$1/environ"; }
 

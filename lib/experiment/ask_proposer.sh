@@ -7,7 +7,7 @@ source "$TOOLKIT/lib/experiment/places.sh"
 readonly CALL=$FLIGHT/call # the RUN_DIR of the call: a proposer is limited and ended just as a training run is
 readonly ENGINE_HERE=$TOOLKIT/lib/child/engines/local
 readonly LARGEST=1048576  # bytes of a train.py
-readonly MOST_WANTED=8     # candidates of one call
+readonly MOST_WANTED=8    # candidates of one call
 readonly MOST_COPIED=2000 # files of a folder
 # What is not copied, though the commit has it: the toolkit, for it is no part of the task, and says of each rule how it is
 # enforced; and what tells a person's agent how to run experiments: one that makes a single edit would obey it.
@@ -116,7 +116,8 @@ copy_tree() {
   printf 'ref: refs/heads/main\n' >"$git/HEAD"
   printf '%s\n' "$COMMIT" >"$git/refs/heads/main"
   printf '[core]\n\tbare = false\n\trepositoryformatversion = 1\n\tsparseCheckout = true\n' >"$git/config"
-  ((${#COMMIT} == 40)) || printf '[extensions]\n\tobjectFormat = sha256\n' >>"$git/config"
+  printf '[extensions]\n\tobjectFormat = sha%s\n' $((${#COMMIT} == 40 ? 1 : 256)) >>"$git/config"
+  [[ ! -e $COMMON_DIR/shallow ]] || cp "$COMMON_DIR/shallow" "$git/shallow" # where the history ends
   what_is_copied >"$git/info/sparse-checkout"
   [[ ! -e $COMMON_DIR/info/attributes ]] || cp "$COMMON_DIR/info/attributes" "$git/info/attributes"
   # With the filters that this repository is configured with (LFS, autocrlf), but for a work tree of its own.
@@ -157,7 +158,7 @@ bring_back() {
   local path=$scratch/tree/train.py
   [[ ! -f $path || -L $path ]] || head -c $((LARGEST + 1)) -- "$path" >"$FOLDER/train.py"
   [[ ! -s $FOLDER/want || ! -d $scratch/tree/candidates || -L $scratch/tree/candidates ]] || bring_candidates "$(<"$FOLDER/want")"
-  GIT_INDEX_FILE=$FLIGHT/index git -c core.quotePath=false -c core.fileMode=false --work-tree="$scratch/tree" \
+  GIT_INDEX_FILE=$FLIGHT/index git -c core.fileMode=false --work-tree="$scratch/tree" \
     diff --no-ext-diff --no-renames --name-status >"$FOLDER/changed"
 }
 

@@ -31,11 +31,14 @@ set_slots() {
   export GPUS SLOTS
 }
 
-# set_drafts: exports DRAFTS and PROPOSERS, where nobody has set them. The catalog thinks for a moment only: what it knew when an
-# earlier training began is not worth that.
+# set_drafts: exports DRAFTS and PROPOSERS, where nobody has set them. An agent's: one for two slots, for trainings of one length end at one
+# time. The catalog thinks for a moment only: what it knew when an earlier training began is not worth that.
 set_drafts() {
   local places
-  [[ -n ${DRAFTS:-} ]] || { [[ $AGENT_PATH == */proposers/catalog ]] && DRAFTS=0; } || DRAFTS=1
+  if [[ -z ${DRAFTS:-} ]]; then
+    DRAFTS=$(((SLOTS + 1) / 2))
+    [[ $AGENT_PATH != */proposers/catalog ]] || DRAFTS=0
+  fi
   places=$((SLOTS + DRAFTS))
   [[ -n ${PROPOSERS:-} ]] || PROPOSERS=$((places < 4 ? places : 4))
   export DRAFTS PROPOSERS

@@ -9,7 +9,7 @@ check_keys() {
   [[ -f $file && ! -L $file && $(owner_of "$file") == "600 $EUID" ]] ||
     die "'.env' holds keys, and is not a file that only you can read" 'chmod 600 .env'
   ! git -C "$TREE" ls-files --error-unmatch .env >/dev/null 2>&1 ||
-    die "git tracks '.env', which holds keys" 'git rm --cached .env, commit, and change the keys'
+    die "git tracks '.env', which holds keys" 'change the keys, and: git rm --cached .env && git commit -m "keys are not tracked"'
 }
 
 # names_of_keys: what stands there, a line each.

@@ -1,6 +1,8 @@
 # Whether it is the machine that is at fault, not the experiment. Sourced, after child/run_child.sh.
 # shellcheck shell=bash
 
+source "$TOOLKIT/lib/run/ask_prepare.sh"
+
 readonly LEAST_MB=100     # free; a run writes its log, and what it compiles
 readonly LEAST_INODES=100 # of a file system that counts them
 readonly LOOK_S=60        # seconds for one look: a cold disk takes half of it to import torch, a broken driver for ever
@@ -79,6 +81,7 @@ fault_of_gpu_memory() {
 
 fault_of_data() {
   local status=0
+  knows_check "$PWD" || return 0
   capture uv run --no-sync prepare.py --check || status=$?
   ((status != 3)) || FOUND="the data of profile '$PROFILE' is not there"
 }
@@ -88,7 +91,7 @@ fault_of_environment() {
   local problem="uv, or the environment '$VENV', is broken"
   if [[ ! -x $VENV/bin/lab ]]; then # uv makes an empty one where it finds none
     FOUND="$problem: '$VENV/bin/lab' is gone"
-  elif grep -q '"torch' "$TOOLKIT/pyproject.toml"; then
-    look "$problem" uv run --no-sync python -c 'import torch, numpy'
+  elif [[ ! -e $VENV/without-torch ]] && grep -q '"torch' "$TOOLKIT/pyproject.toml"; then
+    look "$problem" uv run --no-sync python -c 'import torch'
   fi
 }

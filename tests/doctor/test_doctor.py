@@ -122,7 +122,7 @@ def test_all_checks_of_this_machine_without_git_and_without_a_run(house: House) 
 
 def test_a_machine_of_nothing_is_not_fit_but_nothing_fails(machine: House) -> None:
     """No data: as `make data` was not called yet. The environment is PATH, HOME and what names the environment."""
-    (machine.tree / "prepare.py").write_text("raise SystemExit(3)\n")
+    (machine.tree / "prepare.py").write_text("import sys\nif '--check' in sys.argv: sys.exit(3)\n")
     free(machine, 99999)
     machine.environment.pop("PROPOSAL_WAIT")
     result = doctor(machine, CUDA_VISIBLE_DEVICES="")  # else it is a GPU without a compiler
@@ -470,7 +470,7 @@ def test_a_df_that_fails_is_not_taken_for_room(machine: House) -> None:
 
 def prepare(house: House, small: str, full: str) -> None:
     """A prepare.py that does this for each profile."""
-    text = "import os, sys\nif os.environ['PROFILE'] == 'small':\n    {}\nelse:\n    {}\n"
+    text = "import os, sys\nassert '--check' in sys.argv\nif os.environ['PROFILE'] == 'small':\n    {}\nelse:\n    {}\n"
     (house.tree / "prepare.py").write_text(text.format(small, full))
 
 

@@ -23,7 +23,7 @@ print(f"val_bpb: {value:.6f}")
 record["tokens"] = 1
 open(os.environ["LAB_RECORD"], "w").write(json.dumps(record))
 """
-CHECK = """print('{"eval_tokens": 1}')\n"""  # what is said of the data
+CHECK = """import sys\nif "--check" in sys.argv: print('{"eval_tokens": 1}')\n"""  # what is said of the data
 
 
 def usual_house(folder: Path) -> House:

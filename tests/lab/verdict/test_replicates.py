@@ -179,7 +179,7 @@ print(f"val_bpb: {record['val_bpb']:.6f}")
 
 def test_a_disturbed_run_is_made_again_twice_and_then_taken_as_it_is(tmp_path: Path) -> None:
     house = House(tmp_path, RECORDED)
-    (house.tree / "prepare.py").write_text("""print('{"eval_tokens": 1}')\n""")
+    (house.tree / "prepare.py").write_text("""import sys\nif "--check" in sys.argv: print('{"eval_tokens": 1}')\n""")
     house.commit("a record")
     house.setup(TIME_BUDGET="1")
     house.baseline()
