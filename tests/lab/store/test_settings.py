@@ -161,6 +161,7 @@ BAD = {
     "LOGS_MB": ["0", *COUNTS],
     "CONFINE": ["", "Yes", "maybe", "yes\n"],
     "ON_KEEP": ["a\nb", "a\tb", "a\x1b"],
+    "PASS_ENV": ["A-B", "1A", "A,B", "A=b", "A\nB", "A\tB"],
     "ON_TROUBLE": ["a\nb", "a\n"],
     "AUTORESEARCH_CACHE": ["", "/a\nb", "/a\n", "/a\tb", "/a\x1b"],
     "AUTORESEARCH_MEMORY": ["", "/a\nb", "/a\n", "/a\tb", "/a\x1b"],
