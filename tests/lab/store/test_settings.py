@@ -83,6 +83,8 @@ def test_defaults(tmp_path: Path) -> None:
         "GPUS_PER_SLOT": "1",
         "LINKS": "",
         "ARTIFACTS": "",
+        "LAB_WANT": "0",
+        "PASS_ENV": "",
         "LAB_AGENT": "tree",
         "AGENT_TIMEOUT": "900",
         "PROPOSAL_WAIT": "10",
