@@ -163,7 +163,6 @@ BAD = {
     "LOGS_MB": ["0", *COUNTS],
     "CONFINE": ["", "Yes", "maybe", "yes\n"],
     "ON_KEEP": ["a\nb", "a\tb", "a\x1b"],
-    "LAB_WANT": ["100", *COUNTS],
     "PASS_ENV": ["A-B", "1A", "A,B", "A=b", "A\nB", "A\tB"],
     "ON_TROUBLE": ["a\nb", "a\n"],
     "AUTORESEARCH_CACHE": ["", "/a\nb", "/a\n", "/a\tb", "/a\x1b"],
