@@ -35,26 +35,36 @@ may_ask() {
 # note_want: as many as there are flights without a proposal, less those that the calls in the making are asked for, divided by the
 # calls that may still be made beside them; or LAB_WANT. Fails where no more are wanted.
 note_want() {
-  local folder places=${LAB_PLACES:-1} wanted=0 calls=0
+  local folder places=${LAB_PLACES:-1} left=$PROPOSERS status=1
   exec 4<>"$RUN/calls/want.lock"
   until run_child "${LOCK[@]}" 5 4; do
     goes_on may_call || return
   done
   for folder in "$RUN"/flights/f*[0-9]; do
-    if has_proposal "$folder"; then
-      places=$((places - 1))
-    elif [[ -e $folder/want && $folder != "$FLIGHT" ]]; then
-      calls=$((calls + 1))
-      wanted=$((wanted + $(<"$folder/want")))
-    fi
+    [[ $folder == "$FLIGHT" ]] || ! has_proposal "$folder" || places=$((places - 1))
   done
-  places=$((places - wanted))
+  take_away_promised
   if ((places > 0)); then
-    calls=$((PROPOSERS > calls ? PROPOSERS - calls : 1))
-    put "$FLIGHT/want" "$(want_of $(((places + calls - 1) / calls)))"
+    ((left > 0)) || left=1
+    put "$FLIGHT/want" "$(want_of $(((places + left - 1) / left)))"
+    put "$RUN/calls/$PLACE.want" "${FLIGHT##*/} $(<"$FLIGHT/want")"
+    status=0
   fi
   exec 4>&-
-  ((places > 0))
+  return "$status"
+}
+
+# take_away_promised: from `places` and `left`, what calls in the making have been asked for: those whose place is held.
+take_away_promised() {
+  local place free id want
+  core free_places "$RUN/calls" free.want
+  free=" $(tr '\n' ' ' <"$RUN/calls/free.want") "
+  for ((place = 0; place < PROPOSERS; place++)); do
+    [[ $place != "$PLACE" && $free != *" $place "* ]] || continue
+    read -r id want 2>/dev/null <"$RUN/calls/$place.want" || continue
+    [[ -e $RUN/flights/$id ]] && ! has_proposal "$RUN/flights/$id" || continue
+    places=$((places - want)) left=$((left - 1))
+  done
 }
 
 has_proposal() { [[ -e $1/answered || -e $1/commit || -e $1/edit ]] || compgen -G "$1/candidate.f*" >/dev/null; }

@@ -119,3 +119,18 @@ def test_calls_that_are_being_made_are_counted_for_what_is_asked(many: House) ->
     assert (home / "wants").read_text().split() == ["4", "4"]
     assert len(many.rows()) == 9
     many.check_invariants()
+
+
+def test_calls_that_were_killed_promise_nothing(many: House) -> None:
+    """Four were asking; the next loop has one place, and asks all the same."""
+    home = many.outside / "home"
+    script = calls(
+        many, *(f"touch ~/asks.{n}; {sets('A', f'-0.0{n}')}; [[ -e ~/go ]] || sleep 60" for n in range(1, 9))
+    )
+    with many.running("bin/loop", AGENT=str(script), SLOTS="4", PROPOSERS="2", LAB_WANT="3") as process:
+        until(lambda: len(list(home.glob("asks.*"))) == 2)
+        kill_all(many, process)
+    (home / "go").touch()
+    assert many.loop(4, script, SLOTS="1").status == 0
+    assert len(many.rows()) == 5
+    many.check_invariants()
