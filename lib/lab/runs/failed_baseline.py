@@ -27,7 +27,7 @@ def told(word: str, why: str, log: Path) -> tuple[str, str]:
 def _told(word: str, why: str, log: Path) -> tuple[str, str]:
     tail = failures.tail(log) if log.exists() else b""
     if word == "no-metric" and not why.startswith("record: "):
-        return f"it ran, but {_printed(log, tail)}", f"print a line that begins so: {PRINTED}"
+        return f"it ran, but {_printed(log)}", f"print a line that begins so: {PRINTED}"
     if word in ("no-metric", "nan"):
         return f"it ran, but {why}", ""
     if word == "rejected":
@@ -40,9 +40,9 @@ def _told(word: str, why: str, log: Path) -> tuple[str, str]:
     return why if word == "error" else "", ""
 
 
-def _printed(log: Path, tail: bytes) -> str:
-    """What is wrong with the metric that it printed."""
-    value = outcome.read_metrics(log).get("val_bpb") if log.exists() else None
+def _printed(log: Path) -> str:
+    """What is wrong with the metric that it printed; a prefix of its line is."""
+    value, tail = (outcome.read_metrics(log).get("val_bpb"), failures.printed(log)) if log.exists() else (None, b"")
     if value is not None:
         return f"its val_bpb is '{clean(value, 64)}', and not a number between 0 and 20"
     nearly = list(NEARLY.finditer(tail))

@@ -136,11 +136,15 @@ def _line(tail: bytes, place: int) -> str:
 
 
 def tail(log: Path) -> bytes:
-    """The end of the log, without colours and PREFIX; each line ends with \\n; a part of the log begins with one."""
+    """The end of the log, as `printed`, without PREFIX."""
+    return PREFIX.sub(b"", printed(log))
+
+
+def printed(log: Path) -> bytes:
+    """The end of the log, without colours; each line ends with \\n; a part of the log begins with one."""
     end = logs.last_bytes(log, TAIL + 1)
     text = ESCAPE.sub(b"", end).replace(b"\r", b"\n")
-    text = text if len(end) <= TAIL else b"\n" + text.partition(b"\n")[2]  # part of a line would look like a whole one
-    return PREFIX.sub(b"", text)
+    return text if len(end) <= TAIL else b"\n" + text.partition(b"\n")[2]  # part of a line would look like a whole one
 
 
 # ---------------------------------------------------------------------------
