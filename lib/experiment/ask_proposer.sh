@@ -62,7 +62,7 @@ take_away_promised() {
   for ((place = 0; place < PROPOSERS; place++)); do
     [[ $place != "$PLACE" && $free != *" $place "* ]] || continue
     read -r id want 2>/dev/null <"$RUN/calls/$place.want" || continue
-    [[ -e $RUN/flights/$id ]] && ! has_proposal "$RUN/flights/$id" || continue
+    if [[ ! -e $RUN/flights/$id ]] || has_proposal "$RUN/flights/$id"; then continue; fi
     places=$((places - want)) left=$((left - 1))
   done
 }
