@@ -19,7 +19,17 @@ import torch
 import torch.nn as nn
 import torch.nn.functional as F
 
-from prepare import MAX_SEQ_LEN, PROFILE, TIME_BUDGET, Clock, Tokenizer, best_device, evaluate_bpb, make_dataloader
+from prepare import (
+    MAX_SEQ_LEN,
+    PROFILE,
+    TIME_BUDGET,
+    Clock,
+    Tokenizer,
+    best_device,
+    evaluate_bpb,
+    is_tracing,
+    make_dataloader,
+)
 
 STARTED = time.time()
 DEVICE = best_device()
@@ -112,8 +122,11 @@ def attend(q, k, v, mask):
     """Causal attention of q, k and v (B, heads, T, HEAD_DIM), within a window where there is a mask."""
     if mask is None:
         return F.scaled_dot_product_attention(q, k, v, is_causal=True)  # on a GPU, flash attention
-    if COMPILED:
+    if COMPILED and not is_tracing():
         return flex_attention(q, k, v, block_mask=mask)
+    if COMPILED:  # what is evaluated has no kernels of its own
+        positions = torch.arange(MAX_SEQ_LEN, device=DEVICE)
+        mask = mask.mask_mod(None, None, positions[:, None], positions)
     return F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
 
 
@@ -418,7 +431,8 @@ while (progress := clock.progress()) < 1:
     )
 print()
 
-val_bpb = evaluate_bpb(compiled(model), tokenizer, rows)
+del optimizers, batches, x, y  # the evaluator, a process of its own, needs their memory
+val_bpb = evaluate_bpb(model, tokenizer, rows)
 
 # ---------------------------------------------------------------------------
 # Summary

@@ -26,8 +26,14 @@ WHY = {
     "error": "it ended with an error",
     "killed": "a signal ended it",
     "no-metric": "it printed no val_bpb between 0 and 20",
+    "start-up": "it took longer beside its budget than the baseline",
 }
-MENDABLE = ("error", "nan", "no-metric")  # by another edit of train.py; the others need a smaller experiment
+MENDABLE = (
+    "error",
+    "nan",
+    "no-metric",
+    "start-up",
+)  # by another edit of train.py; the others need a smaller experiment
 DOUBT = "doubt"  # instead of a rule's name: the printed metric is not believed
 
 FAILED = range(1, 256)  # exit statuses
@@ -72,6 +78,11 @@ class Failure:
 def doubted(word: str, why: str) -> Failure:
     """A run whose printed metric is not confirmed."""
     return Failure(word, why, DOUBT)
+
+
+def long_start(why: str) -> Failure:
+    """A run with a metric that has spent too much before its clock started, or after it ended."""
+    return Failure("start-up", f"start-up: {why}", "start-up")
 
 
 def on_another_device(device: str, usual: str) -> Failure:
@@ -159,6 +170,11 @@ RULES = (
         ),
     ),
     Rule(
+        "evaluator",
+        machine=("environment", "the evaluator fails"),
+        text=lines("RuntimeError: the evaluator has ended without a number"),
+    ),
+    Rule(
         "disk-full",
         machine=("disk", "the disk is full"),
         text=refusals("No space left on device", "Disk quota exceeded"),
@@ -173,7 +189,7 @@ RULES = (
     Rule(
         "disk-read-only",
         machine=("disk", "the disk is read-only"),
-        text=lines(rf"(?:{PROGRAM}): (?=.{{0,1000}}Read-only file system).{{0,1000}}/run\.\d+/(?:scratch|record)\b"),
+        text=lines(rf"(?:{PROGRAM}): (?=.{{0,1000}}Read-only file system).{{0,1000}}/run\.\d+/(?:scratch|handover)\b"),
     ),
     Rule(
         "disk-broken",
