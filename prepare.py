@@ -628,43 +628,54 @@ def words(text: str) -> frozenset[str]:
 
 
 # Functions of torch.ops.aten, all overloads but `out=`. Not here: random numbers, memory that nobody has written
-# (`empty`), memory by address (`as_strided`, `set_`), what gives a number to Python (`item`), and private functions,
-# which do not check their arguments.
+# (`empty`), memory by address (`as_strided`, `set_`), what gives a number to Python (`item`), and what torch has for
+# itself, which does not check its arguments.
 PURE = words(
     """
-    abs absolute acos acosh add addbmm addcdiv addcmul addmm addmv addr alias all alpha_dropout amax amin aminmax angle
-    any arange arccos arccosh arcsin arcsinh arctan arctan2 arctanh argmax argmin argsort asin asinh atan atan2 atanh
-    avg_pool1d avg_pool2d adaptive_avg_pool1d adaptive_max_pool1d baddbmm batch_norm bilinear bitwise_and
-    bitwise_left_shift bitwise_not bitwise_or bitwise_right_shift bitwise_xor block_diag bmm broadcast_tensors broadcast_to bucketize
-    cartesian_prod cat cdist ceil celu chunk clamp clamp_max clamp_min clip clone column_stack combinations
-    complex concat concatenate conj constant_pad_nd contiguous conv1d conv2d conv_transpose1d copy copysign cos cosh
-    cosine_similarity count_nonzero cross cross_entropy_loss cummax cummin cumprod cumsum cumulative_trapezoid deg2rad
-    detach diag diag_embed diagonal diff dist div divide dot dropout dsplit dstack einsum elu embedding eq erf erfc
-    erfinv exp exp2 expand expand_as expm1 eye feature_alpha_dropout feature_dropout fft_fft fft_fft2 fft_fftn
-    fft_fftshift fft_hfft fft_ifft fft_ifft2 fft_ifftn fft_ifftshift fft_ihfft fft_irfft fft_irfft2 fft_irfftn fft_rfft
-    fft_rfft2 fft_rfftn fill fix flatten flip fliplr flipud float_power floor floor_divide fmax fmin fmod frac frexp
-    full full_like gather ge gelu ger glu greater greater_equal group_norm gru gt hardshrink hardsigmoid hardswish
-    hardtanh heaviside hsplit hstack huber_loss hypot i0 im2col imag index index_add index_copy index_fill index_put
-    index_select inner isclose isfinite isin isinf isnan isneginf isposinf isreal kl_div kron kthvalue l1_loss
-    layer_norm ldexp le leaky_relu lerp less less_equal lift lift_fresh lgamma linalg_cross linalg_matmul
-    linalg_matrix_norm linalg_multi_dot linalg_norm linalg_vecdot linalg_vector_norm linear linspace log log10 log1p
-    log2 log_sigmoid log_softmax logaddexp logaddexp2 logcumsumexp logical_and logical_not logical_or logical_xor logit
-    logspace logsumexp lstm lt masked_fill masked_scatter masked_select matmul matrix_power max max_pool1d max_pool2d
-    maximum mean median meshgrid min minimum mish mm mode moveaxis movedim mse_loss mul multiply mv nan_to_num
-    nanmean nanmedian nansum narrow native_layer_norm ne neg negative new_full new_ones new_zeros nll_loss nll_loss_nd
-    nonzero nonzero_numpy norm not_equal nuclear_norm numpy_T one_hot ones ones_like outer pad permute pixel_shuffle
-    pixel_unshuffle polar positive pow prelu prod quantile rad2deg ravel real reciprocal reflection_pad1d relu relu6
-    remainder renorm repeat repeat_interleave replication_pad1d reshape reshape_as resolve_conj resolve_neg rms_norm
-    rnn_relu rnn_tanh roll rot90 round rrelu rsqrt rsub scalar_tensor scaled_dot_product_attention scatter scatter_add
-    scatter_reduce searchsorted select select_scatter selu sgn sigmoid sign signbit silu sin sinc sinh slice
-    slice_scatter softmax softplus softshrink sort special_digamma special_entr special_erf special_erfc special_erfinv
-    special_exp2 special_expit special_expm1 special_log1p special_log_softmax special_logit special_logsumexp
-    special_ndtr special_sinc special_softmax special_xlog1py special_xlogy split split_with_sizes sqrt square squeeze
-    stack std std_mean sub subtract sum swapaxes swapdims t take take_along_dim tan tanh tensor_split tensordot
-    threshold tile to topk trace transpose trapezoid tril tril_indices triu triu_indices true_divide trunc type_as
-    unbind unflatten unfold unique_consecutive unsqueeze vander var var_mean view view_as view_as_complex view_as_real
-    vsplit vstack where xlogy zero zeros zeros_like _to_copy _scaled_mm
-    col2im gru linalg_inv linalg_solve matrix_exp
+    abs absolute acos acosh adaptive_avg_pool1d adaptive_avg_pool2d adaptive_max_pool1d add addbmm addcdiv addcmul
+    addmm addmv addr adjoint alias all alpha_dropout amax amin aminmax __and__ angle any arange arccos arccosh
+    arcsin arcsinh arctan arctan2 arctanh argmax argmin argsort asin asinh atan atan2 atanh atleast_1d atleast_2d
+    atleast_3d avg_pool1d avg_pool2d baddbmm batch_norm bilinear binary_cross_entropy
+    binary_cross_entropy_with_logits bitwise_and bitwise_left_shift bitwise_not bitwise_or bitwise_right_shift
+    bitwise_xor blackman_window block_diag bmm broadcast_tensors broadcast_to bucketize cartesian_prod cat cdist
+    ceil celu channel_shuffle chunk clamp clamp_max clamp_min clip clone col2im column_stack combinations complex
+    concat concatenate conj constant_pad_nd contiguous conv1d conv2d conv3d conv_tbc conv_transpose1d
+    conv_transpose2d convolution copy copysign cos cosh cosine_similarity count_nonzero cross cross_entropy_loss
+    cummax cummin cumprod cumsum cumulative_trapezoid deg2rad detach diag diag_embed diagflat diagonal
+    diagonal_scatter diff digamma dist div divide dot dropout dsplit dstack einsum elu embedding embedding_bag eq
+    erf erfc erfinv exp exp2 expand expand_as expm1 eye feature_alpha_dropout feature_dropout fft_fft fft_fft2
+    fft_fftfreq fft_fftn fft_fftshift fft_hfft fft_hfft2 fft_hfftn fft_ifft fft_ifft2 fft_ifftn fft_ifftshift
+    fft_ihfft fft_ihfft2 fft_ihfftn fft_irfft fft_irfft2 fft_irfftn fft_rfft fft_rfft2 fft_rfftfreq fft_rfftn fill
+    fill_diagonal fix flatten flip fliplr flipud float_power floor floor_divide fmax fmin fmod frac frexp full
+    full_like gather ge gelu ger glu greater greater_equal group_norm gru gru_cell gt hamming_window hann_window
+    hardshrink hardsigmoid hardswish hardtanh heaviside hsplit hstack huber_loss hypot i0 __iand__ igamma igammac
+    __ilshift__ im2col imag index index_add index_copy index_fill index_put index_reduce index_select inner inverse
+    __ior__ __irshift__ isclose isfinite isin isinf isnan isneginf isposinf isreal istft __ixor__ kl_div kron
+    kthvalue l1_loss layer_norm ldexp le leaky_relu lerp less less_equal lgamma lift lift_fresh linalg_cholesky
+    linalg_cross linalg_det linalg_eigh linalg_inv linalg_matmul linalg_matrix_exp linalg_matrix_norm
+    linalg_matrix_power linalg_multi_dot linalg_norm linalg_pinv linalg_qr linalg_solve linalg_solve_triangular
+    linalg_svd linalg_vecdot linalg_vector_norm linear linspace log log10 log1p log2 log_sigmoid log_softmax
+    logaddexp logaddexp2 logcumsumexp logical_and logical_not logical_or logical_xor logit logspace logsumexp
+    __lshift__ lstm lstm_cell lt masked_fill masked_scatter masked_select matmul matrix_exp matrix_H matrix_power
+    max max_pool1d max_pool1d_with_indices max_pool2d maximum mean median meshgrid mH min minimum mish mm mode
+    moveaxis movedim mse_loss msort mT mul multiply mv nan_to_num nanmean nanmedian nansum narrow native_layer_norm
+    ne neg negative new_full new_ones new_zeros nextafter nll_loss nll_loss_nd nonzero nonzero_numpy norm not_equal
+    nuclear_norm numpy_T one_hot ones ones_like __or__ outer pad pairwise_distance permute pixel_shuffle
+    pixel_unshuffle polar polygamma positive pow prelu prod quantile rad2deg ravel real reciprocal reflection_pad1d
+    relu relu6 remainder renorm repeat repeat_interleave replication_pad1d reshape reshape_as resolve_conj
+    resolve_neg rms_norm rnn_relu rnn_relu_cell rnn_tanh rnn_tanh_cell roll rot90 round row_stack rrelu __rshift__
+    rsqrt rsub scalar_tensor scaled_dot_product_attention _scaled_mm scatter scatter_add scatter_reduce searchsorted
+    select select_scatter selu sgn sigmoid sign signbit silu sin sinc sinh slice slice_scatter smooth_l1_loss
+    soft_margin_loss softmax softplus softshrink sort special_digamma special_entr special_erf special_erfc
+    special_erfcx special_erfinv special_exp2 special_expit special_expm1 special_gammaln special_i0 special_i0e
+    special_i1 special_i1e special_log1p special_log_ndtr special_log_softmax special_logit special_logsumexp
+    special_ndtr special_ndtri special_psi special_round special_sinc special_softmax special_xlog1py special_xlogy
+    split split_with_sizes sqrt square squeeze stack std std_mean stft sub subtract sum sum_to_size swapaxes
+    swapdims t take take_along_dim tan tanh tensor_split tensordot threshold tile to _to_copy topk trace transpose
+    trapezoid trapz tril tril_indices triplet_margin_loss triu triu_indices true_divide trunc type_as unbind
+    unflatten unfold unique_consecutive unsafe_chunk unsafe_split unsafe_split_with_sizes unsqueeze
+    upsample_linear1d upsample_nearest1d vander var var_mean vdot view view_as view_as_complex view_as_real vsplit
+    vstack where xlogy __xor__ zero zeros zeros_like
     """
 )
 # Arguments that would make a pure function random, or have it change what it is given.

@@ -32,8 +32,11 @@ def attend(q, k, v, mask):
     """Causal attention of q, k and v (B, heads, T, HEAD_DIM), within a window where there is a mask."""
     if mask is None:
         return F.scaled_dot_product_attention(q, k, v, is_causal=True)  # on a GPU, flash attention
-    if COMPILED:
+    if COMPILED and not is_tracing():
         return flex_attention(q, k, v, block_mask=mask)
+    if COMPILED:  # what is evaluated has no kernels of its own
+        positions = torch.arange(MAX_SEQ_LEN, device=DEVICE)
+        mask = mask.mask_mod(None, None, positions[:, None], positions)
     return F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
 
 
