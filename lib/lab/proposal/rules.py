@@ -1,10 +1,15 @@
 """The rules for what an experiment adds to train.py: advice and economy. `rule_check` holds them against a text.
 
-They are no wall: what is measured is out of train.py's reach (prepare.py, "The graph"; lib/child/runner.py). They save a
-run that could only be refused after it was made, or be other luck, and tell the proposer why.
+They are no wall: what is measured is out of train.py's reach (prepare.py, "The graph"; lib/child/runner.py). They save
+a run that could only be refused after it was made, or be other luck, and tell the proposer why.
 """
 
 from dataclasses import dataclass
+
+
+def words(text: str) -> frozenset[str]:
+    """A set, as text."""
+    return frozenset(text.split())
 
 
 @dataclass(frozen=True)
@@ -28,16 +33,19 @@ RULES = (
 )
 
 # Modules that start processes or reach for a network; and what does so in modules that are innocent otherwise.
-MODULES = frozenset(
-    "asyncio concurrent ftplib http multiprocessing pty requests smtplib socket socketserver subprocess urllib".split()
+MODULES = words(
+    "asyncio concurrent ftplib http multiprocessing pty requests smtplib socket socketserver subprocess urllib"
 )
-CALLS = frozenset(
-    "os.system os.popen os.fork os.forkpty os.kill os.killpg os._exit os.abort os.execv os.execve os.execvp os.spawnl"
-    " os.spawnv os.posix_spawn os.putenv torch.multiprocessing.spawn torch.distributed.init_process_group".split()
+CALLS = words(
+    """
+    os.system os.popen os.fork os.forkpty os.kill os.killpg os._exit os.abort os.execv os.execve os.execvp os.spawnl
+    os.spawnv os.posix_spawn os.putenv torch.multiprocessing torch.multiprocessing.spawn
+    torch.distributed.init_process_group
+    """
 )
 
 # Functions that begin a sequence of random numbers; an argument that comes from SEED makes them honest.
-SEEDERS = frozenset("manual_seed manual_seed_all seed default_rng RandomState Random SeedSequence".split())
+SEEDERS = words("manual_seed manual_seed_all seed default_rng RandomState Random SeedSequence")
 SEED = "SEED"
 
 # The peak of a GPU's memory is the one figure that the run itself tells.
