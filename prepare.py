@@ -673,9 +673,9 @@ PURE = words(
     split split_with_sizes sqrt square squeeze stack std std_mean stft sub subtract sum sum_to_size swapaxes
     swapdims t take take_along_dim tan tanh tensor_split tensordot threshold tile to _to_copy topk trace transpose
     trapezoid trapz tril tril_indices triplet_margin_loss triu triu_indices true_divide trunc type_as unbind
-    unflatten unfold unique_consecutive unsafe_chunk unsafe_split unsafe_split_with_sizes unsqueeze
+    unflatten unfold unique_consecutive unsafe_chunk unsafe_split unsafe_split_with_sizes _unsafe_view unsqueeze
     upsample_linear1d upsample_nearest1d vander var var_mean vdot view view_as view_as_complex view_as_real vsplit
-    vstack where xlogy __xor__ zero zeros zeros_like
+    vstack _weight_norm where xlogy __xor__ zero zeros zeros_like
     """
 )
 # Arguments that would make a pure function random, or have it change what it is given.
@@ -835,6 +835,8 @@ def trace(model: "torch.nn.Module", rows: int, vocab_size: int) -> Graph:
     training = {module: module.training for module in model.modules()}
     tokens, others = torch.randint(vocab_size, (2, rows, MAX_SEQ_LEN), device=best_device()).unbind()
     compiler = torch.compiler.set_stance("force_eager") if "torch._dynamo" in sys.modules else nullcontext()
+    fast_path = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)  # of layers that come with torch: it is what torch has for itself
     model.eval()
     _tracing = True
     try:
@@ -846,6 +848,7 @@ def trace(model: "torch.nn.Module", rows: int, vocab_size: int) -> Graph:
             check_agreement(graph, model, others)
     finally:
         _tracing = False
+        torch.backends.mha.set_fastpath_enabled(fast_path)
         for module, mode in training.items():
             module.training = mode
     return graph
@@ -1440,7 +1443,7 @@ class Evaluation:
         Each row once, and as many more as FURTHER seconds allow. Places of cuts are a permutation of all, again and
         again; a row keeps its place in the batch, so that the arithmetic is the same, but gets other neighbours.
         """
-        cuts = islice_forever(lambda: SECRET.sample(range(1, MAX_SEQ_LEN), MAX_SEQ_LEN - 1))
+        cuts = endless(lambda: SECRET.sample(range(1, MAX_SEQ_LEN), MAX_SEQ_LEN - 1))
         tried, until = 0, None
         tolerance = TOLERANCE.get(self.device, TOLERANCE_GPU) * self.text_bytes * math.log(2)
         while until is None or time.perf_counter() < until:
@@ -1482,7 +1485,7 @@ class Evaluation:
         return (row[cut:] + 1) % self.tokenizer.get_vocab_size()
 
 
-def islice_forever(draw: Callable[[], list[int]]) -> Iterator[int]:
+def endless(draw: Callable[[], list[int]]) -> Iterator[int]:
     while True:
         yield from draw()
 

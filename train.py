@@ -432,7 +432,7 @@ while (progress := clock.progress()) < 1:
 print()
 
 del optimizers, batches, x, y  # the evaluator, a process of its own, needs their memory
-val_bpb = evaluate_bpb(model, tokenizer, rows)
+val_bpb = evaluate_bpb(compiled(model), tokenizer, rows)
 
 # ---------------------------------------------------------------------------
 # Summary

@@ -89,7 +89,7 @@ def test_rules_are_told_apart_and_say_what_to_do() -> None:
 # ---------------------------------------------------------------------------
 
 SEEDED = 'torch.manual_seed(int(os.environ.get("SEED") or 42))\n'
-EVALUATED = "val_bpb = evaluate_bpb(model, tokenizer, rows)"
+EVALUATED = "val_bpb = evaluate_bpb(compiled(model), tokenizer, rows)"
 PRINTED = 'print(f"val_bpb:          {val_bpb:.6f}")'
 MEMORY = "{peak_memory / 2**20:.1f}"
 LOOP = "while (progress := clock.progress()) < 1:"
