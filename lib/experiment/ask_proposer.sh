@@ -7,12 +7,21 @@ source "$TOOLKIT/lib/experiment/places.sh"
 readonly CALL=$FLIGHT/call # the RUN_DIR of the call: a proposer is limited and ended just as a training run is
 readonly ENGINE_HERE=$TOOLKIT/lib/child/engines/local
 readonly LARGEST=1048576 # bytes of a train.py
+readonly MOST_WANTED=8   # candidates of one call
 # What is not copied, though the commit has it: the toolkit, for it is no part of the task, and says of each rule how it is
 # enforced; and what tells a person's agent how to run experiments: one that makes a single edit would obey it.
 readonly LEFT_OUT=(/bin/ /lib/ /schemas/ /tests/ /docs/ /AGENTS.md /CLAUDE.md /GEMINI.md /.claude/ /.agents/)
 
-# take_call: one of PROPOSERS places, for as long as this process lives. Fails where the proposer is not to be asked now.
-take_call() { may_ask && take_place "$RUN/calls" "$PROPOSERS" may_ask && may_ask; }
+# take_call: one of PROPOSERS places, for as long as this process lives; FLIGHT/want is how many candidates are asked for. Fails where
+# the proposer is not to be asked now, where candidates are there, or where the calls in the making will bring enough of them.
+take_call() {
+  may_call && take_place "$RUN/calls" "$PROPOSERS" may_call || return
+  note_want && may_call && return
+  exec 8>&-
+  return 1
+}
+
+may_call() { may_ask && ! has_candidates; }
 
 # may_ask: whether the proposer has not said `not now`, nor failed just now.
 may_ask() {
@@ -22,10 +31,48 @@ may_ask() {
   ((told <= now))
 }
 
+# note_want: as many as there are flights without a proposal, less those that the calls in the making are asked for, divided by the
+# calls that may still be made beside them; or LAB_WANT. Fails where no more are wanted.
+note_want() {
+  local folder places=${LAB_PLACES:-1} wanted=0 calls=0
+  exec 4<>"$RUN/calls/want.lock"
+  until run_child "${LOCK[@]}" 5 4; do
+    goes_on may_call || return
+  done
+  for folder in "$RUN"/flights/f*[0-9]; do
+    if has_proposal "$folder"; then
+      places=$((places - 1))
+    elif [[ -e $folder/want && $folder != "$FLIGHT" ]]; then
+      calls=$((calls + 1))
+      wanted=$((wanted + $(<"$folder/want")))
+    fi
+  done
+  places=$((places - wanted))
+  if ((places > 0)); then
+    calls=$((PROPOSERS > calls ? PROPOSERS - calls : 1))
+    put "$FLIGHT/want" "$(want_of $(((places + calls - 1) / calls)))"
+  fi
+  exec 4>&-
+  ((places > 0))
+}
+
+has_proposal() { [[ -e $1/answered || -e $1/commit || -e $1/edit ]] || compgen -G "$1/candidate.f*" >/dev/null; }
+
+# want_of SHARE: what is asked for: what somebody has set, else the share; of a proposer that has one file to edit, one.
+want_of() {
+  if [[ $AGENT_PATH == */lib/proposers/aider ]]; then
+    printf 1
+  elif ((LAB_WANT > 0)); then
+    printf '%s' "$LAB_WANT"
+  else
+    printf '%s' $(($1 < MOST_WANTED ? $1 : MOST_WANTED))
+  fi
+}
+
 # call_proposer MODE COMMIT FOLDER: lets the proposer edit a copy of the tree of COMMIT once; MODE is what it is asked for: `propose`,
 # or `mend` after a crash. Reads FOLDER/brief; writes to FOLDER agent, said (its stdout), train.py, if one came back that can be
-# read, changed, a line for each tracked file that it changed (`git diff --name-status`), and last answered. The proposer may
-# write usage.json (what it took) and transcript (all that it saw and said) there. FLIGHT/call is the RUN_DIR, with its stderr.
+# read, changed, a line for each tracked file that it changed (`git diff --name-status`), candidates/, the further ones, and last
+# answered. The proposer may write usage.json (what it took) and transcript (all that it saw and said) there. FLIGHT/call is the RUN_DIR, with its stderr.
 #
 # The copy is a repository of its own without a remote, outside of this tree (an agent obeys the instructions of every
 # folder above it), and only its train.py comes back. What was changed is judged, by this tree's git, which the
@@ -45,7 +92,8 @@ call_proposer() {
   bring_back
   rm -rf "$scratch"
   trap - EXIT
-  : >"$FOLDER/answered" # not before: who has it does not come back here, and would leave the copy
+  # Not before, for who has it does not come back here, and would leave the copy; and not of a call that was stopped from outside.
+  [[ ! -e $CALL/rc ]] || : >"$FOLDER/answered"
 }
 
 # end_earlier: an interrupted call has left its proposer running, or its copy on the disk.
@@ -55,7 +103,7 @@ end_earlier() {
   [[ ! -d $CALL ]] || "$ENGINE_HERE" --cancel "$CALL"
   read -r earlier <"$FLIGHT/scratch" || earlier= # a full disk
   [[ $earlier == */autoresearch-????????-????-????-????-???????????? ]] || earlier=$CALL
-  rm -rf "$earlier" "$CALL" "$FOLDER/train.py" "$FOLDER/usage.json" "$FOLDER/transcript"
+  rm -rf "$earlier" "$CALL" "$FOLDER/train.py" "$FOLDER/usage.json" "$FOLDER/transcript" "$FOLDER/candidates"
 }
 
 # copy_tree: the commit's files and its history, with the objects borrowed from here: nothing is written twice. To git, what is
@@ -77,19 +125,38 @@ copy_tree() {
 }
 
 ask() {
+  local want
   printf '%s' "$scratch/tree" >"$CALL/cwd"
   printf '%s' "$AGENT_TIMEOUT" >"$CALL/limit_s"
+  want=$(cat "$FOLDER/want" 2>/dev/null) || want=1
+  ((want == 1)) || mkdir -p "$scratch/tree/candidates" # a CLI that may write in there need not be able to make it
   printf '%s\n' "LAB_BRIEF=$FOLDER/brief" "LAB_TAG=$TAG" "LAB_MODE=$MODE" "TMPDIR=$scratch/tmp" \
-    "LAB_USAGE=$FOLDER/usage.json" "LAB_TRANSCRIPT=$FOLDER/transcript" "LAB_EDIT=$FLIGHT/edit" >"$CALL/env"
+    "LAB_USAGE=$FOLDER/usage.json" "LAB_TRANSCRIPT=$FOLDER/transcript" "LAB_EDIT=$FLIGHT/edit" "LAB_WANT=$want" >"$CALL/env"
   printf 'exec %q <%q >%q' "$AGENT_PATH" "$FOLDER/brief" "$FOLDER/said" >"$CALL/cmd"
   run_child "$ENGINE_HERE" "$CALL" || :
   [[ -e $CALL/rc ]] || "$ENGINE_HERE" --cancel "$CALL" # whoever killed the engine has left the proposer
 }
 
-# bring_back: its train.py, where that is a plain file: one byte more than may be shows that it is too large.
+# bring_back: its train.py, and so many further candidates as it was asked for, where they are plain files: one byte more than may be
+# shows that one is too large.
 bring_back() {
   local path=$scratch/tree/train.py
   [[ ! -f $path || -L $path ]] || head -c $((LARGEST + 1)) -- "$path" >"$FOLDER/train.py"
+  [[ ! -s $FOLDER/want || ! -d $scratch/tree/candidates || -L $scratch/tree/candidates ]] || bring_candidates "$(<"$FOLDER/want")"
   GIT_INDEX_FILE=$FLIGHT/index git -c core.quotePath=false -c core.fileMode=false --work-tree="$scratch/tree" \
     diff --no-ext-diff --no-renames --name-status >"$FOLDER/changed"
+}
+
+# bring_candidates COUNT: the new files in candidates/, so many at most.
+bring_candidates() {
+  local path left=0
+  mkdir -p "$FOLDER/candidates"
+  while IFS= read -r -d '' path; do
+    [[ -f $scratch/tree/$path && ! -L $scratch/tree/$path ]] || continue
+    if ((left++ < $1)); then
+      head -c $((LARGEST + 1)) -- "$scratch/tree/$path" >"$FOLDER/candidates/${path##*/}"
+    else
+      tell "left out, for $1 were asked for: '${path//[[:cntrl:]]/?}'"
+    fi
+  done < <(GIT_INDEX_FILE=$FLIGHT/index git --work-tree="$scratch/tree" ls-files --others -z -- ':(glob)candidates/*.py')
 }

@@ -4,6 +4,7 @@
 
 source "$TOOLKIT/lib/experiment/look_around.sh"
 source "$TOOLKIT/lib/experiment/until_fit.sh"
+source "$TOOLKIT/lib/experiment/candidates.sh"
 
 readonly LONGEST_WAIT_S=900 # for a proposer
 readonly CATALOG=$TOOLKIT/lib/proposers/catalog
@@ -14,8 +15,8 @@ readonly MOST_REPEATED=2
 # earlier loop has left, or whose dispatcher was killed; failures of the proposer, in a row; proposals since the last verdict that
 # were in the air already: for each MOST_REPEATED a place stays empty until the next.
 ADDED=0 WAITING=() FAILURES=0 REPEATED=0
-# Whether the catalog is asked next; when the proposer is asked again, in seconds since the epoch.
-IS_FALL_BACK=no ASK_AT=0
+# Whether the catalog is asked next; when the proposer is asked again, and when it failed last, in seconds since the epoch.
+IS_FALL_BACK=no ASK_AT=0 FAILED_AT=0
 declare -A FLYING=()                 # the id of the flight, by the pid of its dispatcher
 declare -A PROPOSERS_OF=() KILLED=() # who proposes, and how often its dispatcher was killed, by the id
 
@@ -23,6 +24,8 @@ declare -A PROPOSERS_OF=() KILLED=() # who proposes, and how often its dispatche
 fly() {
   local ended
   ROWS=$1 WAIT_S=$PROPOSAL_WAIT LOOP_AGENT=$AGENT_PATH
+  now
+  FAILED_AT=$NOW
   exec 3<> <(:) # a pipe in which a dispatcher that ends says its pid
   flights
   WAITING=("${FLIGHTS[@]}")
@@ -31,11 +34,12 @@ fly() {
     while has_place && next_flight; do
       # All that works on it is known by FLIGHT, the dispatcher too. Of a terminal that is closed a git hears even where that is
       # ignored, and gives up its lock.
-      LAB_LOOP=yes FLIGHT=$RUN/flights/$ID start_child apart "$BASH" "$TOOLKIT/lib/experiment/dispatch" "$ID"
+      LAB_LOOP=$LOOP_AGENT LAB_PLACES=$PLACES FLIGHT=$RUN/flights/$ID start_child apart "$BASH" "$TOOLKIT/lib/experiment/dispatch" "$ID"
       FLYING[$STARTED]=$ID
     done
     ((${#FLYING[@]})) || { is_wanted && is_goal_open; } || break
     look_around
+    [[ FAILURES -eq 0 && ! -e $RUN/trouble.proposer ]] || ! has_answered || proposer_works
     read -r -t 1 -u 3 ended || ended=nobody
     exit_if_stopped
     [[ -z ${FLYING[$ended]:-} ]] || land "$ended" # it may not be quite over yet
@@ -50,9 +54,12 @@ is_goal_open() { ! has_baseline || ((GOAL == 0 || ROWS + ADDED < GOAL)); }
 has_place() {
   local flying=${#FLYING[@]}
   is_wanted && is_goal_open || return 1
-  ((flying == 0)) && return
-  has_baseline && ((FAILURES == 0 && flying < SLOTS + DRAFTS - REPEATED / MOST_REPEATED)) &&
-    ((GOAL == 0 || ROWS + ADDED + flying < GOAL))
+  PLACES=1
+  if has_baseline && { ((FAILURES == 0)) || has_candidates; }; then
+    PLACES=$((SLOTS + DRAFTS - REPEATED / MOST_REPEATED))
+    ((GOAL == 0 || GOAL - ROWS - ADDED >= PLACES)) || PLACES=$((GOAL - ROWS - ADDED))
+  fi
+  ((flying < PLACES || flying == 0))
 }
 
 # next_flight: ID is one that waits, or a new one; AGENT_PATH is its proposer. Fails while that is not to be asked.
@@ -64,7 +71,7 @@ next_flight() {
     return
   fi
   now
-  ((NOW >= ASK_AT)) || return 1
+  ((NOW >= ASK_AT)) || has_candidates || return 1
   new_flight
   AGENT_PATH=$LOOP_AGENT
   [[ $IS_FALL_BACK == no ]] || AGENT_PATH=$CATALOG
@@ -99,7 +106,6 @@ landed() {
       REPEATED=0
       over machine loop restarts
       (($2 == 4)) || ADDED=$((ADDED + 1))
-      [[ ${PROPOSERS_OF[$1]:-} == "$CATALOG" && $LOOP_AGENT != "$CATALOG" ]] || proposer_works
       ;;
     1) proposer_failed "$1" ;;
     5 | 6) ;; # dropped: another one takes its place; or it rests, for no loop is wanted any more
@@ -131,6 +137,12 @@ landed() {
   esac
 }
 
+# has_answered: whether there is a proposal of a call that was begun after the last one that failed.
+has_answered() {
+  local asked
+  read -r asked 2>/dev/null <"$RUN/calls/answered" && ((asked >= FAILED_AT))
+}
+
 proposer_works() {
   FAILURES=0 ASK_AT=0 WAIT_S=$PROPOSAL_WAIT
   [[ ! -e $RUN/not-before ]] || rm -f "$RUN/not-before"
@@ -141,6 +153,8 @@ proposer_works() {
 proposer_failed() {
   if [[ ${PROPOSERS_OF[$1]:-} != "$CATALOG" || $LOOP_AGENT == "$CATALOG" ]]; then
     FAILURES=$((FAILURES + 1))
+    now
+    FAILED_AT=$NOW
     if ((FAILURES % 3 == 0)); then
       trouble proposer "no proposal from '${LOOP_AGENT##*/}', $FAILURES times in a row"
       IS_FALL_BACK=yes

@@ -337,12 +337,27 @@ def report(ledgers: tuple[Path, ...], out: Path) -> None:
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.argument("answer", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 def apply_blocks(file: Path, answer: Path) -> None:
-    """Apply the search/replace blocks in ANSWER to FILE: all of them, or none."""
+    """Apply the search/replace blocks in ANSWER to FILE, and to copies of it in candidates/: all of them, or none."""
     from lab.agents import edit_blocks
     from lab.store import durable
 
-    text = edit_blocks.apply(file.read_text(encoding="utf-8"), answer.read_text(encoding="utf-8", errors="replace"))
-    durable.write_atomically(file, text, durable=False)
+    texts = edit_blocks.apply(file.read_text(encoding="utf-8"), answer.read_text(encoding="utf-8", errors="replace"))
+    for name, text in texts.items():
+        (file.parent / name).parent.mkdir(exist_ok=True)
+        durable.write_atomically(file.parent / name, text, durable=False)
+
+
+@main.command("login-ends")
+@click.argument("file", type=click.Path(path_type=Path))
+def login_ends(file: Path) -> None:
+    """Print in how many seconds the access token in FILE, a login of a coding agent, ends, if FILE says so."""
+    import time
+
+    from lab.agents import login
+
+    now = time.time()
+    if (at := login.ends(file, now)) is not None:
+        click.echo(at - int(now))
 
 
 @main.command("agent-output")

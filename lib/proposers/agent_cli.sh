@@ -46,7 +46,7 @@ check() {
   fi
 }
 
-# begin ARGUMENT...: says the files of the call: BRIEF, TRANSCRIPT, ERRORS, USAGE.
+# begin ARGUMENT...: says the files of the call: BRIEF, TRANSCRIPT, ERRORS, USAGE; and in IS_WAVE whether it may write candidates/NAME.py.
 begin() {
   if [[ ${1:-} == --check ]]; then
     check
@@ -59,13 +59,42 @@ begin() {
   TRANSCRIPT=${LAB_TRANSCRIPT:-$scratch/transcript}
   USAGE=${LAB_USAGE:-$scratch/usage.json}
   BRIEF=$LAB_BRIEF
+  IS_WAVE=no
+  # shellcheck disable=SC2034 # used where this is sourced
+  ((${LAB_WANT:-1} <= 1)) || IS_WAVE=yes
+}
+
+# is_ending FILE: whether the login that is there may be refreshed during a call: its access token ends before the call does, or within
+# the five minutes in which these command lines get a new one.
+is_ending() {
+  local left
+  left=$("$LAB" login-ends "$1") && [[ -n $left ]] && ((left < ${AGENT_TIMEOUT:-900} + 300))
+}
+
+# hold_login: a login can be refreshed once only; whoever comes second is logged out. So while it is due, one call goes alone, in
+# whatever run; the lock, on the folder of the login, is on 9.
+hold_login() {
+  local file
+  file=$(login) && [[ -f ~/$file ]] || return 0
+  while is_ending ~/"$file"; do
+    exec 9<"$(dirname ~/"$file")"
+    if lock 9; then
+      is_ending ~/"$file" || exec 9<&- # another call has just had it refreshed
+      return
+    fi
+    exec 9<&-
+    sleep 1
+  done
 }
 
 # ask COMMAND...: with the brief as its stdin, and MODEL. It is ended a little before AGENT_TIMEOUT, so that what it said is heard.
 ask() {
   local limit_s=${AGENT_TIMEOUT:-900}
+  hold_login
+  limit_s=$((SECONDS < limit_s ? limit_s - SECONDS : 1)) # it may have waited
   STATUS=0
-  "${LIMITED[@]}" "$((limit_s > 6 ? limit_s - limit_s / 10 - 3 : limit_s))" "$@" ${MODEL:+--model "$MODEL"} <"$BRIEF" >"$TRANSCRIPT" 2>"$ERRORS" || STATUS=$?
+  "${LIMITED[@]}" "$((limit_s > 6 ? limit_s - limit_s / 10 - 3 : limit_s))" "$@" ${MODEL:+--model "$MODEL"} \
+    <"$BRIEF" >"$TRANSCRIPT" 2>"$ERRORS" 9<&- || STATUS=$?
 }
 
 # answer: the last word of the model, or the line of what went wrong; the end.

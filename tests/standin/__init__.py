@@ -10,11 +10,12 @@ from .answers import (
     Nonsense,
     Refusal,
     Shell,
+    Wave,
     overload,
     rate_limit,
     unauthorized,
 )
-from .server import Request, StandIn
+from .server import Request, StandIn, jwt
 
 __all__ = [
     "Answer",
@@ -28,6 +29,8 @@ __all__ = [
     "Request",
     "Shell",
     "StandIn",
+    "Wave",
+    "jwt",
     "overload",
     "rate_limit",
     "unauthorized",

@@ -9,7 +9,10 @@ import re
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-MARK = re.compile(r"/[^\s\"'<>`]*/autoresearch-\w{8}/tree")  # the scratch copy, which most agents name in their prompt
+# The scratch copy, which most agents name in their prompt.
+MARK = re.compile(
+    r"/[^\s\"'<>`]*/autoresearch-[\w-]{8,36}/tree"
+)  # the scratch copy, which most agents name in their prompt
 
 
 @dataclass(frozen=True)
@@ -127,6 +130,35 @@ class Edit:
         fence = "<<<<<<< SEARCH", "=======", ">>>>>>> REPLACE"
         edit = f"{self.path}\n```python\n{fence[0]}\n{self.old}\n{fence[1]}\n{self.new}\n{fence[2]}\n```"
         return f"I have looked at the code.\n\n{edit}\n\n{says}\n"
+
+
+class Wave:
+    """Each call, of which several may be made at once, changes a line of `text`: in train.py, in further candidates."""
+
+    def __init__(self, text: str, line: str, count: int) -> None:
+        """`line` has `{}` for a number, which is another one each time; there are so many candidates a call."""
+        self.text, self.line, self.count = text, line, count
+        self.numbers: dict[str, int] = {}
+
+    def reply(self, asked: Asked) -> Reply:
+        """By the tools that there are."""
+        key = asked.tree or f"request {len(self.numbers)}"
+        number = self.numbers.setdefault(key, 1 + len(self.numbers))
+        old = self.line.format("1.0")
+        own, *others = (self.line.format(f"{1 + number}.{k}") for k in range(1, self.count + 1))
+        edit, files = Edit(old, own, says=own), {f"candidates/{k}.py": line for k, line in enumerate(others, 2)}
+        if "Write" in asked.tools:
+            writes = [self.write(f"{asked.tree}/{path}", old, line) for path, line in files.items()]
+            return in_turn([*edit.calls(asked), *writes], asked, own)
+        commands = [f"sed 's/{old}/{line}/; 1i # {line}' train.py >{path}" for path, line in files.items()]
+        if shell := shell_call(asked, "; ".join([*commands, edit.patch()])):
+            return in_turn([shell], asked, own)
+        blocks = [Edit(old, line, says="-", path=path).block("") for path, line in files.items()]
+        return Text("\n".join([*blocks, edit.block(own)]))
+
+    def write(self, path: str, old: str, line: str) -> Call:
+        """A whole file."""
+        return Call("Write", {"file_path": path, "content": f"# {line}\n{self.text.replace(old, line)}"})
 
 
 def quoted(text: str) -> str:

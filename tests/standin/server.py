@@ -4,8 +4,10 @@ Which call it is, a POST to /next says: the shim that stands before the agent on
 nothing in the requests of all agents tells a second try from a second call.
 """
 
+import base64
 import json
 import threading
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -33,6 +35,35 @@ class Request:
         return json.dumps(self.body, ensure_ascii=False)
 
 
+class Logins:
+    """An account whose refresh tokens are used once: who comes with a used one ends the login for all."""
+
+    def __init__(self) -> None:
+        """The first refresh token is `refresh-1`."""
+        self.lock = threading.Lock()
+        self.renewals = 0
+        self.is_over = False
+
+    def renewed(self, asked: dict[str, Any]) -> tuple[int, Any]:
+        """The answer to a request of a new token: its status and content."""
+        time.sleep(0.3)  # so that those who come at once meet
+        with self.lock:
+            self.is_over |= asked.get("refresh_token") != f"refresh-{self.renewals + 1}"
+            if self.is_over:
+                return 401, {"error": {"code": "refresh_token_reused", "message": "it was used already"}}
+            self.renewals += 1
+            new = {"access_token": jwt(864_000), "id_token": jwt(3600), "refresh_token": f"refresh-{self.renewals + 1}"}
+            return 200, new
+
+
+def jwt(seconds: float) -> str:
+    """An access token that ends so much later, as OpenAI's are; nobody has signed it."""
+    account = {"chatgpt_plan_type": "pro", "chatgpt_account_id": "one"}
+    claims = {"exp": int(time.time() + seconds), "email": "a@example.org", "https://api.openai.com/auth": account}
+    parts = (json.dumps(part).encode() for part in ({"alg": "none", "typ": "JWT"}, claims))
+    return ".".join([*(base64.urlsafe_b64encode(part).decode().rstrip("=") for part in parts), "x"])
+
+
 class StandIn:
     """`with StandIn([...]) as model:` answers at `model.url` until the block ends."""
 
@@ -42,6 +73,7 @@ class StandIn:
         self.calls = 0
         self.requests: list[Request] = []
         self.over = threading.Event()
+        self.logins = Logins()
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), handler(self))
         self.server.daemon_threads = True
 
@@ -104,6 +136,8 @@ def handler(model: StandIn) -> type[BaseHTTPRequestHandler]:
                 return self.send(200, {})
             content = json.loads(body or b"{}")
             self.log_it(content)
+            if path == "/oauth/token":
+                return self.send(*model.logins.renewed(content))
             if api := api_of(path):
                 return self.answer(api, content)
             return self.send(200, {"input_tokens": 100, "totalTokens": 100})  # a count, or something of no interest

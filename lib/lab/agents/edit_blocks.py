@@ -1,4 +1,4 @@
-"""A model's answer with search/replace blocks -> another text of train.py. All blocks fit, or nothing is changed.
+"""A model's answer with search/replace blocks -> other texts of train.py. All blocks fit, or nothing is changed.
 
     <<<<<<< SEARCH
     lines as they are, whole ones
@@ -6,7 +6,8 @@
     lines as they are to be
     >>>>>>> REPLACE
 
-A block is found by its lines: as they are, else without the white space at their ends. Errors: Fault, naming the block.
+A block is found by its lines: as they are, else without the white space at their ends. A line `candidates/NAME.py`
+above it says that it is one of a further candidate. Errors: Fault, naming the block.
 """
 
 import re
@@ -19,6 +20,8 @@ BLOCK = re.compile(
     r"^<{5,9} ?SEARCH *\n(?P<search>.*?)^={5,9} *\n(?P<replace>.*?)^>{5,9} ?REPLACE *$\n?", re.MULTILINE | re.DOTALL
 )
 NAME = re.compile(r"[\w./-]+\.\w+")  # the line above a block, which may name its file
+OWN = "train.py"
+CANDIDATE = re.compile(r"candidates/[\w-]+\.py")
 FENCE = "```"
 HINT = "the SEARCH lines must be whole lines of train.py, and there once"
 
@@ -33,13 +36,28 @@ class Block:
     replace: list[str]
 
 
-def apply(text: str, answer: str) -> str:
-    """The new text. Raises Fault where a block does not fit."""
-    lines = text.split("\n")
+def apply(text: str, answer: str) -> dict[str, str]:
+    """The new texts, by the names of their files. Raises Fault where a block does not fit."""
+    texts: dict[str, list[str]] = {}
     for block in blocks(answer.replace("\r\n", "\n")):
+        lines = texts.setdefault(file_of(block), text.split("\n"))
         at = place(block, lines)
         lines[at : at + len(block.search)] = block.replace
-    return "\n".join(lines)
+    return {name: "\n".join(lines) for name, lines in texts.items()}
+
+
+def file_of(block: Block) -> str:
+    """train.py, or a candidate's."""
+    name = (block.file or OWN).removeprefix("./")
+    if not is_named(name):
+        raise Fault(f"block {block.number} is for '{block.file}'", "train.py is the one file to edit")
+    return name
+
+
+def is_named(line: str) -> bool:
+    """Whether a line names a file that a block may be for."""
+    name = line.strip(" `*:").removeprefix("./")
+    return name == OWN or bool(CANDIDATE.fullmatch(name))
 
 
 def blocks(answer: str) -> list[Block]:
@@ -66,8 +84,6 @@ def file_above(before: str) -> str | None:
 
 def place(block: Block, lines: list[str]) -> int:
     """The index of the first line that is replaced."""
-    if block.file not in (None, "train.py", "./train.py"):
-        raise Fault(f"block {block.number} is for '{block.file}'", "train.py is the one file to edit")
     if not any(line.strip() for line in block.search):
         raise Fault(f"block {block.number} searches for nothing", HINT)
     found = matches(block.search, lines, str) or matches(block.search, lines, str.rstrip)
@@ -87,4 +103,4 @@ def said(answer: str) -> str:
     """The answer without its blocks, their fences and the names above them."""
     rest = BLOCK.sub("", answer.replace("\r\n", "\n"))
     kept = [line for line in rest.split("\n") if not line.startswith(FENCE)]
-    return "\n".join(line for line in kept if line.strip(" `*:") not in ("train.py", "./train.py")).strip()
+    return "\n".join(line for line in kept if not is_named(line)).strip()

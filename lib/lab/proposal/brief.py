@@ -30,7 +30,7 @@ RULES = """\
 
 1. Edit train.py in this folder: one focused change that should lower val_bpb (validation bits per byte) within the same
    time of training. Then stop. Nobody is there to answer a question.
-2. Edit train.py and nothing else: a change of any other file is rejected. prepare.py is fixed.
+2. Edit train.py: a change of any other file that is there is rejected. prepare.py is fixed.
 3. Do not train, commit, install or loop: what is around you runs, measures, keeps or undoes it, and asks again.
 4. One idea, in the fewest lines: a gain of 0.001 to 0.005 must cost fewer than 20; removing code at no loss is a win.
 5. Leave the evaluation, the clock, the seed and the printed lines as they are; all training is on the clock.
@@ -42,6 +42,23 @@ RULES = """\
 10. End with two lines, the kind of idea (one of those that are listed below) and what you changed. For example:
     category: learning rate and schedule
     raise MATRIX_LR 0.04 -> 0.06
+"""
+
+WAVE = """\
+# Up to {count} candidates
+
+{count} experiments can start with what you propose now. Each candidate is trained and judged on its own, so propose
+different ideas, which do not change the same lines: then several can be kept. Fewer are welcome, too.
+Edit train.py for the first. Write each further one as a whole file candidates/NAME.py: a copy of train.py as it was,
+with one change, and above its first line a comment that says what you changed, as the last line of your answer does.
+"""
+
+DRAFT = """\
+# What you propose is a draft
+
+Other experiments have no verdict yet; they are listed below, "In the air now". Where one of them is kept before yours
+begins to train, your change is carried over to it by a three-way merge; if both change the same lines, it is dropped.
+So do not try them again, and leave the lines alone that they change.
 """
 
 
@@ -86,9 +103,10 @@ def brief(run: Path, code: str, own: Flight | None = None) -> str:
     """The brief for the next proposal, which edits `code`, a train.py; `own` is its flight, if there is one yet."""
     index, past = read(run), experiments.last(run, experiments.WINDOW)
     tries = lessons.tries(past, changes.of_experiments(run, past))
-    head = "\n".join([RULES, *state(run, index), ""])
+    others = list(in_the_air(run, own))
+    head = "\n".join([RULES, *wave(own), *([DRAFT] if others else []), *state(run, index), ""])
     hinted = Section("## What the person in charge says now", [f"- {hint}" for hint in reversed(hints.read(run))], 1000)
-    flying = Section("## In the air now: do not try these as well", list(in_the_air(run, own)), 600, 2400)
+    flying = Section("## In the air now: do not try these as well", others, 600, 2400)
     sections = [hinted, flying, *_sections(run, code, index.count, past, tries)]
     left = LONGEST - len(head.encode())
     for section in sections:
@@ -139,12 +157,20 @@ def state(run: Path, index: Index) -> Iterator[str]:
         yield f"Of the {index.count:,} experiments of this run the last {experiments.WINDOW:,} are looked at."
 
 
+def wave(own: Flight | None) -> Iterator[str]:
+    """How many candidates are asked for, where that is more than one."""
+    count = int((own and own.text("want")) or 1)
+    if count > 1:
+        yield WAVE.replace("{count}", str(count))
+
+
 def in_the_air(run: Path, own: Flight | None) -> Iterator[str]:
     """What others have proposed that has no verdict yet, the newest first."""
     for one in reversed(flight.all_of(run)):
         is_open = one != own and not one.is_baseline and one.text("summary") is None
         if is_open and (what := one.text("description")):
             yield f"- {clean(what, 200)}"
+    yield from (f"- {one.said}" for one in flight.candidates(run) if one.said)
 
 
 def constants(run: Path, text: str) -> dict[str, str]:

@@ -2,13 +2,17 @@
 
 import json
 import os
+import re
 import shutil
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from lab.one_line import LONGEST, clean
 from lab.store import durable
+
+ID = re.compile(r"f[1-9][0-9]*\.[1-9][0-9]*")  # of a candidate
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,12 @@ class Flight:
         return int(self.need("done").split("\n")[0].split()[1])
 
     @property
+    def said(self) -> str | None:
+        """The last line that its proposer has printed; None where it has printed nothing, or not yet."""
+        lines = [line for line in (self.text("said") or "").splitlines() if line.strip()]
+        return clean(lines[-1], LONGEST) if lines else None
+
+    @property
     def is_baseline(self) -> bool:
         """Whether this is the unmodified start of a run, which is compared with nothing."""
         return self.text("agent") == "baseline"
@@ -70,6 +80,12 @@ def all_of(run: Path) -> list[Flight]:
     """The flights of the run whose folder is `run`, the oldest first."""
     found = [path for path in (run / "flights").glob("f*") if path.name[1:].isdigit()]
     return [Flight(path) for path in sorted(found, key=lambda path: int(path.name[1:]))]
+
+
+def candidates(run: Path) -> list[Flight]:
+    """Those of a wave that no flight has taken yet, the oldest first; the folder of each has facts of a flight."""
+    found = (path for path in (run / "candidates").glob("f*.*") if ID.fullmatch(path.name))
+    return [Flight(path) for path in sorted(found, key=lambda path: [*map(int, path.name[1:].split("."))])]
 
 
 def land(folder: Path) -> None:

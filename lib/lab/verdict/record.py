@@ -13,11 +13,13 @@ from typing import Any
 from lab.one_line import description
 from lab.proposal import changes
 from lab.store import experiments, jsonl, ledger
-from lab.store.experiments import Experiment
-from lab.store.flight import Flight
+from lab.store.experiments import NEAR, Experiment
+from lab.store.flight import Flight, drop
 from lab.store.ledger import Row
 from lab.verdict import index
 from lab.verdict.index import Index
+
+WITHOUT_ROW = "without-row.jsonl"  # what proposers have taken for what came to no row
 
 
 def record(flight: Flight) -> Experiment:
@@ -112,6 +114,18 @@ def spent(flight: Flight) -> dict[str, Any]:
         "tokens": total([report.get("tokens") for report in reports], int),
         "cost_usd": total([report.get("cost_usd") for report in reports], int | Decimal),
     }
+
+
+def forgo(folder: Path) -> None:
+    """The flight comes to no row. What its proposer has taken is counted all the same, once: in WITHOUT_ROW."""
+    flight = Flight(folder)
+    used = spent(flight)
+    known = {line["flight"] for line in jsonl.last(flight.run / WITHOUT_ROW, NEAR)}
+    if any(amount for amount in used.values()) and folder.name not in known:
+        when = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+        own = {"flight": folder.name, "agent": flight.text("agent"), "ended": when}
+        jsonl.append(flight.run / WITHOUT_ROW, {**own, **used})
+    drop(folder)
 
 
 def total(amounts: list[Any], kind: Any) -> Any:

@@ -29,7 +29,20 @@ def flights(run: Path, *, alive: bool) -> list[Found]:
     """
     at_work = alive and not is_beside(run)
     found = [facts_of(flight, at_work=at_work) for flight in flight_store.all_of(run)]
-    return [one for one in found if one]
+    return [one for one in found if one] + [candidate(one) for one in flight_store.candidates(run)]
+
+
+def candidate(draft: Flight) -> Found:
+    """A further candidate of a proposer, which no flight has taken yet."""
+    return {
+        "id": draft.folder.name,
+        "phase": "drafted",
+        "description": draft.said,
+        "agent": draft.text("agent"),
+        "started": draft.text("started"),
+        "seconds": seconds_since(draft.text("started")),
+        **dict.fromkeys(("step", "attempt", "slot", "device", "progress", "training")),
+    }
 
 
 def facts_of(flight: Flight, *, at_work: bool) -> Found | None:

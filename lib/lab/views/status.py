@@ -8,7 +8,7 @@ import mmap
 import os
 import shutil
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
@@ -17,11 +17,12 @@ from typing import Any, TypeVar
 from lab.errors import EXPECTED, Fault
 from lab.one_line import clean
 from lab.runs import logs
-from lab.store import experiments, ledger, manifest
+from lab.store import experiments, jsonl, ledger, manifest
 from lab.store.experiments import Experiment
 from lab.store.flight import Flight
 from lab.verdict import index
-from lab.verdict.index import Index
+from lab.verdict.index import SPENT, Index
+from lab.verdict.record import WITHOUT_ROW
 from lab.views import flight_phase
 
 LAST = 5  # rows
@@ -86,7 +87,7 @@ def from_records(run: Path) -> Status:
         "rows": None if lines is None else count_rows(lines, past),
         **progress(known),
         "noise": {"sd": float(known.spread.sd), "df": known.spread.df} if known.spread else None,
-        "spent": spent(known),
+        "spent": spent(known, readable(lambda: jsonl.read(run / WITHOUT_ROW)) or []),
         "last": last_rows(run, lines or [], is_known=past is not None),
         "last_agent": None if agent == "baseline" else agent,
         "incumbent": known.incumbent,
@@ -95,9 +96,14 @@ def from_records(run: Path) -> Status:
     }
 
 
-def spent(known: Index) -> Status:
-    """What the experiments cost together; None where no experiment says."""
-    seconds, dollars, tokens = (known.spent.get(name) for name in ("wall_seconds", "cost_usd", "tokens"))
+def spent(known: Index, others: Iterable[Mapping[str, Any]]) -> Status:
+    """What the experiments cost together, and the calls that came to none; None where nothing says."""
+
+    def total(name: str) -> Decimal | None:
+        amounts = [Decimal(one[name]) for one in (known.spent, *others) if one.get(name) is not None]
+        return sum(amounts, Decimal(0)) if amounts else None
+
+    tokens, dollars, seconds = (total(name) for name in SPENT)
     return {
         "hours": None if seconds is None else float(round(seconds / 3600, 3)),
         "cost_usd": None if dollars is None else float(round(dollars, 6)),

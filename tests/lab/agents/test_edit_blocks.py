@@ -36,19 +36,32 @@ FITS = {
         "I edit prepare.py? No.\n" + block("print(LR)\n", "print(1)\n"),
         ("print(LR)", "print(1)"),
     ),
-    "no block": ("Should I continue?", ("", "")),
 }
 
 
 @pytest.mark.parametrize("name", FITS)
 def test_what_fits_is_applied(name: str) -> None:
     answer, (old, new) = FITS[name]
-    assert edit_blocks.apply(TEXT, answer) == TEXT.replace(old, new)
+    assert edit_blocks.apply(TEXT, answer) == {"train.py": TEXT.replace(old, new)}
+
+
+def test_an_answer_without_a_block_changes_nothing() -> None:
+    assert edit_blocks.apply(TEXT, "Should I continue?") == {}
+
+
+def test_the_blocks_of_a_candidate_change_the_same_text() -> None:
+    answer = block("print(LR)\n", "print(1)\n") + block("print(LR)\n", "print(2)\n", "candidates/two.py\n")
+    assert edit_blocks.apply(TEXT, answer) == {
+        "train.py": TEXT.replace("print(LR)", "print(1)"),
+        "candidates/two.py": TEXT.replace("print(LR)", "print(2)"),
+    }
+    with pytest.raises(Fault, match=r"block 1 is for 'candidates/\.\./x\.py'"):
+        edit_blocks.apply(TEXT, block("print(LR)\n", "", "candidates/../x.py\n"))
 
 
 def test_a_later_block_sees_what_an_earlier_one_has_made() -> None:
     answer = block("print(LR)\n", "A = 1\nprint(A)\n") + "and\n" + block("A = 1\n", "A = 2\n")
-    assert edit_blocks.apply(TEXT, answer).endswith("A = 2\nprint(A)\n")
+    assert edit_blocks.apply(TEXT, answer)["train.py"].endswith("A = 2\nprint(A)\n")
 
 
 FAILS = {

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tokenize
 from decimal import Decimal
-from itertools import islice
+from itertools import combinations, islice
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,7 @@ class Night:
 
     def __init__(self, folder: Path, source: str, profile: str = "small") -> None:
         self.run, self.train = folder, folder / "train.py"
+        folder.mkdir(parents=True, exist_ok=True)
         (folder / "manifest.json").write_text(json.dumps({"settings": {"PROFILE": profile}}))
         self.train.write_bytes(source.encode())
         self.incumbent = source
@@ -561,3 +562,39 @@ def test_it_imports_nothing_slow() -> None:
     """It has to answer within 0.3 s."""
     script = "import lab.catalog, sys; print({'torch', 'numpy', 'jsonschema', 'filelock'} & set(sys.modules))"
     assert subprocess.run([sys.executable, "-c", script], capture_output=True, text=True).stdout == "set()\n"
+
+
+# --- what is in the air ----------------------------------------------------------------------------------------------
+
+
+def test_what_is_proposed_side_by_side_can_be_kept_side_by_side(tmp_path: Path) -> None:
+    """Eight at once merge with one another; alone, the catalog proposes what it always did."""
+    night = Night(tmp_path / "runs/mar14", TRAIN)
+    alone = night.propose().source
+    texts: list[str] = []
+    for number in range(8):
+        night.train.write_text(TRAIN)
+        flight = night.run / f"flights/f{number + 2}"
+        flight.mkdir(parents=True)
+        texts.append(alone if number == 0 else night.propose().source)
+        (flight / "before.py").write_text(TRAIN)
+        (flight / "train.py").write_text(texts[-1])
+    for one, other in combinations(texts, 2):
+        assert merges(tmp_path, one, other)
+    assert len(set(texts)) == 8
+
+
+def merges(folder: Path, one: str, other: str) -> bool:
+    paths = [folder / name for name in ("one", "before", "other")]
+    for path, text in zip(paths, (one, TRAIN, other), strict=True):
+        path.write_text(text)
+    return subprocess.run(["git", "merge-file", "-p", "-q", *paths], capture_output=True).returncode == 0
+
+
+def test_where_all_that_is_left_touches_what_is_in_the_air_the_best_is_proposed(tmp_path: Path) -> None:
+    night = Night(tmp_path / "runs/mar14", TRAIN)
+    flight = night.run / "flights/f2"
+    flight.mkdir(parents=True)
+    (flight / "before.py").write_text(TRAIN)
+    (flight / "train.py").write_text("".join(f"# {line}\n" for line in TRAIN.splitlines()))
+    assert night.propose()

@@ -263,12 +263,27 @@ def test_what_others_have_in_the_air(tmp_path: Path) -> None:
     fly(tmp_path, "f13", "baseline", agent="baseline")
     fly(tmp_path, "f14.new", "being made")
     assert section(told(tmp_path), "In the air") == [f"- {clean(FORGED, 200)}", "- wider"], "the newest first"
+    assert "What you propose is a draft" in told(tmp_path)
+    assert "What you propose is a draft" not in alone
+    waiting = tmp_path / "runs/mar14/candidates/f10.2"
+    waiting.mkdir(parents=True)
+    (waiting / "said").write_text("category: x\nnarrower\n")
+    assert section(told(tmp_path), "In the air")[-1] == "- narrower", "a candidate that waits for a place"
+    shutil.rmtree(tmp_path / "runs/mar14/candidates")
     own = fly(tmp_path, "f15", "mine, from before a kill")
     assert section(told(tmp_path), "In the air")[0] == "- mine, from before a kill"
     result = lab_step("flight_brief", own)
     assert (result.exit_code, section(result.stdout, "In the air")) == (0, [f"- {clean(FORGED, 200)}", "- wider"])
     shutil.rmtree(own.parent)
     assert told(tmp_path) == alone
+
+
+def test_how_many_candidates_are_welcome_is_said_only_where_it_is_more_than_one(tmp_path: Path) -> None:
+    brief(tmp_path, NIGHT)
+    own = fly(tmp_path, "f9", want="1")
+    assert "candidates" not in lab_step("flight_brief", own).stdout
+    (own / "want").write_text("3\n")
+    assert "# Up to 3 candidates\n" in lab_step("flight_brief", own).stdout
 
 
 def test_a_flight_is_told_of_the_code_that_it_edits(tmp_path: Path) -> None:

@@ -1,0 +1,25 @@
+# Candidates that a proposer has left beside its train.py (lib/lab/proposal/wave.py): runs/<tag>/candidates/ has a folder for each, whole,
+# until 10-propose takes it into a flight. Sourced, after run/current_run.sh.
+# shellcheck shell=bash
+
+has_candidates() { compgen -G "$RUN/candidates/f*.*" >/dev/null; }
+
+# take_candidate: the oldest: its facts become those of the flight. Fails where there is none.
+take_candidate() {
+  local name
+  if ! compgen -G "$FLIGHT/candidate.f*" >/dev/null; then
+    has_candidates || return
+    while read -r name; do # another flight may take it at this moment
+      ! mv -T "$RUN/candidates/$name" "$FLIGHT/candidate.$name" 2>/dev/null || break
+    done < <(cd "$RUN/candidates" && printf '%s\n' f*.* | sort --version-sort)
+  fi
+  cp "$FLIGHT"/candidate.f*/* "$FLIGHT" 2>/dev/null
+}
+
+# return_candidate: of a flight that has come to no commit.
+return_candidate() {
+  local path
+  for path in "$FLIGHT"/candidate.f*; do
+    [[ ! -d $path ]] || mv "$path" "$RUN/candidates/${path##*/candidate.}"
+  done
+}
