@@ -7,8 +7,8 @@ from types import ModuleType
 
 import torch
 import torch.nn as nn
-import torch.nn.functional as F
 from torch.func import functional_call, stack_module_state, vmap
+from torch.nn import functional
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.checkpoint import checkpoint
 
@@ -25,7 +25,7 @@ class Base(nn.Module):
         self.then = then
 
     def hidden(self, tokens: Tensor) -> Tensor:
-        return F.relu(self.linear(self.embedding(tokens)))
+        return functional.relu(self.linear(self.embedding(tokens)))
 
     def forward(self, tokens: Tensor) -> Tensor:
         logits: Tensor = self.out(self.then(self.hidden(tokens)))
@@ -121,7 +121,7 @@ class Buffers(Base):
 
 class CompiledPart(Base):
     def __init__(self) -> None:
-        super().__init__(torch.compile(lambda hidden: F.silu(hidden) * 2))
+        super().__init__(torch.compile(lambda hidden: functional.silu(hidden) * 2))
 
 
 def compiled_in_place() -> nn.Module:
@@ -154,7 +154,7 @@ class Recurrent(Base):
 
 class Dropout(Base):
     def forward(self, tokens: Tensor) -> Tensor:
-        return self.out(F.dropout(self.hidden(tokens), 0.2, self.training))  # type: ignore[no-any-return]
+        return self.out(functional.dropout(self.hidden(tokens), 0.2, self.training))  # type: ignore[no-any-return]
 
 
 def in_place(hidden: Tensor) -> Tensor:
@@ -174,7 +174,7 @@ class Pairs(Base):
         self.pairs = nn.Embedding(4096, C)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        before = F.pad(tokens[:, :-1], (1, 0))
+        before = functional.pad(tokens[:, :-1], (1, 0))
         return self.out(self.hidden(tokens) + self.pairs((tokens * 31 ^ before * 17) % 4096))  # type: ignore[no-any-return]
 
 
@@ -206,12 +206,12 @@ class Experts(Base):
 
 @torch.library.custom_op("models::relu2", mutates_args=())
 def relu2(x: torch.Tensor) -> torch.Tensor:
-    return F.relu(x).square()
+    return functional.relu(x).square()
 
 
 def convolved() -> nn.Module:
     kernel = torch.randn(C, 1, 3)
-    return Base(lambda hidden: F.conv1d(F.pad(hidden.mT, (2, 0)), kernel, groups=C).mT)
+    return Base(lambda hidden: functional.conv1d(functional.pad(hidden.mT, (2, 0)), kernel, groups=C).mT)
 
 
 def weight_norm() -> nn.Module:
@@ -243,7 +243,7 @@ HONEST: dict[str, Callable[[], nn.Module]] = {
     "a Fourier transform": Fourier,
     "experts": Experts,
     "a registered function": lambda: Base(relu2),  # type: ignore[arg-type]
-    "checkpointing": lambda: Base(lambda hidden: checkpoint(F.silu, hidden, use_reentrant=False)),  # type: ignore[arg-type,return-value]
+    "checkpointing": lambda: Base(lambda hidden: checkpoint(functional.silu, hidden, use_reentrant=False)),  # type: ignore[arg-type,return-value]
     "a convolution": convolved,
     "normed weights": weight_norm,
 }

@@ -17,10 +17,10 @@ import numpy as np
 import pytest
 import torch
 import torch.nn as nn
-import torch.nn.functional as F
 from house import ROOT
 from models import HONEST, Base, T, V, handed_over
 from pair import import_prepare
+from torch.nn import functional
 
 Json = Any
 
@@ -71,7 +71,7 @@ class Bigram(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         self.modes.add(self.training)
-        return F.embedding(x, self.table)
+        return functional.embedding(x, self.table)
 
 
 def targets(prepare: ModuleType) -> np.ndarray:
@@ -151,7 +151,7 @@ class Broken(Base):
             case "random":
                 return logits + torch.randn(1)
             case "dropout":
-                return F.dropout(logits, 0.1)
+                return functional.dropout(logits, 0.1)
             case "memory":
                 self.count += 1
                 return logits * self.count
@@ -206,7 +206,7 @@ def test_what_cannot_be_measured_is_refused(how: str, message: str, few: ModuleT
 
 
 def following(tokens: torch.Tensor) -> torch.Tensor:
-    return F.one_hot(F.pad(tokens[:, 1:], (0, 1)), V).float()
+    return functional.one_hot(functional.pad(tokens[:, 1:], (0, 1)), V).float()
 
 
 def every(share: int) -> torch.Tensor:
@@ -225,14 +225,16 @@ class Leak(Base):
 LEAKS: dict[str, Callable[[torch.Tensor, torch.Tensor], torch.Tensor]] = {
     "the next token": lambda logits, tokens: logits + 5 * following(tokens),
     "a little of it": lambda logits, tokens: logits + 0.05 * following(tokens),
-    "the token after it": lambda logits, tokens: logits + following(F.pad(tokens[:, 1:], (0, 1))),
+    "the token after it": lambda logits, tokens: logits + following(functional.pad(tokens[:, 1:], (0, 1))),
     "at one position of 20": lambda logits, tokens: logits + 5 * following(tokens) * every(20),
     "within blocks": lambda logits, tokens: logits.unflatten(1, (-1, 32)).roll(-1, 2).flatten(1, 2),
     "the mean of the row": lambda logits, tokens: logits + 0.1 * logits.mean(1, keepdim=True),
-    "the last token of the row": lambda logits, tokens: logits + F.one_hot(tokens[:, -1:], V),
+    "the last token of the row": lambda logits, tokens: logits + functional.one_hot(tokens[:, -1:], V),
     "the row before it in the batch": lambda logits, tokens: logits + 0.1 * logits.roll(1, 0),
     "the mean of the batch": lambda logits, tokens: logits + 0.1 * logits.mean((0, 1), keepdim=True),
-    "how often tokens occur in the batch": lambda logits, tokens: logits + 0.01 * F.one_hot(tokens, V).sum((0, 1)),
+    "how often tokens occur in the batch": lambda logits, tokens: (
+        logits + 0.01 * functional.one_hot(tokens, V).sum((0, 1))
+    ),
     "only where a row begins with BOS": lambda logits, tokens: (
         logits + 5 * following(tokens) * (tokens[:, :1, None] == 1023)
     ),
@@ -240,7 +242,7 @@ LEAKS: dict[str, Callable[[torch.Tensor, torch.Tensor], torch.Tensor]] = {
         logits + 9 * following(tokens) * (logits.log_softmax(-1) < -7)
     ),
     "sharper where the next token is rare": lambda logits, tokens: (
-        logits * (1 + F.pad(tokens[:, 1:], (0, 1)) / V)[..., None]
+        logits * (1 + functional.pad(tokens[:, 1:], (0, 1)) / V)[..., None]
     ),
 }
 
@@ -545,5 +547,5 @@ def test_where_the_gpu_admits_one_process_the_training_ends_first(few: ModuleTyp
 
 
 def test_train_py_has_no_validation_text(prepare: ModuleType) -> None:
-    with pytest.raises(ValueError, match="there is no split 'val' for train.py"):
+    with pytest.raises(ValueError, match=r"there is no split .val. for train\.py"):
         prepare.make_dataloader(prepare.Tokenizer.from_directory(), 8, T, "val")

@@ -174,7 +174,7 @@ def test_a_damaged_shard_on_the_disk_is_fetched_again(hub: Hub, tree: Path) -> N
     (data / bad).write_bytes(SHARDS[bad][:-1] + b"?")
     prepare_data(tree, hub)
     assert sorted(name for name, _ in hub.asked) == [bad, "shard_06542.parquet"]
-    (tree.parent / "cache/full/val.bin").write_bytes(b"")
+    (tree.parent / "cache/full/judge/val.bin").write_bytes(b"")
     damaged = data / "shard_06542.parquet"
     times = damaged.stat()
     damaged.write_bytes(bytes(len(SHARDS[damaged.name])))
@@ -275,11 +275,13 @@ def test_epochs_are_counted(prepare: ModuleType) -> None:
     assert set(epochs) >= {1, 2}
 
 
-def test_the_evaluation_is_the_same_rows_whatever_the_batch(prepare: ModuleType) -> None:
+def test_the_evaluation_is_the_same_rows_whatever_the_batch(
+    prepare: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
     tokenizer = prepare.Tokenizer.from_directory()
     rows = np.stack(list(prepare.eval_rows(tokenizer)))
     assert rows.shape == (EVAL_ROWS, T + 1)
-    x, y, _ = next(prepare.make_dataloader(tokenizer, EVAL_ROWS, T, "val"))
+    x, y, _ = next(prepare.batches(tokenizer, EVAL_ROWS, T, "val"))
     assert x.tolist() == rows[:, :-1].tolist()
     assert y.tolist() == rows[:, 1:].tolist()
 
@@ -289,8 +291,10 @@ def test_the_evaluation_is_the_same_rows_whatever_the_batch(prepare: ModuleType)
 
     text = [i for i in y.flatten().tolist() if i < tokenizer.get_bos_token_id()]
     expected = len(text) * np.log2(VOCAB) / len(tokenizer.enc.decode_bytes(text))
-    for batch_size in (1, 5, 8, EVAL_ROWS):
-        assert prepare.evaluate_bpb(Uniform(), tokenizer, batch_size) == pytest.approx(expected, 1e-6)
+    monkeypatch.setattr(prepare, "FURTHER", 0)
+    for batch_size in (1, 5, 8):
+        found = prepare.measured(prepare.trace(Uniform(), batch_size, VOCAB), "cpu")
+        assert found["val_bpb"] == pytest.approx(expected, 1e-6)
 
 
 def test_the_tokenizer_reserves_what_the_published_one_does(prepare: ModuleType) -> None:
