@@ -19,17 +19,7 @@ import torch
 import torch.nn as nn
 import torch.nn.functional as F
 
-from prepare import (
-    MAX_SEQ_LEN,
-    PROFILE,
-    TIME_BUDGET,
-    Clock,
-    Tokenizer,
-    best_device,
-    evaluate_bpb,
-    is_tracing,
-    make_dataloader,
-)
+from prepare import MAX_SEQ_LEN, PROFILE, TIME_BUDGET, Clock, Tokenizer, best_device, evaluate_bpb, make_dataloader
 
 STARTED = time.time()
 DEVICE = best_device()
@@ -122,9 +112,9 @@ def attend(q, k, v, mask):
     """Causal attention of q, k and v (B, heads, T, HEAD_DIM), within a window where there is a mask."""
     if mask is None:
         return F.scaled_dot_product_attention(q, k, v, is_causal=True)  # on a GPU, flash attention
-    if COMPILED and not is_tracing():
+    if torch.compiler.is_compiling():
         return flex_attention(q, k, v, block_mask=mask)
-    if COMPILED:  # what is evaluated has no kernels of its own
+    if COMPILED:  # the evaluator gets functions of torch alone: that model is not compiled when it is written down
         positions = torch.arange(MAX_SEQ_LEN, device=DEVICE)
         mask = mask.mask_mod(None, None, positions[:, None], positions)
     return F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
