@@ -378,6 +378,50 @@ def test_windows_are_the_same_compiled_and_save_work(prepared: Path) -> None:
     assert float(done.stdout) > 80, "per cent of the blocks that are not computed"
 
 
+# The path of a GPU at full size, on tensors that have a device, a type and a shape, but no content.
+ON_NOTHING = """
+import functools, os, sys, torch, prepare
+import torch.nn.attention.flex_attention as flex
+import torch.nn.functional as F
+
+source = open("train.py").read().split("# Set-up")[0].replace(*sys.argv[1:])
+known, prepare.best_device = torch.cuda.is_available, lambda: "cuda"
+torch.cuda.is_available = torch.cuda.is_bf16_supported = lambda *_: True
+names = {"__name__": "train"}
+exec(source, names)
+assert names["COMPILED"] and names["DTYPE"] == torch.bfloat16
+torch.cuda.is_available, names["DEVICE"], prepare.best_device = known, "meta", lambda: "meta"
+flex._validate_device = lambda *_: None
+with torch.device("cpu"):
+    model = names["GPT"](prepare.VOCAB_SIZE).to("meta")
+x, y = torch.zeros(2, names["DEVICE_BATCH_SIZE"], prepare.MAX_SEQ_LEN, dtype=torch.long, device="meta")
+torch.compiler.is_compiling = lambda: True  # so flex attention it is
+F.cross_entropy(model(x).flatten(0, 1), y.flatten()).backward()
+for optimizer in names["make_optimizers"](model):
+    optimizer.step(1.0, 0.5)
+torch.compiler.is_compiling, prepare.check_agreement = lambda: False, lambda *_: None
+graph = prepare.trace(model, len(x), prepare.VOCAB_SIZE)
+print(sum(weights.numel() for weights in model.parameters()), {one.device.type for one in graph.weights.values()})
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "problem"),
+    [
+        ("STARTED =", "STARTED =", ""),
+        ("angles.to(DEVICE, DTYPE)", "angles.to(DTYPE)", "is not on the expected device meta"),
+    ],
+    ids=["as it is", "a wrong device"],
+)
+def test_the_path_of_a_gpu_at_full_size(old: str, new: str, problem: str, tmp_path: Path) -> None:
+    """Model, loss, optimizers, and what is handed over; without a GPU, and without its content, in seconds."""
+    done = python("-c", ON_NOTHING, old, new, tree=ROOT, env=environment(tmp_path))
+    assert (done.returncode == 0) == (not problem)
+    assert problem in done.stderr
+    if not problem:
+        assert done.stdout == "80936969 {'meta'}\n"
+
+
 @pytest.mark.parametrize(
     ("gigabytes", "rows"), [(3.5, 4), (7.5, 8), (11.5, 16), (23.5, 32), (39, 64), (79, 128), (141, 128)]
 )
