@@ -183,6 +183,7 @@ def test_killed_at_random_with_four_in_the_air(killer: Killer, sites: Sites, see
     rng = random.Random(seed)
     for _ in range(6 if LONG else 3):
         killer.slots, committed = 4, set[str]()
+        killer.environment |= {"DRAFTS": rng.choice("02"), "LAB_WANT": rng.choice("013")}
         for point in [drawn_of_four(sites["better"], rng) for _ in range(rng.choice([1, 2]))]:
             killer.strike(point, rng.choice(["better", "worse"]))
             committed |= killer.committed()

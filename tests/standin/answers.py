@@ -147,8 +147,13 @@ class Wave:
         old = self.line.format("1.0")
         own, *others = (self.line.format(f"{1 + number}.{k}") for k in range(1, self.count + 1))
         edit, files = Edit(old, own, says=own), {f"candidates/{k}.py": line for k, line in enumerate(others, 2)}
-        if "Write" in asked.tools:
-            writes = [self.write(f"{asked.tree}/{path}", old, line) for path, line in files.items()]
+        tool = next((tool for tool in ("Write", "write", "write_file") if tool in asked.tools), None)
+        if tool and not shell_call(asked, ""):
+            name = next(one for one in ("file_path", "filePath", "path") if one in asked.tools[tool])
+            writes = [
+                Call(tool, {name: f"{asked.tree or '.'}/{path}", "content": self.whole(old, line)})
+                for path, line in files.items()
+            ]
             return in_turn([*edit.calls(asked), *writes], asked, own)
         commands = [f"sed 's/{old}/{line}/; 1i # {line}' train.py >{path}" for path, line in files.items()]
         if shell := shell_call(asked, "; ".join([*commands, edit.patch()])):
@@ -156,9 +161,9 @@ class Wave:
         blocks = [Edit(old, line, says="-", path=path).block("") for path, line in files.items()]
         return Text("\n".join([*blocks, edit.block(own)]))
 
-    def write(self, path: str, old: str, line: str) -> Call:
-        """A whole file."""
-        return Call("Write", {"file_path": path, "content": f"# {line}\n{self.text.replace(old, line)}"})
+    def whole(self, old: str, line: str) -> str:
+        """A candidate."""
+        return f"# {line}\n{self.text.replace(old, line)}"
 
 
 def quoted(text: str) -> str:
