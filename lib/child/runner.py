@@ -287,8 +287,8 @@ class Run:
         child = children.start(self.argv(self.cmd, "confine"), self.environment, log)
         self.write("pid", child)
         status = self.outcome(children, stop, child, helper, began)
-        if status == 0 and os.path.exists(self.path("reply/busy")):
-            status = {125: 125}.get(self.outcome(children, stop, helper, helper, began), 0)
+        if status == 0 and helper not in children.statuses and os.path.exists(self.path("reply/busy")):
+            status = 125 if self.outcome(children, stop, helper, helper, began) == 125 else 0
         if not children.end():
             status = 125
         self.write("ended", now())
@@ -308,6 +308,8 @@ class Run:
         if not beside:
             return 0
         os.makedirs(self.path("reply"), exist_ok=True)
+        for name in os.listdir(self.path("reply")):
+            os.unlink(self.path(f"reply/{name}"))  # of an earlier run
         log = os.open(self.path("beside.log"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
         return children.start(self.argv(beside, "confine-beside"), self.environment, log)
 
