@@ -309,7 +309,7 @@ VOCAB_SIZE = PROFILES[PROFILE].vocab_size
 EVAL_TOKENS = PROFILES[PROFILE].eval_tokens
 TIME_BUDGET = chosen_budget(PROFILES[PROFILE].time_budget)
 DATA = CACHE / PROFILE  # train.bin: tokens, uint16; tokenizer.json; data.json: source and hashes of the others
-JUDGE = DATA / "judge"  # val.bin: a loop hides this folder from training
+JUDGE = DATA / "judge"  # val.bin, and the corpus of one's own: a loop hides this folder, and that, from training
 
 
 # ---------------------------------------------------------------------------
@@ -448,6 +448,8 @@ def prepare(folder: Path | None, num_shards: int | None) -> None:
     else:
         corpus = PROFILES[PROFILE].corpus(packages, num_shards or NUM_SHARDS)
     write_data(corpus, partial)
+    if folder:  # it has the validation text, too: a loop hides it from training
+        (partial / JUDGE.name / "source").write_text(f"{folder.resolve()}\n")
     shutil.rmtree(packages)
     shutil.rmtree(DATA, ignore_errors=True)
     partial.rename(DATA)
@@ -644,7 +646,7 @@ PURE = words(
     concat concatenate conj constant_pad_nd contiguous conv1d conv2d conv3d conv_tbc conv_transpose1d
     conv_transpose2d convolution copy copysign cos cosh cosine_similarity count_nonzero cross cross_entropy_loss
     cummax cummin cumprod cumsum cumulative_trapezoid deg2rad detach diag diag_embed diagflat diagonal
-    diagonal_scatter diff digamma dist div divide dot dropout dsplit dstack einsum elu embedding embedding_bag eq
+    diagonal_scatter diff digamma dist div divide dot dropout dsplit dstack einsum elu embedding eq
     erf erfc erfinv exp exp2 expand expand_as expm1 eye feature_alpha_dropout feature_dropout fft_fft fft_fft2
     fft_fftfreq fft_fftn fft_fftshift fft_hfft fft_hfft2 fft_hfftn fft_ifft fft_ifft2 fft_ifftn fft_ifftshift
     fft_ihfft fft_ihfft2 fft_ihfftn fft_irfft fft_irfft2 fft_irfftn fft_rfft fft_rfft2 fft_rfftfreq fft_rfftn fill

@@ -3,8 +3,8 @@
 
 # confine: it can write nothing but its checkout, what it hands over, and a scratch, its TMPDIR; it has no network, sees no other
 # process, and finds neither the runs of this tree, its ledger among them, nor the git directory, keys, or any text that is validated on:
-# the folder of it, the shards that it came from, and uv's copies of the packages that it came in. What is compiled, or cached, is not
-# found again by the next run: it would be a way to hand something over.
+# the folder of it, the shards or the corpus that it came from, and uv's copies of the packages that it came in. What is compiled, or
+# cached, is not found again by the next run: it would be a way to hand something over.
 confine() {
   local scratch=$RUN_DIR/scratch path
   mkdir -p "$scratch" "$RUN_DIR/handover" "$RUN_DIR/reply"
@@ -12,10 +12,20 @@ confine() {
     hidden_from_all
     for path in "$AUTORESEARCH_CACHE"/*/judge "$AUTORESEARCH_CACHE/data" "$(uv_cache)"; do
       [[ ! -d $path ]] || printf 'hide %s\n' "$path"
+      [[ ! -e $path/source ]] || hide_source "$(<"$path/source")"
     done
     printf '%s\n' "write $CHECKOUT" "write $scratch" "write $RUN_DIR/handover" "read $RUN_DIR/reply"
   } >"$RUN_DIR/confine"
   printf '%s\n' "TMPDIR=$scratch" "UV_CACHE_DIR=$scratch/uv" "TRITON_HOME=$scratch" "CUDA_CACHE_PATH=$scratch/cuda" >>"$RUN_DIR/env"
+}
+
+# hide_source FOLDER: the corpus of one's own that the validation text was taken from; unless what a run needs lies in it.
+hide_source() {
+  local needed
+  for needed in "$TREE" "$VENV" "$AUTORESEARCH_CACHE"; do
+    [[ $needed/ != "$1"/* ]] || return 0
+  done
+  printf 'hide %s\n' "$1"
 }
 
 # confine_evaluator: it reads what was handed over, and writes its answer.

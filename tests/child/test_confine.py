@@ -45,6 +45,9 @@ def deed_house(folder: Path) -> House:
         path = house.outside / "home/.cache" / name
         path.parent.mkdir(parents=True)
         path.write_text("x")
+    (house.outside / "home/.cache/autoresearch/small/judge/source").write_text(f"{house.outside}/home/texts\n")
+    (house.outside / "home/texts").mkdir()
+    (house.outside / "home/texts/one.txt").touch()
     house.setup()
     return house
 
@@ -106,6 +109,7 @@ DEEDS = {
     "git": "open(f'{tree}/.git/HEAD')",
     "keys": "assert open(f'{tree}/.env').read()",
     "the validation text": "open(os.path.expanduser('~/.cache/autoresearch/small/judge/val.bin'))",
+    "the corpus of one's own": "assert os.listdir(os.path.expanduser('~/texts'))",
     "the shards": "assert os.listdir(os.path.expanduser('~/.cache/autoresearch/data'))",
     "uv's cache": "assert os.listdir(os.path.expanduser('~/.cache/uv'))",
     "the toolkit": "open(f'{tree}/lib/lab/verdict/criterion.py', 'a')",

@@ -97,6 +97,7 @@ def test_text_of_ones_own(corpus: Path, tmp_path: Path, monkeypatch: pytest.Monk
     assert sorted(text.split()) == sorted(written.split())  # documents are shuffled, and lose blanks at their ends
     assert "zzzz" not in text
     assert "train.bin: " in done.stdout
+    assert (prepare.JUDGE / "source").read_text() == f"{corpus}\n", "for a loop to hide"
 
 
 def test_parquet(corpus: Path, tmp_path: Path) -> None:
