@@ -45,7 +45,6 @@ def deed_house(folder: Path) -> House:
         path = house.outside / "home/.cache" / name
         path.parent.mkdir(parents=True)
         path.write_text("x")
-    (house.outside / "home/.cache/autoresearch/small/judge/source").write_text(f"{house.outside}/home/texts\n")
     (house.outside / "home/texts").mkdir()
     (house.outside / "home/texts/one.txt").touch()
     house.setup()
@@ -127,6 +126,7 @@ DEEDS = {
 
 @needs_bubblewrap
 def test_confined_it_cannot_reach(run: House) -> None:
+    (run.outside / "home/.cache/autoresearch/small/judge/source").write_text(f"{run.outside}/home/texts\n")
     with socket.create_server(("127.0.0.1", 0)) as server:  # somebody who would answer
         port = str(server.getsockname()[1])
         deeds = [deed.replace("PID", str(os.getpid())).replace("PORT", port) for deed in DEEDS.values()]
