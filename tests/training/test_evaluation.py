@@ -486,9 +486,9 @@ def test_what_ends_the_evaluation_ends_it_twice_and_is_told(few: ModuleType, fol
     def dies() -> Json:
         with attempts.open("a") as file:
             file.write("x")
-        os.kill(os.getpid(), signal.SIGSEGV)
+        os.kill(os.getpid(), signal.SIGUSR1)
 
-    assert few.in_child(dies) == {"died": "died with status -11"}
+    assert few.in_child(dies) == {"died": "died with status -10"}
     assert few.in_child(lambda: os.kill(os.getpid(), signal.SIGKILL)) == {"died": few.KILLED}
     assert few.in_child(few.works) == {"works": True}
     handed_over(few, Bigram(), folder / "handover")
@@ -497,7 +497,7 @@ def test_what_ends_the_evaluation_ends_it_twice_and_is_told(few: ModuleType, fol
     few.serve(folder)
     assert attempts.read_text() == "xx"
     said = json.loads((folder / "reply/reply.json").read_text())
-    assert said["error"] == "the evaluator died with status -11 of this model, twice"
+    assert said["error"] == "the evaluator died with status -10 of this model, twice"
     few.works = dies
     with pytest.raises(SystemExit, match="does not work here"):
         few.serve(folder)
