@@ -8,7 +8,7 @@ $(foreach name,$(.VARIABLES),$(if $(findstring command line,$(origin $(name))),\
   $(eval override export $(name) := $$(value $(name)))))
 
 help: ## what there is
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
+	@{ sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12; } 2>/dev/null || :
 demo: ## from a fresh clone to kept improvements in a few minutes
 	@bin/demo
 data: ## prepare the data, once [PROFILE=full]
@@ -51,6 +51,8 @@ report: ## the night as one page, and the progress picture [TAGS='mar14 mar15', 
 	@bin/report
 doctor: ## whether this machine is fit for a night [AGENT=catalog]
 	@bin/doctor
+mend: ## make results.tsv, and all records of a run, again from what was recorded [TAG=mar14]
+	@bin/mend
 validate: ## check the ledger, row by row
 	@bin/validate
 replay: ## what our rule says to each row of any ledger [LEDGER=results.tsv SD=0.0007]

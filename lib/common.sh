@@ -12,7 +12,8 @@ set -Eeuo pipefail
 shopt -s inherit_errexit
 trap 'exit 2' ERR # whatever nobody has foreseen is a fault of the toolkit or the machine
 
-unset CDPATH # with which `cd` would go elsewhere
+source "${BASH_SOURCE[0]%/*}/environment.sh"
+
 TOOLKIT=$PWD
 # In this very shell, for a subshell in each script would be felt; and back, unless that folder is gone.
 cd -P -- "${BASH_SOURCE[0]%/*}/.."
@@ -30,14 +31,11 @@ readonly TOOLKIT TREE VENV LAB LAB_PYTHON
 export LAB
 
 source "$TOOLKIT/lib/platform.sh"
+source "$TOOLKIT/lib/git.sh"
 
-# Somebody else's repository, named in the environment (a git hook, `git rebase --exec`), must never be the one we commit to.
-unset GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE GIT_OBJECT_DIRECTORY GIT_COMMON_DIR GIT_NAMESPACE GIT_PREFIX VIRTUAL_ENV
-export GIT_OPTIONAL_LOCKS=0         # looking never takes the index lock away from a person's own git
 export UV_PROJECT_ENVIRONMENT=$VENV # in a fresh worktree `uv run --no-sync` would silently make an empty one
 export UV_SYSTEM_CERTS=1            # uv ignores the system's certificates otherwise
 export UV_PYTHON_DOWNLOADS=never
-export PYTHONUTF8=1 # cron has no locale
 
 # say WORD...: one line for the person, on stderr. A terminal that has gone away (a closed ssh) is no error.
 say() { printf '%s\n' "$*" >&2 || :; }
@@ -60,16 +58,26 @@ die() {
 help_if_asked() {
   case ${1:-} in
     -h | --help)
-      sed -n '2,/^[^#]/{s/^# \{0,1\}//p}' "$0"
+      sed -n '2,/^[^#]/{s/^# \{0,1\}//p}' "$0" 2>/dev/null || : # who reads it may end first
       exit 0
       ;;
-    ?*) die "unknown argument '$1'" "${0##*/} --help" ;;
+    ?*) die "unknown argument '$1'" "bin/${0##*/} --help" ;;
     *) ;;
   esac
 }
 
 # note FILE WORD...: write one line, for a step that comes later: if this one does not come to its end, it is written again.
 note() { printf '%s\n' "${*:2}" >"$1"; }
+
+# last_line TEXT: LAST_LINE is the last line of it that says something, with `?` for what a terminal would obey; empty where none does.
+# shellcheck disable=SC2034 # used where this is sourced
+last_line() {
+  local line
+  LAST_LINE=
+  while IFS= read -r line || [[ -n $line ]]; do
+    [[ ! $line =~ [^[:space:]] ]] || LAST_LINE=${line//[[:cntrl:]]/?}
+  done <<<"$1"
+}
 
 # put FILE WORD...: write one line so that the file is either as it was or whole, for whoever may read it at any time.
 put() {

@@ -1,9 +1,19 @@
 # What only Linux and its GNU tools have, so that another system needs another version of this file alone (and of the runner,
 # the doctor's checks of the hardware and lib/lab/hardware.py: CONTRIBUTING.md lists them). Sourced by common.sh.
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034 # used where this is sourced
+
+unset -f flock setsid timeout # a person's shell may have exported functions of these names
+
+# has_tools: whether all that this file needs is on PATH; MISSING_TOOL is one that is not, and PACKAGE what has it.
+has_tools() {
+  for MISSING_TOOL in flock setsid timeout; do
+    PACKAGE=util-linux
+    [[ $MISSING_TOOL != timeout ]] || PACKAGE=coreutils
+    command -v "$MISSING_TOOL" >/dev/null || return 1
+  done
+}
 
 # Before a command and its seconds: it is ended after them, and killed 2 s later.
-# shellcheck disable=SC2034 # used where this is sourced
 readonly LIMITED=(timeout --kill-after=2)
 
 # random_id: RANDOM_ID is an id that nobody can guess.
@@ -24,6 +34,10 @@ pids_named() { grep -slxE "$1" /proc/[0-9]*/comm | cut -d/ -f3; }
 # folder_of PID, name_of PID: where a process works; what it is called.
 folder_of() { readlink "/proc/$1/cwd"; }
 name_of() { cat "/proc/$1/comm" 2>/dev/null; }
+
+# arguments_of PID: those of its command line, separated by blanks. is_named_by PID TEXT: whether they, or its environment, have that text.
+arguments_of() { tr '\0' ' ' <"/proc/$1/cmdline"; }
+is_named_by() { grep -qsaF -e "$2" "/proc/$1/cmdline" "/proc/$1/environ"; }
 
 # has_variable PID NAME=VALUE: whether a process was started with this in its environment.
 has_variable() { grep -qszxF -e "$2" "/proc/$1/environ"; }
@@ -58,6 +72,9 @@ files_named() { find "${@:2}" -name "$1" -printf '%i %T@ %p\n' 2>/dev/null || :;
 
 # newest_files FOLDER: TIME BYTES NAME of each file in it, the newest first.
 newest_files() { find "$1" -type f -printf '%T@ %s %f\n' | sort -rn; }
+
+# largest_file FOLDER: MB and path, from there, of the largest file in it, where that has 1 MB; no file system below it, and no link.
+largest_file() { find "$1" -xdev -type f -size +1M -printf '%s %P\n' 2>/dev/null | sort -n | tail -n 1 | awk '{ mb = int($1 / 1048576); sub(/^[^ ]* /, ""); print mb, $0 }'; }
 
 # space_in FOLDER...: `MB INODES FREE_INODES PLACE` of the file system of each; INODES is 0 or `-` where none are counted.
 space_in() { df --block-size=1M --output=avail,itotal,iavail,target -- "$@" | tail -n +2; }

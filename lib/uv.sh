@@ -14,17 +14,18 @@ bring_uv() {
   fi
   say "bringing uv $UV_VERSION into .uv"
   command -v python3 >/dev/null || die "'python3' is not on PATH" 'install Python 3.10 or later, with pip'
-  rm -rf "$TREE/.uv.new"
+  local new=$TREE/.uv.$$ # another verb may be at it, too
   # Into a plain folder: Debian's python3 has pip without venv as often as venv without pip, so either will do.
   export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
-  python3 -m pip install --quiet --target "$TREE/.uv.new" "uv==$UV_VERSION" >&2 ||
-    { python3 -m venv --clear "$TREE/.uv.new" >&2 && "$TREE/.uv.new/bin/pip" install --quiet "uv==$UV_VERSION" >&2; } ||
-    die 'uv could not be installed' 'install it yourself and put it on PATH, or give python3 a working pip'
-  mv "$TREE/.uv.new" "$TREE/.uv" # whole or not there: a broken download leaves nothing that looks like uv
+  python3 -E -m pip install --quiet --target "$new" "uv==$UV_VERSION" >&2 ||
+    { python3 -E -m venv --clear "$new" >&2 && "$new/bin/pip" install --quiet "uv==$UV_VERSION" >&2; } ||
+    { rm -rf "$new" && die 'uv could not be installed' 'install it yourself and put it on PATH, or give python3 a working pip'; }
+  # Whole or not there: a broken download leaves nothing that looks like uv.
+  mv -T "$new" "$TREE/.uv" 2>/dev/null || rm -rf "$new"
 }
 
 # bring_env: the environment of pyproject.toml, synced once for each version of that file, and never during a run. What
-# a person has synced by hand is taken as it is.
+# a person has synced by hand is taken as it is. VENV/without-torch says that PyTorch was not brought, since nothing imports it.
 bring_env() {
   local synced=$VENV/synced-pyproject.toml lab=$VENV/bin/lab
   bring_uv
@@ -32,10 +33,44 @@ bring_env() {
   if [[ -x $lab && ! -e $synced && ! $TOOLKIT/pyproject.toml -nt $lab ]]; then
     cp "$TOOLKIT/pyproject.toml" "$synced"
   fi
-  if [[ -x $lab ]] && cmp -s "$TOOLKIT/pyproject.toml" "$synced"; then
+  if [[ -x $lab ]] && cmp -s "$TOOLKIT/pyproject.toml" "$synced" && ! { [[ -e $VENV/without-torch ]] && needs_torch; }; then
     return
   fi
-  say "bringing the environment: uv sync (PyTorch is large: the first time takes a while)"
-  (cd "$TOOLKIT" && uv sync --quiet >&2) || die "'uv sync' failed" 'the lines above say why; it needs the network and Python 3.10 or later'
+  sync_env
   cp "$TOOLKIT/pyproject.toml" "$synced"
+}
+
+# sync_env: by a pyproject.toml of the toolkit's, or of a person's; theirs does not bring our core.
+sync_env() {
+  local options=()
+  [[ -e $TOOLKIT/pyproject.toml ]] || die "no 'pyproject.toml' in '$TREE': uv would not know what train.py needs" 'uv init --bare'
+  grep -q '^\[project\]' "$TOOLKIT/pyproject.toml" ||
+    die "'pyproject.toml' has no [project], by which uv knows what train.py needs" "give it one: uv init --bare in an empty folder shows how; or take the toolkit's"
+  rm -f "$VENV/without-torch"
+  if grep -q '^torch = ' "$TOOLKIT/pyproject.toml" && ! needs_torch; then
+    options=(--no-group torch)
+  fi
+  say "bringing the environment: uv sync$( ((${#options[@]})) || printf ' (PyTorch is large: the first time takes a while)')"
+  (cd "$TOOLKIT" && uv sync --quiet "${options[@]}" >&2) || die "'uv sync' failed" 'the lines above say why; it needs the network and Python 3.10 or later'
+  ((${#options[@]} == 0)) || : >"$VENV/without-torch"
+  [[ -x $VENV/bin/lab && ! -e $VENV/core ]] || bring_core
+}
+
+# bring_core: what the core needs, into a folder of its own, so that it meets none of the person's packages.
+bring_core() {
+  rm -rf "$VENV/core"
+  grep -q '"ml-experiment-lab"' "$TOOLKIT/pyproject.toml" && return # it is of the environment again
+  uv pip install --quiet --python "$VENV" --target "$VENV/core.new" --requirements "$TOOLKIT/lib/pyproject.toml" >&2 ||
+    die 'what the toolkit itself needs could not be installed' 'the lines above say why; it needs the network'
+  mv "$VENV/core.new" "$VENV/core"
+  printf '#!/bin/sh\nUV_PROJECT_ENVIRONMENT=%q exec %q "$@"\n' "$VENV" "$TOOLKIT/lib/core" >"$VENV/bin/lab"
+  chmod +x "$VENV/bin/lab"
+}
+
+# needs_torch: whether a file of the tree imports it, but those of the toolkit's; or nobody can say.
+needs_torch() {
+  local status=0
+  git -C "$TREE" grep --untracked --quiet -E '^[[:space:]]*(import|from)[[:space:]]([^#]*[^[:alnum:]_])?torch([^[:alnum:]_]|$)' \
+    -- '*.py' ':!lib' ':!tests' 2>/dev/null || status=$?
+  ((status != 1))
 }

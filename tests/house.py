@@ -197,9 +197,13 @@ class House:
 
     def call(self, *command: str, timeout: float = 60, **settings: str) -> Result:
         """Run a command in the tree to its end."""
+        return self.call_in(self.tree, *command, timeout=timeout, **settings)
+
+    def call_in(self, folder: Path, *command: str, timeout: float = 60, **settings: str) -> Result:
+        """The same in another folder."""
         done = subprocess.run(
             command,
-            cwd=self.tree,
+            cwd=folder,
             env={**self.environment, **settings},
             stdin=subprocess.DEVNULL,
             capture_output=True,

@@ -62,6 +62,10 @@ def test_there_is_something_to_rule() -> None:
         (r"reset\s+(-\S+\s+)*--hard", "a person's work is never lost: the branch goes back to a recorded commit"),
         (r"\bgit\s+(-\S+\s+)*clean\b", "a person's files are never deleted"),
         (r"HEAD~|HEAD\^", "back to a recorded commit, never to a parent that may be another one"),
+        (
+            r"\b(command|env|exec|xargs|apart|detach|run_child|capture|start_child)\s+([-A-Z]\S*\s+)*git\s(?!\"\$\{OUR_GIT)",
+            "git is called in one way: the function of lib/git.sh",
+        ),
     ],
     ids=lambda text: text if "\\" in text else "",
 )

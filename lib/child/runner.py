@@ -47,9 +47,19 @@ GRACE_S = 3  # from TERM to KILL: a stop is over within 5 seconds
 GIVE_UP_S = 8  # from TERM on, a process that does not end on KILL either is left to the person
 LAG_S, LAG_SHARE = 1.0, 0.1  # a stop of a whole group may reach the command first: see `was_stopped`
 LOOK_S = 1.0  # how often it is looked whether the loop, LAB_HOLDER, is alive
+BOOT_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 PDEATHSIG, SUBREAPER = 1, 36  # prctl(2)
 STOPS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-PRIVATE = ("RUN", "FLIGHT", "BRANCH", "TAG", "ON_KEEP", "ON_TROUBLE")  # where the ledger is, and who is told of a keep
+PRIVATE = (
+    "RUN",
+    "FLIGHT",
+    "BRANCH",
+    "TAG",
+    "ON_KEEP",
+    "ON_TROUBLE",
+    "LAB_CALLER",
+)  # where the ledger is, and who is told of a keep
+CALLER = "LAB_CALLER_"  # before names that the caller has had, too (lib/environment.sh)
 # Devices stay, for a GPU is one of them; the shared memory among them is the command's own.
 SANDBOX = ["bwrap", "--die-with-parent", "--as-pid-1", "--unshare-pid", "--unshare-net", "--ro-bind", "/", "/"]
 SANDBOX += ["--dev-bind", "/dev", "/dev", "--tmpfs", "/dev/shm", "--proc", "/proc"]
@@ -245,6 +255,8 @@ class Run:
             raise ValueError(f"limit_s is '{self.limit_s}'")
         for name in PRIVATE:
             self.environment.pop(name, None)
+        for name in [name for name in self.environment if name.startswith(CALLER)]:
+            self.environment[name.removeprefix(CALLER)] = self.environment.pop(name)
         lines = self.read("env").split("\n")
         self.environment.update(line.split("=", 1) for line in lines if "=" in line)
         self.environment["LAB_RUN_DIR"] = self.folder
@@ -282,7 +294,7 @@ class Run:
         log = os.open(self.path("run.log"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
         self.write("host", os.uname().nodename)
         self.write("started", now())
-        began, killed_before = time.monotonic(), oom_kills()
+        began, woke, killed_before = time.monotonic(), time.clock_gettime(BOOT_CLOCK), oom_kills()
         helper = self.start_helper(children)
         child = children.start(self.argv(self.cmd, "confine"), self.environment, log)
         self.write("pid", child)
@@ -293,7 +305,9 @@ class Run:
             status = 125
         self.write("ended", now())
         beside, _ = children.cpu_seconds.pop(helper, 0.0), children.peaks.pop(helper, 0.0)
-        spent = f'"cpu_seconds": {sum(children.cpu_seconds.values()):.3f}, "beside_cpu_seconds": {beside:.3f}, '
+        # Those of a machine asleep, too, as prepare.py counts them; not by the time of day, which may be set.
+        spent = f'"wall_seconds": {time.clock_gettime(BOOT_CLOCK) - woke:.3f}, '
+        spent += f'"cpu_seconds": {sum(children.cpu_seconds.values()):.3f}, "beside_cpu_seconds": {beside:.3f}, '
         spent += f'"peak_memory_mb": {max(children.peaks.values(), default=0.0):.1f}'
         self.write("resources", f'{{{spent}, "oom_kills": {oom_kills() - killed_before}}}')
         if status != 125 and not stop.wait(0):

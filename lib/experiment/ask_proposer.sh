@@ -6,8 +6,9 @@ source "$TOOLKIT/lib/experiment/places.sh"
 
 readonly CALL=$FLIGHT/call # the RUN_DIR of the call: a proposer is limited and ended just as a training run is
 readonly ENGINE_HERE=$TOOLKIT/lib/child/engines/local
-readonly LARGEST=1048576 # bytes of a train.py
-readonly MOST_WANTED=8   # candidates of one call
+readonly LARGEST=1048576  # bytes of a train.py
+readonly MOST_WANTED=8    # candidates of one call
+readonly MOST_COPIED=2000 # files of a folder
 # What is not copied, though the commit has it: the toolkit, for it is no part of the task, and says of each rule how it is
 # enforced; and what tells a person's agent how to run experiments: one that makes a single edit would obey it.
 readonly LEFT_OUT=(/bin/ /lib/ /schemas/ /tests/ /docs/ /AGENTS.md /CLAUDE.md /GEMINI.md /.claude/ /.agents/)
@@ -23,12 +24,12 @@ take_call() {
 
 may_call() { may_ask && ! has_candidates; }
 
-# may_ask: whether the proposer has not said `not now`, nor failed just now.
+# may_ask: whether the proposer has not said `not now`, nor failed just now. A time that is far away is of before the clock was set back.
 may_ask() {
   local told now
   read -r told 2>/dev/null <"$RUN/not-before" || return 0
   printf -v now '%(%s)T' -1
-  ((told <= now))
+  ((told <= now || told - now > LONGEST_WAIT_S))
 }
 
 # note_want: as many as there are flights without a proposal, less those that the calls in the making are asked for, divided by the
@@ -115,13 +116,27 @@ copy_tree() {
   printf 'ref: refs/heads/main\n' >"$git/HEAD"
   printf '%s\n' "$COMMIT" >"$git/refs/heads/main"
   printf '[core]\n\tbare = false\n\trepositoryformatversion = 1\n\tsparseCheckout = true\n' >"$git/config"
-  ((${#COMMIT} == 40)) || printf '[extensions]\n\tobjectFormat = sha256\n' >>"$git/config"
-  printf '%s\n' '/*' "${LEFT_OUT[@]/#/!}" >"$git/info/sparse-checkout"
+  printf '[extensions]\n\tobjectFormat = sha%s\n' $((${#COMMIT} == 40 ? 1 : 256)) >>"$git/config"
+  [[ ! -e $COMMON_DIR/shallow ]] || cp "$COMMON_DIR/shallow" "$git/shallow" # where the history ends
+  what_is_copied >"$git/info/sparse-checkout"
   [[ ! -e $COMMON_DIR/info/attributes ]] || cp "$COMMON_DIR/info/attributes" "$git/info/attributes"
   # With the filters that this repository is configured with (LFS, autocrlf), but for a work tree of its own.
   git --git-dir="$git" --work-tree="$scratch/tree" -c include.path="$COMMON_DIR/config" -c core.bare=false \
-    -c core.sparseCheckout=true -c core.sparseCheckoutCone=false -c core.splitIndex=false read-tree -m -u "$COMMIT"
+    -c core.sparseCheckout=true -c core.sparseCheckoutCone=false -c core.splitIndex=false read-tree -m -u "$COMMIT" ||
+    die "the copy of the tree for the proposer could not be made in '${TMPDIR:-/tmp}'" 'git says above why; for another folder: TMPDIR=/path/to/it make loop'
   cp "$git/index" "$FLIGHT/index"
+}
+
+# what_is_copied: the patterns of a sparse checkout. What is built in needs two files; a folder of thousands is data, and an agent has it
+# from git (`git show HEAD:data/x`).
+what_is_copied() {
+  if [[ $AGENT_PATH == */lib/proposers/@(catalog|edited|retry) ]]; then
+    printf '%s\n' /train.py /prepare.py /.gitattributes
+    return
+  fi
+  printf '%s\n' '/*' "${LEFT_OUT[@]/#/!}"
+  git ls-tree -r --name-only "$COMMIT" | awk -F/ -v most="$MOST_COPIED" \
+    'NF > 1 && $1 ~ /^[A-Za-z0-9._-]+$/ { files[$1]++ } END { for (folder in files) if (files[folder] > most) print "!/" folder "/" }'
 }
 
 ask() {
@@ -143,7 +158,7 @@ bring_back() {
   local path=$scratch/tree/train.py
   [[ ! -f $path || -L $path ]] || head -c $((LARGEST + 1)) -- "$path" >"$FOLDER/train.py"
   [[ ! -s $FOLDER/want || ! -d $scratch/tree/candidates || -L $scratch/tree/candidates ]] || bring_candidates "$(<"$FOLDER/want")"
-  GIT_INDEX_FILE=$FLIGHT/index git -c core.quotePath=false -c core.fileMode=false --work-tree="$scratch/tree" \
+  GIT_INDEX_FILE=$FLIGHT/index git -c core.fileMode=false --work-tree="$scratch/tree" \
     diff --no-ext-diff --no-renames --name-status >"$FOLDER/changed"
 }
 

@@ -3,11 +3,10 @@
 # Sourced, after run/current_run.sh.
 # shellcheck shell=bash
 
-# slot_git ARGUMENT...: git on the checkout of this slot, which has an index of its own. Filters run as they are configured
-# (LFS, autocrlf); hooks never do.
+# slot_git ARGUMENT...: git on the checkout of this slot, which has an index of its own.
 slot_git() {
   GIT_INDEX_FILE=$RUN/slots/$SLOT.index git --git-dir="$COMMON_DIR" --work-tree="$RUN/slots/$SLOT" -c core.bare=false \
-    -c core.hooksPath=/dev/null -c core.fsmonitor=false -c core.splitIndex=false -c core.sparseCheckout=false "$@"
+    -c core.splitIndex=false -c core.sparseCheckout=false "$@"
 }
 
 # check_out COMMIT: CHECKOUT is a folder with exactly the files of that commit, and the links.

@@ -6,7 +6,6 @@ source "$TOOLKIT/lib/experiment/look_around.sh"
 source "$TOOLKIT/lib/experiment/until_fit.sh"
 source "$TOOLKIT/lib/experiment/candidates.sh"
 
-readonly LONGEST_WAIT_S=900 # for a proposer
 readonly CATALOG=$TOOLKIT/lib/proposers/catalog
 readonly MOST_KILLS=3 # times that the dispatcher of a flight may be killed before that is a fault
 readonly MOST_REPEATED=2
@@ -15,7 +14,7 @@ readonly MOST_REPEATED=2
 # earlier loop has left, or whose dispatcher was killed; failures of the proposer, in a row; proposals since the last verdict that
 # were in the air already: for each MOST_REPEATED a place stays empty until the next.
 ADDED=0 WAITING=() FAILURES=0 REPEATED=0
-# Whether the catalog is asked next; when the proposer is asked again, and when it failed last, in seconds since the epoch.
+# Whether the catalog is asked next; the moments from which on the proposer is asked again, and of its last failure.
 IS_FALL_BACK=no ASK_AT=0 FAILED_AT=0
 declare -A FLYING=()                 # the id of the flight, by the pid of its dispatcher
 declare -A PROPOSERS_OF=() KILLED=() # who proposes, and how often its dispatcher was killed, by the id
@@ -24,8 +23,9 @@ declare -A PROPOSERS_OF=() KILLED=() # who proposes, and how often its dispatche
 fly() {
   local ended
   ROWS=$1 WAIT_S=$PROPOSAL_WAIT LOOP_AGENT=$AGENT_PATH
-  now
-  FAILED_AT=$NOW
+  rm -f "$RUN/calls/answered" # of before the machine was started anew, perhaps
+  moment
+  FAILED_AT=$MOMENT
   exec 3<> <(:) # a pipe in which a dispatcher that ends says its pid
   flights
   WAITING=("${FLIGHTS[@]}")
@@ -70,8 +70,8 @@ next_flight() {
     AGENT_PATH=${PROPOSERS_OF[$ID]:-$LOOP_AGENT}
     return
   fi
-  now
-  ((NOW >= ASK_AT)) || has_candidates || return 1
+  moment
+  ((MOMENT >= ASK_AT)) || has_candidates || return 1
   new_flight
   AGENT_PATH=$LOOP_AGENT
   [[ $IS_FALL_BACK == no ]] || AGENT_PATH=$CATALOG
@@ -95,15 +95,15 @@ land() {
   unset "FLYING[$1]"
   end_of "$1" || status=$?
   landed "$id" "$status"
-  [[ -e $RUN/flights/$id ]] || unset "PROPOSERS_OF[$id]" "KILLED[$id]" "BEATS[$id]" "SILENT[$id]" # there may be a hundred thousand
+  [[ -e $RUN/flights/$id ]] || unset "PROPOSERS_OF[$id]" "KILLED[$id]" "BEATS[$id]" "SILENT[$id]" "SINCE[$id]" # there may be a hundred thousand
 }
 
 # landed ID STATUS: what follows from how a dispatcher has ended.
 landed() {
-  local kind=disk
+  local kind since
   case $2 in
     0 | 4)
-      REPEATED=0
+      REPEATED=0 FIT_WAIT_S=$MINUTE
       over machine loop restarts
       (($2 == 4)) || ADDED=$((ADDED + 1))
       ;;
@@ -111,16 +111,16 @@ landed() {
     5 | 6) ;; # dropped: another one takes its place; or it rests, for no loop is wanted any more
     7) REPEATED=$((REPEATED + 1)) ;;
     3)
-      read -r kind FOUND <"$RUN/flights/$1/machine"
-      until_fit "$kind" "$(changed_at "$RUN/flights/$1/machine")"
+      read -r kind since FOUND <"$RUN/flights/$1/machine"
+      until_fit "$kind" "$since"
       WAITING=("$1" "${WAITING[@]}")
       ;;
     *)
       fault disk # of which a step of ours may have died
       exit_if_stopped
       if [[ -n $FOUND ]]; then
-        now
-        until_fit disk "$NOW"
+        moment
+        until_fit disk "$MOMENT"
       elif (($2 < 128 || ${KILLED[$1]:-0} >= MOST_KILLS)); then
         exit 2
       else
@@ -151,10 +151,11 @@ proposer_works() {
 
 # proposer_failed ID: it is asked again, later and later; after each third time in a row the catalog proposes one.
 proposer_failed() {
+  local wait_s
   if [[ ${PROPOSERS_OF[$1]:-} != "$CATALOG" || $LOOP_AGENT == "$CATALOG" ]]; then
     FAILURES=$((FAILURES + 1))
-    now
-    FAILED_AT=$NOW
+    moment
+    FAILED_AT=$MOMENT
     if ((FAILURES % 3 == 0)); then
       trouble proposer "no proposal from '${LOOP_AGENT##*/}', $FAILURES times in a row"
       IS_FALL_BACK=yes
@@ -162,9 +163,11 @@ proposer_failed() {
     fi
   fi
   now
-  ASK_AT=$((NOW + $(until_told "$WAIT_S")))
-  put "$RUN/not-before" "$ASK_AT" # for those that have begun, and have not asked yet
-  tell "asking the proposer again in $((ASK_AT - NOW)) s"
+  wait_s=$(until_told "$WAIT_S")
+  put "$RUN/not-before" $((NOW + wait_s)) # for those that have begun, and have not asked yet
+  tell "asking the proposer again in $wait_s s"
+  moment
+  ASK_AT=$((MOMENT + 100 * wait_s))
   WAIT_S=$((WAIT_S * 2 < LONGEST_WAIT_S ? WAIT_S * 2 : LONGEST_WAIT_S))
 }
 

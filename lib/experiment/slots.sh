@@ -31,14 +31,36 @@ set_slots() {
   export GPUS SLOTS
 }
 
-# set_drafts: exports DRAFTS and PROPOSERS, where nobody has set them. The catalog thinks for a moment only: what it knew when an
-# earlier training began is not worth that.
+# set_drafts: exports DRAFTS and PROPOSERS, where nobody has set them. An agent's: one for two slots, for trainings of one length end at one
+# time. The catalog thinks for a moment only: what it knew when an earlier training began is not worth that.
 set_drafts() {
   local places
-  [[ -n ${DRAFTS:-} ]] || { [[ $AGENT_PATH == */proposers/catalog ]] && DRAFTS=0; } || DRAFTS=1
+  if [[ -z ${DRAFTS:-} ]]; then
+    DRAFTS=$(((SLOTS + 1) / 2))
+    [[ $AGENT_PATH != */proposers/catalog ]] || DRAFTS=0
+  fi
   places=$((SLOTS + DRAFTS))
   [[ -n ${PROPOSERS:-} ]] || PROPOSERS=$((places < 4 ? places : 4))
   export DRAFTS PROPOSERS
+}
+
+# clear_free_slots: what runs have left in checkouts in which nobody trains: it may be what fills the disk. LEFT names the largest file of
+# it, where that is large. A checkout is made anew by the next run.
+clear_free_slots() {
+  local slot mb path most=$LEAST_MB
+  LEFT=
+  for ((slot = 0; slot < SLOTS; slot++)); do
+    [[ -d $RUN/slots/$slot ]] || continue
+    exec 8<>"$RUN/slots/$slot.lock"
+    if lock 8; then
+      read -r mb path < <(largest_file "$RUN/slots/$slot") || mb=0
+      ((mb < most)) || { most=$mb && LEFT="'$path', $mb MB, which a run had left in its checkout"; }
+      chmod -R u+rwX "$RUN/slots/$slot" 2>/dev/null || :
+      rm -rf "$RUN/slots/$slot" "$RUN/slots/$slot.index"
+    fi
+    exec 8>&-
+  done
+  [[ -z $LEFT ]] || tell "to make room on the disk, it is deleted: $LEFT"
 }
 
 # gpus_of SLOT: its share of GPUS; where there are more slots than shares, some have the same. Nothing where there are none.
@@ -80,7 +102,8 @@ no_slot_is_fit() {
   local why
   why=$(cat "$RUN/slots/0.out" 2>/dev/null) || return 0 # it is fit again
   [[ -n ${FLIGHT:-} ]] || die "$why" 'when it is mended, the same again'
-  put "$FLIGHT/machine" "gpu $why"
+  moment
+  put "$FLIGHT/machine" "gpu $MOMENT $why"
   printf 'wait\n'
   exit 0
 }

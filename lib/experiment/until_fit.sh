@@ -1,22 +1,23 @@
-# Waiting for a machine that is at fault. Sourced, after run/machine_faults.sh, run/notify.sh and experiment/slots.sh.
+# Waiting for a machine that is at fault. Sourced, after run/machine_faults.sh, run/notify.sh, run/restart.sh and experiment/slots.sh.
 # shellcheck shell=bash
 
-FIT_AT=0 # seconds since the epoch: when it was found to be fit again
+FIT_AT=0           # the moment when it was found to be fit again
+FIT_WAIT_S=$MINUTE # until the next look: it grows until there is a row, for not every fault can be seen by a look
 
-# until_fit KIND SINCE: that part of the machine is at fault since then (FOUND says how), unless it was found to be fit later. It is
-# looked at again and again, less and less often. What is in the air stays there.
+# until_fit KIND SINCE: that part of the machine is at fault since that moment (FOUND says how), unless it was found to be fit later.
+# It is looked at again and again, less and less often. What is in the air stays there.
 until_fit() {
-  local wait_s=$MINUTE
   (($2 >= FIT_AT)) || return 0
+  [[ $1 != disk ]] || clear_free_slots
   while [[ -n $FOUND ]] && is_wanted; do
-    trouble machine "$FOUND; looking again in $wait_s s"
-    pause "$wait_s"
-    wait_s=$((wait_s < 30 * MINUTE ? 2 * wait_s : 60 * MINUTE))
+    trouble machine "$FOUND; looking again in $FIT_WAIT_S s"
+    pause "$FIT_WAIT_S"
+    FIT_WAIT_S=$((FIT_WAIT_S < 30 * MINUTE ? 2 * FIT_WAIT_S : 60 * MINUTE))
     look_again "$1"
     exit_if_stopped
   done
-  now
-  FIT_AT=$NOW
+  moment
+  FIT_AT=$MOMENT
 }
 
 # look_again KIND: FOUND is empty when it is fit: of the GPUs, those of any slot.

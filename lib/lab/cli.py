@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from lab.errors import EXPECTED, Fault, message
+from lab.store import schemas
 
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 RUN = click.argument("run", type=FOLDER)  # runs/<tag>
@@ -45,6 +46,11 @@ class Commands(click.Group):
         """Run the command."""
         try:
             return super().invoke(ctx)
+        except click.UsageError as error:  # a person has typed something else than our usage
+            name = (error.ctx or ctx).info_name
+            command = f"bin/{name}" if (schemas.FOLDER.parent / f"bin/{name}").exists() else f".venv/bin/lab {name}"
+            print(f"lab: {error.format_message()}\nhint: {command} --help", file=sys.stderr)
+            ctx.exit(2)
         except EXPECTED as error:
             print(message(error), file=sys.stderr)
             ctx.exit(2)
@@ -73,12 +79,21 @@ def validate(ctx: click.Context, file: Path, lenient: bool, out: Path | None) ->
         found = foreign_ledger.convert(file, out)
         said, failed = found.said, found.left_out > 0
     else:
-        from lab.store import ledger
+        from lab.views import check_ledger
 
-        said = ledger.problems(file)
+        said = check_ledger.problems(file)
         failed = bool(said)
     print(*said, sep="\n", end="\n" if said else "")
     ctx.exit(1 if failed else 0)
+
+
+@main.command()
+@RUN
+def mend(run: Path) -> None:
+    """Put the records of the RUN right. Stdin: what git keeps of them, an object a line."""
+    from lab.verdict import mend
+
+    print(*mend.mend(run, stdin()), sep="\n")
 
 
 @main.command("memory-gb", context_settings={"ignore_unknown_options": True})

@@ -24,7 +24,12 @@ SERVED = {  # step -> the module that it is in
     "look_before": "runs.tampering", "look_after": "runs.tampering", "free_places": "runs.slots",
     "conclude": "verdict.conclude", "close": "verdict.conclude", "land": "store.flight", "drop": "store.flight",
 }  # fmt: skip
-NAMES = {**SERVED, "before_tool": "agents.claude_tool_hook", "before_stop": "agents.claude_stop_hook"}
+NAMES = {
+    **SERVED,
+    "knows_check": "runs.prepare_options",
+    "before_tool": "agents.claude_tool_hook",
+    "before_stop": "agents.claude_stop_hook",
+}
 
 
 def main(arguments: list[str] | None = None) -> int:

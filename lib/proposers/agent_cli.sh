@@ -28,10 +28,13 @@ login() {
   return 1
 }
 
+# need_cli: the command line is there.
+need_cli() { command -v "$CLI" >/dev/null || die "'$CLI' is not on PATH" "install it: $INSTALL"; }
+
 # check: 0 and what was found; 1 where it may do without the login that is not to be seen; 2 it will not work.
 check() {
   local version way
-  command -v "$CLI" >/dev/null || die "'$CLI' is not on PATH" "install it: $INSTALL"
+  need_cli
   version=$("${LIMITED[@]}" "$VERSION_S" "$CLI" --version </dev/null 2>&1) ||
     die "'$CLI --version' fails, or takes over $VERSION_S s" "see why: $CLI --version"
   version=${version%%$'\n'*}
@@ -48,12 +51,19 @@ check() {
 
 # begin ARGUMENT...: says the files of the call: BRIEF, TRANSCRIPT, ERRORS, USAGE; and in IS_WAVE whether it may write candidates/NAME.py.
 begin() {
-  if [[ ${1:-} == --check ]]; then
-    check
-    exit
-  fi
+  case ${1:-} in
+    --check)
+      check
+      exit
+      ;;
+    --is-there) # is asked before a night begins
+      need_cli
+      exit
+      ;;
+    *) ;;
+  esac
   help_if_asked "$@"
-  command -v "$CLI" >/dev/null || die "'$CLI' is not on PATH" "install it: $INSTALL"
+  need_cli
   local scratch=${TMPDIR:-/tmp}
   ERRORS=$scratch/errors
   TRANSCRIPT=${LAB_TRANSCRIPT:-$scratch/transcript}

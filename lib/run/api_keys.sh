@@ -9,8 +9,11 @@ check_keys() {
   [[ -f $file && ! -L $file && $(owner_of "$file") == "600 $EUID" ]] ||
     die "'.env' holds keys, and is not a file that only you can read" 'chmod 600 .env'
   ! git -C "$TREE" ls-files --error-unmatch .env >/dev/null 2>&1 ||
-    die "git tracks '.env', which holds keys" 'git rm --cached .env, commit, and change the keys'
+    die "git tracks '.env', which holds keys" 'change the keys, and: git rm --cached .env && git commit -m "keys are not tracked"'
 }
+
+# names_of_keys: what stands there, a line each.
+names_of_keys() { sed -nE 's/^(export[[:space:]]+)?([A-Za-z_][A-Za-z0-9_]*)=.*/\2/p' "$TREE/.env" 2>/dev/null || :; }
 
 # take_keys: exports what stands there, NAME=value in each line, unless the environment has it. No value is ever said.
 take_keys() {

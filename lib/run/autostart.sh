@@ -18,13 +18,24 @@ entry() {
   printf '* * * * * %s # autoresearch\n' "${path//%/\\%}"
 }
 
+# hold_crontab: nobody else of ours reads and writes this person's crontab meanwhile: of two that do, one loses its line. Where the home
+# cannot be locked, as on some file systems, it is done without.
+hold_crontab() {
+  [[ -d $HOME && -r $HOME ]] || return 0
+  exec 8<"$HOME"
+  lock 8 20 2>/dev/null || :
+}
+
+# has_line TEXT: whether one of its lines is that of this tree.
+has_line() { [[ $'\n'$1$'\n' == *$'\n'"$(entry)"$'\n'* ]]; }
+
 # entries: prints the crontab that there is. A user who has none is no error; whatever else fails must not look like one.
 entries() {
   local complaint
   command -v crontab >/dev/null || die "no 'crontab' on PATH" 'install the package cron, or: make service'
   exec 3>&1
   complaint=$(LC_ALL=C crontab -l 2>&1 >&3) || [[ $complaint == *'no crontab for'* ]] ||
-    die "the crontab cannot be read: '${complaint%%$'\n'*}'" 'see: crontab -l'
+    die "the crontab cannot be read: '${complaint:-it does not say why}'" 'see: crontab -l'
   exec 3>&-
 }
 
@@ -40,9 +51,8 @@ units() { printf '%s' "${XDG_CONFIG_HOME:-$HOME/.config}/systemd/user"; }
 
 # watcher: who looks after the loop of this tree each minute, cron or systemd; nothing, where nobody does.
 watcher() {
-  local line
-  line=$(entry 2>/dev/null) || line=
-  if [[ -n $line ]] && crontab -l 2>/dev/null | grep -qxF -e "$line" && cron_daemon >/dev/null; then
+  local lines
+  if lines=$(crontab -l 2>/dev/null) && has_line "$lines" 2>/dev/null && cron_daemon >/dev/null; then
     printf 'cron'
   elif [[ -L $(units)/timers.target.wants/$(timer_name).timer ]]; then
     printf 'systemd'

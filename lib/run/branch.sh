@@ -26,7 +26,7 @@ look_at_branch() {
     while IFS= read -r -d '' file; do
       case $file in
         train.py) try_commit && return ;;
-        prepare.py) die "prepare.py is '$(git rev-parse --short "$AT:$file")' in commit '${AT:0:7}', but the run was set up with '$(git rev-parse --short "$INCUMBENT:$file")'" 'begin a new run: make setup TAG=...' ;;
+        prepare.py) die "prepare.py is '$(git rev-parse --short "$AT:$file")' in commit '${AT:0:7}', but the run was set up with '$(git rev-parse --short "$INCUMBENT:$file")'" "begin a new run: make setup TAG=$(free_tag)" ;;
         *.md | LICENSE | docs/*) ;;
         *) COMPARED=$AT ;;
       esac
@@ -105,7 +105,7 @@ follow() {
 
 # bring_train COMMIT: its train.py is in the tree, whole: a half-written one would look like a person's.
 bring_train() {
-  [[ ! -e .git/index.lock ]] || return 1
+  [[ ! -e $GIT_FOLDER/index.lock ]] || return 1
   git cat-file --filters "$1:train.py" >"$RUN/train.py.new"
   [[ ! -x train.py ]] || chmod +x "$RUN/train.py.new"
   make_durable "$RUN/train.py.new"

@@ -1,12 +1,14 @@
 # Whether it is the machine that is at fault, not the experiment. Sourced, after child/run_child.sh.
 # shellcheck shell=bash
 
+source "$TOOLKIT/lib/run/ask_prepare.sh"
+
 readonly LEAST_MB=100     # free; a run writes its log, and what it compiles
 readonly LEAST_INODES=100 # of a file system that counts them
 readonly LOOK_S=60        # seconds for one look: a cold disk takes half of it to import torch, a broken driver for ever
 
-# fault KIND: what is wrong with that part of the machine, in one line, in FOUND; empty, where it is fit. A KIND that nobody
-# knows is.
+# fault KIND: what is wrong with that part of the machine, in one line, in FOUND; empty, where it is fit. So is a KIND that no look
+# can tell (network, shared-memory, variables): only another run can.
 # shellcheck disable=SC2034 # used where this is sourced
 fault() {
   FOUND=
@@ -30,16 +32,38 @@ fault_of_disk() {
       FOUND="the disk is full: it has no room for more files: '$target'"
     fi
   done < <(space_in "$RUN" "${TMPDIR:-/tmp}")
+  [[ -z $FOUND ]] || FOUND+=$(largest_of_runs)
+}
+
+# largest_of_runs: which part of what runs have left takes most of the disk, if any takes much.
+largest_of_runs() {
+  local mb path
+  read -r mb path < <("${LIMITED[@]}" 20 du -sm "$TREE"/runs/*/* 2>/dev/null | sort -n | tail -n 1) || return 0
+  ((mb < LEAST_MB)) || printf '%s' "; of what is ours, '${path#"$TREE/"}' takes most: $mb MB"
 }
 
 # look PROBLEM COMMAND...: where it fails, that is the problem, and what it says last.
 look() {
-  local problem=$1
+  local problem=$1 status=0
   shift
-  capture "${LIMITED[@]}" "$LOOK_S" "$@" || FOUND="$problem: $(tail -n 1 <<<"$OUTPUT")"
+  capture "${LIMITED[@]}" "$LOOK_S" "$@" || status=$?
+  ((status != 0)) || return 0
+  last_line "$OUTPUT"
+  case $status in
+    124 | 137) FOUND="$problem: no answer within $LOOK_S s" ;;
+    *) FOUND="$problem: ${LAST_LINE:-exit status $status}" ;;
+  esac
 }
 
-fault_of_gpu() { look 'there is no GPU to work with' "$VENV/bin/python" -c 'import torch; torch.zeros(1, device="cuda")'; }
+# By torch, where that is there: a script of a person's need not have it.
+fault_of_gpu() {
+  look 'there is no GPU to work with' "$VENV/bin/python" -c '
+try:
+    import torch
+except ModuleNotFoundError:
+    raise SystemExit
+torch.zeros(1, device="cuda")'
+}
 
 # What others hold of its memory: our own run has ended, and those of other slots are no others. nvidia-smi does not look at
 # CUDA_VISIBLE_DEVICES by itself; parts of a GPU (MIG) have no list of their own.
@@ -57,6 +81,7 @@ fault_of_gpu_memory() {
 
 fault_of_data() {
   local status=0
+  knows_check "$PWD" || return 0
   capture uv run --no-sync prepare.py --check || status=$?
   ((status != 3)) || FOUND="the data of profile '$PROFILE' is not there"
 }
@@ -66,7 +91,7 @@ fault_of_environment() {
   local problem="uv, or the environment '$VENV', is broken"
   if [[ ! -x $VENV/bin/lab ]]; then # uv makes an empty one where it finds none
     FOUND="$problem: '$VENV/bin/lab' is gone"
-  elif grep -q '"torch' "$TOOLKIT/pyproject.toml"; then
-    look "$problem" uv run --no-sync python -c 'import torch, numpy'
+  elif [[ ! -e $VENV/without-torch ]] && grep -q '"torch' "$TOOLKIT/pyproject.toml"; then
+    look "$problem" uv run --no-sync python -c 'import torch'
   fi
 }

@@ -3,6 +3,7 @@
 # shellcheck shell=bash
 
 source "$TOOLKIT/lib/run/api_keys.sh"
+source "$TOOLKIT/lib/run/ask_prepare.sh"
 source "$TOOLKIT/lib/run/tree.sh"
 source "$TOOLKIT/lib/experiment/confinement.sh"
 source "$TOOLKIT/lib/run/toolkit_copy.sh"
@@ -28,6 +29,32 @@ executable_in() {
   realpath -- "$path"
 }
 
+# check_agent: the night is not begun without the agent that was asked for: an adapter of ours knows what it calls; of a person's
+# script, its first line does.
+check_agent() {
+  local first='' words program
+  if grep -qsF '/agent_cli.sh"' "$AGENT_PATH"; then
+    "$AGENT_PATH" --is-there || exit 2
+    return
+  fi
+  IFS= read -r first < <(head -c 200 -- "$AGENT_PATH" | tr -d '\000\r') || :
+  [[ $first == '#!'* ]] || return 0
+  read -ra words <<<"${first#\#!}"
+  [[ ${words[0]:-} != */env ]] || words=("${words[@]:1}")
+  [[ ${words[0]:-} != -* ]] || words=("${words[@]:1}") # env -S
+  program=${words[0]:-}
+  [[ -z $program || $program == *=* ]] || type -P -- "$program" >/dev/null ||
+    die "'$AGENT' cannot be run: its first line asks for '$program', which is not there" 'install that, or let another agent propose: make loop AGENT=catalog'
+}
+
+# refuse_from: where a run begins was said at set-up.
+refuse_from() {
+  local start
+  start=$(<"$RUN/start")
+  [[ -z ${FROM:-} || $(git rev-parse --quiet --verify "$FROM^{commit}") == "$start" ]] ||
+    die "FROM is '$FROM', but the run was set up at '${start:0:7}'" "begin a new run there: make setup TAG=$(free_tag) FROM='$FROM'"
+}
+
 # take_settings [RUN]: exports the checked settings, those that the run has fixed among them; schemas/settings.schema.json
 # lists them. SETTINGS has their names then.
 take_settings() {
@@ -37,13 +64,6 @@ take_settings() {
     export "${line?}"
     SETTINGS+=("${line%%=*}")
   done <<<"$lines"
-}
-
-# ask_prepare FOLDER: prints what the prepare.py there says of the data (a JSON object), or nothing (a stranger's prepare.py).
-ask_prepare() {
-  local status=0
-  (cd "$1" && uv run --no-sync prepare.py --check </dev/null 2>/dev/null) || status=$?
-  ((status != 3)) || die "the data of profile '$PROFILE' is not there" "run 'uv run prepare.py' (or: make data)"
 }
 
 # drop_replicates: the end of the runs beside the experiments (lib/experiment/replicates.sh), also of those of a killed verb.
@@ -61,8 +81,8 @@ drop_replicates() {
 # refuse_dirty: set-up alone: what a run begins from must be what is committed.
 refuse_dirty() {
   local files
-  files=$({ git -c core.quotePath=false diff --name-only HEAD -- && git -c core.quotePath=false diff --name-only --cached HEAD --; } | sort -u)
-  [[ -z $files ]] || die "the tree has changes that are not committed: '${files//$'\n'/\', \'}'" 'commit or stash them first'
+  files=$({ git diff --name-only HEAD -- && git diff --name-only --cached HEAD --; } | sort -u)
+  [[ -z $files ]] || die "the tree has changes that are not committed: '${files//$'\n'/\', \'}'" 'commit them, or put them by: git stash'
 }
 
 # ready ARGUMENT...: all that must hold before an experiment may start; the verb goes on with these in the run's copy of the toolkit.
@@ -72,6 +92,8 @@ ready() {
   AGENT_PATH=$(executable_in proposers "${AGENT:-catalog}")
   ENGINE_PATH=$(executable_in child/engines "${ENGINE:-local}")
   export AGENT_PATH ENGINE_PATH
+  [[ ${0##*/} != loop ]] || check_agent # any other verb says it by itself, and goes on with no other agent
+  refuse_from
   bring_env
   go_on_in_copy "$@"
   (take_keys)

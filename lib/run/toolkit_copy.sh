@@ -16,7 +16,7 @@ go_on_in_copy() {
     mkdir -p "$new"
     (cd "$TOOLKIT" && cp -a "${PARTS[@]}" "$new")
     : >"$new/.copy"
-    mv "$new" "$copy"
+    mv -T "$new" "$copy" 2>/dev/null || rm -rf "$new" # another one was first
   fi
   cd -- "$CALLED_FROM" || cd "$TREE" || exit 2
   exec "$copy/bin/${0##*/}" "$@"

@@ -3,6 +3,9 @@
 
 source "$TOOLKIT/lib/run/mend_git.sh"
 
+# Without a tool for locks every tree would look as if somebody had it.
+has_tools || die "no '$MISSING_TOOL' on PATH" "install the package $PACKAGE"
+
 # is_held: whether somebody works on this tree, a loop or another verb that takes it. It is held for an instant to know.
 is_held() { ! (lock 9) 9<>runs/.lock; }
 

@@ -101,7 +101,20 @@ def test_all_checks_of_this_machine_without_git_and_without_a_run(house: House) 
     assert "the check" not in result.out
     lines = result.out.splitlines()
     subjects = {line[9:20].strip() for line in lines if not line.startswith(" ")}
-    wanted = {"GPU", "torch", "processor", "clock", "disk", "cache", "data", "proposer", "sandbox", "cron", "tools"}
+    wanted = {
+        "GPU",
+        "torch",
+        "processor",
+        "clock",
+        "disk",
+        "tmpdir",
+        "cache",
+        "data",
+        "proposer",
+        "sandbox",
+        "cron",
+        "tools",
+    }
     assert wanted <= subjects
     for line in lines:
         assert re.match(r"(ok|warning|problem) +\S+ +\S|  +hint: \S", line), line
@@ -109,7 +122,7 @@ def test_all_checks_of_this_machine_without_git_and_without_a_run(house: House) 
 
 def test_a_machine_of_nothing_is_not_fit_but_nothing_fails(machine: House) -> None:
     """No data: as `make data` was not called yet. The environment is PATH, HOME and what names the environment."""
-    (machine.tree / "prepare.py").write_text("raise SystemExit(3)\n")
+    (machine.tree / "prepare.py").write_text("import sys\nif '--check' in sys.argv: sys.exit(3)\n")
     free(machine, 99999)
     machine.environment.pop("PROPOSAL_WAIT")
     result = doctor(machine, CUDA_VISIBLE_DEVICES="")  # else it is a GPU without a compiler
@@ -457,7 +470,7 @@ def test_a_df_that_fails_is_not_taken_for_room(machine: House) -> None:
 
 def prepare(house: House, small: str, full: str) -> None:
     """A prepare.py that does this for each profile."""
-    text = "import os, sys\nif os.environ['PROFILE'] == 'small':\n    {}\nelse:\n    {}\n"
+    text = "import os, sys\nassert '--check' in sys.argv\nif os.environ['PROFILE'] == 'small':\n    {}\nelse:\n    {}\n"
     (house.tree / "prepare.py").write_text(text.format(small, full))
 
 
@@ -630,3 +643,39 @@ def test_git(machine: House, version: str, level: str) -> None:
 def test_no_git_is_a_problem(machine: House) -> None:
     (machine.outside / "plain/git").unlink()
     one(look(machine, "90-tools"), "problem", "tools", "no 'git' on PATH")
+
+
+@pytest.mark.parametrize(
+    ("tool", "package"), [("flock", "util-linux"), ("setsid", "util-linux"), ("timeout", "coreutils")]
+)
+def test_without_a_tool_for_locks_it_is_told_and_no_tree_looks_held(machine: House, tool: str, package: str) -> None:
+    tools = machine.outside / "few"
+    tools.mkdir()
+    for path in (machine.outside / "plain").iterdir():
+        if path.name != tool:
+            (tools / path.name).symlink_to(path)
+    path = f"{Path(machine.environment['PATH'].split(':')[0])}:{tools}"
+    one(look(machine, "90-tools", PATH=path), "problem", "tools", f"no '{tool}' on PATH", package)
+    result = machine.call("bin/stop", PATH=path)
+    assert result.status == 2
+    assert result.err == f"stop: no '{tool}' on PATH\nhint: install the package {package}\n"
+
+
+def test_a_tmpdir_that_is_smaller_than_the_tree_is_a_problem(machine: House) -> None:
+    (machine.tree / "corpus.bin").write_bytes(os.urandom(3 << 20))
+    machine.commit("a corpus")
+    free(machine, 150)
+    one(look(machine, "40-disk"), "warning", "tmpdir", "150 MB free", "103 MB are needed", "TMPDIR=")
+    free(machine, 102)
+    one(look(machine, "40-disk"), "problem", "tmpdir", "102 MB free", "103 MB are needed")
+
+
+def test_a_tree_of_many_files_is_told(machine: House) -> None:
+    for number in range(10_001):
+        path = machine.tree / f"data/{number % 100}"
+        path.mkdir(parents=True, exist_ok=True)
+        (path / str(number)).touch()
+    machine.commit("data")
+    said = [line for line in look(machine, "40-disk") if line[1] == "tree"]
+    assert [line[0] for line in said] == ["warning"]
+    assert re.search(r"git tracks 10\d{3} files", said[0][2])

@@ -358,16 +358,6 @@ def test_locks_that_were_left(killer: Killer, sites: Sites) -> None:
     killer.check()
 
 
-@pytest.mark.parametrize("number", [1, 2])
-def test_git_killed_while_it_holds_the_lock_of_a_ref(killer: Killer, number: int) -> None:
-    """In the hook that git calls then: of the ref of the experiment, and of the branch."""
-    killer.shim("reference-transaction", "true", killer.tree / ".git/hooks")
-    struck = killer.strike(Point("git.update-ref", f"{number}/reference-transaction.prepared"))
-    assert list((killer.tree / ".git/refs").rglob("*.lock")) != []
-    killer.go_on(struck)
-    killer.check()
-
-
 def test_git_killed_while_it_holds_the_lock_of_the_index_of_a_slot(killer: Killer, sites: Sites) -> None:
     """In a filter that it calls then, for train.py."""
     killer.shim("smudge", "cat", killer.shims / "filters")

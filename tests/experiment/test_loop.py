@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from house import IMPROVE, House
+from house import IMPROVE, TRAIN, House
 
 
 def test_the_baseline_comes_first_and_unmodified(run: House) -> None:
@@ -101,7 +101,7 @@ def test_a_verb_without_a_run_is_refused(house: House, verb: str) -> None:
 @pytest.mark.parametrize("tag", ["mar15", "", "../mar14", "found"])
 def test_a_tag_that_no_run_has_is_refused_with_the_runs_that_there_are(run: House, tag: str) -> None:
     (run.tree / "runs/found").mkdir()
-    refused(run, f"there is no run '{tag}'\nhint: name one of the runs that there are: TAG=mar14 (mar14)\n", TAG=tag)
+    refused(run, f"there is no run '{tag}'\nhint: name one of the runs that there are: TAG=mar14 make loop (", TAG=tag)
 
 
 def test_a_run_without_a_manifest_is_refused(run: House) -> None:
@@ -272,6 +272,33 @@ def test_a_closed_terminal_ends_one_experiment_and_all_that_it_has_started(slow:
     assert slow.once("/bin/false").status == 0
     assert slow.statuses() == ["keep", "keep"]
     slow.check_invariants()
+
+
+STUBBORN = """
+import os, signal, subprocess, sys, time
+if VALUE != 1.0:
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
+    subprocess.Popen([sys.executable, "-c", "import time; time.sleep(300)"], start_new_session=True)
+    open(os.path.expanduser("~/trains"), "w").close()
+    time.sleep(300)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGQUIT, signal.SIGKILL])
+def test_whatever_ends_an_experiment_ends_a_training_that_heeds_no_signal(tmp_path: Path, number: int) -> None:
+    """A closed terminal, Ctrl-\\, kill -9: to the group of the verb, of which the runner is none."""
+    house = House(tmp_path, TRAIN + STUBBORN)
+    house.setup()
+    house.baseline()
+    with house.running("bin/experiment", AGENT=str(house.setting("0.9"))) as process:
+        house.wait_for("../home/trains")
+        os.killpg(process.pid, number)
+        process.wait(15)
+    deadline = time.monotonic() + 15
+    while left := house.left_running():
+        assert time.monotonic() < deadline, left
+        time.sleep(0.1)
 
 
 def test_make_stop_ends_the_loop_after_the_experiment_in_flight(slow: House) -> None:

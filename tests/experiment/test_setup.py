@@ -149,7 +149,7 @@ def test_a_tracked_ledger_is_refused(house: House) -> None:
 
 
 def test_missing_data_is_refused(house: House) -> None:
-    (house.tree / "prepare.py").write_text("import sys; sys.exit(3)")
+    (house.tree / "prepare.py").write_text("import sys\nif '--check' in sys.argv: sys.exit(3)\n")
     house.commit("a prepare.py that misses its data")
     refused(house, "the data of profile")
     result = house.call("bin/setup", TAG="mar14")
@@ -158,14 +158,16 @@ def test_missing_data_is_refused(house: House) -> None:
 
 @pytest.mark.parametrize("status", [0, 1, 2])
 def test_a_strangers_prepare_may_end_as_it_likes(house: House, status: int) -> None:
-    (house.tree / "prepare.py").write_text(f"import sys; print('hello'); sys.exit({status})")
+    (house.tree / "prepare.py").write_text(
+        f"import sys\nif '--check' in sys.argv:\n    print('hello')\n    sys.exit({status})\n"
+    )
     house.commit("a stranger's prepare.py")
     house.setup()
 
 
 @pytest.mark.parametrize("facts", ["{'profile': 'huge', 'time_budget': 'soon'}", "[1]", "7"])
 def test_what_a_strangers_prepare_says_is_not_believed_blindly(house: House, facts: str) -> None:
-    (house.tree / "prepare.py").write_text(f"import json; print(json.dumps({facts}))")
+    (house.tree / "prepare.py").write_text(f"import json, sys\nif '--check' in sys.argv: print(json.dumps({facts}))\n")
     house.commit("a stranger's prepare.py")
     house.setup()
     assert house.once(house.setting("0.9")).status == 0

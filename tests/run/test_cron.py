@@ -73,6 +73,31 @@ def test_a_crontab_that_cannot_be_read_is_not_taken_for_an_empty_one(house: Hous
         assert crontab.read_text() == OTHERS
 
 
+@pytest.mark.parametrize("verb", ["cron", "uncron"])
+def test_two_trees_at_once_lose_no_line(house: House, crontab: Path, verb: str) -> None:
+    """Nor does a person's; the crontab is slow, so that they would."""
+    house.proposer(CRONTAB.replace("cat >~", "sleep 0.2; cat >~"), "fakes/crontab")
+    trees = [house.tree, *(house.outside / name for name in ("b", "c"))]
+    for tree in trees[1:]:
+        shutil.copytree(house.tree, tree, symlinks=True)
+    lines = "".join(f"* * * * * {tree}/bin/keepalive # autoresearch\n" for tree in trees)
+    crontab.write_text(OTHERS + (lines if verb == "uncron" else ""))
+    begun = [
+        subprocess.Popen([tree / "bin" / verb], env=house.environment, stderr=subprocess.DEVNULL) for tree in trees
+    ]
+    assert [one.wait(30) for one in begun] == [0, 0, 0]
+    assert sorted(crontab.read_text().splitlines()) == sorted((OTHERS + (lines if verb == "cron" else "")).splitlines())
+
+
+def test_a_crontab_of_100_kb_is_no_trouble(house: House, crontab: Path) -> None:
+    """Whoever looks for a line in it does not end while the crontab still writes."""
+    others = "# a comment of some length, as there are many\n" * 2500
+    crontab.write_text(others)
+    for _ in range(2):
+        assert house.call("bin/cron").status == 0
+    assert crontab.read_text() == others + line(house)
+
+
 def test_a_machine_without_cron_is_told(house: House) -> None:
     folder = house.outside / "few"
     folder.mkdir()

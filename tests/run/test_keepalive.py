@@ -197,6 +197,29 @@ def test_starts_that_bring_no_row_are_spaced_out(slow: House) -> None:
     settled(slow, 2)
 
 
+def test_a_start_in_the_future_was_before_the_clock_was_set_back(slow: House) -> None:
+    killed(slow, slow.setting("0.9"), MAX_EXPERIMENTS="1")
+    (slow.run_folder / "restarts").write_text(f"4 {int(time.time()) + 7200} {len(slow.rows()) - 1}\n")
+    slow.seconds.write_text("0")
+    assert look(slow) != ""
+    settled(slow, 2)
+
+
+def test_a_loop_that_hangs_though_its_last_sign_is_of_the_future_is_ended(slow: House) -> None:
+    """The looks count, and there is no time of day that one could rely on."""
+    settings = {"RUN_TIMEOUT": "20", "AGENT_TIMEOUT": "20"}
+    with slow.running("bin/loop", AGENT=str(slow.proposer(IMPROVE)), **settings) as process:
+        in_flight(slow)
+        os.killpg(process.pid, signal.SIGSTOP)
+        os.utime(slow.run_folder / "alive", (time.time() + 7200,) * 2)
+        assert [look(slow) for _ in range(5)] == [""] * 5
+        assert "the loop hangs" in look(slow)
+        process.wait(5)
+    assert slow.call("bin/stop").status == 0
+    slow.seconds.write_text("0")
+    settled(slow, 1)
+
+
 def test_a_loop_that_hangs_is_ended_and_started_again(slow: House) -> None:
     """No step may take longer than its timeout and five minutes: of looks, and of the clock."""
     settings = {"RUN_TIMEOUT": "20", "AGENT_TIMEOUT": "20"}

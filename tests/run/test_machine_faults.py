@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import subprocess
 import time
 from pathlib import Path
 
@@ -16,6 +17,13 @@ TRAINER = TRAIN.replace(
     "VALUE =",
     1,
 )
+# Or fills the disk by itself, where it is told to.
+TRAINER += """
+if VALUE < 1 and os.path.exists(os.path.expanduser("~/saves")):
+    os.makedirs("ckpt")
+    os.truncate(os.open("ckpt/big.pt", os.O_CREAT | os.O_RDWR), 300_000_000)
+    raise OSError(28, "No space left on device")
+"""
 DF = 'printf "Avail Inodes IFree Mounted\\n%s 9999 9999 /\\n" "$(cat ~/free)"'
 
 
@@ -51,11 +59,16 @@ def fill(house: House, free: int, *, is_full: bool = False) -> None:
 
 def test_a_loop_waits_and_goes_on_by_itself(machine: House) -> None:
     fill(machine, 5, is_full=True)
+    (machine.run_folder / "old").mkdir()
+    (machine.run_folder / "old/big.pt").write_bytes(bytes(120 << 20))
     with machine.running("bin/loop", AGENT=str(machine.setting("0.9")), MAX_EXPERIMENTS="1") as process:
         machine.wait_for("runs/mar14/trouble.machine")
         committed = (machine.flight / "commit").read_text().strip()
         assert "trouble   20" in machine.call("bin/status").out
-        assert "the disk is full: 5 MB are free on '/'; looking again in" in machine.call("bin/status").out
+        assert (
+            "the disk is full: 5 MB are free on '/'; of what is ours, 'runs/mar14/old' takes most: 121 MB; looking"
+            in (machine.call("bin/status").out)
+        )
         assert len(machine.rows()) == 1
         fill(machine, 5000)
         assert process.wait(20) == 0
@@ -89,12 +102,111 @@ def test_one_experiment_says_what_is_wrong_and_is_measured_later(machine: House)
 
 def test_where_nothing_is_found_the_log_is_believed_twice(machine: House) -> None:
     """An experiment can print what it likes."""
-    fill(machine, 5000, is_full=True)
-    assert machine.once(machine.setting("0.9")).status == 0
+    claim = "[[ $LAB_MODE == propose ]] || exit 0\nsed -i '1i raise OSError(28, \"No space left on device\")' train.py"
+    assert machine.once(machine.proposer(claim)).status == 0
     last = machine.experiments()[-1]
     assert (last["status"], last["failure"], last["attempts"]) == ("crash", "error", 3)
     assert "No space left on device" in str(last["reason"])
     machine.check_invariants()
+
+
+def test_a_run_that_fills_the_disk_does_not_keep_it_full_and_is_named(machine: House) -> None:
+    """What it leaves in its checkout would be there until the next run, which waits for the disk."""
+    fill(machine, 5000)
+    free = '"$([[ -e ~/../tree/runs/mar14/slots/0/ckpt ]] && echo 5 || cat ~/free)"'
+    machine.proposer(DF.replace('"$(cat ~/free)"', free), "fakes/df")
+    (machine.outside / "home/saves").touch()
+    result = machine.once(machine.setting("0.9"))
+    assert result.status == 0
+    assert machine.statuses() == ["keep", "crash"]
+    left = "'ckpt/big.pt', 286 MB, which a run had left in its checkout"
+    assert f"to make room on the disk, it is deleted: {left}" in result.err
+    machine.check_invariants()
+
+
+def test_where_the_incumbent_fails_as_well_it_is_the_machine(machine: House) -> None:
+    """Whatever a look says."""
+    fill(machine, 5000, is_full=True)
+    result = machine.once(machine.setting("0.9"))
+    assert result.status == 2
+    assert "experiment: the disk is full\nhint: " in result.err
+    assert len(machine.rows()) == 1
+    fill(machine, 5000)
+    assert machine.once("/bin/false").status == 0
+    assert machine.statuses() == ["keep", "keep"]
+    machine.check_invariants()
+
+
+AWAY = "httpx.ConnectError: [Errno -3] Temporary failure in name resolution"
+CLAIM = f"[[ $LAB_MODE == propose ]] || exit 0; sed -i '1i raise SystemExit(\"{AWAY}\")' train.py; echo 'fetch it'"
+
+
+def test_a_network_that_is_away_is_waited_for(machine: House) -> None:
+    """No look can tell: the candidate is run again, and then the incumbent's code, which fails, too."""
+    (machine.outside / "home/says").write_text(AWAY)
+    with machine.running("bin/loop", AGENT=str(machine.setting("0.9")), MAX_EXPERIMENTS="1") as process:
+        machine.wait_for("runs/mar14/trouble.machine")
+        told = machine.call("bin/status").out
+        assert "the network, or what it leads to, does not answer: httpx.ConnectError" in told
+        log = machine.run_folder / "loop.log"
+        deadline = time.monotonic() + 20
+        while "looking again in 4 s" not in log.read_text():
+            assert time.monotonic() < deadline, log.read_text()
+            time.sleep(0.1)
+        (machine.outside / "home/says").unlink()
+        assert process.wait(20) == 0
+    assert machine.statuses() == ["keep", "keep"]
+    assert not (machine.run_folder / "trouble.machine").exists()
+    machine.check_invariants()
+
+
+def test_an_experiment_that_blames_the_network_is_a_crash_where_the_incumbent_runs(machine: House) -> None:
+    result = machine.once(machine.proposer(CLAIM))
+    assert result.status == 0
+    last = machine.experiments()[-1]
+    assert (last["status"], last["failure"]) == ("crash", "error")
+    assert str(last["reason"]).endswith(AWAY)
+    assert "the incumbent is run, to tell whether this is the machine's fault" in result.err
+    assert "httpx" in machine.call("bin/show", N="2").out
+    machine.check_invariants()
+
+
+def test_in_the_sandbox_there_is_no_network_to_wait_for(machine: House) -> None:
+    (machine.outside / "home/says").write_text(AWAY)
+    result = machine.once(machine.setting("0.9"), CONFINE="yes")
+    if "bubblewrap does not work here" in result.err:
+        pytest.skip("no bubblewrap")
+    assert machine.statuses() == ["keep", "crash"]
+    assert "measured again" not in result.err
+
+
+def test_a_baseline_that_finds_no_network_is_no_crash(tmp_path: Path) -> None:
+    house = House(tmp_path, TRAINER)
+    house.setup()
+    (house.outside / "home/says").write_text(AWAY)
+    result = house.once("/bin/false")
+    assert result.status == 2
+    assert "experiment: the network, or what it leads to, does not answer: httpx.ConnectError" in result.err
+    (house.outside / "home/says").unlink()
+    house.baseline()
+    assert house.statuses() == ["keep"]
+
+
+@pytest.mark.parametrize(
+    ("said", "status", "told"),
+    [
+        (r"one\ntwo\n\n", 1, "two"),
+        (r"\033[1mred\033[0m\n", 1, "?[1mred?[0m"),
+        ("", 1, "exit status 1"),
+        (r"\n \n", 7, "exit status 7"),
+        ("busy", 124, "no answer within 60 s"),
+    ],
+)
+def test_what_a_look_has_found_is_never_nothing(tmp_path: Path, said: str, status: int, told: str) -> None:
+    sources = "".join(f"source {ROOT}/lib/{name}.sh\n" for name in ("common", "child/run_child", "run/machine_faults"))
+    script = sources + 'FOUND=\nlook \'it is broken\' bash -c \'printf %b "$1"; exit $2\' it "$@"\nprintf %s "$FOUND"'
+    found = subprocess.run(["bash", "-c", script, "it", said, str(status)], capture_output=True, text=True, check=True)
+    assert found.stdout == f"it is broken: {told}"
 
 
 def test_a_full_disk_that_stops_the_toolkit_itself_is_waited_for(machine: House) -> None:

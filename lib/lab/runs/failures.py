@@ -1,57 +1,23 @@
 """Why a training run failed: exit status, printed metric, end of the log -> a `Failure`, or None.
 
-RULES is a table: the first rule that fits counts. Some rules blame the machine: its fault is not a crash of the
-experiment. A text is searched in the last TAIL bytes of the log, at the start of a line (a line ends at \\n or \\r),
-where programs print errors; in the middle of a line it is only a mention of one.
-
-Each rule has real logs in tests/examples/failures. `excerpt` is the part of a log that a proposer sees.
+The rules are in lab.runs.failure_rules; their texts are searched in the last TAIL bytes of the log. A line ends at \\n
+or \\r. `excerpt` is the part of a log that a proposer sees.
 """
 
 import re
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from lab.one_line import clean
 from lab.runs import logs
+from lab.runs.failure_rules import PREFIX, RULES, WHY, Rule
 
 TAIL = 65536  # bytes of the log's end in which the cause of a failure is looked for
 LONGEST_QUOTE = 160  # characters of the log in a reason
 
-# The reason for each kind of failure, unless its rule has one.
-WHY = {
-    "timeout": "killed: it ran longer than RUN_TIMEOUT",
-    "oom": "it ran out of memory",
-    "nan": "the loss, or val_bpb, is not a finite number",
-    "error": "it ended with an error",
-    "killed": "a signal ended it",
-    "no-metric": "it printed no val_bpb between 0 and 20",
-    "start-up": "it took longer beside its budget than the baseline",
-}
-MENDABLE = (
-    "error",
-    "nan",
-    "no-metric",
-    "start-up",
-)  # by another edit of train.py; the others need a smaller experiment
+MENDABLE = ("error", "nan", "no-metric", "start-up")  # by another edit; the others need a smaller experiment
 DOUBT = "doubt"  # instead of a rule's name: the printed metric is not believed
-
-FAILED = range(1, 256)  # exit statuses
-SIGNALLED = range(129, 193)  # 128 and the number of the signal
-RAISED = (1,)  # Python's status after an exception
-
-
-@dataclass(frozen=True)
-class Rule:
-    """It fits a run with one of the statuses and, if the rule has one, the text in its log."""
-
-    name: str
-    failure: str = "error"
-    says: str = ""  # the reason in the row; default: the one in WHY
-    statuses: Container[int] = FAILED
-    text: re.Pattern[bytes] | None = None
-    oom_killer: bool = False  # only if the kernel's OOM killer ended a process during the run
-    machine: tuple[str, str] | tuple[None, None] = (None, None)  # the part that seems to be at fault, and its fault
 
 
 @dataclass(frozen=True)
@@ -68,6 +34,11 @@ class Failure:
     def is_mendable(self) -> bool:
         """Whether its proposer may be able to fix it."""
         return self.word in MENDABLE and self.rule != DOUBT
+
+    @property
+    def said(self) -> str:
+        """What the log has said of it; empty where it has not."""
+        return self.why.partition(": ")[2]
 
     @property
     def is_of_gpu(self) -> bool:
@@ -91,218 +62,19 @@ def on_another_device(device: str, usual: str) -> Failure:
     return Failure("error", why, "moved", "gpu", why)
 
 
-def lines(*texts: str, ignore_case: bool = False) -> re.Pattern[bytes]:
-    """Matches lines that begin with one of the patterns."""
-    joined = "|".join(texts)
-    return re.compile(f"^(?:{joined})".encode(), re.MULTILINE | (re.IGNORECASE if ignore_case else 0))
-
-
-def errors(*texts: str, ignore_case: bool = False) -> re.Pattern[bytes]:
-    """Matches errors of Python (`torch.OutOfMemoryError: ...`), also nested ones, and of C++ before it aborts."""
-    joined = "|".join(texts)
-    told = rf"(?:[A-Za-z_][\w.]{{0,199}}|  what\(\)): +(?:[\w.]{{1,200}}: ){{0,5}}(?:{joined})"
-    return lines(told, ignore_case=ignore_case)
-
-
-PROGRAM = r"\S{1,200}|  (?:cause|Caused by)"  # or an exception; or what uv says below an error
-
-
-def refusals(*texts: str) -> re.Pattern[bytes]:
-    """Matches system errors of Python (`OSError: [Errno 28] No space left on device`) and of other programs."""
-    joined = "|".join(texts)
-    return lines(rf"(?:{PROGRAM}): (?:.{{0,300}}: )?(?:\[Errno \d+\] )?(?:{joined})")
-
-
-HOLDS = r" Process \d+ has \d{1,4}\.\d\d GiB memory in use"
-
-RULES = (
-    Rule("timeout", failure="timeout", statuses=(124,)),
-    Rule(
-        "oom-killer",
-        failure="oom",
-        says="it ran out of memory: the kernel's OOM killer ended it",
-        statuses=(137,),
-        oom_killer=True,
-    ),
-    # Whoever sends one of these is outside; what the log says has not ended it. HUP, INT, QUIT, KILL, TERM.
-    Rule("killed", failure="killed", statuses=(129, 130, 131, 137, 143)),
-    # --- The machine -------------------------------------------------------------------------------------------------
-    Rule(
-        "not-run",
-        says="it could not be run",
-        statuses=(126, 127),
-        machine=("environment", "uv, or what it calls, cannot be run"),
-    ),
-    Rule("sandbox", statuses=(1,), machine=("environment", "the sandbox fails"), text=re.compile(rb"\Abwrap: ")),
-    Rule(
-        "gpu-gone",
-        machine=("gpu", "CUDA finds no GPU"),
-        text=errors(
-            "No CUDA GPUs are available",
-            "Found no NVIDIA driver on your system",
-            "The NVIDIA driver on your system is too old",
-            "CUDA driver initialization failed",
-            "CUDA unknown error - ",
-            r"Unexpected error from cudaGetDeviceCount\(\)",
-            "CUDA error: no CUDA-capable device is detected",
-            "CUDA error: CUDA driver version is insufficient for CUDA runtime version",
-        ),
-    ),
-    Rule(
-        "gpu-broken",
-        machine=("gpu", "the GPU, or its driver, is broken"),
-        text=errors(
-            r"CUDA (?:driver )?error: (?:"
-            r"(?:all )?CUDA-capable device(?:s are|\(s\) is/are) busy or unavailable|uncorrectable ECC error"
-            r"|system not yet initialized|unknown error)",
-            "GPU is lost",
-        ),
-    ),
-    # In a container, and in the sandbox, torch does not know which of the processes it is itself: there, two have GiB.
-    # Where the driver cannot tell how much it is, as in WSL, torch says 17179869184.00 GiB.
-    Rule(
-        "gpu-held",
-        failure="oom",
-        machine=("gpu-memory", "another process holds memory of the GPU"),
-        text=errors(
-            rf"CUDA out of memory\.(?=.{{0,2000}}{HOLDS})(?=.{{0,2000}} this process has )",
-            rf"CUDA out of memory\.(?:.{{0,2000}}{HOLDS}){{2}}",
-        ),
-    ),
-    Rule(
-        "evaluator",
-        machine=("environment", "the evaluator fails"),
-        text=lines("RuntimeError: the evaluator has ended without a number"),
-    ),
-    Rule(
-        "disk-full",
-        machine=("disk", "the disk is full"),
-        text=refusals("No space left on device", "Disk quota exceeded"),
-    ),
-    Rule(
-        "output-lost",  # Python's status when what it has printed cannot be written, the message about it included
-        says="its output was lost",
-        statuses=(120,),
-        machine=("disk", "the log cannot be written"),
-    ),
-    # In the sandbox everything else is read-only, on purpose.
-    Rule(
-        "disk-read-only",
-        machine=("disk", "the disk is read-only"),
-        text=lines(rf"(?:{PROGRAM}): (?=.{{0,1000}}Read-only file system).{{0,1000}}/run\.\d+/(?:scratch|handover)\b"),
-    ),
-    Rule(
-        "disk-broken",
-        machine=("disk", "the disk is broken, or gone"),
-        text=refusals("Input/output error", "Stale file handle", "Transport endpoint is not connected"),
-    ),
-    Rule(
-        "bus-error",  # of a file that is mapped into memory, such as the tokens
-        says="it crashed: bus error",
-        statuses=(135,),
-        machine=("disk", "a file that is mapped into memory cannot be read, or has become shorter"),
-    ),
-    Rule(
-        "data-missing",  # prepare.py's words, and those of the published one
-        machine=("data", "the data is missing"),
-        text=lines(
-            "prepare: (?:missing|damaged) data '",
-            r"FileNotFoundError: \[Errno 2\] .{0,100}: '[^'\n]{0,2000}/autoresearch/(?:data|tokenizer)\b",
-            r"AssertionError: No parquet files found\. Run prepare\.py first",
-        ),
-    ),
-    Rule(
-        "uv",  # before train.py has said a word
-        statuses=(1, 2),
-        machine=("environment", "uv fails"),
-        text=re.compile(rb"\A(?=\S)(?:(?:warning: | |Using |Removed |Creating ).*\n|\n)*error: "),
-    ),
-    Rule(
-        "packages",  # what prepare.py imports, and what torch brings
-        statuses=RAISED,
-        machine=("environment", "packages are missing from the environment"),
-        text=lines(
-            "ModuleNotFoundError: No module named '(?:torch|numpy|rustbpe|tiktoken|filelock|tqdm)'$",
-            r"(?:ImportError|OSError): [^\s:]{1,200}\.so[.\d]*: cannot open shared object file",
-        ),
-    ),
-    # --- Memory ------------------------------------------------------------------------------------------------------
-    Rule(
-        "gpu-memory",
-        failure="oom",
-        text=errors(
-            "(?:CUDA|HIP|XPU|MPS backend) out of memory",
-            "CUDA (?:driver )?error: (?:out of memory|CUBLAS_STATUS_ALLOC_FAILED)",
-            r"Triton Error \[CUDA\]: out of memory",
-            r"cuDNN error: CUDNN_STATUS_\w*ALLOC",
-            r"NVML_SUCCESS == .{1,200} INTERNAL ASSERT FAILED at .{1,200}CUDACachingAllocator",  # has no words for it
-        ),
-    ),
-    Rule(
-        "memory",
-        failure="oom",
-        text=lines(
-            r"(?:\w+\.)*\w*MemoryError\b",
-            r".{0,300}\bDefaultCPUAllocator: ",
-            r".{0,300}\bstd::bad_alloc\b",
-            r"\S{1,200}: (?:.{0,300}: )?(?:\[Errno 12\] )?Cannot allocate memory",
-        ),
-    ),
-    # --- Not a number ------------------------------------------------------------------------------------------------
-    Rule(
-        "nan-fail",  # train.py's word, and that of the published one, which stands behind the last step's progress
-        failure="nan",
-        statuses=RAISED,
-        text=re.compile(rb"^FAIL: training loss is |(?:^| )FAIL(?=\s*\Z)", re.MULTILINE),
-    ),
-    Rule(
-        "nan-error",
-        failure="nan",
-        text=errors(
-            r".{0,200}\b(?:loss|logits|gradients|probability tensor|returned)\b"
-            r".{0,100}\b(?:nan|inf|non-finite|not finite)\b",
-            "cannot convert float (?:nan|infinity) to integer",
-            ignore_case=True,
-        ),
-    ),
-    Rule(
-        "nan-printed",
-        failure="nan",
-        text=lines(
-            r"val_bpb:[ \t]*[-+]?(?:nan|inf)", r".{0,300}\bloss\b[ \t]*[:=]?[ \t]*[-+]?(?:nan|inf)\b", ignore_case=True
-        ),
-    ),
-    # --- Errors ------------------------------------------------------------------------------------------------------
-    Rule(
-        "blas",
-        says="a call of cuBLAS or cuDNN failed",
-        text=errors("CUDA error: CUBLAS_STATUS_", "cuDNN (?:Frontend )?error: "),
-    ),
-    Rule("cuda", says="a CUDA kernel failed", text=errors("CUDA (?:driver )?error: ", r"Triton Error \[CUDA\]: ")),
-    Rule(
-        "compile",
-        says="torch.compile failed",
-        statuses=RAISED,
-        text=lines(r"(?:torch\._(?:dynamo|inductor|functorch)|triton)\.[\w.]{1,200}: "),
-    ),
-    Rule(
-        "import",
-        says="an import failed",
-        statuses=RAISED,
-        text=lines(r"(?:ImportError|ModuleNotFoundError)\b"),
-    ),
-    Rule("assertion", says="an assertion failed", statuses=RAISED, text=lines(r"AssertionError\b")),
-    # What a process brings on itself: ILL, TRAP, ABRT, FPE, SEGV, SYS.
-    Rule("segmentation-fault", says="it crashed: segmentation fault", statuses=(139,)),
-    Rule("abort", says="it crashed: abort", statuses=(134,)),
-    Rule("crash", says="it crashed", statuses=(132, 133, 136, 159)),
-    Rule("signal", failure="killed", statuses=SIGNALLED),
-    Rule("error"),
-)
-
 # Colours, movements of the cursor, titles of windows: from ESC to their end, or that of the line.
 ESCAPE = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|[\]PX^_][^\x07\x1b\r\n]*(?:\x07|\x1b\\)?|[ -/]*[0-~])")
-EXCEPTION = re.compile(rb"^(?:\w+\.)*\w*(?:Error|Exception|Interrupt)(?::.*)?$", re.MULTILINE)
+# The line of an exception: by its name; or whatever it is called, the first that is not indented below a traceback.
+EXCEPTION = re.compile(
+    rb"^(?:\w+\.)*\w*(?:Error|Exception|Interrupt)(?::.*)?$"
+    rb"|^(?:  [+|] )?(?:Exception Group )?Traceback \(most recent call last\):\n(?:[ \t].*\n|\n)*[^\s|+].*$",
+    re.MULTILINE,
+)
+TRACEBACK = re.compile(rb"^Traceback \(most recent call last\):$", re.MULTILINE)
+CHAINED = re.compile(
+    rb"exception(?: occurred|, another exception occurred| was the direct cause of the following exception):\s*\Z"
+)
+PROGRESS = re.compile(r"(?:step|epoch|iter\w*|batch)\b|\d+ ?%|\d+/\d+", re.IGNORECASE)  # a line that names no cause
 
 
 def cause(status: int, lacks: str | None, tail: bytes, oom_kills: int = 0) -> Failure | None:
@@ -324,8 +96,19 @@ def _fitting(status: int, tail: bytes, oom_kills: int) -> Iterator[tuple[Rule, r
         if status not in rule.statuses or (rule.oom_killer and not oom_kills):
             continue
         said = _last(rule.text.finditer(tail)) if rule.text else None
+        if rule.is_last and said and _is_caught(tail[said.end() :]):
+            continue
         if said or not rule.text:
             yield rule, said
+
+
+def _is_caught(rest: bytes) -> bool:
+    """Whether something else was raised after an error: a traceback that does not follow from it."""
+    after = rest.partition(b"\n")[2]
+    return any(
+        after[: found.start()].strip() and not CHAINED.search(after[: found.start()])
+        for found in TRACEBACK.finditer(after)
+    )
 
 
 def _last(found: Iterable[re.Match[bytes]]) -> re.Match[bytes] | None:
@@ -338,11 +121,18 @@ def _last(found: Iterable[re.Match[bytes]]) -> re.Match[bytes] | None:
 def _why(rule: Rule, status: int, said: re.Match[bytes] | None, tail: bytes) -> str:
     """The cause and the line of the log that says so: one line of printable characters."""
     says = rule.says or WHY[rule.failure]
-    if not (said or rule.says) and rule.failure == "error":
+    if not said and rule.failure == "error" and status < 128:
         said = _last(EXCEPTION.finditer(tail))
-    if said:
-        return f"{says}: {clean(_line(tail, said.end()), LONGEST_QUOTE)}"
-    return f"{says}: exit status {status}" if rule.failure == "error" else says
+        quote = _line(tail, said.end()) if said else _last_words(tail)
+        return f"{says}: {clean(quote, LONGEST_QUOTE) or f'exit status {status}'}"
+    quote = clean(_line(tail, said.end()), LONGEST_QUOTE) if said else ""
+    return f"{says}: {quote}" if quote else says
+
+
+def _last_words(tail: bytes) -> str:
+    """The last line of text, which may name the cause; nothing where that is one of progress."""
+    last = next((line for line in reversed(tail.split(b"\n")) if line.strip()), b"").decode(errors="replace")
+    return "" if PROGRESS.search(last) or not re.search(r"[^\W\d_]{2}", last) else last
 
 
 def _line(tail: bytes, place: int) -> str:
@@ -351,10 +141,11 @@ def _line(tail: bytes, place: int) -> str:
 
 
 def tail(log: Path) -> bytes:
-    """The end of the log, without colours; each line ends with \\n; it begins with one if it is not all of the log."""
+    """The end of the log, without colours and PREFIX; each line ends with \\n; a part of the log begins with one."""
     end = logs.last_bytes(log, TAIL + 1)
     text = ESCAPE.sub(b"", end).replace(b"\r", b"\n")
-    return text if len(end) <= TAIL else b"\n" + text.partition(b"\n")[2]  # part of a line would look like a whole one
+    text = text if len(end) <= TAIL else b"\n" + text.partition(b"\n")[2]  # part of a line would look like a whole one
+    return PREFIX.sub(b"", text)
 
 
 # ---------------------------------------------------------------------------

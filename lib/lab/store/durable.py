@@ -5,7 +5,10 @@ Errors: `OSError` from the file system passes through, with the file as it was b
 
 import fcntl
 import os
+from collections.abc import Callable
 from pathlib import Path
+
+IsWhole = Callable[[str], bool]  # of a last line that ends in no newline
 
 
 def write_atomically(path: Path, content: str | bytes, *, durable: bool = True) -> None:
@@ -33,14 +36,14 @@ def sync(path: Path) -> None:
         os.close(fd)
 
 
-def append_line(path: Path, line: str) -> None:
+def append_line(path: Path, line: str, is_whole: IsWhole | None = None) -> None:
     """Append `line` (without its newline) to `path`, whole and durable or not at all.
 
     A torn last line, left by a crash, is set aside first: a row glued to it would be lost with it.
     """
     with path.open("ab", buffering=0) as file:  # a buffer would be written again when the file is closed
         fcntl.flock(file, fcntl.LOCK_EX)
-        set_torn_line_aside(path)
+        set_torn_line_aside(path, is_whole)
         size = file.seek(0, os.SEEK_END)
         rest = line.encode() + b"\n"
         try:
@@ -53,16 +56,23 @@ def append_line(path: Path, line: str) -> None:
     sync(path.parent)
 
 
-def set_torn_line_aside(path: Path) -> str | None:
+def set_torn_line_aside(path: Path, is_whole: IsWhole | None = None) -> str | None:
     """Move what follows the last newline of `path`, if anything, to `<path>.torn`; return it.
 
-    It is written there first and cut off here second, so that nothing is lost in between.
+    It is written there first and cut off here second, so that nothing is lost in between. But what `is_whole` says to
+    be a whole line, which an editor has left without a newline, gets one.
     """
-    if not path.exists() or _is_whole(path):
+    if not path.exists() or _ends_in_newline(path):
         return None
     data = path.read_bytes()
     whole = data.rfind(b"\n") + 1
     torn = data[whole:]
+    if is_whole and is_whole(torn.decode(errors="surrogateescape")):
+        with path.open("ab") as file:
+            file.write(b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+        return None
     with path.with_name(path.name + ".torn").open("ab") as aside:
         aside.write(torn + b"\n")
         aside.flush()
@@ -73,7 +83,7 @@ def set_torn_line_aside(path: Path) -> str | None:
     return torn.decode(errors="replace")
 
 
-def _is_whole(path: Path) -> bool:
+def _ends_in_newline(path: Path) -> bool:
     """Whether nothing follows the last newline, which almost always is so: then the rest need not be read."""
     with path.open("rb") as file:
         size = file.seek(0, os.SEEK_END)

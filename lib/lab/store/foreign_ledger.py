@@ -1,7 +1,8 @@
-"""A ledger of another project, read leniently: any five columns -> rows that fit the schema, and notes on each change.
+"""A ledger of another project, read leniently: columns by name -> rows that fit the schema, and notes on each change.
 
 A valid row is not changed. Numbers are Decimal: val_bpb in bits per byte is rounded to 6 decimals, memory_gb in GiB to
-1, both half up. A row that cannot be mended, such as a keep without a number, is left out.
+1, both half up. What is missing has a stand-in: a commit `row0012`, a memory of 0.0; without a status, a keep is what
+is better than all before. But never a val_bpb: such a row, and one that cannot be mended, is left out.
 """
 
 import re
@@ -15,16 +16,25 @@ from lab import one_line
 from lab.errors import Fault
 from lab.store import durable, ledger, schemas
 from lab.store.ledger import COLUMNS, HEADER, NO_MEMORY, NO_VALUE, UPPER_BOUND, Row, is_valid
+from lab.store.ledger_columns import USUAL, Layout, csv_cells, layout_of
 
 WORDS = {  # the first word of a status -> the status
     **dict.fromkeys(("keep", "kept", "accept", "accepted", "baseline"), "keep"),
     **dict.fromkeys(("discard", "discarded", "revert", "reverted", "reject", "rejected", "dropped"), "discard"),
     **dict.fromkeys(("fail", "failed"), "discard"),  # a crash when it has no number, as every discard
     **dict.fromkeys(("crash", "crashed", "error", "oom", "timeout"), "crash"),
+    **dict.fromkeys(
+        ("best", "win", "won", "improved", "improvement", "better", "merged", "promoted", "adopted"), "keep"
+    ),
+    **dict.fromkeys(("worse", "loss", "lost", "regressed", "regression", "neutral", "tie", "noise", "flat"), "discard"),
+    **dict.fromkeys(("diverged", "nan", "unchanged"), "discard"),
+    **dict.fromkeys(("exception", "killed", "aborted"), "crash"),
 }
+YES, NO = ("yes", "true", "y", "1", "✓", "✔", "✅"), ("no", "false", "n", "0", "✗", "✘", "❌")
 BITS = {"": 1, "bpb": 1, "%": 1}
 MIB = {"": 1024, "g": 1024, "gb": 1024, "gib": 1024, "m": 1, "mb": 1, "mib": 1}
 DECORATION = " *_`~≈()[]"  # around a value, by Markdown or by a person
+VALUE, STATUS = COLUMNS.index("val_bpb"), COLUMNS.index("status")
 HASH = re.compile(r"([0-9a-z]{7}|[0-9a-f]{4,})(?![0-9a-z])")
 NUMBER = re.compile(r"([-+]?(?:\d+[.,]?\d*|[.,]\d+)(?:e[-+]?\d{1,3})?)\s*([a-z]*|%)", re.ASCII)
 
@@ -64,10 +74,10 @@ def read(path: Path) -> Found:
     except OSError as error:
         problem = (error.strerror or "cannot be read").lower()
         raise Fault(f"{problem}: '{path}'", "name a ledger, such as runs/mar14/results.tsv") from None
-    found, names = Found(), None
+    found, layout = Found(), None
     for number, line in enumerate(_lines(data, found.said), start=1):
-        names = _take(line, names, found, number)
-    missing = ["1: header: missing: added"] if names is None else []
+        layout = _take(line, layout, found, number)
+    missing = ["1: header: missing: added"] if layout is None else []
     return replace(found, said=[f"{path}:{note}" for note in missing + found.said])
 
 
@@ -80,37 +90,60 @@ def _lines(data: bytes, said: list[str]) -> list[str]:
     return text.split("\n") if data else []
 
 
-def _take(line: str, names: list[str] | None, found: Found, number: int) -> list[str] | None:
-    """Add a line to `found`. Returns the names of the columns; None: no header yet."""
-    header = [cell.strip(DECORATION).lower().replace(" ", "_") for cell in _cells(line.rstrip(), len(COLUMNS))]
+def _take(line: str, layout: Layout | None, found: Found, number: int) -> Layout | None:
+    """Add a line to `found`. Returns the layout from here on; None: no header yet."""
     if not re.search(r"\w", line):
         found.said.append(f"{number}: row: blank, or the rule of a table: dropped")
-    elif not set(header[:4]) & set(COLUMNS):
-        _row(line, names or list(COLUMNS), found, number)
-    elif names:
+        return layout
+    header = layout_of(line.rstrip(), lambda text: _cells(text, len(COLUMNS)))
+    if header is None:
+        _row(line, layout or USUAL, found, number)
+        return layout
+    if header == layout:
         found.said.append(f"{number}: header: repeated: dropped")
-    else:
-        if line != HEADER:
-            found.said.append(f"{number}: header: {line!r} is now {HEADER!r}")
-        return header if set(header) >= set(COLUMNS) else list(COLUMNS)  # other words, in the usual order
-    return names
+    elif line != HEADER:
+        found.said.append(f"{number}: header: {line!r} is now {HEADER!r}")
+        found.said += [f"{number}: header: no column is the {name}{STAND_INS[name]}" for name in header.missing()]
+    return header
 
 
-def _row(line: str, names: list[str], found: Found, number: int) -> None:
+STAND_INS = {
+    "commit": ": the rows are numbered",
+    "val_bpb": ", and another metric is not read as one: all rows are left out",
+    "memory_gb": ": not known",
+    "status": ": keep where val_bpb is better than before, else discard",
+    "description": "",
+}
+
+
+def _row(line: str, layout: Layout, found: Found, number: int) -> None:
     """Take a row unchanged, or mend it, or leave it out."""
-    was = _five(_cells(line, len(names)), names)
+    cells = _cells_of(line, layout)
+    was = _five(cells, layout)
+    if layout.places[STATUS] is None:
+        was[STATUS] = _status_by_value(was[VALUE], found.rows)
     row = Row(*was) if _fits(Row(*was)) else _mended(*was)
     row = replace(row, commit=unused(row.commit, found.by_commit, len(found.by_commit) + 1))
-    if problems := schemas.problems("row", asdict(row)):
+    unlike = [("val_bpb", "the header has no such column")] if layout.places[VALUE] is None else []
+    if problems := unlike or schemas.problems("row", asdict(row)):
         found.said += [f"{number}: {column}: {problem}: the row is left out" for column, problem in problems]
         found.left_out += 1
         return
-    if (tabs := line.count("\t")) != len(names) - 1:
+    if not layout.is_csv and (tabs := line.count("\t")) != layout.width - 1:
         joined = "missing columns are empty, further ones are joined to the description"
-        found.said.append(f"{number}: row: {tabs} tabs, not {len(names) - 1}: {joined}")
+        found.said.append(f"{number}: row: {tabs} tabs, not {layout.width - 1}: {joined}")
     mends = zip(COLUMNS, was, astuple(row), strict=True)
     found.said += [f"{number}: {column}: {old!r} is now {new!r}" for column, old, new in mends if old != new]
     found.by_commit[row.commit] = row
+
+
+def _status_by_value(text: str, before: list[Row]) -> str:
+    """The verdict on a row whose ledger has none."""
+    value = _val_bpb(text)
+    if value is None:
+        return "crash"
+    kept = [Decimal(row.val_bpb) for row in before if row.status == "keep"]
+    return "keep" if all(Decimal(value) < one for one in kept) else "discard"
 
 
 def _fits(row: Row) -> bool:
@@ -126,11 +159,22 @@ def _cells(line: str, width: int) -> list[str]:
     return cells if len(cells) >= width else max(cells, line.split(None, width - 1), key=len)
 
 
-def _five(cells: list[str], names: list[str]) -> list[str]:
+def _cells_of(line: str, layout: Layout) -> list[str]:
+    """The columns of a row. Under a header of other columns, a description of several words is still one of them."""
+    if layout.is_csv:
+        return csv_cells(line)
+    return _cells(line, layout.width) if layout.is_usual or "\t" not in line else line.split("\t")
+
+
+def _five(cells: list[str], layout: Layout) -> list[str]:
     """The five columns, by the names of the header; what goes beyond these was a tab in the last one."""
-    padded = [*cells, *[""] * (len(names) - len(cells))]
-    *five, description = (padded[names.index(column)] for column in COLUMNS)
-    return [*five, " ".join([description, *filter(None, padded[len(names) :])])]
+    padded = [*cells, *[""] * (layout.width - len(cells))]
+    commit, value, memory, status, description = ("" if at is None else padded[at] for at in layout.places)
+    if layout.unit == "mb" and re.fullmatch(r"[\d.,\s]*\d[\d.,\s]*", memory):
+        memory = f"{memory.strip()} MB"
+    if layout.is_flag and (flag := status.strip(DECORATION).lower()) in (*YES, *NO):
+        status = "keep" if flag in YES else "discard"
+    return [commit, value, memory, status, " ".join([description, *filter(None, padded[layout.width :])])]
 
 
 def _mended(commit: str, val_bpb: str, memory_gb: str, status: str, description: str) -> Row:
@@ -138,7 +182,7 @@ def _mended(commit: str, val_bpb: str, memory_gb: str, status: str, description:
     value, said = _val_bpb(val_bpb), one_line.description(description) or "(no description)"
     word = re.search(r"[a-z]+", status.lower())
     verdict = WORDS.get(word[0], status) if word else status
-    if verdict == "crash" or (verdict == "discard" and value is None):
+    if verdict == "crash" or (verdict == "discard" and value is None and not _is_measured(val_bpb)):
         return Row(_hash(commit), NO_VALUE, NO_MEMORY, "crash", said)
     return Row(_hash(commit), value or val_bpb, _memory_gb(memory_gb), verdict, said)
 
@@ -168,6 +212,12 @@ def _val_bpb(text: str) -> str | None:
     if number is not None and "%" in text and number >= UPPER_BOUND:
         number /= 100
     return str(number.quantize(Decimal(NO_VALUE), ROUND_HALF_UP)) if number and is_valid(number) else None
+
+
+def _is_measured(text: str) -> bool:
+    """Whether it is a number, but of something else: a row that was measured is no crash."""
+    number = _number(text, BITS)
+    return number is not None and (number >= UPPER_BOUND or number < 0)
 
 
 def _memory_gb(text: str) -> str:

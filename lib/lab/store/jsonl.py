@@ -20,7 +20,7 @@ BLOCK = 1 << 16  # bytes
 
 def append(path: Path, value: dict[str, Any]) -> None:
     """Add an object, durable or not at all."""
-    durable.append_line(path, line_of(value))
+    durable.append_line(path, line_of(value), lambda last: object_in(last.encode(errors="surrogateescape")) is not None)
 
 
 def line_of(value: dict[str, Any]) -> str:
@@ -83,7 +83,8 @@ def parsed(path: Path, number: int | None, line: bytes) -> dict[str, Any]:
     value = object_in(line)
     if value is None:
         number = number or next(at for at, (one, _) in enumerate(since(path, 0), 1) if one == line)
-        raise Fault(f"'{path}' is damaged in line {number}", "fix or remove that line")
+        hint = f"make mend TAG={path.parent.name}" if path.name == "experiments.jsonl" else "fix or remove that line"
+        raise Fault(f"'{path}' is damaged in line {number}", hint)
     return value
 
 

@@ -41,11 +41,22 @@ def read(path: Path) -> list[Row]:
 
 def lines(path: Path) -> list[str]:
     """The rows as text: there may be 100,000, and of most only the status is needed."""
-    found = path.read_text(encoding="utf-8").split("\n")[1:-1]
+    try:
+        *found, last = path.read_text(encoding="utf-8").split("\n")[1:] or [""]
+    except FileNotFoundError:
+        raise Fault(f"the ledger is gone: '{path}'", f"make mend TAG={path.parent.name}") from None
+    found += [last] if fits(last) else []  # which an editor has left without a newline
     tabs = len(COLUMNS) - 1
     if any(line.count("\t") != tabs for line in found):
         raise Fault(f"the ledger is damaged: '{path}'", "make validate names the lines to mend")
     return found
+
+
+def fits(line: str) -> bool:
+    """Whether it is a row, by the schema."""
+    return line.count("\t") == len(COLUMNS) - 1 and schemas.fits(
+        "row", dict(zip(COLUMNS, line.split("\t"), strict=True))
+    )
 
 
 def row(line: str) -> Row:
@@ -58,6 +69,12 @@ def status(line: str) -> str:
     return line.split("\t", STATUS + 1)[STATUS]
 
 
+def with_status(line: str, status: str) -> str:
+    """The line with another status."""
+    cells = line.split("\t")
+    return "\t".join([*cells[:STATUS], status, *cells[STATUS + 1 :]])
+
+
 def in_words(statuses: Iterable[str]) -> str:
     """`126: 23 keep, 102 discard, 1 crash`"""
     counts = Counter(statuses)
@@ -66,7 +83,9 @@ def in_words(statuses: Iterable[str]) -> str:
 
 def place(path: Path, commit: str) -> tuple[int, bool]:
     """The number of the row of a commit (7 digits) and True; without such a row, that of the next row and False."""
-    data = path.read_bytes()  # searched as bytes: parsing 100,000 rows takes a second
+    data = path.read_bytes() if path.exists() else b"\n"  # searched as bytes: parsing 100,000 rows takes a second
+    if not data.endswith(b"\n") and fits(data[data.rfind(b"\n") + 1 :].decode(errors="replace")):
+        data += b"\n"  # which an editor has left out
     end = data.rfind(b"\n") + 1
     at = data.find(f"\n{commit}\t".encode(), 0, end)
     return data.count(b"\n", 0, end if at < 0 else at + 1), at >= 0
@@ -75,7 +94,7 @@ def place(path: Path, commit: str) -> tuple[int, bool]:
 def append(path: Path, row: Row) -> None:
     """Add the row, whole and durable or not at all, unless its commit is there."""
     if not place(path, row.commit)[1]:
-        durable.append_line(path, row.line())
+        durable.append_line(path, row.line(), fits)
 
 
 def append_missing(path: Path, rows: Iterable[Row]) -> None:
@@ -83,7 +102,7 @@ def append_missing(path: Path, rows: Iterable[Row]) -> None:
     known = {line.split(b"\t")[0].decode(errors="replace") for line in path.read_bytes().split(b"\n")}
     for row in rows:
         if row.commit not in known:
-            durable.append_line(path, row.line())
+            durable.append_line(path, row.line(), fits)
 
 
 def problems(path: Path) -> list[str]:

@@ -32,7 +32,8 @@ def begin(run: Path, tag: str, start: str, facts: str, environment: Mapping[str,
     table = run / "results.tsv"
     if table.exists() and table.read_text() != ledger.HEADER + "\n":
         raise Fault(
-            f"ledger '{table}' exists, and a ledger is never overwritten", "choose another tag: make setup TAG=..."
+            f"ledger '{table}' exists, and a ledger is never overwritten",
+            f"choose another tag: make setup TAG={free_tag(run)}",
         )
     durable.write_atomically(table, ledger.HEADER + "\n")
     durable.write_atomically(run / "manifest.json", json.dumps(manifest, indent=2) + "\n")
@@ -62,7 +63,7 @@ def settings_of(run: Path, environment: Mapping[str, str]) -> dict[str, str]:
     for name in fixed:
         then = kept.get(name, "")  # a run of before there was such a setting
         if name in environment and asked[name] not in (then, "auto"):
-            raise changed(name, asked[name], then)
+            raise changed(run, name, asked[name], then)
     chosen = settings.read({**kept, **environment, **{name: kept[name] for name in fixed if name in kept}})
     chosen.setdefault("RUN_TIMEOUT", settings.run_timeout(chosen["TIME_BUDGET"]))
     return chosen
@@ -73,9 +74,16 @@ def check(run: Path, facts: str, source: Path) -> None:
     then, now = read(run)["comparable"], comparable_facts(facts, source)
     for name in sorted({*then, *now}):
         if then.get(name) != now.get(name):
-            raise changed(name, now.get(name), then.get(name))
+            raise changed(run, name, now.get(name), then.get(name))
 
 
-def changed(name: str, now: object, then: object) -> Fault:
+def changed(run: Path, name: str, now: object, then: object) -> Fault:
     """A fixed fact has changed: val_bpb before and after cannot be compared."""
-    return Fault(f"{name} is '{now}', but the run was set up with '{then}'", "begin a new run: make setup TAG=...")
+    hint = f"begin a new run: make setup TAG={free_tag(run)}"
+    return Fault(f"{name} is '{now}', but the run was set up with '{then}'", hint)
+
+
+def free_tag(run: Path) -> str:
+    """A name like that of the run, which no run of the tree has."""
+    names = (f"{run.name}{letter}" for letter in "bcdefghijklmnopqrstuvwxyz")
+    return next((name for name in names if not run.with_name(name).exists()), f"{run.name}-2")

@@ -12,7 +12,7 @@ discarded. What could is carried over (lib/experiment/steps/15-carry-over), and 
 from pathlib import Path
 
 from lab.errors import Fault
-from lab.runs import slots
+from lab.runs import failed_baseline, slots
 from lab.store import experiments, memory, reruns
 from lab.store.experiments import Experiment
 from lab.store.flight import Flight
@@ -89,7 +89,17 @@ def _decided(flight: Flight, known: Index, evidence: Evidence) -> str | None:
     if decision is None and (told := _sent_back(flight, evidence)):
         return told
     judge(flight, evidence, decision or decision_on(evidence))
-    return None if evidence.is_failed_baseline else _finished(flight, known, record(flight))
+    if evidence.is_failed_baseline:
+        _tell_of_baseline(flight, evidence)
+        return None
+    return _finished(flight, known, record(flight))
+
+
+def _tell_of_baseline(flight: Flight, evidence: Evidence) -> None:
+    """In `problem`, for a person: what is wrong with it, and what to do about it, a line each."""
+    word = evidence.failure or ""
+    log = flight.folder / f"run.{flight.attempt}/run.log"
+    flight.write("problem", "\n".join(failed_baseline.told(word, evidence.why or "", log)))
 
 
 def _sent_back(flight: Flight, evidence: Evidence) -> str | None:

@@ -19,13 +19,13 @@ from pathlib import Path
 from typing import Any
 
 from lab.runs import conditions
-from lab.store import durable, experiments, jsonl, reruns
+from lab.store import durable, experiments, jsonl, reruns, two_records
 from lab.store.experiments import Experiment
 from lab.verdict import noise
 from lab.verdict.noise import Pool, Run, Spread
 
 FILE, INCUMBENT = "index.json", "incumbent"
-VERSION = 3
+VERSION = 4
 RECENT = 4 * conditions.USUAL  # runs, in several places
 SPENT = ("tokens", "cost_usd", "wall_seconds")
 
@@ -90,6 +90,7 @@ class Index:
     closed: Pool = field(default_factory=Pool)
     recent: dict[str, list[Run]] = field(default_factory=lambda: {"reruns": [], "experiments": []})  # conditions
     device: str | None = None  # the first that is known
+    mark: int = 0  # of the rows (store/two_records.py)
     spent: dict[str, Decimal] = field(default_factory=dict)  # sums of SPENT; of what no experiment tells, there is none
 
     # --- What it says -----------------------------------------------------------------------------------------------
@@ -152,6 +153,7 @@ class Index:
     def _add(self, line: str, one: Experiment) -> None:
         """One experiment more."""
         self.count += 1
+        self.mark = two_records.marked_with(self.mark, one)
         told = {name: Decimal(one[name]) for name in SPENT if one.get(name) is not None}
         self.spent |= {name: self.spent.get(name, Decimal(0)) + amount for name, amount in told.items()}
         self._note("experiments", one["runs"])

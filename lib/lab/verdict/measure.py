@@ -11,6 +11,9 @@ from lab.store.flight import Flight
 from lab.verdict import noise
 from lab.verdict.index import Index
 
+LOST = "lost_variables"  # of the run: names that the loop was started again without (lib/run/restart.sh)
+UNSEEN = ("network", "shared-memory", "variables")  # parts that no look can tell: what the run has said is told
+
 
 def measure(flight: Flight, index: Index) -> None:
     """Write `measure.json` for the runs of the code in flight: its own, and those of the incumbent beside them."""
@@ -20,11 +23,29 @@ def measure(flight: Flight, index: Index) -> None:
     failed = next((one.failure for one in outcomes if one.code == "candidate" and one.failure), None)
     flight.write_json("measure.json", _measured(outcomes, last, failed, rejected, is_baseline=flight.is_baseline))
     flight.write("mendable", "yes" if failed and failed.is_mendable else "no")
-    suspect, slot = next(((one.failure, one.slot) for one in last if one.failure), (None, None))
-    if suspect and suspect.part and not (suspect.is_of_gpu and past.device == "cpu"):  # no GPU was taken from that
-        flight.write("suspect", f"{suspect.part} {slot or 0} {suspect.fault}")
+    if suspect := _suspect(flight, last, past):
+        flight.write("suspect", suspect)
     else:
         (flight.folder / "suspect").unlink(missing_ok=True)
+    if any(one.failure is None for one in last):
+        (flight.run / LOST).unlink(missing_ok=True)
+
+
+def _suspect(flight: Flight, last: Sequence[Outcome], past: Past) -> str | None:
+    """Which part of the machine seems to be at fault for the first of the last runs that failed, its slot, and why.
+
+    As long as no run has ended well without the variables that a shell had, any error may come of that.
+    """
+    failed = next((one for one in last if one.failure), None)
+    if failed is None or failed.failure is None:
+        return None
+    part, fault = failed.failure.part, failed.failure.fault
+    if part is None and failed.failure.word == "error" and (lost := Flight(flight.run).text(LOST)):
+        part, fault = "variables", f"not set since the loop was started again: {lost}"
+    if part is None or (failed.failure.is_of_gpu and past.device == "cpu"):  # no GPU was taken from that
+        return None
+    said = f": {failed.failure.said}" if part in UNSEEN and failed.failure.said else ""
+    return f"{part} {failed.slot or 0} {fault}{said}"
 
 
 def past_of(run: Path, index: Index) -> Past:

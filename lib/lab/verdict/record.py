@@ -12,10 +12,9 @@ from typing import Any
 
 from lab.one_line import description
 from lab.proposal import changes
-from lab.store import experiments, jsonl, ledger
+from lab.store import experiments, jsonl, ledger, two_records
 from lab.store.experiments import NEAR, Experiment
 from lab.store.flight import Flight, drop
-from lab.store.ledger import Row
 from lab.verdict import index
 from lab.verdict.index import Index
 
@@ -25,14 +24,20 @@ WITHOUT_ROW = "without-row.jsonl"  # what proposers have taken for what came to 
 def record(flight: Flight) -> Experiment:
     """Record the judged flight; what an interrupted call has left counts. Raises OSError with nothing half-written."""
     run, measured = flight.run, flight.json("measure.json")
-    n, _ = ledger.place(run / "results.tsv", flight.need("commit")[:7])
-    experiment = experiment_of(flight, n, measured)
+    experiment = experiment_of(flight, next_number(run, flight.need("commit")), measured)
     if (after := flight.text("train.py")) is not None:
         is_near_miss = experiment["rule"] in experiments.NEAR_MISSES  # then it may be worth another look
         change = changes.made_by(experiment["commit"], flight.need("before.py"), after, with_diff=is_near_miss)
         changes.append(run, change)
     experiments.append(run, experiment)
     return experiment
+
+
+def next_number(run: Path, commit: str) -> int:
+    """That of the row; but never one that an experiment has had, whatever has become of the rows since."""
+    n, _ = ledger.place(run / "results.tsv", commit[:7])
+    last = experiments.last(run, 1)
+    return max(n, last[0]["n"] + 1) if last else n
 
 
 def catch_up(run: Path) -> None:
@@ -42,13 +47,14 @@ def catch_up(run: Path) -> None:
     """
     known = index.read(run)
     if known.last:
-        ledger.append(run / "results.tsv", row_of(known.last))
+        two_records.add_row(run, known.last)
     index.store_incumbent(run, known)
 
 
 def settle(flight: Flight, known: Index, experiment: Experiment) -> None:
-    """What follows from the line on record, unless it is there: the row, `verdict` and `best`. It is in the index."""
-    ledger.append(flight.run / "results.tsv", row_of(experiment))
+    """What follows from the line on record, which the index has: the row, `record`, `verdict` and `best`."""
+    two_records.add_row(flight.run, experiment)
+    flight.write("record", f"{summary(experiment)}\n\n{jsonl.line_of(experiment)}")
     flight.write("verdict", experiment["status"])
     if is_new_best(experiment, known):
         flight.write_json("best", experiment)
@@ -60,18 +66,6 @@ def is_new_best(experiment: Experiment, known: Index) -> bool:
     """Whether it is the best of all, of which it is the last; the first of a run is the baseline, and no news."""
     best = known.best
     return best is not None and best["commit"] == experiment["commit"] and known.replaced is not None
-
-
-def row_of(experiment: Experiment) -> Row:
-    """The row, with the hash of the experiment's own commit."""
-    crashed, memory = experiment["status"] == "crash", experiment["memory_gb"]
-    return Row(
-        commit=experiment["commit"][:7],
-        val_bpb=ledger.NO_VALUE if crashed else f"{experiment['val_bpb']:.6f}",
-        memory_gb=ledger.NO_MEMORY if crashed or memory is None else f"{memory:.1f}",
-        status=experiment["status"],
-        description=experiment["description"],
-    )
 
 
 def experiment_of(flight: Flight, n: int, measured: dict[str, Any]) -> Experiment:

@@ -30,17 +30,26 @@ def find(run: Path, which: str) -> Found:
     """The experiment that `which` names. Raises Fault if it names none, or more than one."""
     rows = ledger.read(run / "results.tsv")
     known = experiments.by_commit(run)
-    found = [Found(n, row, known.get(row.commit)) for n, row in enumerate(rows, start=1)]
+    found = [_found(n, row, known.get(row.commit)) for n, row in enumerate(rows, start=1)]
     wanted = which.strip().removeprefix("#").lower()
-    if wanted.isdecimal() and len(wanted) < 7 and 1 <= int(wanted) <= len(found):
-        return found[int(wanted) - 1]
+    if wanted.isdecimal() and len(wanted) < 7:
+        numbered = [one for one in found if one.n == int(wanted)]
+        if numbered:
+            return max(numbered, key=lambda one: one.known is not None)
     fits = [one for one in found if len(wanted) >= SHORTEST and _commit(one).startswith(wanted)]
     if len(fits) > 1:
         raise Fault(f"'{which}' is the beginning of {len(fits)} commits of run '{run.name}'", "give more digits")
     if not fits:
-        there = f"there are 1 to {len(found)}: see results.tsv" if found else "it has none yet: make loop"
+        there = (
+            f"there are 1 to {max(one.n for one in found)}: see results.tsv" if found else "it has none yet: make loop"
+        )
         raise Fault(f"run '{run.name}' has no experiment '{which}'", there)
     return fits[0]
+
+
+def _found(n: int, row: Row, known: Experiment | None) -> Found:
+    """Its number is the one on record; a row that was written by hand has that of its place."""
+    return Found(known.get("n", n) if known else n, row, known)
 
 
 def _commit(one: Found) -> str:

@@ -17,9 +17,10 @@ from typing import Any, TypeVar
 from lab.errors import EXPECTED, Fault
 from lab.one_line import clean
 from lab.runs import logs
-from lab.store import experiments, jsonl, ledger, manifest
+from lab.store import experiments, jsonl, ledger, manifest, two_records
 from lab.store.experiments import Experiment
 from lab.store.flight import Flight
+from lab.store.two_records import Difference
 from lab.verdict import index
 from lab.verdict.index import SPENT, Index
 from lab.verdict.record import WITHOUT_ROW
@@ -77,6 +78,8 @@ def from_records(run: Path) -> Status:
     lines = readable(lambda: ledger.lines(run / "results.tsv"))
     past = readable(lambda: index.read(run))
     known = past or Index()
+    edited = [] if lines is None or past is None else edits(run, lines, past)
+    damage.extend(told_of_edits(run, edited))
     agent = known.last.get("agent") if known.last else None
     return {
         "tag": facts["tag"],
@@ -84,7 +87,7 @@ def from_records(run: Path) -> Status:
         "created": facts["created"],
         "profile": facts["settings"]["PROFILE"],
         "time_budget": float(facts["settings"]["TIME_BUDGET"]),
-        "rows": None if lines is None else count_rows(lines, past),
+        "rows": None if lines is None else count_rows(recorded(lines, edited), past),
         **progress(known),
         "noise": {"sd": float(known.spread.sd), "df": known.spread.df} if known.spread else None,
         "spent": spent(known, readable(lambda: jsonl.read(run / WITHOUT_ROW)) or []),
@@ -94,6 +97,27 @@ def from_records(run: Path) -> Status:
         "run_mb": megabytes(run),
         "damage": damage,
     }
+
+
+def edits(run: Path, lines: list[str], past: Index) -> list[Difference]:
+    """Where the ledger is not what was recorded: it was edited by hand."""
+    return [] if two_records.is_same(run, lines, past.mark) else two_records.differences(run, lines)
+
+
+def told_of_edits(run: Path, found: list[Difference]) -> list[dict[str, str]]:
+    """The problem, with the first of them."""
+    if not found:
+        return []
+    places = len({(one.line, one.n) for one in found})
+    first = f"{'row' if found[0].line is None else f'line {found[0].line}, {found[0].column}'}: {found[0].problem}"
+    what = f"results.tsv is not what was recorded, in {places} row{'s' if places > 1 else ''}; {first}"
+    return [problem(what, f"make mend TAG={run.name}")]
+
+
+def recorded(lines: list[str], found: list[Difference]) -> list[str]:
+    """The lines, with the verdicts that were recorded: no count rests on what nobody measured."""
+    then = {one.line: one.recorded for one in found if one.column == "status" and one.recorded}
+    return [ledger.with_status(line, then[n]) if n in then else line for n, line in enumerate(lines, start=2)]
 
 
 def spent(known: Index, others: Iterable[Mapping[str, Any]]) -> Status:

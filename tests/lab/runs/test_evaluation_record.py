@@ -208,6 +208,18 @@ def test_what_the_runner_says_of_cpu_seconds(tmp_path: Path, said: str, seconds:
     assert evaluation_record.cpu_seconds(tmp_path) == seconds
 
 
+@pytest.mark.parametrize(
+    ("said", "seconds"),
+    [('{"wall_seconds": 61.5}', 61.5), ('{"wall_seconds": -1}', 7200), ('{"wall_seconds": "x"}', 7200), ("{}", 7200)],
+)
+def test_a_clock_that_is_set_during_a_run_does_not_count(tmp_path: Path, said: str, seconds: float) -> None:
+    """Where the engine says how long the run was."""
+    (tmp_path / "resources").write_text(said)
+    (tmp_path / "started").write_text("2026-03-14T10:00:00.000Z\n")
+    (tmp_path / "ended").write_text("2026-03-14T12:00:00.000Z\n")
+    assert evaluation_record.wall_seconds(tmp_path) == seconds
+
+
 def test_a_script_that_ends_early_may_take_its_budget() -> None:
     early = [{"outside_seconds": -50.0}]
     run = {"outside_seconds": -50.0, "device": "cpu"}

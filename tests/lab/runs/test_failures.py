@@ -11,7 +11,8 @@ from typing import NamedTuple
 import pytest
 from house import ROOT
 from lab.runs import failures
-from lab.runs.failures import EXCERPT, MENDABLE, RULES, TAIL, Failure, excerpt
+from lab.runs.failure_rules import RULES, WHY
+from lab.runs.failures import EXCERPT, MENDABLE, TAIL, Failure, excerpt
 from test_evaluation_record import measure as evaluated
 
 WORDS = json.loads((ROOT / "schemas/experiment.schema.json").read_text())["properties"]["failure"]["enum"]
@@ -35,6 +36,11 @@ class Example(NamedTuple):
 def read(path: Path) -> Example:
     rule, status, *_ = path.name.split(".")
     return Example(path, rule, int(status))
+
+
+def kills(example: Example) -> int:
+    """How many processes the kernel's OOM killer has ended, so that its rule fits."""
+    return int(next(rule for rule in RULES if rule.name == example.rule).oom_killer)
 
 
 EXAMPLES = [read(path) for path in sorted((ROOT / "tests/examples/failures").glob("*.log"))]
@@ -77,17 +83,36 @@ def test_a_log_is_told_by_the_rule_that_it_is_an_example_of(tmp_path: Path, exam
 
 @ALL
 def test_lines_may_end_with_a_carriage_return(tmp_path: Path, example: Example) -> None:
-    kills = int(example.rule == "oom-killer")
     for end in (b"\r", b"\r\n"):
         log = example.log.replace(b"\n", end)
-        assert failure(tmp_path, log, example.status, oom_kills=kills).rule == example.rule
+        assert failure(tmp_path, log, example.status, oom_kills=kills(example)).rule == example.rule
 
 
 @ALL
 def test_colours_hide_nothing(tmp_path: Path, example: Example) -> None:
     lines = example.log.splitlines(keepends=True)
     log = b"".join(b"\x1b[1;35m" + line.replace(b": ", b"\x1b[0m: \x1b[35m") + b"\x1b[0m" for line in lines)
-    assert failure(tmp_path, log, example.status, oom_kills=int(example.rule == "oom-killer")).rule == example.rule
+    assert failure(tmp_path, log, example.status, oom_kills=kills(example)).rule == example.rule
+
+
+BEFORE = [
+    "[rank0]: ", "[default0]:[rank12]:", "[1,0]<stderr>:", "(train pid=7) ", "(Worker pid=12, ip=10.0.0.1) ", "0: ",
+    "2026-03-14 09:26:53,123 ", "[2026-03-14 09:26:53 TP5] ", "2026-03-14T09:26:53.123456Z stderr F ", "[09:26:53] ",
+    "2026-03-14 09:26:53,123 - root - ERROR - ", "2026-03-14 09:26:53.123 | ERROR    | __main__:main:12 - ",
+    "[2026-03-14 09:26:53,123][__main__][ERROR] - ", "ERROR:root:", "Mar 14 09:26:53 gpu1 python[12]: ",
+    "[E314 09:26:53.123456789 ProcessGroupNCCL.cpp:1515] ", "E0314 09:26:53.123456    4711 train.cc:12] ",
+    "2026-03-14 09:26:53.123456: E tensorflow/core/common_runtime/x.cc:12] ",
+]  # fmt: skip
+
+
+@ALL
+def test_what_stands_before_each_line_hides_nothing(tmp_path: Path, example: Example) -> None:
+    """Of ranks, launchers and loggers."""
+    for before in BEFORE:
+        log = "".join(before + line for line in example.log.decode().replace("\r", "\n").splitlines(keepends=True))
+        found = failure(tmp_path, log.encode(), example.status, oom_kills=kills(example))
+        assert found.rule == example.rule, (before, found)
+        assert before.strip() not in found.why
 
 
 @ALL
@@ -95,7 +120,7 @@ def test_a_reason_is_one_line_with_the_cause(tmp_path: Path, example: Example) -
     rule = next(rule for rule in RULES if rule.name == example.rule)
     why = failure(tmp_path, example.log, example.status, oom_kills=int(rule.oom_killer)).why
     assert why.isprintable()
-    assert why.startswith(rule.says or failures.WHY[rule.failure])
+    assert why.startswith(rule.says or WHY[rule.failure])
     assert len(why) < 240
     last = re.findall(rb"^" + PRINTED, example.log, re.MULTILINE)
     if rule.text and last and rule.name not in ("compile", "nan-printed", "disk-full"):
@@ -121,12 +146,12 @@ def test_every_rule_has_a_log() -> None:
 
 def test_every_rule_uses_the_words_that_there_are() -> None:
     assert {rule.failure for rule in RULES} <= set(WORDS)
-    assert set(failures.WHY) == set(WORDS) - {"rejected", None}
+    assert set(WHY) == set(WORDS) - {"rejected", None}
     kinds = re.findall(r"^ +([a-z-]+)\) fault_of_", (ROOT / "lib/run/machine_faults.sh").read_text(), re.MULTILINE)
-    assert {rule.machine[0] for rule in MACHINE} == set(kinds)
+    untold = {"network", "shared-memory"}  # nothing but a run of the incumbent's code tells
+    assert {rule.machine[0] for rule in MACHINE} == set(kinds) | untold
     for rule in RULES:
         assert bool(rule.machine[0]) == bool(rule.machine[1])
-        assert not rule.oom_killer or rule.text is None
         for text in filter(None, (rule.says, rule.machine[1])):
             assert not text.endswith(".")
             assert len(text) <= 80
@@ -152,7 +177,120 @@ def test_who_talks_about_the_machine_does_not_accuse_it(tmp_path: Path, example:
     assert failure(tmp_path, log, example.status).part is None
 
 
+SAID = [
+    tuple(line.split("\t"))
+    for line in (ROOT / "tests/examples/failures/said.tsv").read_text().splitlines()
+    if not line.startswith("#")
+]
+
+
+@pytest.mark.parametrize(("word", "part", "line"), SAID, ids=[line[:60] for _, _, line in SAID])
+def test_what_other_libraries_say(tmp_path: Path, word: str, part: str, line: str) -> None:
+    log = f'Traceback (most recent call last):\n  File "train.py", line 24, in <module>\n    go()\n{line}\n'.encode()
+    found = failure(tmp_path, log)
+    assert (found.word, found.part or "-") == (word, part), found
+    assert found.why.endswith((" ".join(line.split()), "..."))
+    assert failure(tmp_path, b"It said: " + line.encode()).part is None
+    if word == "killed":
+        assert failure(tmp_path, log, oom_kills=1).word == "oom"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "pyarrow.lib.ArrowInvalid: Parquet magic bytes not found in footer",
+        "optuna.exceptions.TrialPruned",
+        "subprocess.TimeoutExpired: Command x timed out after 5 seconds",
+        "jsonschema.exceptions.UnknownType: x",
+        "click.exceptions.BadParameter: no such size",
+        "my.own.Oops: a line\nand another that is indented by nothing",
+        "données.Échec: non",
+    ],
+)
+def test_a_reason_names_the_last_exception_whatever_it_is_called(tmp_path: Path, line: str) -> None:
+    first = 'Traceback (most recent call last):\n  File "train.py", line 2, in f\n    x\nKeyError: 1\n\nDuring it:\n\n'
+    last = f'Traceback (most recent call last):\n  File "train.py", line 9, in <module>\n    f()\n{line}\n'
+    assert failure(tmp_path, (first + last).encode()).why == f"it ended with an error: {line.splitlines()[0]}"
+
+
+@pytest.mark.parametrize(
+    ("log", "status", "said"),
+    [
+        ("loading\nthe corpus has no tokens\n", 1, "the corpus has no tokens"),  # sys.exit("...")
+        ("usage: train.py [-h]\ntrain.py: error: unknown argument --x\n\n", 2, "train.py: error: unknown argument --x"),
+        ("bash: line 1: exec: uv: not found\n", 127, "bash: line 1: exec: uv: not found"),
+        ("step 00012 (4.1%) | loss: 5.120481\n", 3, "exit status 3"),
+        ("Epoch 3: 12/400\n", 3, "exit status 3"),
+        ("-----\n\n", 3, "exit status 3"),
+        ("", 1, "exit status 1"),
+    ],
+)
+def test_without_an_exception_it_is_the_last_line_that_says_something(
+    tmp_path: Path, log: str, status: int, said: str
+) -> None:
+    assert failure(tmp_path, log.encode(), status).why.endswith(f": {said}")
+
+
+CAUGHT = """\
+Traceback (most recent call last):
+  File "train.py", line 3, in <module>
+httpx.ConnectError: [Errno -3] Temporary failure in name resolution
+"""
+LAST = """\
+Traceback (most recent call last):
+  File "train.py", line 30, in <module>
+{}
+"""
+
+
+@pytest.mark.parametrize(
+    ("between", "last", "word", "part"),
+    [
+        ("no hub, so without it\nstep 1\n", "torch.OutOfMemoryError: CUDA out of memory.", "oom", None),
+        ("no hub, so without it\nstep 1\n", "KeyError: 1", "error", None),
+        (
+            "\nDuring handling of the above exception, another exception occurred:\n\n",
+            "OSError: it is away",
+            "error",
+            "network",
+        ),
+        (
+            "\nThe above exception was the direct cause of the following exception:\n\n",
+            "KeyError: 1",
+            "error",
+            "network",
+        ),
+        ("", "subprocess.CalledProcessError: Command 'curl' failed", "error", "network"),
+    ],
+)
+def test_an_outage_that_was_caught_is_not_the_cause(
+    tmp_path: Path, between: str, last: str, word: str, part: str | None
+) -> None:
+    found = failure(tmp_path, f"{CAUGHT}{between}{LAST.format(last)}".encode())
+    assert (found.word, found.part) == (word, part), found
+
+
+def test_a_group_of_exceptions_is_read_like_others(tmp_path: Path) -> None:
+    log = (
+        '  + Exception Group Traceback (most recent call last):\n  |   File "train.py", line 3, in <module>\n'
+        "  | ExceptionGroup: unhandled errors in a TaskGroup (1 sub-exception)\n  +-+---------------- 1 --------\n"
+        '    | Traceback (most recent call last):\n    |   File "train.py", line 2, in f\n'
+        "    | httpx.ConnectError: All connection attempts failed\n    +------------------------------------\n"
+    )
+    assert failure(tmp_path, log.encode()).part == "network"
+
+
 LIKE_IT: list[tuple[str, int, str]] = [
+    ("KeyError: 'HTTP Error 429'", 1, "error"),
+    ("TypeError: Connection refused", 1, "error"),
+    ("requests.exceptions.HTTPError: 404 Client Error: Not Found for url: https://huggingface.co/x", 1, "error"),
+    ("huggingface_hub.errors.RepositoryNotFoundError: 401 Client Error. (Request ID: Root=1-429)", 1, "error"),
+    ("urllib3.exceptions.InsecureRequestWarning: Max retries exceeded with url: /", 1, "error"),
+    ("WARNING:urllib3.connectionpool:Retrying after 'Name or service not known'", 1, "error"),
+    ("RuntimeError: index 4 is out of memory bounds", 1, "error"),
+    ("triton.runtime.autotuner.OutOfResources: out of resource: shared memory", 1, "compile"),
+    ("RuntimeError: CUDA error: invalid device ordinal", 1, "cuda"),
+    ("concurrent.futures.process.BrokenProcessPool: A process in the process pool was terminated abruptly", 1, "error"),
     ("AssertionError: Torch not compiled with CUDA enabled", 1, "assertion"),
     ("ModuleNotFoundError: No module named 'torch.muon'", 1, "import"),
     ("ModuleNotFoundError: No module named 'triton'", 1, "import"),
@@ -193,7 +331,7 @@ def test_a_metric_and_a_good_end_are_never_the_machines_fault() -> None:
 
 @pytest.mark.parametrize("lacks", ["nan", "no-metric"])
 def test_nor_is_what_was_printed(tmp_path: Path, lacks: str) -> None:
-    assert failure(tmp_path, FULL, 0, lacks=lacks) == Failure(lacks, failures.WHY[lacks], "printed")
+    assert failure(tmp_path, FULL, 0, lacks=lacks) == Failure(lacks, WHY[lacks], "printed")
 
 
 def test_nor_is_a_timeout(tmp_path: Path) -> None:
@@ -264,7 +402,7 @@ def test_a_line_of_100_mb(tmp_path: Path) -> None:
         file.seek(0, os.SEEK_END)
         file.write(b" CUDA out of memory")
     assert failures.cause(1, "no-metric", failures.tail(log)) == Failure(
-        "error", f"{failures.WHY['error']}: exit status 1", "error"
+        "error", f"{WHY['error']}: exit status 1", "error"
     )
     assert excerpt(log) == " CUDA out of memory"
     with log.open("ab") as file:

@@ -29,7 +29,10 @@ def test_examples_are_found() -> None:
     assert len(WILD) >= 35
     assert {path.stem for path in WILD} == {path.stem for path in (EXAMPLES / "wild").glob("*.mended")}
     assert {path.stem for path in WILD} == {line.split(":")[0] for line in EXPECTED if line}
-    assert sorted(LEFT_OUT) == ["keep-without-a-number", "markdown", "status-unknown", "torn-in-a-row"]
+    assert sorted(LEFT_OUT) == [
+        *("header-metric-of-a-name", "header-other-metric", "keep-without-a-number", "markdown", "status-planned"),
+        *("status-unknown", "torn-in-a-row", "values-of-another-metric"),
+    ]
 
 
 @pytest.mark.parametrize("path", WILD, ids=name)
@@ -99,6 +102,22 @@ def test_stand_ins() -> None:
     assert foreign_ledger.unused("a1b2c3d", {"a1b2c3d"}, 12) == "row0012"
     assert foreign_ledger.unused("", {"row0012", "row0013"}, 12) == "row0014"
     assert foreign_ledger.unused("", {"row9999"}, 9999) == "ow10000"
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["val_loss", "val_rmse", "metric", "score", "accuracy", "train_bpb", "best_val_bpb", "bpb_gain", "val_bpb_sd"],
+)
+def test_another_metric_is_never_read_as_a_val_bpb(name: str, tmp_path: Path) -> None:
+    (tmp_path / "wild.tsv").write_text(f"commit\t{name}\tstatus\tdescription\na1b2c3d\t0.9979\tkeep\tbaseline\n")
+    found = foreign_ledger.read(tmp_path / "wild.tsv")
+    assert (found.rows, found.left_out) == ([], 1)
+
+
+@pytest.mark.parametrize("name", ["bpb", "Val BPB", "val-bpb ↓", "valBpb", "final_val_bpb", "validation bits per byte"])
+def test_a_val_bpb_has_many_names(name: str, tmp_path: Path) -> None:
+    (tmp_path / "wild.tsv").write_text(f"exp\tbest_val_bpb\t{name}\tstatus\tnotes\ne1\t0.9\t0.9979\tkeep\tx\n")
+    assert [row.val_bpb for row in foreign_ledger.read(tmp_path / "wild.tsv").rows] == ["0.997900"]
 
 
 # --- Faults ---------------------------------------------------------------------------------------------------------

@@ -10,8 +10,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from lab.store import experiments, foreign_ledger, schemas
-from lab.store.ledger import in_words
+from lab.store import experiments, foreign_ledger, schemas, two_records
+from lab.store.ledger import Row, in_words
 from lab.verdict import index
 from lab.views import replay
 
@@ -30,6 +30,9 @@ def run_data(path: Path) -> Facts:
     known, bad = experiments.salvaged(path.parent)
     past = {one["commit"][:7]: one for one in known}
     rows = [row(line, past.get(line.row.commit)) for line in replay.judged(found.rows, None, own=False)]
+    by_hand = [entry for entry in rows if past and entry.get("foreign")]
+    for entry in by_hand:
+        entry["by_hand"] = True  # nobody measured it here: no headline rests on it
     link(rows, past)
     chosen = facts.get("settings", {})
     name = facts.get("tag") or (path.absolute().parent.name if path.stem == "results" else path.stem)
@@ -42,10 +45,10 @@ def run_data(path: Path) -> Facts:
         "facts": facts.get("comparable", {}),
         "noise": spread(path.parent),
         "audit": file_beside(path, "audit") or None,
-        "counts": in_words(row.status for row in found.rows),
+        "counts": in_words(entry["status"] for entry in rows if not entry.get("by_hand")),
         "mended": found.said[:MOST_SAID],
         "more_mended": max(0, len(found.said) - MOST_SAID),
-        "notes": notes(name, found, bad, [entry for entry in rows if past and entry.get("foreign")]),
+        "notes": notes(name, found, bad, by_hand) + edited(name, found.rows, past),
         "rows": rows,
     }
 
@@ -75,7 +78,8 @@ def row(line: replay.Line, known: Facts | None) -> Facts:
     if known is None:
         return {**entry, "foreign": True}
     entry |= {name: known[name] for name in TAKEN if known[name] is not None}
-    return {**entry, "commit": known["commit"]}
+    recorded = {"n": known["n"], "status": known["status"], "bpb": known["val_bpb"], "memory": known["memory_gb"]}
+    return {**entry, **recorded, "commit": known["commit"]}
 
 
 def link(rows: Sequence[Facts], past: dict[str, Facts]) -> None:
@@ -90,7 +94,7 @@ def link(rows: Sequence[Facts], past: dict[str, Facts]) -> None:
         entry["against"] = numbers.get(one["parent"], incumbent) if one else incumbent
         if one and one["lines_added"] is not None:
             entry["net"] = lines + one["lines_added"] - one["lines_removed"]
-        if entry["status"] == "keep":
+        if entry["status"] == "keep" and not entry.get("by_hand"):
             incumbent, lines = entry["n"], entry.get("net", lines)
 
 
@@ -101,6 +105,14 @@ def spread(folder: Path) -> Facts | None:
     except (ValueError, LookupError, TypeError, OSError, ArithmeticError):
         return None
     return {"sd": found.sd, "df": found.df} if found else None
+
+
+def edited(name: str, rows: Sequence[Row], past: dict[str, Facts]) -> list[str]:
+    """A note, where the ledger was edited by hand: what was recorded is shown."""
+    changed = sum(row.commit in past and row != two_records.row_of(past[row.commit]) for row in rows)
+    lost = len(past) - len(past.keys() & {row.commit for row in rows})
+    said = [f"{name}: rows that were edited by hand, and are shown as recorded: {changed}"] if changed else []
+    return said + ([f"{name}: experiments without a row in the ledger (make mend): {lost}"] if lost else [])
 
 
 def notes(name: str, found: foreign_ledger.Found, bad: int, foreign: Sequence[Facts]) -> list[str]:

@@ -23,12 +23,17 @@ class Size:
     longest: int
 
 
+def is_keep(row: dict[str, Any]) -> bool:
+    """Whether it is a keep that was measured."""
+    return row["status"] == "keep" and row["bpb"] is not None and not row.get("by_hand")
+
+
 def placed(rows: Sequence[dict[str, Any]], ends: Sequence[float] | None, size: Size) -> list[dict[str, Any]]:
     """The labels of the keeps, the largest gains first, placed where the picture is empty.
 
     Each has the offset of its text from its dot in pixels, and overlaps no other label in a wider picture either.
     """
-    wins = [row for row in rows if row["status"] == "keep" and row["bpb"] is not None] if ends else []
+    wins = [row for row in rows if is_keep(row)] if ends else []
     wins.sort(key=lambda row: -float("inf" if row["gain"] is None else row["gain"]))
     place = Place(size, axis_end(rows), ends or (0, 1))
     taken = [place.dot(row) for row in rows if row["bpb"] is not None] + place.line(rows)
@@ -80,7 +85,7 @@ class Place:
         boxes: list[Box] = []
         best: dict[int, tuple[float, float]] = {}  # by run: the end of its line so far
         for row in rows:
-            is_win = row["status"] == "keep" and row["bpb"] is not None
+            is_win = is_keep(row)
             if row["run"] in best:
                 x, (x1, y1) = self.x(row), best[row["run"]]
                 y = max(self.y(row), y1) if is_win else y1

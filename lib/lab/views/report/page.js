@@ -40,7 +40,7 @@ function duration(seconds) {
 }
 
 const ofRun = (run) => rows.filter((row) => row.run === run);
-const keepsOf = (run) => ofRun(run).filter((row) => row.status === "keep" && known(row.bpb));
+const keepsOf = (run) => ofRun(run).filter((row) => row.status === "keep" && known(row.bpb) && !row.by_hand);
 const baselineOf = (run) => keepsOf(run)[0];
 const bestOf = (run) => keepsOf(run).reduce((best, row) => (best && best.bpb <= row.bpb ? best : row), undefined);
 const incumbentOf = (row) => rows.find((other) => other.run === row.run && other.n === row.against);
@@ -137,7 +137,7 @@ function factsOf(at) {
   const best = bestOf(at);
   if (!first) return [fact("experiments", String(all.length), "no baseline yet")];
   const gain = first.bpb - best.bpb;
-  const count = (status) => all.filter((row) => row.status === status).length;
+  const count = (status) => all.filter((row) => row.status === status && !row.by_hand).length;
   const facts = [
     fact("best val_bpb", digits(best.bpb, 6), `#${best.n} ${cut(best.description, 70)}`),
     fact(
@@ -210,14 +210,11 @@ function progress() {
       ? `${many ? `${run.name}: ` : ""}from ${digits(first.bpb, 6)} to ${digits(best.bpb, 6)} at #${best.n}; ${run.counts.split(": ")[1]}.`
       : "";
   });
-  const crashes = rows.some((row) => !known(row.bpb)) ? " A cross at the upper edge is a crash," : "";
-  const far = rows.some((row) => known(row.bpb) && row.bpb > bounds[1]) ? " a triangle there a value above the picture." : "";
-  id("progress-text").textContent = `${said.join(" ")} The line is the best so far; a dot opens its row.${crashes}${far}`.replace(
-    /,$/,
-    ".",
-  );
+  const crashes = rows.some((row) => !known(row.bpb)) ? " A cross at the upper edge is a crash." : "";
+  const far = rows.some((row) => known(row.bpb) && row.bpb > bounds[1]) ? " A triangle at the upper edge is a value above the picture." : "";
+  id("progress-text").textContent = `${said.join(" ")} The line is the best so far; a dot opens its row.${crashes}${far}`;
   if (many) place.before(legend(runs.map((run, at) => [run.name, RUN_COLORS[at % RUN_COLORS.length]])));
-  const points = rows.map(({ at, run, n, status, bpb, gain }) => ({ at, run, n, status, bpb, gain }));
+  const points = rows.map(({ at, run, n, status, bpb, gain, by_hand }) => ({ at, run, n, status, bpb, gain, by_hand }));
   const room = place.clientWidth - AXIS;
   const { labels } = data.labels.find(({ width }) => width <= room) || data.labels.at(-1);
   draw(

@@ -6,7 +6,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from lab.views.report.label_positions import Size, axis_end, placed
+from lab.views.report.label_positions import Size, axis_end, is_keep, placed
 
 FOLDER = Path(__file__).parent
 PICTURE = Size(1100, 480, 40, 44)  # of progress.png
@@ -22,7 +22,7 @@ def bounds(rows: Sequence[dict[str, Any]]) -> list[float] | None:
     values = sorted(float(row["bpb"]) for row in rows if row["bpb"] is not None)
     if not values:
         return None
-    kept = [float(row["bpb"]) for row in rows if row["status"] == "keep" and row["bpb"] is not None]
+    kept = [float(row["bpb"]) for row in rows if is_keep(row)]
     low, high = values[0], max(kept, default=values[-1])
     if high == low:
         high = values[len(values) * 9 // 10]
@@ -54,8 +54,10 @@ def png(data: dict[str, Any]) -> bytes:
 
 def points(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """The values of each row that the picture needs."""
-    names = ("run", "n", "status", "bpb", "gain", "description")
-    return [{name: float(row[name]) if isinstance(row[name], Decimal) else row[name] for name in names} for row in rows]
+    names = ("run", "n", "status", "bpb", "gain", "description", "by_hand")
+    return [
+        {name: float(value) if isinstance(value := row.get(name), Decimal) else value for name in names} for row in rows
+    ]
 
 
 def title(data: dict[str, Any]) -> str:

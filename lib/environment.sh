@@ -1,0 +1,50 @@
+# The environment that a person, cron, or a cluster's profile has left us: what would bend our commands is taken away, and what is
+# theirs under a name of ours is kept for those that we start for them. Sourced by common.sh, first of all; starts no process.
+# shellcheck shell=bash
+
+set +o posix # POSIXLY_CORRECT
+unset POSIXLY_CORRECT BASH_ENV ENV CDPATH GLOBIGNORE
+unset VIRTUAL_ENV GREP_OPTIONS GREP_COLOR GREP_COLORS TAR_OPTIONS GZIP BLOCK_SIZE DF_BLOCK_SIZE TIME_STYLE
+unset -f cd command printf read test git uv python3 env bash sed grep awk cat cp mv rm ln mkdir mktemp date sleep \
+  head tail tr cut sort stat find df readlink realpath xargs paste tput kill wait
+
+# Another Python's home would keep that of the environment from starting; without the script's own folder train.py does not find prepare.py.
+# PYTHONPATH stays for training; ours is started without it (lib/core).
+unset PYTHONHOME PYTHONSAFEPATH PYTHONINSPECT PYTHONSTARTUP
+export PYTHONUTF8=1
+
+# Where text is not UTF-8 (cron has no locale; that of a person may not be installed here), Python cannot even read its own paths.
+is_utf8() {
+  local letter=$'\xc3\xa9'
+  [[ ${#letter} == 1 ]]
+}
+if ! is_utf8; then
+  for LC_ALL in C.UTF-8 C.utf8 en_US.UTF-8; do
+    export LC_ALL
+    ! is_utf8 || break
+  done 2>/dev/null
+fi
+
+# A folder for temporary files that is gone (a cluster's job had it), or is none.
+[[ -z ${TMPDIR+set} || ($TMPDIR == /* && -d $TMPDIR && -w $TMPDIR) ]] || { export LAB_NO_TMPDIR=$TMPDIR && unset TMPDIR; }
+export HOME # where nobody has set it, bash knows it
+
+# Of these our scripts make variables of their own. What the caller has had under such a name is found by training and proposers under
+# that name (lib/child/runner.py).
+readonly OURS=(
+  ADDED AGENT_PATH ANEW_LOOKS ANSWERS ANY_KEYS ASKED ASK_AT AT BEATS BEGUN BELIEVED BRANCH BRIEF BUSY_LOAD BUSY_TICKS CALL
+  CALLED_FROM CATALOG CHECK CHECKED_OUT CHECKOUT CHILDREN CLI COLOUR COMMIT COMMON_DIR COMPARED CORE COUNTED DATA DURABLY
+  ENGINE_HERE ENGINE_PATH ERRORS EVERY_S FAILED_AT FAILURES FIELDS FIT_AT FIT_WAIT_S FLIGHT FLIGHTS FLYING FOLDER FOUND GOAL
+  GPUS GRACE_S HAS_CATALOG HOW_FAR ID INCUMBENT INSTALL IS_DELETED IS_FALL_BACK IS_WAVE KEYS KILLED LARGEST LAST_LINE LEAST
+  LEAST_INODES LEAST_MB LEFT LEFT_OUT LIMITED LIMIT_S LOAD LOCK LOGINS LOG_BYTES LONGEST_BREAK LONGEST_WAIT_S LOOKING LOOK_AT
+  LOOK_S LOOP_AGENT LOST MANY MINUTE MISSING_TOOL MOMENT MOST MOST_COPIED MOST_KILLS MOST_REPEATED MOST_WANTED NEEDS NIGHT NOW
+  NVIDIA_CARDS OBJECT OF_SESSION OLDEST_GIT OUR_TURN OUTPUT OWN PACKAGE PARTS PATH_OF PLACE PLACES PROFILES PROPOSERS_OF
+  RANDOM_ID REPEATED ROWS RUN RUN_DIR SAID SAVED SECRET_NAME SECRET_VALUE SETTINGS SILENT SINCE SLACK SLOT SLOW SMI_LIMIT_S
+  STARTED STATUS STEP STOPPED TIP TOLD TOOLKIT TREE VALUE VENV VERSION_S WAITING WAIT_S WHY
+)
+if [[ -z ${LAB_CALLER:-} ]]; then
+  for LAB_CALLER in "${OURS[@]}"; do
+    [[ -z ${!LAB_CALLER+set} ]] || { export "LAB_CALLER_$LAB_CALLER=${!LAB_CALLER}" && unset "$LAB_CALLER"; }
+  done
+  export LAB_CALLER=yes # those that we start have ours under these names
+fi

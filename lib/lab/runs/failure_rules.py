@@ -1,0 +1,460 @@
+"""The rules by which one failed training run is told from another: data about what other programs print.
+
+The first rule that fits counts. Some rules blame the machine: its fault is not a crash of the experiment. A text is
+searched at the start of a line, where programs print errors; in the middle of a line it is only a mention of one. What
+ranks, loggers and launchers put before a line is stripped first (PREFIX). Each rule has logs in
+tests/examples/failures; lab.runs.failures applies them.
+"""
+
+import re
+from collections.abc import Container
+from dataclasses import dataclass
+
+# The reason for each kind of failure, unless its rule has one.
+WHY = {
+    "timeout": "killed: it ran longer than RUN_TIMEOUT",
+    "oom": "it ran out of memory",
+    "nan": "the loss, or val_bpb, is not a finite number",
+    "error": "it ended with an error",
+    "killed": "a signal ended it",
+    "no-metric": "it printed no val_bpb between 0 and 20",
+    "start-up": "it took longer beside its budget than the baseline",
+}
+
+FAILED = range(1, 256)  # exit statuses
+SIGNALLED = range(129, 193)  # 128 and the number of the signal
+RAISED = (1,)  # Python's status after an exception
+
+
+@dataclass(frozen=True)
+class Rule:
+    """It fits a run with one of the statuses and, if the rule has one, the text in its log."""
+
+    name: str
+    failure: str = "error"
+    says: str = ""  # the reason in the row; default: the one in WHY
+    statuses: Container[int] = FAILED
+    text: re.Pattern[bytes] | None = None
+    oom_killer: bool = False  # only if the kernel's OOM killer ended a process during the run
+    is_last: bool = False  # only if nothing else was raised after it: it may have been caught, and only logged
+    machine: tuple[str, str] | tuple[None, None] = (None, None)  # the part that seems to be at fault, and its fault
+
+
+# ---------------------------------------------------------------------------
+# What stands before a line
+# ---------------------------------------------------------------------------
+
+LEVEL = "(?:ERROR|CRITICAL|FATAL)"
+DATE = r"(?:\d{4}[-/]\d\d[-/]\d\d|\d\d[-/]\d\d(?:[-/]\d\d)?)"
+TIME = r"\d\d:\d\d:\d\d(?:[.,]\d{1,9})?"
+# A host, or a container, may be called anything: only before what looks like an error.
+RAISES = r'(?=Traceback \(most|  File "|  what\(\)|terminate called|[A-Za-z_][\w.]{0,199}(?:Error|Exception|Exit)\b)'
+PREFIXES = (
+    r"[\[(](?:[Rr]ank|[a-z]{4,12})[ _:]?\d{1,5}(?:\|std(?:out|err))?[\])]:? ?",  # [rank0]: [default0]:
+    r"[Rr]ank ?\d{1,5}: ",
+    r"\[\d{1,5},\d{1,5}\](?:<std(?:out|err)>)?: ?",  # mpirun
+    r"\((?:[^()\n]{0,120}\bpid=\d{1,10}[^()\n]{0,80}|raylet)\) ",  # Ray, vLLM
+    r"\d{1,5}: ",  # srun --label
+    r" {2,12}\| ",  # the exceptions of a group
+    rf"[a-z][\w.-]{{0,62}}\d: {RAISES}",
+    rf"[\w.-]{{1,64}} {{1,40}}\| {RAISES}",  # docker compose
+    # Times, and what loggers put behind them.
+    rf"\[?{DATE}[T ]{TIME}(?:Z|[+-]\d\d:?\d\d)?(?: [A-Z]{{2,4}}\d{{1,4}})?\]?:? ?(?:\| |std(?:out|err) [FP] )?",
+    rf"\[?{TIME}\]?:? ",
+    rf"[A-Z][a-z]{{2}} [ \d]\d {TIME} \S{{1,100}} [^\s:]{{1,100}}: ",  # syslog
+    rf"(?: ?- [\w.]{{1,80}})? ?- {LEVEL} - ",
+    rf"\[[\w.]{{1,80}}\]\[{LEVEL}\](?: - | )",
+    rf"\[?{LEVEL}\]?(?: {{0,9}}[|:-] | )(?:[\w.]{{1,80}}:[\w.<>]{{1,80}}:\d{{1,6}} - )?",
+    rf"{LEVEL}:[\w.]{{1,80}}:",
+    r"\[[\w.]{1,80}\.py:\d{1,6}(?::\w{1,80})?\] ",
+    rf"\[?[EF]\d{{3,4}} {TIME} {{1,9}}(?:\d{{1,10}} )?[\w./-]{{1,200}}:\d{{1,6}}\] ?",  # glog, absl
+    r"[EF] [\w./-]{1,200}:\d{1,6}\] ",  # TensorFlow
+)
+PREFIX = re.compile(f"^(?:{'|'.join(PREFIXES)}){{1,6}}".encode(), re.MULTILINE)
+
+# ---------------------------------------------------------------------------
+# Words of rules: patterns that begin where a line does
+# ---------------------------------------------------------------------------
+
+
+def lines(*texts: str, ignore_case: bool = False) -> re.Pattern[bytes]:
+    """Matches lines that begin with one of the patterns."""
+    joined = "|".join(texts)
+    return re.compile(f"^(?:{joined})".encode(), re.MULTILINE | (re.IGNORECASE if ignore_case else 0))
+
+
+NAME = r"(?:[A-Za-z_][\w.]{0,199}| {1,2}what\(\))"
+WATCHDOG = r"(?:\[[^\]\n]{0,99}\] )?(?:Process group|NCCL) watchdog thread terminated with exception: "
+
+
+def raised(*texts: str) -> str:
+    """Errors of Python (`torch.OutOfMemoryError: ...`), also nested ones, and of C++ before it aborts."""
+    return rf"(?:{NAME}: +(?:[\w.]{{1,200}}: ){{0,5}})?(?:{WATCHDOG})?(?<= )(?:{'|'.join(texts)})"
+
+
+def errors(*texts: str, ignore_case: bool = False) -> re.Pattern[bytes]:
+    """Matches lines with such errors."""
+    return lines(raised(*texts), ignore_case=ignore_case)
+
+
+# What a mistake, or a warning, quotes is none; nor what is said before an exception, which has words of its own.
+MISTAKE = r"(?:Key|Name|Type|Attribute|Index|Assertion|Syntax)Error\b|[\w.]{0,199}Warning\b"
+
+
+def inside(*texts: str) -> str:
+    """Errors that say one of these anywhere in their line."""
+    return rf"(?!{MISTAKE})(?:{NAME}|fatal|RuntimeError): .{{0,800}}?(?:{'|'.join(texts)})"
+
+
+PROGRAM = r"\S{1,200}| {1,2}(?:cause|Caused by)"  # or an exception; or what uv says below an error
+
+
+def refused(*texts: str) -> str:
+    """System errors of Python (`OSError: [Errno 28] No space left on device`) and of other programs."""
+    return rf"(?:{PROGRAM}): (?:.{{0,300}}: )?(?:\[Errno \d+\] )?(?:{'|'.join(texts)})"
+
+
+def refusals(*texts: str) -> re.Pattern[bytes]:
+    """Matches lines with such errors."""
+    return lines(refused(*texts))
+
+
+HOLDS = r" Process \d+ has \d{1,4}\.\d\d GiB memory in use"
+
+# The network: exceptions of the libraries that fetch, by their names; and words for it, in whatever error.
+FETCHING = (
+    r"(?:\w{1,80}\.){0,9}(?:Connect(?:ion)?(?:Timeout)?Error|Connection(?:Refused|Reset|Aborted)Error|ConnectTimeout"
+    r"|(?:Read|Write|Pool)Timeout(?:Error)?|NameResolutionError|NewConnectionError|MaxRetryError"
+    r"|Proxy(?:Connection)?Error|RemoteProtocolError|ProtocolError|RemoteDisconnected|IncompleteRead"
+    r"|ChunkedEncodingError|gaierror|herror|Client(?:Connector\w{0,40}|OS|Connection)Error|ServerDisconnectedError"
+    r"|(?:Server|Socket|Connection)TimeoutError|EndpointConnectionError|ConnectionClosedError|HTTPClientError"
+    r"|SSL\w{0,40}Error|LocalEntryNotFoundError|OfflineModeIsEnabled|CommError|TransportError|ServiceUnavailable"
+    r"|GatewayTimeout|BadGateway|TooManyRequests)(?:: |$)",
+    r"(?:requests|urllib3|httpx|httpcore|aiohttp|huggingface_hub|botocore)\.(?:\w{1,80}\.){0,9}"
+    r"(?:Timeout(?:Exception)?|ReadError|WriteError|CloseError|NetworkError)(?:: |$)",
+    r"socket\.timeout\b",
+)
+UNREACHABLE = (
+    "Temporary failure in name resolution", "Name or service not known", "No address associated with hostname",
+    "nodename nor servname", "[Gg]etaddrinfo failed", "[Ff]ailed to resolve", "[Cc]ould not resolve",
+    "failed to lookup address", "unable to resolve host", "no such host", "dns error", "Max retries exceeded with url",
+    "Network is unreachable", "No route to host", "[Cc]onnection timed out", "[Cc]onnection refused",
+    "[Cc]onnection reset by peer", "Connection aborted", "Remote end closed connection",
+    "[Ff]ailed to establish a new connection", "Failed to connect to", "[Cc]ould ?n[o']t connect to",
+    "[Cc]annot connect to (?:host|proxy)", "Unable to connect to proxy", "Tunnel connection failed",
+    "Proxy Authentication Required", "[Rr]ead timed out", "operation timed out", "urlopen error timed out",
+    "i/o timeout", "error sending request for url", "specific connection error when trying to load",
+    "[Cc]ouldn't reach (?:http|'.{1,200}' on the Hub)", "offline mode is enabled", "CERTIFICATE_VERIFY_FAILED",
+    "certificate verify failed", "UNEXPECTED_EOF_WHILE_READING", "EOF occurred in violation of protocol",
+    "TLS (?:handshake|connect error)",
+    r"\b(?:408|429|5\d\d) (?:Client|Server) Error", r"HTTP Error (?:408|429|5\d\d)\b",
+    r"(?:Client|Server) error '(?:408|429|5\d\d)\b", r"HTTP status (?:client|server) error \((?:408|429|5\d\d)\b",
+    r"\b(?:429|50[0-4])(?:, message=|:)? ?'?(?:Too Many|Internal Server|Bad Gateway|Service|Gateway|Backend|Quota)",
+    "Too Many Requests", "Service (?:Temporarily )?Unavailable", "Bad Gateway", "Gateway Time-?[Oo]ut",
+    r"An error occurred \((?:SlowDown|Throttling\w{0,40}|RequestTimeout|ServiceUnavailable|InternalError|50\d)\)",
+)  # fmt: skip
+OF_PROGRAMS = (  # curl, wget, git, ssh: by what they print themselves
+    r"curl: \((?:5|6|7|18|28|35|52|55|56|92)\) ",
+    r"Connecting to .{1,300}\.\.\. failed: ",
+    r"ssh: (?:connect to host|Could not resolve) ",
+    r" {1,2}(?:cause|Caused by): .{0,300}(?:dns error|tcp connect error|operation timed out|client error \(Connect\))",
+)
+
+# A process that a run has started was killed, as the run says it; some say no more than that it is gone.
+KILLED = "|".join(
+    [
+        inside(
+            r"(?:killed|terminated) (?:by|with) signal:? (?:Killed|SIGKILL|9)\b",
+            r"died with <Signals\.SIGKILL: 9>",
+            r"SIGKILL\(-9\)",
+            "exited with code -9",
+        ),
+        r" {0,9}exitcode {1,9}: -9 \(pid: \d+\)",
+        r" {0,9}traceback : Signal 9 \(SIGKILL\) received by PID \d+",
+    ]
+)
+
+RULES = (
+    Rule(
+        "network-stalled",  # the last that it said
+        failure="timeout",
+        says="killed: it ran longer than RUN_TIMEOUT, and waited for the network",
+        statuses=(124,),
+        machine=("network", "the network, or what it leads to, does not answer"),
+        text=re.compile(
+            rb"^(?:%s)[^\n]{0,900}\s{0,99}\Z"
+            % "|".join(
+                [
+                    r"'\([^\n]{0,900}thrown while requesting (?:HEAD|GET)",
+                    r"(?:WARNING[^\n]{0,200})?Retrying (?:in \d|\(Retry)",
+                    *FETCHING,
+                    inside(*UNREACHABLE),
+                ]
+            ).encode(),
+            re.MULTILINE,
+        ),
+    ),
+    Rule("timeout", failure="timeout", statuses=(124,)),
+    Rule(
+        "oom-killer",
+        failure="oom",
+        says="it ran out of memory: the kernel's OOM killer ended it",
+        statuses=(137,),
+        oom_killer=True,
+    ),
+    Rule(
+        "oom-reported",  # by who has looked at its cgroup, or at the memory of the machine
+        failure="oom",
+        text=lines(
+            r"slurmstepd: error: Detected \d+ oom.?kill event",
+            r"srun: error: .{1,200}: Out Of Memory",
+            r"(?:ray\.exceptions\.)?OutOfMemoryError: Task was killed due to the node running low on memory",
+        ),
+    ),
+    # Whoever sends one of these is outside; what the log says has not ended it. HUP, INT, QUIT, KILL, TERM.
+    Rule("killed", failure="killed", statuses=(129, 130, 131, 137, 143)),
+    # --- The machine -------------------------------------------------------------------------------------------------
+    Rule(
+        "not-run",
+        says="it could not be run",
+        statuses=(126, 127),
+        machine=("environment", "uv, or what it calls, cannot be run"),
+    ),
+    Rule("sandbox", statuses=(1,), machine=("environment", "the sandbox fails"), text=re.compile(rb"\Abwrap: ")),
+    Rule(
+        "gpu-gone",
+        machine=("gpu", "there is no GPU to work with"),
+        text=lines(
+            raised(
+                "No (?:(?:CUDA|HIP|MUSA) GPU|XPU device|NPU)s are available",
+                r"Found no (?:NVIDIA|HIP|AMD|XPU)\b.{0,20} on your system",
+                "The NVIDIA driver on your system is too old",
+                "CUDA driver initialization failed",
+                "CUDA unknown error - ",
+                r"Unexpected error from (?:cuda|hip)GetDeviceCount\(\)",
+                r"(?:CUDA|HIP) (?:driver )?error: (?:no (?:CUDA|ROCm)-capable device is detected"
+                r"|CUDA driver version is insufficient for CUDA runtime version"
+                r"|system has unsupported display driver|forward compatibility was attempted)",
+                "Unable to initialize backend '(?:cuda|gpu|rocm|tpu)'",
+                "(?:No visible (?:GPU|TPU)|no supported devices found for platform)",
+            ),
+            # A driver that was updated under the running machine, or a container that has lost its devices.
+            r"(?:[\w.-]{1,80}: .{0,200})?(?:Failed to initialize NVML|nvml error): ",
+            "NVIDIA-SMI has failed because it couldn't communicate with the NVIDIA driver",
+            r"(?:\w+\.)*NVMLError_(?:DriverNotLoaded|LibraryNotFound|LibRmVersionMismatch|Unknown)\b",
+            inside("CUDA_ERROR_(?:NO_DEVICE|SYSTEM_DRIVER_MISMATCH|COMPAT_NOT_SUPPORTED)", "hipErrorNoDevice"),
+        ),
+    ),
+    Rule(
+        "gpu-broken",
+        machine=("gpu", "the GPU, or its driver, is broken"),
+        text=lines(
+            raised(
+                r"(?:CUDA|HIP) (?:driver )?error: (?:"
+                r"(?:all )?CUDA-capable device(?:s are|\(s\) is/are) busy or unavailable"
+                r"|uncorrectable (?:ECC|NVLink) error|system not yet initialized|unknown error)",
+                "GPU is lost",
+                "GPU has fallen off the bus",
+            ),
+            inside(
+                "CUDA_ERROR_(?:ECC_UNCORRECTABLE|NVLINK_UNCORRECTABLE|DEVICE_UNAVAILABLE|SYSTEM_NOT_READY)",
+                "cudaErrorDevicesUnavailable",
+                "cudaErrorECCUncorrectable",
+                "hipErrorECCNotCorrectable",
+                "uncorrectable ECC error encountered",
+            ),
+        ),
+    ),
+    # In a container, and in the sandbox, torch does not know which of the processes it is itself: there, two have GiB.
+    # Where the driver cannot tell how much it is, as in WSL, torch says 17179869184.00 GiB.
+    Rule(
+        "gpu-held",
+        failure="oom",
+        machine=("gpu-memory", "another process holds memory of the GPU"),
+        text=errors(
+            rf"CUDA out of memory\.(?=.{{0,2000}}{HOLDS})(?=.{{0,2000}} this process has )",
+            rf"CUDA out of memory\.(?:.{{0,2000}}{HOLDS}){{2}}",
+        ),
+    ),
+    Rule(
+        "shared-memory",  # a container has 64 MB of it
+        failure="oom",
+        says="/dev/shm is full",
+        machine=("shared-memory", "/dev/shm is too small: in Docker, --shm-size or --ipc=host"),
+        text=lines(
+            inside(
+                r"worker \(pid\(?s?\)? [\d, ]+\) is killed by signal: Bus error",
+                "workers are out of shared memory",
+                r"insufficient shared memory \(shm\)",
+                r"unable to (?:write to file|open shared memory object|mmap \d+ bytes from file) </?torch_",
+                r"No space left on device.{0,40}/dev/shm/",
+                r"[Ee]rror while creating shared memory segment",
+                "/dev/shm/nccl-",
+            ),
+            "(?:ERROR: )?Unexpected bus error encountered in worker",
+        ),
+    ),
+    Rule(
+        "evaluator",
+        machine=("environment", "the evaluator fails"),
+        text=lines("RuntimeError: the evaluator has ended without a number"),
+    ),
+    Rule(
+        "disk-full",
+        machine=("disk", "the disk is full"),
+        text=refusals("No space left on device", "Disk quota exceeded"),
+    ),
+    Rule(
+        "output-lost",  # Python's status when what it has printed cannot be written, the message about it included
+        says="its output was lost",
+        statuses=(120,),
+        machine=("disk", "the log cannot be written"),
+    ),
+    # In the sandbox everything else is read-only, on purpose.
+    Rule(
+        "disk-read-only",
+        machine=("disk", "the disk is read-only"),
+        text=lines(rf"(?:{PROGRAM}): (?=.{{0,1000}}Read-only file system).{{0,1000}}/run\.\d+/(?:scratch|handover)\b"),
+    ),
+    Rule(
+        "disk-broken",
+        machine=("disk", "the disk is broken, or gone"),
+        text=refusals("Input/output error", "Stale file handle", "Transport endpoint is not connected"),
+    ),
+    Rule(
+        "bus-error",  # of a file that is mapped into memory, such as the tokens
+        says="it crashed: bus error",
+        statuses=(135,),
+        machine=("disk", "a file that is mapped into memory cannot be read, or has become shorter"),
+    ),
+    Rule(
+        "data-missing",  # prepare.py's words, and those of the published one
+        machine=("data", "the data is missing"),
+        text=lines(
+            "prepare: (?:missing|damaged) data '",
+            r"FileNotFoundError: \[Errno 2\] .{0,100}: '[^'\n]{0,2000}/autoresearch/(?:data|tokenizer)\b",
+            r"AssertionError: No parquet files found\. Run prepare\.py first",
+        ),
+    ),
+    Rule(
+        "uv",  # before train.py has said a word
+        statuses=(1, 2),
+        machine=("environment", "uv fails"),
+        text=re.compile(rb"\A(?=\S)(?:(?:warning: | |Using |Removed |Creating ).*\n|\n)*error: "),
+    ),
+    Rule(
+        "packages",  # what prepare.py imports, and what torch brings
+        statuses=RAISED,
+        machine=("environment", "packages are missing from the environment"),
+        text=lines(
+            "ModuleNotFoundError: No module named '(?:torch|numpy|rustbpe|tiktoken|filelock|tqdm)'$",
+            r"(?:ImportError|OSError): [^\s:]{1,200}\.so[.\d]*: cannot open shared object file",
+        ),
+    ),
+    Rule(
+        "network",  # with its hubs, proxies and mirrors; nothing but another run can tell (50-check-machine)
+        is_last=True,
+        machine=("network", "the network, or what it leads to, does not answer"),
+        text=lines(*FETCHING, *OF_PROGRAMS, inside(*UNREACHABLE)),
+    ),
+    # --- Memory ------------------------------------------------------------------------------------------------------
+    Rule(
+        "gpu-memory",
+        failure="oom",
+        text=lines(
+            raised(
+                "(?:CUDA|HIP|XPU|MUSA|NPU|MPS backend) out of memory",
+                "CUDA (?:driver )?error: (?:out of memory|(?:CU|HIP)BLAS_STATUS_ALLOC_FAILED)",
+                r"cuDNN error: CUDNN_STATUS_\w*ALLOC",
+                # It has no words for it.
+                r"NVML_SUCCESS == .{1,200} INTERNAL ASSERT FAILED at .{1,200}CUDACachingAllocator",
+                "RESOURCE_EXHAUSTED: ",
+            ),
+            inside(
+                "[Oo]ut of memory(?! bounds)",
+                "RESOURCE_EXHAUSTED: (?:Out of|OOM|Failed to allocate|Error allocating|Attempting to)",
+                "OOM when allocating",
+                "failed to allocate memory",
+                "[Ii]nsufficient Memory",
+                "not enough GPU video memory",
+                r"\[(?:METAL|metal|malloc)[^\]\n]{0,40}\].{0,80}(?:[Uu]nable to allocate|greater than the maximum)",
+                "(?:UR|PI|ZE)_(?:RESULT_ERROR|ERROR|RESULT)_OUT_OF_(?:DEVICE_MEMORY|HOST_MEMORY|RESOURCES)",
+                "(?:CUDA_ERROR_OUT_OF_MEMORY|cudaErrorMemoryAllocation|hipErrorOutOfMemory|hipErrorMemoryAllocation)",
+                "(?:CUBLAS|HIPBLAS|CUDNN|CUSOLVER|CUSPARSE|CUFFT)_STATUS_(?:INTERNAL_ERROR_)?ALLOC_FAILED",
+            ),
+            r"libc\+\+abi: .{0,300}(?:[Ii]nsufficient Memory|[Uu]nable to allocate)",
+            r"(?:\w+\.)*\w*(?:OutOfMemory|ResourceExhausted)\w*(?:: |$)",
+        ),
+    ),
+    Rule(
+        "memory",
+        failure="oom",
+        text=lines(
+            r"(?:\w+\.)*\w*MemoryError\b",
+            r".{0,300}\bDefaultCPUAllocator: ",
+            r".{0,300}\bstd::bad_alloc\b",
+            r"\S{1,200}: (?:.{0,300}: )?(?:\[Errno 12\] )?Cannot allocate memory",
+            "memory allocation of [0-9]+ bytes failed",  # Rust
+            "fatal error: (?:runtime: )?(?:out of memory|cannot allocate memory)",  # Go, C++
+        ),
+    ),
+    # A process that it has started was killed: it has ended itself for that.
+    Rule(
+        "child-oom-killed",
+        failure="oom",
+        says="it ran out of memory: the kernel's OOM killer ended a process of it",
+        oom_killer=True,
+        text=lines(KILLED, inside("exited unexpectedly", "process pool was terminated abruptly", "died unexpectedly")),
+    ),
+    Rule("child-killed", failure="killed", says="a process of it was killed", text=lines(KILLED)),
+    # --- Not a number ------------------------------------------------------------------------------------------------
+    Rule(
+        "nan-fail",  # train.py's word, and that of the published one, which stands behind the last step's progress
+        failure="nan",
+        statuses=RAISED,
+        text=re.compile(rb"^FAIL: training loss is |(?:^| )FAIL(?=\s*\Z)", re.MULTILINE),
+    ),
+    Rule(
+        "nan-error",
+        failure="nan",
+        text=errors(
+            r".{0,200}\b(?:loss|logits|gradients|probability tensor|returned)\b"
+            r".{0,100}\b(?:nan|inf|non-finite|not finite)\b",
+            "cannot convert float (?:nan|infinity) to integer",
+            ignore_case=True,
+        ),
+    ),
+    Rule(
+        "nan-printed",
+        failure="nan",
+        text=lines(
+            r"val_bpb:[ \t]*[-+]?(?:nan|inf)", r".{0,300}\bloss\b[ \t]*[:=]?[ \t]*[-+]?(?:nan|inf)\b", ignore_case=True
+        ),
+    ),
+    # --- Errors ------------------------------------------------------------------------------------------------------
+    Rule(
+        "blas",
+        says="a call of cuBLAS or cuDNN failed",
+        text=errors("CUDA error: CUBLAS_STATUS_", "cuDNN (?:Frontend )?error: "),
+    ),
+    Rule("cuda", says="a CUDA kernel failed", text=errors("CUDA (?:driver )?error: ", r"Triton Error \[CUDA\]: ")),
+    Rule(
+        "compile",
+        says="torch.compile failed",
+        statuses=RAISED,
+        text=lines(r"(?:torch\._(?:dynamo|inductor|functorch)|triton)\.[\w.]{1,200}: "),
+    ),
+    Rule(
+        "import",
+        says="an import failed",
+        statuses=RAISED,
+        text=lines(r"(?:ImportError|ModuleNotFoundError)\b"),
+    ),
+    Rule("assertion", says="an assertion failed", statuses=RAISED, text=lines(r"AssertionError\b")),
+    # What a process brings on itself: ILL, TRAP, ABRT, FPE, SEGV, SYS.
+    Rule("segmentation-fault", says="it crashed: segmentation fault", statuses=(139,)),
+    Rule("abort", says="it crashed: abort", statuses=(134,)),
+    Rule("crash", says="it crashed", statuses=(132, 133, 136, 159)),
+    Rule("signal", failure="killed", statuses=SIGNALLED),
+    Rule("error"),
+)

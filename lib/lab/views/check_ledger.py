@@ -1,0 +1,31 @@
+"""A ledger -> each problem of it: `FILE:LINE: column: what`; in the folder of a run, also what was not recorded so."""
+
+from pathlib import Path
+
+from lab.errors import EXPECTED, Fault
+from lab.store import experiments, ledger, two_records
+from lab.verdict import index
+
+
+def problems(path: Path) -> list[str]:
+    """Those of its form; where it has none, how it differs from the experiments beside it. Raises OSError, Fault."""
+    run = path.resolve().parent
+    if not path.exists() and (run / "manifest.json").exists():
+        raise Fault(f"the ledger is gone: '{path}'", f"make mend TAG={run.name}")
+    if not path.exists():
+        raise Fault(f"there is no such ledger: '{path}'", "name one: bin/validate runs/mar14/results.tsv")
+    said = ledger.problems(path)
+    if said or path.resolve().name != two_records.TABLE or not (run / experiments.FILE).exists():
+        return said
+    try:
+        lines, mark = ledger.lines(path), index.read(run).mark
+    except EXPECTED as error:  # of another file
+        return [str(error)]
+    if two_records.is_same(run, lines, mark):
+        return []
+    return [
+        f"{path}: {one.column}: {one.problem}"
+        if one.line is None
+        else f"{path}:{one.line}: {one.column}: {one.problem}"
+        for one in two_records.differences(run, lines)
+    ]
