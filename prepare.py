@@ -615,6 +615,12 @@ def eval_rows(tokenizer: Tokenizer) -> Iterator[np.ndarray]:
     return (row for row, _ in islice(rows, eval_tokens() // MAX_SEQ_LEN))
 
 
+def training_rows(tokenizer: Tokenizer) -> Iterator[np.ndarray]:
+    bos = tokenizer.get_bos_token_id()
+    rows = packed_rows if PROFILES[PROFILE].packed else functools.partial(streamed_rows, shuffled=True)
+    return (row for row, _ in rows("train", MAX_SEQ_LEN, bos))
+
+
 def eval_tokens() -> int:
     """Whole rows of EVAL_TOKENS, or of what there is: a corpus of one's own may be smaller."""
     return min(EVAL_TOKENS, len(load_tokens("val"))) // MAX_SEQ_LEN * MAX_SEQ_LEN
@@ -1154,7 +1160,7 @@ def check_order(weights: dict[int, Any], nodes: Sequence[Node], output: Json) ->
 # --- From train.py ---
 
 EVALUATION = os.environ.pop("LAB_EVALUATION", None)  # of a loop's run: the folder where its evaluator waits
-AT_ONCE = 4  # rows of an evaluation that are not in one batch with others: an n-th of all at most
+AT_ONCE = 4  # a batch is at most an n-th of all rows; where there are fewer, of training text
 
 
 def evaluate_bpb(model: "torch.nn.Module", tokenizer: Tokenizer, batch_size: int) -> float:
@@ -1168,8 +1174,12 @@ def evaluate_bpb(model: "torch.nn.Module", tokenizer: Tokenizer, batch_size: int
     if Clock.is_evaluated:
         raise ValueError("evaluate_bpb was called before: a run is evaluated once")
     Clock.is_evaluated = True
-    graph = trace(model, max(1, min(batch_size, EVAL_TOKENS // MAX_SEQ_LEN // AT_ONCE)), tokenizer.get_vocab_size())
+    graph: Graph | None = trace(
+        model, max(1, min(batch_size, EVAL_TOKENS // MAX_SEQ_LEN // AT_ONCE)), tokenizer.get_vocab_size()
+    )
     if EVALUATION is not None:
+        if os.environ.get("RANK", "0") != "0":  # of several ranks the first one hands over; all get the number
+            graph = None
         return evaluated_in(Path(EVALUATION), graph, lambda: (Path(EVALUATION) / "reply/ended").exists())
     with tempfile.TemporaryDirectory() as name:
         for part in ("handover", "reply"):
@@ -1183,11 +1193,11 @@ def evaluate_bpb(model: "torch.nn.Module", tokenizer: Tokenizer, batch_size: int
                 evaluator.kill()
 
 
-def evaluated_in(folder: Path, graph: Graph, has_ended: Callable[[], bool]) -> float:
-    """Hand over in one process, wait in all (of several ranks the first one hands over)."""
-    if os.environ.get("RANK", "0") == "0":
+def evaluated_in(folder: Path, graph: Graph | None, has_ended: Callable[[], bool]) -> float:
+    """Hand over a graph, if there is one, and wait for the answer."""
+    if graph is not None:
         hand_over(graph, folder / "handover")
-    graph.weights.clear()
+        graph.weights.clear()
     free_gpu_memory()
     while not (folder / "reply/reply.json").exists():
         if has_ended() and not (folder / "reply/reply.json").exists():
@@ -1372,7 +1382,7 @@ def measured(graph: Graph, device: str) -> dict[str, Any]:
     cuts = evaluation.check()
     return {
         "val_bpb": evaluation.nats / math.log(2) / evaluation.text_bytes,
-        "tokens": evaluation.inputs.size,
+        "tokens": evaluation.rows * MAX_SEQ_LEN,
         "bytes": evaluation.text_bytes,
         "cuts": cuts,
         "device": device,
@@ -1387,10 +1397,11 @@ class Evaluation:
         import torch
 
         self.graph, self.device, self.tokenizer = graph, device, tokenizer
-        self.inputs = np.stack([row[:-1] for row in eval_rows(tokenizer)])  # the targets are read when they are due
         self.size = graph.shape[0]
-        if self.size > max(1, len(self.inputs) // AT_ONCE):
-            raise ValueError(f"a batch of {self.size} rows, of {len(self.inputs)}: a {AT_ONCE}th at most")
+        rows = [row[:-1] for row in eval_rows(tokenizer)]  # the targets are read when they are due
+        self.rows = len(rows)
+        more = islice(training_rows(tokenizer), max(0, AT_ONCE * self.size - self.rows))  # so that neighbours change
+        self.inputs = np.stack([*rows, *(row[:-1] for row in more)])
         self.batches = -(-len(self.inputs) // self.size)
         self.token_bytes = torch.tensor(tokenizer.token_bytes, device=device)
         self.losses = torch.zeros(self.batches * self.size, MAX_SEQ_LEN, device=device)
@@ -1419,7 +1430,7 @@ class Evaluation:
         import torch
 
         due, sums = eval_rows(self.tokenizer), []
-        for start in range(0, len(self.inputs), self.size):
+        for start in range(0, self.rows, self.size):
             logits = self.logits(np.take(self.inputs, range(start, start + self.size), axis=0, mode="wrap"))
             for place, row in enumerate(islice(due, self.size)):
                 targets = torch.from_numpy(row[1:].astype(np.int64)).to(self.device)
@@ -1442,7 +1453,7 @@ class Evaluation:
             order = np.array([SECRET.sample(range(self.batches), self.batches) for _ in range(self.size)])
             for batch in (order * self.size + np.arange(self.size)[:, None]).T:
                 difference += self.difference(batch, [next(cuts) for _ in batch])
-                tried += int((batch < len(self.inputs)).sum())
+                tried += int((batch < self.rows).sum())
                 if not difference <= tolerance:
                     raise ValueError(
                         "the model sees the future, or other rows: the scores of tokens change with tokens that are not"
@@ -1455,8 +1466,8 @@ class Evaluation:
 
     def difference(self, batch: np.ndarray, cuts: list[int]) -> float:
         """Nats by which what is before the cuts of these rows scores differently, with other text after them."""
-        real = batch < len(self.inputs)
-        changed = self.inputs[np.where(real, batch, 0)].copy()
+        real = batch < self.rows
+        changed = np.take(self.inputs, batch, axis=0, mode="wrap").copy()
         for row, cut in enumerate(cuts):
             changed[row, cut:] = self.other_text(changed[row], cut)
         logits = self.logits(changed)
