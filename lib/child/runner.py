@@ -6,11 +6,14 @@ Usage: runner.py RUN_DIR | --cancel RUN_DIR | --end NAME=VALUE | --can-confine |
 RUN_DIR holds `cmd` (shell text), `cwd`, `limit_s` (seconds), `env` (NAME=value lines) and, where they are wanted:
 `confine`, a line for each path that is to be hidden from the command, or can be read or written by it all the same
 (`hide PATH`, `read PATH`, `write PATH`): all else is then read-only, and there is no network; and `beside`, the shell
-text of a helper outside of that confinement, which gives back what it has to say in `reply/`.
+text of a helper outside of that confinement, with `confine-beside` in one of its own. What it has to say is in
+`reply/`, where `ended` is written when it has ended. It ends with the command; but when that has exited with 0 and
+there is `reply/busy`, it comes to its own end, within the limit.
 
 It writes handle (its pid, and when that began), run.log, host, started, pid; when the command has ended, ended and
 resources (JSON: CPU seconds of the command and of all that it started, whoever their parents were by then; of the
-helper; how many processes the kernel has ended for want of memory meanwhile); and last, by rename, rc. There is an rc
+helper; MiB that the largest process of the command had resident; how many processes the kernel has ended for want of
+memory meanwhile); and last, by rename, rc. There is an rc
 only when the command came to its own end or to its limit. A stop (TERM, INT, HUP) is never taken for a verdict, not
 even when the command hears of it first.
 
@@ -77,7 +80,8 @@ class Children:
     def __init__(self) -> None:
         """Orphans are given to this process from now on."""
         self.statuses: dict[int, int] = {}  # by pid: the exit statuses of those that have ended,
-        self.cpu_seconds: dict[int, float] = {}  # and the CPU seconds of each, with those that it has waited for
+        self.cpu_seconds: dict[int, float] = {}  # the CPU seconds of each, with those that it has waited for,
+        self.peaks: dict[int, float] = {}  # and the MiB that the largest of them had resident
         prctl(SUBREAPER, 1)
 
     def start(self, argv: list[str], environment: dict[str, str] | None = None, output: int | None = None) -> int:
@@ -115,6 +119,7 @@ class Children:
             code = os.waitstatus_to_exitcode(status)
             self.statuses[pid] = code if code >= 0 else 128 - code
             self.cpu_seconds[pid] = usage.ru_utime + usage.ru_stime
+            self.peaks[pid] = usage.ru_maxrss / 1024
 
     def end(self) -> bool:
         """TERM, then KILL, to all descendants; then look. Returns whether none are left."""
@@ -274,9 +279,9 @@ class Run:
         with open(self.path(name), "w", encoding="utf-8") as file:
             file.write(f"{text}\n")
 
-    def argv(self) -> list[str]:
-        """The command, in its sandbox where one is wanted."""
-        command, wanted = ["bash", "-c", self.cmd], self.read_if_there("confine")
+    def argv(self, text: str, confine: str) -> list[str]:
+        """The words for a shell text, in its sandbox where one is wanted."""
+        command, wanted = ["bash", "-c", text], self.read_if_there(confine)
         return [*sandbox(wanted), *FIRST, *command] if wanted else command
 
     def go(self, children: Children, stop: Stop) -> int:
@@ -291,16 +296,19 @@ class Run:
         self.write("started", now())
         began, woke, killed_before = time.monotonic(), time.clock_gettime(BOOT_CLOCK), oom_kills()
         helper = self.start_helper(children)
-        child = children.start(self.argv(), self.environment, log)
+        child = children.start(self.argv(self.cmd, "confine"), self.environment, log)
         self.write("pid", child)
-        status = self.outcome(children, stop, child, began)
+        status = self.outcome(children, stop, child, helper, began)
+        if status == 0 and helper not in children.statuses and os.path.exists(self.path("reply/busy")):
+            status = 125 if self.outcome(children, stop, helper, helper, began) == 125 else 0
         if not children.end():
             status = 125
         self.write("ended", now())
-        beside = children.cpu_seconds.pop(helper, 0.0)
+        beside, _ = children.cpu_seconds.pop(helper, 0.0), children.peaks.pop(helper, 0.0)
         # Those of a machine asleep, too, as prepare.py counts them; not by the time of day, which may be set.
         spent = f'"wall_seconds": {time.clock_gettime(BOOT_CLOCK) - woke:.3f}, '
-        spent += f'"cpu_seconds": {sum(children.cpu_seconds.values()):.3f}, "beside_cpu_seconds": {beside:.3f}'
+        spent += f'"cpu_seconds": {sum(children.cpu_seconds.values()):.3f}, "beside_cpu_seconds": {beside:.3f}, '
+        spent += f'"peak_memory_mb": {max(children.peaks.values(), default=0.0):.1f}'
         self.write("resources", f'{{{spent}, "oom_kills": {oom_kills() - killed_before}}}')
         if status != 125 and not stop.wait(0):
             self.write("rc.new", status)
@@ -314,13 +322,17 @@ class Run:
         if not beside:
             return 0
         os.makedirs(self.path("reply"), exist_ok=True)
+        for name in os.listdir(self.path("reply")):
+            os.unlink(self.path(f"reply/{name}"))  # of an earlier run
         log = os.open(self.path("beside.log"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
-        return children.start(["bash", "-c", beside], self.environment, log)
+        return children.start(self.argv(beside, "confine-beside"), self.environment, log)
 
-    def outcome(self, children: Children, stop: Stop, child: int, began: float) -> int:
-        """Wait for the command, for its limit, or for a stop."""
+    def outcome(self, children: Children, stop: Stop, child: int, helper: int, began: float) -> int:
+        """Wait for the command, for its limit, or for a stop. Whoever waits for the helper is told of its end."""
         while True:
             children.reap()
+            if helper in children.statuses and not os.path.exists(self.path("reply/ended")):
+                self.write("reply/ended", children.statuses[helper])
             seconds = time.monotonic() - began
             if child in children.statuses:
                 status = children.statuses[child]

@@ -35,6 +35,7 @@ train() {
   run_engine
   exit_if_stopped
   [[ ! -d $RUN_DIR/scratch ]] || rm -rf "$RUN_DIR/scratch" # with which it may have filled the disk
+  [[ ${LAB_EVALUATOR:-no} != yes ]] || clear_handover
   [[ -e $RUN_DIR/rc ]] || die "the engine '${ENGINE_PATH##*/}' ended without a verdict on the run" "see what it said above, and '$RUN_DIR'"
   core look_after "$RUN_DIR" changed
   keep_artifacts
@@ -43,10 +44,9 @@ train() {
   free_slot
 }
 
-# write_order SEED: the RUN_DIR, as an engine wants it. The nonce proves that an evaluation record is of this run.
+# write_order SEED: the RUN_DIR, as an engine wants it.
 write_order() {
   local gpus
-  random_id
   gpus=$(gpus_of "$SLOT")
   note "$RUN_DIR/slot" "$SLOT"
   note "$RUN_DIR/devices" "$gpus"
@@ -54,10 +54,28 @@ write_order() {
   printf '%s' "$CHECKOUT" >"$RUN_DIR/cwd"
   printf '%s' "$RUN_TIMEOUT" >"$RUN_DIR/limit_s"
   printf '%s\n' "PROFILE=$PROFILE" "TIME_BUDGET=$TIME_BUDGET" "SEED=$1" "AUTORESEARCH_CACHE=$AUTORESEARCH_CACHE" \
-    "LAB_RECORD=$RUN_DIR/record/evaluation.json" "LAB_NONCE=$RANDOM_ID" ${gpus:+"CUDA_VISIBLE_DEVICES=$gpus"} >"$RUN_DIR/env"
+    ${gpus:+"CUDA_VISIBLE_DEVICES=$gpus"} >"$RUN_DIR/env"
+  [[ ${LAB_EVALUATOR:-no} != yes ]] || order_evaluator
   [[ ${LAB_CONFINED:-no} != yes ]] || confine
   : >"$RUN_DIR/run.log"
   ln -sfn "${RUN_DIR#"$RUN/"}/run.log" "$RUN/run.log"
+}
+
+# order_evaluator: the helper that measures the model, by a prepare.py that the run cannot reach. What it is given is in handover/ (graph
+# and weights, by evaluate_bpb), its answer in reply/, the record in record/.
+order_evaluator() {
+  mkdir -p "$RUN_DIR/evaluator" "$RUN_DIR/handover" "$RUN_DIR/reply"
+  cp "$CHECKOUT/prepare.py" "$RUN_DIR/evaluator/prepare.py"
+  printf 'exec %q -I -X utf8 %q --evaluate %q' "$LAB_PYTHON" "$RUN_DIR/evaluator/prepare.py" "$RUN_DIR" >"$RUN_DIR/beside"
+  printf '%s\n' "LAB_EVALUATION=$RUN_DIR" >>"$RUN_DIR/env"
+  [[ ${LAB_CONFINED:-no} != yes ]] || confine_evaluator
+}
+
+# clear_handover: graph and weights, which may be large, go when they are measured, but for those that ARTIFACTS names.
+clear_handover() {
+  local CHECKOUT=$RUN_DIR/handover
+  keep_artifacts
+  rm -rf "$RUN_DIR/handover"
 }
 
 # run_engine: to its end, with a line of progress where a person looks.

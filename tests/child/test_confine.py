@@ -39,6 +39,14 @@ def deed_house(folder: Path) -> House:
     (house.tree / "shelf").mkdir()
     (house.tree / "shelf/book").write_text("a book\n")
     (house.tree / ".git/info/exclude").write_text("/shelf/\n")
+    (house.tree / ".env").write_text("KEY=secret\n")
+    (house.tree / ".env").chmod(0o600)
+    for name in ("autoresearch/small/judge/val.bin", "autoresearch/data/shard", "uv/archive"):
+        path = house.outside / "home/.cache" / name
+        path.parent.mkdir(parents=True)
+        path.write_text("x")
+    (house.outside / "home/texts").mkdir()
+    (house.outside / "home/texts/one.txt").touch()
     house.setup()
     return house
 
@@ -98,6 +106,11 @@ DEEDS = {
     "the flight": "open(f'{flight}/done')",
     "the other slots": "os.listdir(f'{run}/slots/0.lock/..')",
     "git": "open(f'{tree}/.git/HEAD')",
+    "keys": "assert open(f'{tree}/.env').read()",
+    "the validation text": "open(os.path.expanduser('~/.cache/autoresearch/small/judge/val.bin'))",
+    "the corpus of one's own": "assert os.listdir(os.path.expanduser('~/texts'))",
+    "the shards": "assert os.listdir(os.path.expanduser('~/.cache/autoresearch/data'))",
+    "uv's cache": "assert os.listdir(os.path.expanduser('~/.cache/uv'))",
     "the toolkit": "open(f'{tree}/lib/lab/verdict/criterion.py', 'a')",
     "the toolkit of the loop": "open(f'{copies[0]}/bin/loop')",
     "the runner": "open(f'{copies[0]}/lib/child/runner.py', 'a')",
@@ -113,6 +126,7 @@ DEEDS = {
 
 @needs_bubblewrap
 def test_confined_it_cannot_reach(run: House) -> None:
+    (run.outside / "home/.cache/autoresearch/small/judge/source").write_text(f"{run.outside}/home/texts\n")
     with socket.create_server(("127.0.0.1", 0)) as server:  # somebody who would answer
         port = str(server.getsockname()[1])
         deeds = [deed.replace("PID", str(os.getpid())).replace("PORT", port) for deed in DEEDS.values()]

@@ -543,6 +543,39 @@ def test_a_helper_runs_beside_it_and_ends_with_it(engine: Engine) -> None:
     assert log(run) == "42\n"
     assert (run / "beside.log").read_text() == "heard\n"
     assert resources(run)["beside_cpu_seconds"] > 0.3
+
+
+def test_whoever_waits_for_a_helper_is_told_of_its_end(engine: Engine) -> None:
+    run = engine.run_dir('until [[ -e $LAB_RUN_DIR/reply/ended ]]; do sleep 0.05; done; cat "$LAB_RUN_DIR/reply/ended"')
+    (run / "beside").write_text("exit 7")
+    (run / "reply").mkdir()
+    (run / "reply/ended").write_text("of an earlier run")
+    assert engine.call(run).returncode == 0
+    assert (run / "run.log").read_text() == "7\n"
+
+
+@pytest.mark.parametrize(("status", "comes_to_its_end"), [(0, True), (3, False)])
+def test_a_helper_at_work_outlives_a_command_that_went_well(
+    status: int, comes_to_its_end: bool, engine: Engine
+) -> None:
+    run = engine.run_dir(f"until [[ -e $LAB_RUN_DIR/reply/busy ]]; do sleep 0.05; done; exit {status}")
+    (run / "beside").write_text(': >"$LAB_RUN_DIR/reply/busy"; sleep 1 && : >"$LAB_RUN_DIR/done"')
+    assert engine.call(run).returncode == status
+    assert (run / "done").exists() == comes_to_its_end
+    assert (run / "rc").read_text() == f"{status}\n"
+
+
+def test_a_helper_at_work_has_the_commands_limit(engine: Engine) -> None:
+    run = engine.run_dir("until [[ -e $LAB_RUN_DIR/reply/busy ]]; do sleep 0.05; done", limit=1)
+    (run / "beside").write_text(': >"$LAB_RUN_DIR/reply/busy"; sleep 60')
+    assert engine.call(run).returncode == 0, "it has come to its own end"
+
+
+def test_the_memory_of_the_largest_process_is_told(engine: Engine) -> None:
+    run = engine.run_dir(f"{sys.executable} -c 'x = b\"1\" * 10**8'")
+    (run / "beside").write_text(f"{sys.executable} -c 'x = b\"1\" * 3 * 10**8'; sleep 9")
+    assert engine.call(run).returncode == 0
+    assert 100 < resources(run)["peak_memory_mb"] < 200, "the helper's is its own"
     assert resources(run)["cpu_seconds"] < 0.3
 
 

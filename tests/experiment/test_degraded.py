@@ -7,7 +7,7 @@ from house import House, shared
 
 # Says of the machine what the home has: in `waits` how long each run stood still; in `probe` how slow it is.
 TRAIN = """\
-import hashlib, json, os, random
+import json, os, random, time
 VALUE = 1.0
 home = os.path.expanduser("~")
 waits = open(home + "/waits").read().split()
@@ -15,22 +15,38 @@ open(home + "/waits", "w").write(" ".join(waits[1:]))
 wait, probe = float(waits[0]) if waits else 0.1, float(open(home + "/probe").read())
 value = VALUE + random.Random(os.environ["SEED"]).gauss(0, 0.001) + (wait + probe) / 100
 record = {
-    "nonce": os.environ["LAB_NONCE"], "val_bpb": value, "tokens": None, "device": "cpu", "probes": [probe, probe],
+    "val_bpb": value, "tokens": 1, "device": "cpu", "probes": [probe, probe],
     "evaluation_seconds": 0.1, "training_seconds": 1.0, "training_wall_seconds": 1.0, "longest_wait": wait, "looks": 10,
-    "peak_memory_mb": 1.0, "prepare.py": hashlib.sha256(open("prepare.py", "rb").read()).hexdigest(),
+    "peak_memory_mb": 1.0,
 }
 print(f"val_bpb: {value:.6f}")
-record["tokens"] = 1
-open(os.environ["LAB_RECORD"], "w").write(json.dumps(record))
+folder = os.environ["LAB_EVALUATION"]
+open(folder + "/handover/new", "w").write(json.dumps(record))
+os.rename(folder + "/handover/new", folder + "/handover/record")
+while not os.path.exists(folder + "/record/evaluation.json"):
+    time.sleep(0.01)
 """
-CHECK = """import sys\nif "--check" in sys.argv: print('{"eval_tokens": 1}')\n"""  # what is said of the data
+# An evaluator that believes all that it is told.
+EVALUATOR = """\
+import hashlib, json, os, sys, time
+if sys.argv[1] == "--check":
+    print('{"eval_tokens": 1, "evaluator": true}')
+    sys.exit()
+folder = sys.argv[2]
+while not os.path.exists(folder + "/handover/record"):
+    time.sleep(0.01)
+record = json.load(open(folder + "/handover/record"))
+record["prepare.py"] = hashlib.sha256(open(__file__, "rb").read()).hexdigest()
+open(folder + "/record/new", "w").write(json.dumps(record))
+os.rename(folder + "/record/new", folder + "/record/evaluation.json")
+"""
 
 
 def usual_house(folder: Path) -> House:
     house = House(folder, TRAIN)
-    (house.tree / "prepare.py").write_text(CHECK)
+    (house.tree / "prepare.py").write_text(EVALUATOR)
     house.commit("a pair that leaves records")
-    house.environment["BASELINE_RUNS"] = "3"
+    house.environment |= {"BASELINE_RUNS": "3", "CONFINE": "no"}  # it writes in the home
     house.setup()
     conditions(house)
     house.baseline()

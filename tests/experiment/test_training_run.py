@@ -111,10 +111,10 @@ def test_50_mb_of_output_go_to_the_log_alone(run: House) -> None:
 FULL_DISK = """
 import os, resource
 whole_line = append_line
-def append_line(path, line):
+def append_line(path, line, *more):
     if os.path.exists(os.path.expanduser("~/full")):
         resource.setrlimit(resource.RLIMIT_FSIZE, (1024, resource.RLIM_INFINITY))
-    whole_line(path, line)
+    whole_line(path, line, *more)
 """
 
 

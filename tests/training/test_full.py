@@ -174,7 +174,7 @@ def test_a_damaged_shard_on_the_disk_is_fetched_again(hub: Hub, tree: Path) -> N
     (data / bad).write_bytes(SHARDS[bad][:-1] + b"?")
     prepare_data(tree, hub)
     assert sorted(name for name, _ in hub.asked) == [bad, "shard_06542.parquet"]
-    (tree.parent / "cache/full/val.bin").write_bytes(b"")
+    (tree.parent / "cache/full/judge/val.bin").write_bytes(b"")
     damaged = data / "shard_06542.parquet"
     times = damaged.stat()
     damaged.write_bytes(bytes(len(SHARDS[damaged.name])))
@@ -275,11 +275,13 @@ def test_epochs_are_counted(prepare: ModuleType) -> None:
     assert set(epochs) >= {1, 2}
 
 
-def test_the_evaluation_is_the_same_rows_whatever_the_batch(prepare: ModuleType) -> None:
+def test_the_evaluation_is_the_same_rows_whatever_the_batch(
+    prepare: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
     tokenizer = prepare.Tokenizer.from_directory()
     rows = np.stack(list(prepare.eval_rows(tokenizer)))
     assert rows.shape == (EVAL_ROWS, T + 1)
-    x, y, _ = next(prepare.make_dataloader(tokenizer, EVAL_ROWS, T, "val"))
+    x, y, _ = next(prepare.batches(tokenizer, EVAL_ROWS, T, "val"))
     assert x.tolist() == rows[:, :-1].tolist()
     assert y.tolist() == rows[:, 1:].tolist()
 
@@ -289,8 +291,10 @@ def test_the_evaluation_is_the_same_rows_whatever_the_batch(prepare: ModuleType)
 
     text = [i for i in y.flatten().tolist() if i < tokenizer.get_bos_token_id()]
     expected = len(text) * np.log2(VOCAB) / len(tokenizer.enc.decode_bytes(text))
-    for batch_size in (1, 5, 8, EVAL_ROWS):
-        assert prepare.evaluate_bpb(Uniform(), tokenizer, batch_size) == pytest.approx(expected, 1e-6)
+    monkeypatch.setattr(prepare, "FURTHER", 0)
+    for batch_size in (1, 5, 8):
+        found = prepare.measured(prepare.trace(Uniform(), batch_size, VOCAB), "cpu")
+        assert found["val_bpb"] == pytest.approx(expected, 1e-6)
 
 
 def test_the_tokenizer_reserves_what_the_published_one_does(prepare: ModuleType) -> None:
@@ -372,6 +376,50 @@ def test_windows_are_the_same_compiled_and_save_work(prepared: Path) -> None:
     done = python("-c", WINDOWS, tree=prepared, env=environment(prepared.parent / "cache"))
     assert done.returncode == 0, done.stderr
     assert float(done.stdout) > 80, "per cent of the blocks that are not computed"
+
+
+# The path of a GPU at full size, on tensors that have a device, a type and a shape, but no content.
+ON_NOTHING = """
+import functools, os, sys, torch, prepare
+import torch.nn.attention.flex_attention as flex
+import torch.nn.functional as F
+
+source = open("train.py").read().split("# Set-up")[0].replace(*sys.argv[1:])
+known, prepare.best_device = torch.cuda.is_available, lambda: "cuda"
+torch.cuda.is_available = torch.cuda.is_bf16_supported = lambda *_: True
+names = {"__name__": "train"}
+exec(source, names)
+assert names["COMPILED"] and names["DTYPE"] == torch.bfloat16
+torch.cuda.is_available, names["DEVICE"], prepare.best_device = known, "meta", lambda: "meta"
+flex._validate_device = lambda *_: None
+with torch.device("cpu"):
+    model = names["GPT"](prepare.VOCAB_SIZE).to("meta")
+x, y = torch.zeros(2, names["DEVICE_BATCH_SIZE"], prepare.MAX_SEQ_LEN, dtype=torch.long, device="meta")
+torch.compiler.is_compiling = lambda: True  # so flex attention it is
+F.cross_entropy(model(x).flatten(0, 1), y.flatten()).backward()
+for optimizer in names["make_optimizers"](model):
+    optimizer.step(1.0, 0.5)
+torch.compiler.is_compiling, prepare.check_agreement = lambda: False, lambda *_: None
+graph = prepare.trace(model, len(x), prepare.VOCAB_SIZE)
+print(sum(weights.numel() for weights in model.parameters()), {one.device.type for one in graph.weights.values()})
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "problem"),
+    [
+        ("STARTED =", "STARTED =", ""),
+        ("angles.to(DEVICE, DTYPE)", "angles.to(DTYPE)", "is not on the expected device meta"),
+    ],
+    ids=["as it is", "a wrong device"],
+)
+def test_the_path_of_a_gpu_at_full_size(old: str, new: str, problem: str, tmp_path: Path) -> None:
+    """Model, loss, optimizers, and what is handed over; without a GPU, and without its content, in seconds."""
+    done = python("-c", ON_NOTHING, old, new, tree=ROOT, env=environment(tmp_path))
+    assert (done.returncode == 0) == (not problem)
+    assert problem in done.stderr
+    if not problem:
+        assert done.stdout == "80936969 {'meta'}\n"
 
 
 @pytest.mark.parametrize(

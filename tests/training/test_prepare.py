@@ -17,7 +17,6 @@ from types import ModuleType
 import numpy as np
 import pytest
 import torch
-import torch.nn as nn
 from house import ROOT
 from pair import import_prepare
 
@@ -74,7 +73,7 @@ def test_the_small_data_is_the_same_on_every_machine(small_cache: Path) -> None:
         "eval_tokens": 32768,
         "data": "a603efd566bf345e81364ca65e9c2e06c1296530521ec22580b03de455074946",
         "tokenizer": "93a0ead9f0da6c99a9a8112da0386b3ff893ecac090588205132584f4d55b63b",
-        "evaluation_record": True,
+        "evaluator": True,
     }
 
 
@@ -98,6 +97,7 @@ def test_text_of_ones_own(corpus: Path, tmp_path: Path, monkeypatch: pytest.Monk
     assert sorted(text.split()) == sorted(written.split())  # documents are shuffled, and lose blanks at their ends
     assert "zzzz" not in text
     assert "train.bin: " in done.stdout
+    assert (prepare.JUDGE / "source").read_text() == f"{corpus}\n", "for a loop to hide"
 
 
 def test_parquet(corpus: Path, tmp_path: Path) -> None:
@@ -185,9 +185,9 @@ def test_check_without_data(tmp_path: Path) -> None:
     ("name", "damage"),
     [
         ("train.bin", "bit"),
-        ("val.bin", "bit"),
+        ("judge/val.bin", "bit"),
         ("tokenizer.json", "bit"),
-        ("val.bin", "end"),
+        ("judge/val.bin", "end"),
         ("data.json", "end"),
         ("train.bin", "all"),
         ("data.json", "all"),
@@ -209,8 +209,21 @@ def test_damage_is_noticed(name: str, damage: str, small_cache: Path, tmp_path: 
 def test_damaged_data_is_prepared_again(corpus: Path, tmp_path: Path) -> None:
     prepare_py("--corpus", corpus, cache=tmp_path, check=True)
     facts = prepare_py("--check", cache=tmp_path, check=True).stdout
-    (tmp_path / "small" / "val.bin").write_bytes(b"")
+    (tmp_path / "small/judge/val.bin").write_bytes(b"")
     prepare_py("--corpus", corpus, cache=tmp_path, check=True)
+    assert prepare_py("--check", cache=tmp_path, check=True).stdout == facts
+
+
+def test_data_of_an_earlier_version_has_its_validation_text_moved(small_cache: Path, tmp_path: Path) -> None:
+    shutil.copytree(small_cache / "small", tmp_path / "small")
+    facts = prepare_py("--check", cache=tmp_path, check=True).stdout
+    (tmp_path / "small/judge/val.bin").rename(tmp_path / "small/val.bin")
+    (tmp_path / "small/judge").rmdir()
+    done = prepare_py("--check", cache=tmp_path)
+    assert (done.returncode, done.stdout) == (3, "")
+    assert done.stderr == f"prepare: older data '{tmp_path}/small'\n{HELP_TO_PREPARE}\n"
+    told = prepare_py(cache=tmp_path, check=True, UV="/no/such/uv").stdout
+    assert told.startswith(f"moving the validation text into {tmp_path}/small/judge, where training does not see it\n")
     assert prepare_py("--check", cache=tmp_path, check=True).stdout == facts
 
 
@@ -270,7 +283,7 @@ def test_documents_are_disjoint_and_about_3_kb(prepare: ModuleType) -> None:
 def test_rows_are_bos_aligned_and_lose_nothing(prepare: ModuleType) -> None:
     tokenizer, tokens, T = prepare.Tokenizer.from_directory(), prepare.load_tokens("val"), 256
     rows = math.ceil(len(tokens) / T)
-    batches = list(islice(prepare.make_dataloader(tokenizer, 1, T, "val"), rows + 1))
+    batches = list(islice(prepare.batches(tokenizer, 1, T, "val"), rows + 1))
     assert [epoch for _, _, epoch in batches] == [1] * rows + [2]
     for x, y, _ in batches:
         assert x.shape == y.shape == (1, T)
@@ -288,154 +301,13 @@ def test_the_order_of_rows_is_fixed_and_another_one_each_epoch(prepare: ModuleTy
     def rows(B: int, count: int, seed: int) -> torch.Tensor:
         torch.manual_seed(seed)
         np.random.seed(seed)
-        return torch.cat([y for _, y, _ in islice(prepare.make_dataloader(tokenizer, B, 256, "val"), count)])
+        return torch.cat([y for _, y, _ in islice(prepare.batches(tokenizer, B, 256, "val"), count)])
 
     first = rows(761, 1, seed=1)
     assert torch.equal(rows(7, 2 * 761 // 7, seed=2)[:761], first)  # whatever the batch size and the seed
     second = rows(761, 2, seed=1)[761:]
     assert not torch.equal(first, second)
     assert sorted(first.tolist()) == sorted(second.tolist())
-
-
-# --- The metric ---
-
-
-class Bigram(nn.Module):
-    """Logits that depend on the last token alone."""
-
-    def __init__(self, vocab_size: int = 1024, scale: float = 1.0) -> None:
-        super().__init__()
-        table = torch.randn(1024, vocab_size, generator=torch.Generator().manual_seed(1))
-        self.table = nn.Parameter(scale * table)
-        self.modes: set[bool] = set()
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        self.modes.add(self.training)
-        return nn.functional.embedding(x, self.table)
-
-
-def test_bpb_by_hand_and_whatever_the_batch_size(prepare: ModuleType) -> None:
-    tokenizer, model = prepare.Tokenizer.from_directory(), Bigram()
-    targets = np.fromfile(prepare.DATA / "val.bin", dtype=np.uint16).astype(int)[:32768]
-    inputs = np.where(np.arange(32768) % 256 == 0, 1023, np.roll(targets, 1))
-    table = model.table.detach().double()
-    nats = -table.log_softmax(-1)[inputs, targets][targets != 1023].sum().item()
-    text_bytes = len(tokenizer.enc.decode_bytes(targets[targets != 1023].tolist()))
-    expected = pytest.approx(nats / math.log(2) / text_bytes, 1e-6)
-    for batch_size in (1, 7, 64):
-        assert prepare.evaluate_bpb(model, tokenizer, batch_size) == expected
-    assert model.modes == {False}  # it is evaluated in eval mode...
-    assert model.training  # ...and left as it was
-
-
-def test_bpb_of_a_uniform_model(prepare: ModuleType) -> None:
-    tokenizer = prepare.Tokenizer.from_directory()
-    targets = np.fromfile(prepare.DATA / "val.bin", dtype=np.uint16)[:32768]
-    text = targets[targets != 1023].tolist()
-    expected = 10 * len(text) / len(tokenizer.enc.decode_bytes(text))  # 10 bits a token
-    assert prepare.evaluate_bpb(Bigram(scale=0), tokenizer, 32) == pytest.approx(expected, 1e-6)
-
-
-class Broken(Bigram):
-    def __init__(self, how: str) -> None:
-        super().__init__(vocab_size=1023 if how == "vocabulary" else 1024)
-        self.how = how
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        logits = super().forward(x)
-        if self.how == "nan":
-            logits[-1, -1, 5] = math.nan
-        if self.how == "infinite":
-            logits[0, 3, 7] = math.inf
-        if self.how == "future":
-            logits = logits.roll(-1, dims=1)
-        if self.how == "within blocks":  # a place in the middle of the row would never see it
-            logits = logits.unflatten(1, (-1, 32)).roll(-1, dims=2).flatten(1, 2)
-        if self.how == "a word to come":
-            logits = logits + 0.1 * logits.mean((0, 1), keepdim=True)
-        if self.how == "other rows":
-            logits = logits + 0.1 * logits[:, :1].roll(1, dims=0)
-        if self.how == "memory":
-            self.seen = getattr(self, "seen", 0) + 0.001
-            logits = logits * (1 + self.seen)
-        if self.how == "subclass":
-            logits = logits.as_subclass(Scored)
-        return logits[:, 1:] if self.how == "length" else logits
-
-
-class Scored(torch.Tensor):
-    """Logits that compute a cross-entropy of their own."""
-
-
-@pytest.mark.parametrize(
-    ("how", "message"),
-    [
-        ("nan", "not finite"),
-        ("infinite", "not finite"),
-        ("vocabulary", r"logits are \(16, 256, 1023\), not \(16, 256, 1024\)"),
-        ("length", r"logits are \(16, 255, 1024\), not \(16, 256, 1024\)"),
-        ("future", "sees the future"),
-        ("within blocks", "sees the future"),
-        ("a word to come", "sees the future, or other rows"),
-        ("other rows", "sees the future, or other rows"),
-        ("memory", "the model (sees the future|learns while it is evaluated)"),
-        ("subclass", "logits are Scored, not a plain tensor"),
-    ],
-)
-def test_what_cannot_be_measured_is_refused(how: str, message: str, prepare: ModuleType) -> None:
-    with pytest.raises(ValueError, match=message):
-        prepare.evaluate_bpb(Broken(how), prepare.Tokenizer.from_directory(), 16)
-
-
-# --- The evaluation record ---
-
-
-@pytest.fixture
-def measured(small_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """prepare.py as a loop has it imported."""
-    monkeypatch.setenv("LAB_RECORD", str(tmp_path / "evaluation.json"))
-    monkeypatch.setenv("LAB_NONCE", "c0ffee")
-    return import_prepare(small_cache, monkeypatch)
-
-
-def test_the_record_says_what_was_measured(measured: ModuleType, tmp_path: Path) -> None:
-    clock = measured.Clock()
-    clock.progress()
-    time.sleep(0.2)
-    clock.progress()
-    value = measured.evaluate_bpb(Bigram(), measured.Tokenizer.from_directory(), 16)
-    record = json.loads((tmp_path / "evaluation.json").read_text())
-    facts = json.loads(prepare_py("--check", cache=measured.CACHE, check=True).stdout)
-    assert (record["val_bpb"], record["nonce"], record["device"]) == (value, "c0ffee", "cpu")
-    assert record["tokens"] == facts["eval_tokens"]
-    assert (record["data"], record["tokenizer"]) == (facts["data"], facts["tokenizer"])
-    assert record["prepare.py"] == hashlib.sha256((ROOT / "prepare.py").read_bytes()).hexdigest()
-    assert record["training_wall_seconds"] == pytest.approx(record["longest_wait"])
-    assert record["longest_wait"] >= 0.2 > record["training_seconds"]
-    assert len(record["probes"]) == 1, "one for each second of the clock, and this is the first"
-    assert min(record["probes"]) > 0
-    assert record["evaluation_seconds"] > 0
-    assert {"LAB_RECORD", "LAB_NONCE"} & set(os.environ) == set(), "train.py does not find them"
-
-
-def test_the_validation_text_is_shown_once_a_run(measured: ModuleType) -> None:
-    tokenizer = measured.Tokenizer.from_directory()
-    measured.evaluate_bpb(Bigram(), tokenizer, 16)
-    with pytest.raises(ValueError, match="evaluate_bpb was called before"):
-        measured.evaluate_bpb(Bigram(), tokenizer, 16)
-
-
-def test_the_table_of_bytes_is_not_train_pys(measured: ModuleType, tmp_path: Path) -> None:
-    tokenizer = measured.Tokenizer.from_directory()
-    tokenizer.token_bytes[:] = [9] * 1024
-    measured.evaluate_bpb(Bigram(), tokenizer, 16)
-    assert json.loads((tmp_path / "evaluation.json").read_text())["bytes"] == 86479
-
-
-def test_a_model_that_cannot_be_measured_leaves_no_record(measured: ModuleType, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="future"):
-        measured.evaluate_bpb(Broken("future"), measured.Tokenizer.from_directory(), 16)
-    assert not (tmp_path / "evaluation.json").exists()
 
 
 # --- The clock ---

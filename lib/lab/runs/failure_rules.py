@@ -18,6 +18,7 @@ WHY = {
     "error": "it ended with an error",
     "killed": "a signal ended it",
     "no-metric": "it printed no val_bpb between 0 and 20",
+    "start-up": "it took longer beside its budget than the baseline",
 }
 
 FAILED = range(1, 256)  # exit statuses
@@ -294,6 +295,11 @@ RULES = (
         ),
     ),
     Rule(
+        "evaluator",
+        machine=("environment", "the evaluator fails"),
+        text=lines("RuntimeError: the evaluator has ended without a number"),
+    ),
+    Rule(
         "disk-full",
         machine=("disk", "the disk is full"),
         text=refusals("No space left on device", "Disk quota exceeded"),
@@ -308,7 +314,7 @@ RULES = (
     Rule(
         "disk-read-only",
         machine=("disk", "the disk is read-only"),
-        text=lines(rf"(?:{PROGRAM}): (?=.{{0,1000}}Read-only file system).{{0,1000}}/run\.\d+/(?:scratch|record)\b"),
+        text=lines(rf"(?:{PROGRAM}): (?=.{{0,1000}}Read-only file system).{{0,1000}}/run\.\d+/(?:scratch|handover)\b"),
     ),
     Rule(
         "disk-broken",

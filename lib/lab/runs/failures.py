@@ -16,7 +16,7 @@ from lab.runs.failure_rules import PREFIX, RULES, WHY, Rule
 TAIL = 65536  # bytes of the log's end in which the cause of a failure is looked for
 LONGEST_QUOTE = 160  # characters of the log in a reason
 
-MENDABLE = ("error", "nan", "no-metric")  # by another edit of train.py; the others need a smaller experiment
+MENDABLE = ("error", "nan", "no-metric", "start-up")  # by another edit; the others need a smaller experiment
 DOUBT = "doubt"  # instead of a rule's name: the printed metric is not believed
 
 
@@ -49,6 +49,11 @@ class Failure:
 def doubted(word: str, why: str) -> Failure:
     """A run whose printed metric is not confirmed."""
     return Failure(word, why, DOUBT)
+
+
+def long_start(why: str) -> Failure:
+    """A run with a metric that has spent too much before its clock started, or after it ended."""
+    return Failure("start-up", f"start-up: {why}", "start-up")
 
 
 def on_another_device(device: str, usual: str) -> Failure:

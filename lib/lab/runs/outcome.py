@@ -61,8 +61,11 @@ def outcome_of(folder: Path, past: Past) -> Outcome:
     status, log, asked = int((folder / "rc").read_text()), folder / "run.log", folder / "next"
     logs.drop_middle(log)
     printed = read_metrics(log)
+    record = evaluation_record.read(folder)
+    if record and "val_bpb" not in printed:  # where a GPU admits one process, the training ends before the evaluation
+        printed["val_bpb"] = f"{evaluation_record.measured_bpb(record):f}"
     failure = failures.cause(status, lacks(printed.get("val_bpb")), failures.tail(log), _oom_kills(folder))
-    record = None if failure else evaluation_record.read(folder)
+    record = None if failure else record
     run = _run(folder, printed, record, past)
     failure = failure or _doubt(folder, Decimal(printed["val_bpb"]), record, run, past)
     normal = conditions.usual(past.recent, run)
@@ -75,7 +78,7 @@ def outcome_of(folder: Path, past: Past) -> Outcome:
         run=run,
         wall_seconds=evaluation_record.wall_seconds(folder),
         failure=failure,
-        memory_gb=None if failure else _memory(printed, record),
+        memory_gb=None if failure else _memory(folder, printed, record),
         disturbance=disturbance,
         slot=(folder / "slot").read_text().strip() if (folder / "slot").exists() else None,
     )
@@ -95,26 +98,34 @@ def _run(folder: Path, printed: dict[str, str], record: Record | None, past: Pas
         return listed
     outside = evaluation_record.outside_seconds(folder, record, _budget(folder))
     seconds = round(record["evaluation_seconds"], 3)
-    measured = {"evaluation_seconds": seconds, "outside_seconds": outside, "device": record["device"]}
-    return {**listed, **measured, **conditions.from_record(record, slots.trainings(past.folder, folder))}
+    started = _number(str(record.get("evaluator_start_seconds")))
+    measured = {"evaluation_seconds": seconds, "outside_seconds": outside, "evaluator_start_seconds": started}
+    return {
+        **listed,
+        **measured,
+        "device": record["device"],
+        **conditions.from_record(record, slots.trainings(past.folder, folder)),
+    }
 
 
 def _doubt(folder: Path, printed: Decimal, record: Record | None, run: Run, past: Past) -> Failure | None:
     """Why a run is not believed that printed a metric, if it is not."""
     if record is None:
-        why = "it printed a val_bpb, but prepare.py has measured none"
+        why = "it printed a val_bpb, but the evaluator has measured none"
         return failures.doubted("no-metric", f"record: {why}") if past.wants_record else None
     if past.device and record["device"] != past.device:
         return failures.on_another_device(record["device"], past.device)
-    if problem := evaluation_record.mismatch(record, printed, _setting(folder, "LAB_NONCE") or "", past.comparable):
+    if problem := evaluation_record.mismatch(record, printed, past.comparable):
         return failures.doubted("no-metric", f"record: {problem}")
-    problem = evaluation_record.hidden_work(run, past.baseline, _budget(folder))
-    return failures.doubted("rejected", f"budget: {problem}") if problem else None
+    problem = evaluation_record.long_start(run, past.baseline)
+    return failures.long_start(problem) if problem else None
 
 
-def _memory(printed: dict[str, str], record: Record | None) -> Decimal | None:
-    """What was printed, or measured, whichever is more. None: not known, and no memory rule."""
-    return most([_in_gb(printed.get("peak_vram_mb")), _in_gb(str(record["peak_memory_mb"])) if record else None])
+def _memory(folder: Path, printed: dict[str, str], record: Record | None) -> Decimal | None:
+    """What was printed, claimed, or, on a CPU, measured, whichever is most. None: not known, and no memory rule."""
+    peaks = [printed.get("peak_vram_mb"), str(record["peak_memory_mb"]) if record else None]
+    resident = evaluation_record.peak_memory_mb(folder) if record and record["device"] == "cpu" else None
+    return most(map(_in_gb, [*peaks, None if resident is None else str(resident)]))
 
 
 def most(memories: Iterable[Decimal | None]) -> Decimal | None:

@@ -24,7 +24,7 @@ def counted_lines(text: str) -> list[str]:
     try:
         tree = Plain().visit(ast.parse(text))
         lines = ast.unparse(tree).splitlines()
-    except (SyntaxError, ValueError, RecursionError):
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
         return code_lines(text)
     return [line.strip() for line in lines if line.strip()]
 

@@ -143,12 +143,12 @@ def test_any_two_ideas_together_use_no_name_that_is_gone(tmp_path: Path) -> None
 # Trained for a few steps
 # ---------------------------------------------------------------------------
 
-# Runs each text that comes in for four steps and a short evaluation, which looks whether the model sees the future, and
-# prints what val_bpb became, and what is wrong.
+# Runs each text that comes in for four steps and a short evaluation, which traces the model and looks whether it sees
+# the future, and prints what val_bpb became, and what is wrong.
 DRIVER = """
 import contextlib, gc, io, json, sys, prepare, torch
 
-names, before, drawn = {}, {}, []
+names, before, drawn, found = {}, {}, [], []
 
 class FourSteps:
     def __init__(self):
@@ -157,6 +157,7 @@ class FourSteps:
         self.seconds += 1.0
         if names.get("clock") is self and self.seconds == 1:
             before.update({name: weights.clone() for name, weights in names["model"].state_dict().items()})
+            names["kept"] = names["optimizers"]  # train.py drops them before it is evaluated
         return (0.0, 0.4, 0.96, 0.999, 1.0)[min(int(self.seconds), 5) - 1]
 
 def counted(*args, of=prepare.make_dataloader):
@@ -165,18 +166,24 @@ def counted(*args, of=prepare.make_dataloader):
         yield batch
 
 def problems():
-    model, optimizers = names["model"], names["optimizers"]
+    model, optimizers = names["model"], names["kept"]
     trained = [weights for each in optimizers for weights in (getattr(each, "parameters", 0) or each.matrices)]
     if sorted(map(id, trained)) != sorted(map(id, model.parameters())):
         yield "not every parameter is in exactly one optimizer"
     for name, weights in model.named_parameters():
         if torch.equal(weights, before[name]):
             yield f"{name} is not changed by training"
+
+def miscounted():
     if names["tokens"] != sum(drawn[:-1]):
         yield f"{names['tokens']} tokens are told, {sum(drawn[:-1])} were used"
 
+def evaluated(model, tokenizer, batch_size):
+    found.extend(problems())
+    return prepare.measured(prepare.trace(model, 1, tokenizer.get_vocab_size()), "cpu")["val_bpb"]
+
 def result(source):
-    for each in (names, before, drawn):
+    for each in (names, before, drawn, found):
         each.clear()
     gc.collect()
     names["__name__"] = "__main__"
@@ -185,11 +192,12 @@ def result(source):
             exec(compile(source.replace("(512, 10)", "(16, 1)"), "train.py", "exec"), names)  # a faster mfu_percent
         model = names["model"]
         weights = sum(each.double().abs().sum().item() for each in model.parameters())
-        return {"val_bpb": names["val_bpb"], "weights": weights, "problems": list(problems())}
+        return {"val_bpb": names["val_bpb"], "weights": weights, "problems": found + list(miscounted())}
     except (Exception, SystemExit) as error:
         return {"val_bpb": 0, "problems": [f"{type(error).__name__}: {error}"]}
 
 prepare.Clock, prepare.EVAL_TOKENS, prepare.make_dataloader = FourSteps, 4 * prepare.MAX_SEQ_LEN, counted
+prepare.FURTHER, prepare.evaluate_bpb = 0, evaluated
 print(json.dumps({name: result(source) for name, source in json.load(sys.stdin).items()}))
 """
 

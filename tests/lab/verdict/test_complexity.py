@@ -99,3 +99,7 @@ def test_reformatting_the_whole_of_train_py_is_nothing() -> None:
 
 def test_a_person_is_shown_the_lines_as_they_are_written() -> None:
     assert changes("a = 1  # one\nb = '2'\n", "a = 1\nb = '2'\n# three\n") == (["a = 1"], ["a = 1  # one"])
+
+
+def test_what_is_nested_too_deep_for_the_parser_is_counted_as_it_stands() -> None:
+    assert counts("x = 1\n", "x = 1\nz = " + "-" * 6000 + "1\n") == (76, 0)

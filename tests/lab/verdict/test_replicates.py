@@ -164,22 +164,31 @@ def test_runs_that_fail_are_told_and_do_not_count(tmp_path: Path) -> None:
     check_left(house)
 
 
-# It leaves an evaluation record, as our prepare.py does; with seed 43 the machine stood still.
-RECORDED = """\
-import hashlib, json, os
+# An evaluator, such as our prepare.py is, and what is measured by it; with seed 43 the machine stood still.
+MEASURED = """\
+import os, time
+print(f"val_bpb: {1 + int(os.environ['SEED']) / 1000:.6f}")
+while not os.path.exists(os.environ["LAB_EVALUATION"] + "/reply/done"):
+    time.sleep(0.01)
+"""
+EVALUATOR = """\
+import hashlib, json, os, sys
+if sys.argv[1] == "--check":
+    print('{"eval_tokens": 1, "evaluator": true}')
+    sys.exit()
 seed = int(os.environ["SEED"])
 record = {"val_bpb": 1 + seed / 1000, "tokens": 1, "evaluation_seconds": 0.0, "training_seconds": 1.0, "looks": 100}
 record |= {"training_wall_seconds": 1.0, "longest_wait": 60.0 if seed == 43 else 0.0, "peak_memory_mb": 1.0}
-record |= {"probes": [0.05, 0.05], "nonce": os.environ["LAB_NONCE"], "device": "cuda"}
-record["prepare.py"] = hashlib.sha256(open("prepare.py", "rb").read()).hexdigest()
-json.dump(record, open(os.environ["LAB_RECORD"], "w"))
-print(f"val_bpb: {record['val_bpb']:.6f}")
+record |= {"probes": [0.05, 0.05], "device": "cuda"}
+record["prepare.py"] = hashlib.sha256(open(__file__, "rb").read()).hexdigest()
+json.dump(record, open(f"{sys.argv[2]}/record/evaluation.json", "w"))
+open(f"{sys.argv[2]}/reply/done", "w")
 """
 
 
 def test_a_disturbed_run_is_made_again_twice_and_then_taken_as_it_is(tmp_path: Path) -> None:
-    house = House(tmp_path, RECORDED)
-    (house.tree / "prepare.py").write_text("""import sys\nif "--check" in sys.argv: print('{"eval_tokens": 1}')\n""")
+    house = House(tmp_path, MEASURED)
+    (house.tree / "prepare.py").write_text(EVALUATOR)
     house.commit("a record")
     house.setup(TIME_BUDGET="1")
     house.baseline()

@@ -14,7 +14,7 @@ from lab.verdict.evidence import Evidence
 from lab.verdict.judge import could_be_kept
 from lab.verdict.noise import Spread
 from test_conclude import BASELINE, FIRST, PERSONS, SECOND, Killed, close, fact, fly, kill_at, statuses, step, trained
-from test_evaluation_record import FACTS, NONCE, RECORD
+from test_evaluation_record import FACTS, RECORD
 
 THIRD = "e5" * 20
 
@@ -56,7 +56,6 @@ def recorded(run: Path, **change: object) -> None:
     (folder / "record").mkdir()
     value = float((folder / "run.log").read_text().split()[1])
     (folder / "record/evaluation.json").write_text(json.dumps(RECORD | {"val_bpb": value} | change))
-    (folder / "env").write_text((folder / "env").read_text() + f"LAB_NONCE={NONCE}\n")
     (folder / "resources").write_text('{"cpu_seconds": 65.0}')
 
 

@@ -32,8 +32,11 @@ def attend(q, k, v, mask):
     """Causal attention of q, k and v (B, heads, T, HEAD_DIM), within a window where there is a mask."""
     if mask is None:
         return F.scaled_dot_product_attention(q, k, v, is_causal=True)  # on a GPU, flash attention
-    if COMPILED:
+    if COMPILED and torch.compiler.is_compiling():
         return flex_attention(q, k, v, block_mask=mask)
+    if COMPILED:  # the evaluator gets functions of torch alone: that model is not compiled when it is written down
+        positions = torch.arange(MAX_SEQ_LEN, device=DEVICE)
+        mask = mask.mask_mod(None, None, positions[:, None], positions)
     return F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
 
 
