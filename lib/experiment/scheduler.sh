@@ -39,7 +39,7 @@ fly() {
     done
     ((${#FLYING[@]})) || { is_wanted && is_goal_open; } || break
     look_around
-    [[ FAILURES -eq 0 && ! -e $RUN/trouble.proposer ]] || ! has_answered || proposer_works
+    hear_of_proposals
     read -r -t 1 -u 3 ended || ended=nobody
     exit_if_stopped
     [[ -z ${FLYING[$ended]:-} ]] || land "$ended" # it may not be quite over yet
@@ -106,6 +106,7 @@ landed() {
       REPEATED=0 FIT_WAIT_S=$MINUTE
       over machine loop restarts
       (($2 == 4)) || ADDED=$((ADDED + 1))
+      hear_of_proposals
       ;;
     1) proposer_failed "$1" ;;
     5 | 6) ;; # dropped: another one takes its place; or it rests, for no loop is wanted any more
@@ -137,13 +138,11 @@ landed() {
   esac
 }
 
-# has_answered: whether there is a proposal of a call that was begun after the last one that failed.
-has_answered() {
+# hear_of_proposals: whether the proposer works again: there is one of a call that was begun after the last one that failed.
+hear_of_proposals() {
   local asked
-  read -r asked 2>/dev/null <"$RUN/calls/answered" && ((asked >= FAILED_AT))
-}
-
-proposer_works() {
+  [[ FAILURES -gt 0 || -e $RUN/trouble.proposer ]] || return 0
+  read -r asked 2>/dev/null <"$RUN/calls/answered" && ((asked >= FAILED_AT)) || return 0
   FAILURES=0 ASK_AT=0 WAIT_S=$PROPOSAL_WAIT
   [[ ! -e $RUN/not-before ]] || rm -f "$RUN/not-before"
   over proposer

@@ -117,7 +117,7 @@ THEIRS = re.compile(
     r"(LAB|GIT|UV|PIP|PYTHON|PI|OPENCODE|MSWEA|GEMINI|CLAUDE_CODE|LITELLM|DISABLE|METRIC|ON|HF|AUTORESEARCH)_?\w*"
     r"|LC_ALL|TZ|TERM|PATH|HOME|TMPDIR|IFS|SECONDS|LAB|CUDA_VISIBLE_DEVICES|\w+_API_KEY|BASH\w*"
     r"|OURS|PASS_ENV|TAG|TAGS|FROM|AGENT|ENGINE|MODEL|PROFILE|SEED|SLOTS|DRAFTS|PROPOSERS|LINKS|RUN_TIMEOUT|TIME_BUDGET|AGENT_TIMEOUT"
-    r"|BASELINE_RUNS|MAX_EXPERIMENTS|FAULTS|LEDGER|OUT|DEST|REMOVE|CLEAR|RETRY|MODE|NAME|COMMIT|FOLDER|USAGE|TRANSCRIPT"
+    r"|BASELINE_RUNS|MAX_EXPERIMENTS|FAULTS|LEDGER|OUT|OWN|DEST|REMOVE|CLEAR|RETRY|MODE|NAME|COMMIT|FOLDER|USAGE|TRANSCRIPT"
 )
 ASSIGNED = re.compile(
     r"(?:^|[\s;(&|{])(?:read (?:-\w+ )*|local |export |readonly |declare -\w+ )*([A-Z][A-Z0-9_]+)\+?=", re.M
@@ -137,6 +137,10 @@ def test_every_variable_of_ours_is_kept_apart() -> None:
     missing = {name for name in found - ours if not THEIRS.fullmatch(name)}
     assert not missing, "add them to OURS in lib/environment.sh, or make them local and lower case"
     assert not {name for name in ours if THEIRS.fullmatch(name)} - {"COMMIT", "FOLDER"}
+    told = "".join(
+        line for path in (ROOT / "bin").iterdir() for line in path.read_text().splitlines() if "Settings:" in line
+    )
+    assert not ours & set(re.findall(r"[A-Z]+", told)), "a setting that would be taken away"
 
 
 # --- what a loop that is started again has ---------------------------------------------------------------------------

@@ -45,7 +45,7 @@ def an_idea(first: tuple[float, float], fresh: tuple[float, float]) -> str:
 
 def noisy_house(folder: Path) -> House:
     house = House(folder, NOISY)
-    del house.environment["BASELINE_RUNS"]
+    house.environment["BASELINE_RUNS"] = "3"
     house.setup()
     told = house.once("/bin/false").err
     assert "one more run of the candidate, with seed 43\none more run of the candidate, with seed 44\n#1 keep" in told
@@ -158,7 +158,8 @@ def test_killed_before_a_rerun_it_goes_on_and_keeps_what_was_measured(tmp_path: 
     killed = '[[ ! -e $FLIGHT/next || -e $TREE/runs/killed ]] || { : >"$TREE/runs/killed" && kill -9 0; }\n'
     step.write_text(text.replace("[[ ! -e $FLIGHT/rejected ]]", f"{killed}[[ ! -e $FLIGHT/rejected ]]", 1))
     house.commit("a step that is killed once")
-    house.setup(BASELINE_RUNS="3")
+    house.environment["BASELINE_RUNS"] = "3"
+    house.setup()
     assert house.start("bin/experiment", AGENT="/bin/false").wait(60) != 0
     assert (house.flight / "run.1/rc").exists()
     house.baseline()
