@@ -68,7 +68,7 @@ take_away_promised() {
   done
 }
 
-has_proposal() { [[ -e $1/answered || -e $1/commit || -e $1/edit ]] || compgen -G "$1/candidate.f*" >/dev/null; }
+has_proposal() { [[ -e $1/answered || -e $1/commit || -e $1/edit ]] || holds_candidate "$1"; }
 
 # want_of SHARE: what is asked for: what somebody has set, else the share; of a proposer that has one file to edit, one.
 want_of() {

@@ -4,10 +4,13 @@
 
 has_candidates() { compgen -G "$RUN/candidates/f*.*" >/dev/null; }
 
+# holds_candidate FOLDER: whether that flight has taken one.
+holds_candidate() { compgen -G "$1/candidate.f*" >/dev/null; }
+
 # take_candidate: the oldest: its facts become those of the flight. Fails where there is none.
 take_candidate() {
   local name
-  if ! compgen -G "$FLIGHT/candidate.f*" >/dev/null; then
+  if ! holds_candidate "$FLIGHT"; then
     has_candidates || return
     while read -r name; do # another flight may take it at this moment
       ! mv -T "$RUN/candidates/$name" "$FLIGHT/candidate.$name" 2>/dev/null || break

@@ -25,9 +25,9 @@ def first_apart(source: str, found: Iterable[Proposal], run: Path) -> Proposal |
 
 def _in_the_air(run: Path) -> Iterator[tuple[str, str]]:
     """The texts before and after each change that has no verdict yet."""
-    for one in flight.all_of(run):
+    for one in flight.in_the_air(run):
         before, after = one.text("before.py"), one.text("train.py")
-        if before and after and not one.is_baseline and one.text("summary") is None:
+        if before and after:
             yield before, after
 
 

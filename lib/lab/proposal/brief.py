@@ -167,9 +167,8 @@ def wave(own: Flight | None) -> Iterator[str]:
 
 def in_the_air(run: Path, own: Flight | None) -> Iterator[str]:
     """What others have proposed that has no verdict yet, the newest first."""
-    for one in reversed(flight.all_of(run)):
-        is_open = one != own and not one.is_baseline and one.text("summary") is None
-        if is_open and (what := one.text("description")):
+    for one in reversed(flight.in_the_air(run)):
+        if one != own and (what := one.text("description")):
             yield f"- {clean(what, 200)}"
     yield from (f"- {one.said}" for one in flight.candidates(run) if one.said)
 

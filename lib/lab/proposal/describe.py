@@ -7,7 +7,7 @@ from pathlib import Path
 from lab.one_line import LONGEST, LONGEST_WHY, clean, description
 from lab.proposal import rule_check
 from lab.proposal.check_edit import LARGEST
-from lab.store.flight import Flight, all_of
+from lab.store.flight import Flight, in_the_air
 from lab.verdict import complexity
 
 OUTPUT = 65536  # bytes of the end of stdout that are read
@@ -36,7 +36,7 @@ def same_in_the_air(flight: Flight) -> str | None:
     """The id of another flight with the same code, as it is parsed; `code` has that of this one from now on."""
     code = "\n".join(complexity.counted_lines(flight.need("train.py")))
     flight.write("code", hashlib.sha256(code.encode()).hexdigest())
-    others = (one for one in all_of(flight.run) if one != flight and one.text("summary") is None)
+    others = (one for one in in_the_air(flight.run) if one != flight)
     return next((one.folder.name for one in others if one.text("code") == flight.text("code")), None)
 
 

@@ -5,7 +5,6 @@ when they come here. Each goes to `runs/<tag>/candidates/<flight>.<number>/`, wi
 waits there until a flight takes it (lib/experiment/candidates.sh).
 """
 
-import json
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from typing import Any
 
 from lab.one_line import clean
 from lab.proposal.check_edit import LARGEST
+from lab.proposal.describe import CATEGORY
 from lab.store import durable, jsonl
 from lab.store.flight import Flight
 from lab.verdict import complexity
@@ -75,7 +75,7 @@ def _write(flight: Flight, ready: Path) -> str:
     if found and not changed:
         _put(new / "own", found.pop(0), usage)
     elif usage and found:
-        _put_usage(new / "own", next(usage))
+        Flight(new / "own").write_json("usage.json", next(usage))
     for number, candidate in enumerate(found, 2):
         path = new / f"{flight.folder.name}.{number}"
         path.mkdir()
@@ -101,7 +101,7 @@ def _candidate(path: Path, before: str) -> Candidate:
     while lines and lines[0].startswith("#") and lines[0] not in known:
         said.append(lines.pop(0).lstrip("#").strip())
     said = [line for line in said if line]
-    categories = [line for line in said if line.lower().startswith("category:")]
+    categories = [line for line in said if CATEGORY.fullmatch(line)]
     described = [line for line in said if line not in categories]
     return Candidate("\n".join(lines), "\n".join([*categories[:1], *described[:1]]))
 
@@ -116,11 +116,7 @@ def _put(folder: Path, candidate: Candidate, usage: Iterator[dict[str, Any]] | N
     (folder / "said").write_text(candidate.said + "\n")
     (folder / "changed").write_text("M\ttrain.py\n")
     if usage:
-        _put_usage(folder, next(usage))
-
-
-def _put_usage(folder: Path, usage: dict[str, Any]) -> None:
-    (folder / "usage.json").write_text(json.dumps(usage, default=float) + "\n")
+        Flight(folder).write_json("usage.json", next(usage))
 
 
 def _shares(flight: Flight, count: int) -> Iterator[dict[str, Any]] | None:

@@ -82,6 +82,11 @@ def all_of(run: Path) -> list[Flight]:
     return [Flight(path) for path in sorted(found, key=lambda path: int(path.name[1:]))]
 
 
+def in_the_air(run: Path) -> list[Flight]:
+    """The flights that have no verdict yet, the oldest first; not the baseline's."""
+    return [one for one in all_of(run) if not one.is_baseline and one.text("summary") is None]
+
+
 def candidates(run: Path) -> list[Flight]:
     """Those of a wave that no flight has taken yet, the oldest first; the folder of each has facts of a flight."""
     found = (path for path in (run / "candidates").glob("f*.*") if ID.fullmatch(path.name))
