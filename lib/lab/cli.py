@@ -329,11 +329,12 @@ def noise(run: Path) -> None:
 @main.command()
 @RUN
 @click.argument("seeds", nargs=-1, type=int)
-def audit(run: Path, seeds: tuple[int, ...]) -> None:
+@click.option("--partial", is_flag=True, help="Not all of these pairs have been run.")
+def audit(run: Path, seeds: tuple[int, ...], *, partial: bool) -> None:
     """Write audit.json for the pairs of runs with these SEEDS, and print the same as text."""
     from lab.views import audit
 
-    print(audit.audit(run, seeds))
+    print(audit.audit(run, seeds, partial=partial))
 
 
 @main.command()
