@@ -47,6 +47,8 @@ noise: ## run the incumbent again, and tell the noise [N=3]
 	@bin/noise
 audit: ## how much of the claimed gain is there in fresh runs [K=2]
 	@bin/audit
+take: ## what a run has kept, as commits on another branch [ONTO=main N="4 9" SQUASH=1]
+	@bin/take
 report: ## the night as one page, and the progress picture [TAGS='mar14 mar15', or LEDGER=results.tsv OUT=DIR]
 	@bin/report
 doctor: ## whether this machine is fit for a night [AGENT=catalog]

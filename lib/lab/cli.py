@@ -298,6 +298,29 @@ def export(run: Path | None, kind: str, out: Path | None) -> None:
     print(export.export(run or export.checked_out(), kind, out), end="")
 
 
+@main.command()
+@RUN
+@click.argument("wanted")
+def keeps(run: Path, wanted: str) -> None:
+    """Print number, commit and parent of each keep that is WANTED, as `4 9`; of all keeps, where that is empty."""
+    from lab.views import take
+
+    for one in take.keeps(run, wanted):
+        print(take.facts(one))
+
+
+@main.command("take-messages")
+@RUN
+@click.argument("folder", type=FOLDER)
+@click.argument("numbers", nargs=-1, type=int, required=True)
+@click.option("--squash", is_flag=True, help="one message for all of them")
+def take_messages(run: Path, folder: Path, numbers: tuple[int, ...], squash: bool) -> None:
+    """Write the commit message of each keep of these NUMBERS into FOLDER."""
+    from lab.views import take
+
+    take.write_messages(run, numbers, folder, squash=squash)
+
+
 @main.command("baseline-and-incumbent")
 @RUN
 def baseline_and_incumbent(run: Path) -> None:

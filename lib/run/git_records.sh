@@ -13,6 +13,10 @@ keep_record() {
   git "${DURABLY[@]}" update-ref "$RECORDS/$TAG" "$record"
 }
 
+# note_numbers COMMIT FILE: the numbers of a keep, as trailers, are what `git log --notes=experiments/<tag>` shows below its message. One ref a
+# run: two loops would lose each other's.
+note_numbers() { git notes --ref="experiments/$TAG" add --force --file="$2" "$1" 2>/dev/null; }
+
 # begin_records: prints the first commit of the chain, which has the manifest; it is on the ref then.
 begin_records() {
   local record

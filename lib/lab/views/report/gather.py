@@ -4,7 +4,6 @@ The ledger is read leniently (lab.store.foreign_ledger); `experiments.jsonl`, `m
 if they exist and are valid. val_bpb and gains in bits per byte, memory in GiB, times in seconds.
 """
 
-import json
 from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
@@ -26,7 +25,7 @@ MOST_SAID = 8  # of what was mended in a ledger
 def run_data(path: Path) -> Facts:
     """The run with the ledger `path`, with its `rows` and `notes`."""
     found = foreign_ledger.read(path)
-    facts = file_beside(path, "manifest")
+    facts = schemas.read_valid("manifest", path.parent / "manifest.json") or {}
     known, bad = experiments.salvaged(path.parent)
     past = {one["commit"][:7]: one for one in known}
     rows = [row(line, past.get(line.row.commit)) for line in replay.judged(found.rows, None, own=False)]
@@ -44,22 +43,13 @@ def run_data(path: Path) -> Facts:
         "device": next((one["device"] for entry in rows for one in entry.get("runs", []) if one.get("device")), None),
         "facts": facts.get("comparable", {}),
         "noise": spread(path.parent),
-        "audit": file_beside(path, "audit") or None,
+        "audit": schemas.read_valid("audit", path.parent / "audit.json"),
         "counts": in_words(entry["status"] for entry in rows if not entry.get("by_hand")),
         "mended": found.said[:MOST_SAID],
         "more_mended": max(0, len(found.said) - MOST_SAID),
         "notes": notes(name, found, bad, by_hand) + edited(name, found.rows, past),
         "rows": rows,
     }
-
-
-def file_beside(path: Path, name: str) -> Facts:
-    """`<name>.json` beside the ledger; empty if it is missing or invalid."""
-    try:
-        value: Facts = json.loads((path.parent / f"{name}.json").read_text(encoding="utf-8"))
-        return {} if schemas.problems(name, value) else value
-    except (OSError, ValueError, RecursionError):
-        return {}
 
 
 def row(line: replay.Line, known: Facts | None) -> Facts:
