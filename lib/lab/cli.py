@@ -299,6 +299,18 @@ def export(run: Path | None, kind: str, out: Path | None) -> None:
 
 
 @main.command()
+@click.argument("tree", type=FOLDER)
+@click.option(
+    "--old", type=click.IntRange(min=0), help="only the tags of what is older than so many days, and not taken"
+)
+def runs(tree: Path, old: int | None) -> None:
+    """Print a line for each run of the TREE. Stdin: the facts of lib/run/all_runs.sh."""
+    from lab.views import runs
+
+    print(runs.table(tree, stdin()) if old is None else "\n".join(runs.old(tree, stdin(), old)))
+
+
+@main.command()
 @RUN
 @click.argument("wanted")
 def keeps(run: Path, wanted: str) -> None:

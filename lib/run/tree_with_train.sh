@@ -9,5 +9,6 @@ tree_with_train() {
     [[ ${entries[at]} != *$'\ttrain.py' ]] || entries[at]="${entries[at]%% *} blob $2"$'\ttrain.py'
   done
   # Of a submodule, or a partial clone, not all objects are here.
+  # shellcheck disable=SC2034 # used where this is sourced
   OBJECT=$(git mktree -z --missing < <(printf '%s\0' "${entries[@]}"))
 }

@@ -8,7 +8,9 @@ from house import House, shared
 from nights import Night, dream_on
 
 # A train.py whose constants lie apart, so that keeps can be taken alone.
-FAR_APART = "VALUE = 1.0\n# one\n# two\n# three\n# four\nDEPTH = 4\n# five\n# six\n# seven\n# eight\nWIDTH = 64\nprint('---')\n"
+FAR_APART = (
+    "VALUE = 1.0\n# one\n# two\n# three\n# four\nDEPTH = 4\n# five\n# six\n# seven\n# eight\nWIDTH = 64\nprint('---')\n"
+)
 FAR_APART += "print(f'val_bpb: {VALUE - DEPTH / 100 + WIDTH / 10000:.6f}')\n"
 
 

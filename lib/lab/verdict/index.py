@@ -92,7 +92,9 @@ class Index:
     device: str | None = None  # the first that is known
     mark: int = 0  # of the rows (store/two_records.py)
     spent: dict[str, Decimal] = field(default_factory=dict)  # sums of SPENT; of what no experiment tells, there is none
-    claimed: dict[str, Decimal] = field(default_factory=dict)  # of `best` and `incumbent`: the gains up to it, summed up
+    claimed: dict[str, Decimal] = field(
+        default_factory=dict
+    )  # of `best` and `incumbent`: the gains up to it, summed up
 
     # --- What it says -----------------------------------------------------------------------------------------------
 
@@ -264,5 +266,6 @@ def _stored(run: Path) -> Index | None:
 def _from_json(kept: dict[str, Any]) -> Index:
     """From what `store` has written."""
     own, again, pool = Bookmark(**kept.pop("experiments")), Bookmark(**kept.pop("reruns")), kept.pop("closed")
-    sums = {name: {key: Decimal(total) for key, total in kept.pop(name).items()} for name in ("spent", "claimed")}
-    return Index(own, again, closed=Pool(Decimal(pool["squares"]), pool["df"]), **sums, **kept)
+    spent, claimed = ({key: Decimal(total) for key, total in kept.pop(name).items()} for name in ("spent", "claimed"))
+    closed = Pool(Decimal(pool["squares"]), pool["df"])
+    return Index(own, again, closed=closed, spent=spent, claimed=claimed, **kept)

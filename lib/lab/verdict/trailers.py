@@ -12,7 +12,7 @@ from lab.verdict.trust import Trust, interval
 
 
 def of_keep(tag: str, keep: Experiment, trust: Trust | None) -> list[str]:
-    """`val_bpb: 1.985260` and so on, a line each; of a baseline, without a gain; how sure it is, where that is known."""
+    """`val_bpb: 1.985260` and so on, a line each; without a gain for a baseline; how sure it is, where known."""
     seeds = [str(run["seed"]) for run in noise.deciding(keep["runs"], is_baseline=keep["rule"] == "baseline")]
     lines = [f"val_bpb: {keep['val_bpb']:.6f}"]
     if keep["gain"] is not None:

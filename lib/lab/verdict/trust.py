@@ -7,6 +7,7 @@ interval rests on as many runs of the incumbent as are known today. Decimal, in 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import pairwise
 from pathlib import Path
 
 from lab.store import reruns
@@ -48,7 +49,7 @@ def of_keeps(run: Path, keeps: Sequence[Experiment], spread: Spread | None) -> d
     """Of all keeps of a run, by their commit; `keeps`: in order, from the baseline on."""
     again = reruns.read(run) if spread else []
     found = {}
-    for before, one in zip(keeps, keeps[1:], strict=False):
+    for before, one in pairwise(keeps):
         own = noise.deciding(before["runs"], is_baseline=before["rule"] == "baseline")
         level = [*own, *(other for other in again if other["commit"] == before["commit"])]
         if trust := of(one, level, spread):

@@ -45,7 +45,9 @@ def _number(run: Path, name: str, kept: dict[int, Experiment]) -> int:
     if found.n not in kept:
         what = "is the baseline: there is no change in it" if found.n == 1 else "was not kept"
         some = " ".join(str(n) for n in kept) or "none"
-        hint = f"the keeps are: {some}" if found.n == 1 else f"try it again: make retry N={found.n}; the keeps are: {some}"
+        hint = (
+            f"the keeps are: {some}" if found.n == 1 else f"try it again: make retry N={found.n}; the keeps are: {some}"
+        )
         raise Fault(f"experiment #{found.n} {what}", hint)
     return found.n
 
@@ -104,7 +106,7 @@ def audit_of(run: Path) -> Audit | None:
 
 
 def audit_in_words(audit: Audit | None) -> str:
-    """`all of #31: +0.0091 found again of +0.0123 (95 %: +0.0071 to +0.0111), holdout +0.0080`; or that there is none."""
+    """`up to #31, +0.0091 found again of +0.0123 claimed (95 %: +0.0071 to +0.0111)`; or that there is none."""
     if audit is None:
         return "not audited"
     ends = (audit["reproduced_low"], audit["reproduced_high"])
