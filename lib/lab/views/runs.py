@@ -16,6 +16,7 @@ from lab.one_line import clean
 from lab.store import experiments
 from lab.verdict import index
 from lab.views import status, take
+from lab.views.in_words import local, moment
 
 TITLES = ("run", "rows", "kept", "best", "gain", "hours", "loop", "audit", "taken", "size", "last row")
 NUMBERS = {"rows", "kept", "hours", "size"}
@@ -96,13 +97,7 @@ def taken_in_words(run: Path, taken: set[str]) -> str:
 
 def last_change(last: dict[str, Any] | None, created: str) -> datetime:
     """When its last experiment ended; before there is one, when it was set up."""
-    said = (last or {}).get("ended") or created
-    return datetime.fromisoformat(said.removesuffix("Z")).replace(tzinfo=timezone.utc)
-
-
-def local(when: datetime) -> str:
-    """`2026-03-14 07:12`, in local time."""
-    return f"{when.astimezone():%F %R}"
+    return moment((last or {}).get("ended")) or moment(created) or datetime.now(timezone.utc)
 
 
 def old(tree: Path, facts: str, days: int) -> list[str]:
