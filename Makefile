@@ -55,7 +55,7 @@ prune: ## the same, of what is old and not taken [DAYS=30 FORCE=1]
 	@bin/prune
 take: ## what a run has kept, as commits on another branch [ONTO=main N="4 9" SQUASH=1]
 	@bin/take
-report: ## the night as one page, and the progress picture [TAGS='mar14 mar15', or LEDGER=results.tsv OUT=DIR]
+report: ## the night as one page, and the progress picture [WATCH=1, TAGS="mar14 mar15", or LEDGER=results.tsv OUT=DIR]
 	@bin/report
 doctor: ## whether this machine is fit for a night [AGENT=catalog]
 	@bin/doctor

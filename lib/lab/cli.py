@@ -377,11 +377,20 @@ def audit(run: Path, seeds: tuple[int, ...], *, partial: bool) -> None:
 @click.option(
     "--out", type=click.Path(path_type=Path), required=True, help="the folder for report.html and progress.png"
 )
-def report(ledgers: tuple[Path, ...], out: Path) -> None:
+@click.option("--refresh", type=click.IntRange(min=1), help="seconds after which the page loads itself anew")
+def report(ledgers: tuple[Path, ...], out: Path, refresh: int | None) -> None:
     """Write the report of these LEDGERS and the files beside them. Stdin: git's diffs, in the form of bin/report."""
     from lab.views import report
 
-    print(*report.report(ledgers, stdin(), out), sep="\n")
+    show = progress_line if sys.stderr.isatty() else report.silent
+    paths = report.report(ledgers, stdin(), out, refresh=refresh, tell=show)
+    show("")
+    print(*paths, sep="\n")
+
+
+def progress_line(text: str) -> None:
+    """Draw a line that the next one takes the place of, for a person at a terminal."""
+    print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
 
 
 @main.command("apply-blocks")

@@ -11,7 +11,9 @@ from typing import Any
 
 from lab.store import experiments, foreign_ledger, schemas, two_records
 from lab.store.ledger import Row, in_words
-from lab.verdict import index
+from lab.verdict import index, trust
+from lab.verdict.criterion import t_quantile
+from lab.verdict.noise import Spread
 from lab.views import replay
 
 Facts = dict[str, Any]
@@ -20,6 +22,7 @@ TAKEN = (  # of a line of experiments.jsonl
     *("runs", "lines_added", "lines_removed", "started", "ended"),
 )
 MOST_SAID = 8  # of what was mended in a ledger
+DAMAGED = (ValueError, LookupError, TypeError, OSError, ArithmeticError)  # what reading a damaged file raises
 
 
 def run_data(path: Path) -> Facts:
@@ -33,6 +36,8 @@ def run_data(path: Path) -> Facts:
     for entry in by_hand:
         entry["by_hand"] = True  # nobody measured it here: no headline rests on it
     link(rows, past)
+    noise = spread(path.parent)
+    believe(rows, path.parent, known, noise)
     chosen = facts.get("settings", {})
     name = facts.get("tag") or (path.absolute().parent.name if path.stem == "results" else path.stem)
     return {
@@ -42,7 +47,9 @@ def run_data(path: Path) -> Facts:
         "budget": chosen.get("TIME_BUDGET"),
         "device": next((one["device"] for entry in rows for one in entry.get("runs", []) if one.get("device")), None),
         "facts": facts.get("comparable", {}),
-        "noise": spread(path.parent),
+        "noise": {"sd": noise.sd, "df": noise.df, "band": noise.sd * Decimal(t_quantile(0.975, noise.df))}
+        if noise
+        else None,
         "audit": schemas.read_valid("audit", path.parent / "audit.json"),
         "counts": in_words(entry["status"] for entry in rows if not entry.get("by_hand")),
         "mended": found.said[:MOST_SAID],
@@ -88,13 +95,23 @@ def link(rows: Sequence[Facts], past: dict[str, Facts]) -> None:
             incumbent, lines = entry["n"], entry.get("net", lines)
 
 
-def spread(folder: Path) -> Facts | None:
+def spread(folder: Path) -> Spread | None:
     """The measured noise; None if it is unknown or unreadable."""
     try:
-        found = index.read(folder).spread
-    except (ValueError, LookupError, TypeError, OSError, ArithmeticError):
+        return index.read(folder).spread
+    except DAMAGED:
         return None
-    return {"sd": found.sd, "df": found.df} if found else None
+
+
+def believe(rows: Sequence[Facts], folder: Path, known: Sequence[Facts], noise: Spread | None) -> None:
+    """Add to each keep how sure its gain is (`trust`) and the ends of its interval, where the noise was measured."""
+    try:
+        sure = trust.of_keeps(folder, [one for one in known if one["status"] == "keep"], noise)
+    except DAMAGED:
+        return
+    for entry in rows:
+        if found := sure.get(entry["commit"]):
+            entry |= {"trust": found.word, "low": found.low, "high": found.high}
 
 
 def edited(name: str, rows: Sequence[Row], past: dict[str, Facts]) -> list[str]:
