@@ -83,6 +83,8 @@ def validate(ctx: click.Context, file: Path, lenient: bool, out: Path | None) ->
 
         said = check_ledger.problems(file)
         failed = bool(said)
+        if not failed:
+            print(check_ledger.checked(file), file=sys.stderr)
     print(*said, sep="\n", end="\n" if said else "")
     ctx.exit(1 if failed else 0)
 

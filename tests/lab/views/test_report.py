@@ -269,6 +269,8 @@ def test_there_is_room_for_the_keeps_first_and_then_the_newest(monkeypatch: pyte
         ("+NEW = 3\n", "x", {}),
         ("", "raise MATRIX_LR 0.04 -> 0.06, and more", {}),
         ("", "raise MATRIX_LR 0.04 -> 0.06", {"MATRIX_LR": [0.04, 0.06]}),
+        ("", "embedding LR 0.6 to 0.8 (again)", {"embedding LR": [0.6, 0.8]}),
+        ("", "halve batch 524K to 262K", {}),
     ],
 )
 def test_a_constant_that_moved(diff: str, description: str, moves: parameters.Moves) -> None:

@@ -207,7 +207,7 @@ const intervalSaid = (low, high) => (known(low) && known(high) ? `95 %: ${signed
 
 function auditFact(run) {
   const { audit } = run;
-  if (!audit) return fact("found again", "not audited yet", `make audit TAG=${run.name}`);
+  if (!audit) return fact("found again", "not audited yet", run.budget ? `make audit TAG=${run.name}` : "a ledger alone cannot be audited");
   const said = [
     intervalSaid(audit.reproduced_low, audit.reproduced_high),
     known(audit.holdout_gain) ? `on the holdout ${signed(audit.holdout_gain)}` : "",
@@ -765,7 +765,7 @@ function misses() {
   const titles = ["", "gain", "category", "change", "why it was not kept"].filter(
     (title) => has.category || title !== "category",
   );
-  show("misses", grid(titles, used, ""));
+  show("misses", grid(titles, used, has.category ? "categorised" : "uncategorised"));
   if (near.length > MOST_MISSES)
     id("misses").append(el("p", { className: "faint" }, `The ${MOST_MISSES} largest of ${near.length}.`));
 }

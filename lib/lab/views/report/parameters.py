@@ -6,12 +6,14 @@ So val_bpb can be drawn against each constant, as those who sweep do.
 import ast
 import math
 import operator
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from lab.proposal import changes
 
 Moves = dict[str, list[float]]  # by name: the value before, and after
+NAMED = re.compile(r"([A-Za-z][\w ]{0,30}?) (\d+(?:\.\d+)?) (?:to|->) (\d+(?:\.\d+)?)(?![\w.])")
 BINARY: dict[type, Callable[[float, float], float]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
@@ -35,9 +37,15 @@ def moved(diff: str, description: str) -> Moves:
         changes.constants("\n".join(line[1:] for line in diff.split("\n") if line.startswith(sign))) for sign in "-+"
     )
     pairs = {name: changes.differing(then[name], now[name]) for name in then if name in now}
-    pairs = pairs or changes.from_description("", description).constants
+    pairs = pairs or changes.from_description("", description).constants or dict(_named(description))
     numbers = {name: [number_of(text or "") for text in pair] for name, pair in pairs.items()}
     return {name: [a, b] for name, (a, b) in numbers.items() if a is not None and b is not None and a != b}
+
+
+def _named(description: str) -> Iterator[tuple[str, list[str | None]]]:
+    """Of a ledger without code: `embedding LR 0.6 to 0.8`."""
+    if found := NAMED.match(description):
+        yield found[1], [found[2], found[3]]
 
 
 def number_of(text: str) -> float | None:
