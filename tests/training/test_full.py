@@ -372,6 +372,7 @@ print(names[1]["window_mask"](256).sparsity())
 """
 
 
+@pytest.mark.slow
 def test_windows_are_the_same_compiled_and_save_work(prepared: Path) -> None:
     done = python("-c", WINDOWS, tree=prepared, env=environment(prepared.parent / "cache"))
     assert done.returncode == 0, done.stderr
@@ -422,8 +423,8 @@ def test_the_path_of_a_gpu_at_full_size(old: str, new: str, problem: str, tmp_pa
         assert done.stdout == "80936969 {'meta'}\n"
 
 
-# The forward pass as a GPU does it, flex attention too, on tensors that say they are of a GPU and have no content. A backward
-# pass would ask for a real GPU ("hasPrimaryContext"), and so would Module.to.
+# The forward pass as a GPU does it, flex attention too, on tensors that are said to be on a GPU and have no content. A
+# backward pass would need a real one ("hasPrimaryContext"), and so would Module.to.
 ON_A_FAKE_GPU = """
 import sys, torch, prepare
 import torch.nn.attention.flex_attention as flex
@@ -494,6 +495,7 @@ def test_what_does_not_fit_is_halved(prepared: Path) -> None:
     assert metric("total_tokens_M", done.stdout) == pytest.approx(steps * 2**10 / 1e6, abs=0.006)
 
 
+@pytest.mark.slow
 @pytest.mark.xdist_group("real")
 def test_a_night_on_the_full_profile(house: House, hub: Hub) -> None:
     """`make data PROFILE=full`, setup, baseline and an experiment."""
