@@ -52,7 +52,7 @@ sync_env() {
     options=(--no-group torch)
   fi
   say "bringing the environment: uv sync$( ((${#options[@]})) || printf ' (PyTorch is large: the first time takes a while)')"
-  (cd "$TOOLKIT" && uv sync "${quiet[@]}" "${options[@]}" >&2) || die "'uv sync' failed" 'the lines above say why; it needs the network and Python 3.10 or later'
+  (cd "$TOOLKIT" && uv sync --project . "${quiet[@]}" "${options[@]}" >&2) || die "'uv sync' failed" 'the lines above say why; it needs the network and Python 3.10 or later'
   ((${#options[@]} == 0)) || : >"$VENV/without-torch"
   [[ -x $VENV/bin/lab && ! -e $VENV/core ]] || bring_core
 }

@@ -65,8 +65,9 @@ def main() -> None:
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--import", "lenient", is_flag=True, help="mend a ledger found in the wild; exit 1: rows were left out")
 @click.option("--out", type=click.Path(path_type=Path), help="with --import: the new file for the mended ledger")
+@click.option("--verbose", is_flag=True, help="say of a valid ledger what was checked")
 @click.pass_context
-def validate(ctx: click.Context, file: Path, lenient: bool, out: Path | None) -> None:
+def validate(ctx: click.Context, file: Path, lenient: bool, out: Path | None, verbose: bool) -> None:
     """Check a ledger: exit 0, or 1 with `FILE:LINE: column: problem` for each bad row (2: unreadable).
 
     With --import, such a line says what is mended; it ends in "left out" where a row cannot be.
@@ -83,7 +84,7 @@ def validate(ctx: click.Context, file: Path, lenient: bool, out: Path | None) ->
 
         said = check_ledger.problems(file)
         failed = bool(said)
-        if not failed:
+        if verbose and not failed:
             print(check_ledger.checked(file), file=sys.stderr)
     print(*said, sep="\n", end="\n" if said else "")
     ctx.exit(1 if failed else 0)

@@ -201,3 +201,18 @@ def test_no_headline_rests_on_a_row_that_nobody_measured(three: House) -> None:
     assert len(rows["notes"]) == 2
     assert three.call("bin/report").status == 0
     assert "best      0.900000" in three.call("bin/status").out
+
+
+def test_validate_says_what_it_has_checked(based: House) -> None:
+    result = based.call("bin/validate")
+    assert (result.status, result.out) == (0, "")
+    assert result.err.strip().endswith(
+        "results.tsv: valid, rows: 1; each is as it was recorded in experiments.jsonl, or written by hand"
+    )
+    table = based.outside / "found.tsv"
+    table.write_text((based.run_folder / "results.tsv").read_text())
+    assert (
+        based.call("bin/validate", str(table))
+        .err.strip()
+        .endswith("found.tsv: valid, rows: 1; header, columns, numbers, verdicts, no commit twice")
+    )

@@ -91,7 +91,6 @@ def from_records(run: Path, most: int = LAST) -> Status:
     known = past or Index()
     edited = [] if lines is None or past is None else edits(run, lines, past)
     damage.extend(told_of_edits(run, edited))
-    agent = known.last.get("agent") if known.last else None
     kept = (past and readable(lambda: experiments.keeps(run))) or []
     sure = trust.of_keeps(run, kept, known.spread)
     recent = (past and readable(lambda: experiments.last(run, max(RECENT, most)))) or []
@@ -103,7 +102,6 @@ def from_records(run: Path, most: int = LAST) -> Status:
         "time_budget": float(facts["settings"]["TIME_BUDGET"]),
         "rows": None if lines is None else count_rows(recorded(lines, edited), past),
         **progress(known),
-        "noise": {"sd": float(known.spread.sd), "df": known.spread.df} if known.spread else None,
         "spent": spent(known, readable(lambda: jsonl.read(run / WITHOUT_ROW)) or []),
         "trust": count_trust(sure),
         "audit": audited(run),
@@ -113,7 +111,7 @@ def from_records(run: Path, most: int = LAST) -> Status:
         "last": last_rows(
             run, (lines or [])[-most:], len(lines or []), [*kept, *recent], sure, is_known=past is not None
         ),
-        "last_agent": None if agent == "baseline" else agent,
+        "last_agent": last_agent(known),
         "incumbent": known.incumbent,
         "run_mb": megabytes(run),
         "damage": damage,
@@ -181,12 +179,20 @@ def baseline_row(lines: list[str], past: Index | None) -> str | None:
     return next((line for line in lines if line.startswith(f"{commit}\t")), None)
 
 
+def last_agent(known: Index) -> str | None:
+    """Who proposed the last experiment; the baseline nobody did."""
+    agent = known.last.get("agent") if known.last else None
+    return None if agent == "baseline" else agent
+
+
 def progress(past: Index) -> Status:
-    """Baseline and best, once there is a baseline."""
+    """The noise; baseline and best, once there is a baseline."""
+    noise = {"sd": float(past.spread.sd), "df": past.spread.df} if past.spread else None
     if past.baseline is None or past.best is None:
-        return dict.fromkeys(("baseline", "best", "gain", "gain_percent"))
+        return {"noise": noise, **dict.fromkeys(("baseline", "best", "gain", "gain_percent"))}
     gain = past.claimed["best"]
     return {
+        "noise": noise,
         "baseline": headline(past.baseline),
         "best": headline(past.best),
         "gain": float(gain),
