@@ -239,8 +239,8 @@ def trust_lines(at: Status) -> list[str]:
 
 
 def noise_in_words(noise: Status) -> str:
-    """`a run varies by 0.000700 (sd, 4 degrees of freedom)`"""
-    return f"a run varies by {noise['sd']:.6f} (sd, {noise['df']} degree{'' if noise['df'] == 1 else 's'} of freedom)"
+    """`a run varies by 0.000700 (4 degrees of freedom)`"""
+    return f"a run varies by {noise['sd']:.6f} ({noise['df']} degree{'' if noise['df'] == 1 else 's'} of freedom)"
 
 
 def audit_in_words(at: Status) -> str:

@@ -136,7 +136,7 @@ def test_what_a_person_wants_to_know_in_the_morning(tmp_path: Path) -> None:
     assert "gain      +0.005200 (0.52 %) over the baseline's 0.997900" in lines, "the gains of its keeps, summed up"
     (keeps,) = [line for line in lines if line.startswith("keeps")]
     assert re.fullmatch(
-        r"keeps     1 sure, 1 likely, 1 within the noise; a run varies by 0\.0000\d\d \(sd, \d degrees of freedom\)",
+        r"keeps     1 sure, 1 likely, 1 within the noise; a run varies by 0\.0000\d\d \(\d degrees of freedom\)",
         keeps,
     )
     assert "audit     not audited yet: make audit" in lines
@@ -374,7 +374,7 @@ def test_the_noise_is_told_once_it_is_known(tmp_path: Path) -> None:
     assert not [line for line in status(run) if line.startswith("noise")]
     reruns = [{"commit": "a1b2c3d".ljust(40, "0"), "seed": seed, "val_bpb": 0.9979 + seed / 1000} for seed in (1, 2)]
     (run / "reruns.jsonl").write_text("".join(json.dumps(one) + "\n" for one in reruns))
-    assert "noise     a run varies by 0.001000 (sd, 2 degrees of freedom)" in status(run)
+    assert "noise     a run varies by 0.001000 (2 degrees of freedom)" in status(run)
 
 
 def training(
