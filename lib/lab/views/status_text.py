@@ -232,7 +232,7 @@ def trust_lines(at: Status) -> list[str]:
     if not any(counts.values()):
         return [] if noise is None else [f"noise     {noise_in_words(noise)}"]
     kinds = ((counts["sure"], "sure"), (counts["likely"], "likely"), (counts["within"], "within the noise"))
-    words = "not known, for the noise was not measured: make noise"
+    words = "how sure is not known, since the noise was not measured: make noise"
     if noise is not None:
         words = f"{', '.join(f'{count} {kind}' for count, kind in kinds if count)}; {noise_in_words(noise)}"
     return [f"keeps     {words}", f"audit     {audit_in_words(at)}"]
