@@ -73,7 +73,7 @@ OF_A_RUN = {
     ),
     "a branch to take it onto that is none": State("", "bin/take", {"ONTO": "nosuch"}),
     "a branch of a run to take it onto": State("", "bin/take", {"ONTO": "autoresearch/mar14"}, works=False),
-    "a changed train.py to take it into": State("git checkout -q main; echo '# x' >>train.py", "bin/take", {"TAG": "mar14"}),
+    "a changed train.py": State("git checkout -q main; echo '# x' >>train.py", "bin/take", {"TAG": "mar14"}),
     "a drop of what is checked out": State("", "bin/drop", {"TAG": "mar14"}, works=False),
     "a drop without a yes": State("git checkout -q main", "bin/drop", {"TAG": "mar14"}, works=False),
     "a bad number of days": State("", "bin/prune", {"DAYS": "x"}, works=False),
