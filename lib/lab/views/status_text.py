@@ -118,7 +118,7 @@ def loop_state(at: Status) -> str:
     else:
         state = "not running" + ("" if loop["wanted"] else ": make loop")
     if loop["wanted"] or loop["alive"]:
-        state += f"; {loop['watched_by']} looks after it" if loop["watched_by"] else "; nobody restarts it: make cron"
+        state += f"; {loop['watched_by']} looks after it" if loop["watched_by"] else "; no cron: make cron"
     return state
 
 
@@ -244,14 +244,14 @@ def noise_in_words(noise: Status) -> str:
 
 
 def audit_in_words(at: Status) -> str:
-    """`+0.004400 found again with fresh seeds (95 %: +0.0031 to +0.0057), on the holdout +0.004100`"""
+    """`+0.004400 found again (95 %: +0.0031 to +0.0057), holdout +0.004100`"""
     found = at["audit"]
     if found is None:
         return "not audited yet: make audit"
     low, high = found["reproduced_low"], found["reproduced_high"]
-    words = f"{found['reproduced_gain']:+.6f} found again with fresh seeds"
+    words = f"{found['reproduced_gain']:+.6f} found again"
     words += "" if None in (low, high) else f" (95 %: {low:+.4f} to {high:+.4f})"
-    words += "" if found["holdout_gain"] is None else f", on the holdout {found['holdout_gain']:+.6f}"
+    words += "" if found["holdout_gain"] is None else f", holdout {found['holdout_gain']:+.6f}"
     words += " so far" if found["partial"] else ""
     kept = at["incumbent"]["n"] if at["incumbent"] else found["n"]
     return words if kept == found["n"] else f"{words}; of #{found['n']}, and #{kept} is kept since: make audit"

@@ -163,7 +163,7 @@ def test_the_audit_is_told_and_of_which_keep_it_is(tmp_path: Path) -> None:
     past = [json.loads(line) for line in (run / "experiments.jsonl").read_text().splitlines()]
     (run / "audit.json").write_text(json.dumps(night_audit("mar14", past)))
     told = line(run, "audit")
-    gains = r"\+0\.001950 found again with fresh seeds \(95 %: \+0\.0008 to \+0\.003[01]\), on the holdout \+0\.0\d+"
+    gains = r"\+0\.001950 found again \(95 %: \+0\.0008 to \+0\.003[01]\), holdout \+0\.0\d+"
     assert re.fullmatch(f"audit     {gains}", told)
     assert as_json(run)["audit"]["reproduced_gain"] == 0.00195
     with (run / "experiments.jsonl").open("a") as file:
@@ -429,9 +429,7 @@ def test_of_a_dead_loop_nothing_trains(tmp_path: Path) -> None:
 def test_whose_loop_it_is(tmp_path: Path) -> None:
     run = make_run(tmp_path, ROWS)
     assert line(run, "loop", wanted="no") == "loop      not running: make loop"
-    assert (
-        line(run, "loop", **ALIVE) == "loop      running since 2026-03-14 10:00 (pid 7); nobody restarts it: make cron"
-    )
+    assert line(run, "loop", **ALIVE) == "loop      running since 2026-03-14 10:00 (pid 7); no cron: make cron"
     assert line(run, "loop", wanted="yes", watcher="cron") == "loop      not running; cron looks after it"
     assert "hint      make loop, make cron" in status(run, wanted="yes")
     (run / "restarts").write_text("3 1773480000 17\n")
@@ -443,7 +441,7 @@ def test_whose_loop_it_is(tmp_path: Path) -> None:
     assert told.endswith("; it said: loop: [31mno GPU")
     dead = {"alive": False, "pid": None, "since": None, "wanted": True, "watched_by": "cron"}
     assert as_json(run, wanted="yes", watcher="cron")["loop"] == dead
-    assert line(run, "loop", alive="yes") == "loop      running (pid unknown); nobody restarts it: make cron"
+    assert line(run, "loop", alive="yes") == "loop      running (pid unknown); no cron: make cron"
 
 
 def test_each_trouble_has_a_way_out(tmp_path: Path) -> None:
