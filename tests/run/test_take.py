@@ -84,9 +84,11 @@ def test_all_keeps_are_commits_that_change_train_py_alone(kept: House) -> None:
 
 
 def test_what_was_taken_is_not_taken_twice_and_the_rest_follows(kept: House) -> None:
-    take(kept, N="#3")
+    assert "train.py on 'main' is not the one that run 'mar14' has measured" in take(kept, N="#3")
     assert kept.git("show", "main:train.py").count("DEPTH = 4") == 1
-    assert "#3 is on 'main' already" in take(kept)
+    rest = take(kept)
+    assert "#3 is on 'main' already" in rest
+    assert "has measured" not in rest, "it is the run's own train.py in the end"
     main = kept.git("rev-parse", "main")
     assert "'main' has all of it: there is nothing to take" in take(kept)
     assert "#3 changes nothing on 'main'" in take(kept, N="3")
