@@ -5,10 +5,11 @@ Usage: runner.py RUN_DIR | --cancel RUN_DIR | --end NAME=VALUE | --can-confine |
 
 RUN_DIR holds `cmd` (shell text), `cwd`, `limit_s` (seconds), `env` (NAME=value lines) and, where they are wanted:
 `confine`, a line for each path that is to be hidden from the command, or can be read or written by it all the same
-(`hide PATH`, `read PATH`, `write PATH`): of two that concern a path the later one holds, all else is read-only, unless the
-first is `write /`, and there is no network, unless there is a line `network`; and `beside`, the shell text of a helper
-outside of that confinement, with `confine-beside` in one of its own. What it has to say is in `reply/`, where `ended` is written when it has ended. It ends with the command; but when that has exited with 0 and
-there is `reply/busy`, it comes to its own end, within the limit.
+(`hide PATH`, `read PATH`, `write PATH`): of two that concern a path the later one holds, all else is read-only, unless
+the first is `write /`, and there is no network, unless there is a line `network`; and `beside`, the shell text of a
+helper outside of that confinement, with `confine-beside` in one of its own. What it has to say is in `reply/`, where
+`ended` is written when it has ended. It ends with the command; but when that has exited with 0 and there is
+`reply/busy`, it comes to its own end, within the limit.
 
 It writes handle (its pid, and when that began), run.log, host, started, pid; when the command has ended, ended and
 resources (JSON: CPU seconds of the command and of all that it started, whoever their parents were by then; of the
