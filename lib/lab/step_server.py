@@ -19,7 +19,8 @@ from lab.errors import EXPECTED, Fault, message
 from lab.runs import tampering
 
 SERVED = {  # step -> the module that it is in
-    "check_run": "verdict.check_run", "record_replicate": "verdict.replicates", "catch_up": "verdict.record",
+    "check_run": "verdict.check_run", "record_replicate": "verdict.replicates",
+    "take_replicate": "verdict.replicates", "catch_up": "verdict.record",
     "forgo": "verdict.record", "wave": "proposal.wave",
     "flight_brief": "proposal.brief", "mend": "proposal.mend_brief", "describe": "proposal.describe",
     "look_before": "runs.tampering", "look_after": "runs.tampering", "free_places": "runs.slots",
