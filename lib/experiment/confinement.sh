@@ -83,6 +83,15 @@ git_configurations() {
 
 is_mini() { [[ $AGENT_PATH == "$TOOLKIT/lib/proposers/mini" ]]; }
 
+# what_is_watched: where nothing holds a run, or a proposer, what it could leave for git, for Python, or for who starts this loop again, is
+# looked at before and after (lib/lab/runs/tampering.py).
+what_is_watched() {
+  printf '%s\n' "$COMMON_DIR"/{config,config.worktree,shallow,info,hooks,objects/info} "$GIT_FOLDER/config.worktree" \
+    "$VENV/pyvenv.cfg" "$VENV/bin" "$VENV"/lib/python*/site-packages "$RUN"/{wanted,prepared,prepared.py,variables} \
+    ~/.config/systemd/user
+  git_configurations
+}
+
 # writable_for_mini SCRATCH: its settings, which it makes where there are none; of its copy of the tree the one file to edit, and what is new.
 writable_for_mini() {
   local settings=${MSWEA_GLOBAL_CONFIG_DIR:-${XDG_CONFIG_HOME:-$HOME/.config}/mini-swe-agent}
@@ -100,6 +109,7 @@ uv_cache() {
 choose_confinement() {
   export LAB_EVALUATOR=no LAB_CONFINED=no LAB_HELD=no
   [[ $1 != *'"evaluator": true'* ]] || LAB_EVALUATOR=yes
+  what_is_watched | sort -u >"$RUN/watched"
   [[ $CONFINE != no ]] || return 0
   if "$LAB_PYTHON" -IS "$TOOLKIT/lib/child/runner.py" --can-confine >/dev/null 2>&1; then
     LAB_HELD=yes
