@@ -88,7 +88,8 @@ class Children:
         """Orphans are given to this process from now on."""
         self.statuses: dict[int, int] = {}  # by pid: the exit statuses of those that have ended,
         self.cpu_seconds: dict[int, float] = {}  # the CPU seconds of each, with those that it has waited for,
-        self.peaks: dict[int, float] = {}  # and the MiB that the largest of them had resident
+        self.peaks: dict[int, float] = {}  # and the MiB that the largest of them had resident,
+        self.sessions: dict[int, int] = {}  # and its session: the pid of the command that it belongs to
         prctl(SUBREAPER, 1)
 
     def start(self, argv: list[str], environment: dict[str, str] | None = None, output: int | None = None) -> int:
@@ -118,11 +119,13 @@ class Children:
         """Take note of all that have ended. Returns whether any are left."""
         while True:
             try:
-                pid, status, usage = os.wait4(-1, os.WNOHANG)
+                ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
             except ChildProcessError:
                 return False
-            if not pid:
+            if ended is None:
                 return True
+            self.sessions[ended.si_pid] = os.getsid(ended.si_pid)  # it has one until it is waited for
+            pid, status, usage = os.wait4(ended.si_pid, 0)
             code = os.waitstatus_to_exitcode(status)
             self.statuses[pid] = code if code >= 0 else 128 - code
             self.cpu_seconds[pid] = usage.ru_utime + usage.ru_stime
@@ -311,7 +314,11 @@ class Run:
         if not children.end():
             status = 125
         self.write("ended", now())
-        beside, _ = children.cpu_seconds.pop(helper, 0.0), children.peaks.pop(helper, 0.0)
+        # An orphan of the helper is the helper's, not the command's.
+        helpers = [pid for pid, session in children.sessions.items() if session == helper]
+        beside = sum(children.cpu_seconds.pop(pid) for pid in helpers)
+        for pid in helpers:
+            del children.peaks[pid]
         # Those of a machine asleep, too, as prepare.py counts them; not by the time of day, which may be set.
         spent = f'"wall_seconds": {time.clock_gettime(BOOT_CLOCK) - woke:.3f}, '
         spent += f'"cpu_seconds": {sum(children.cpu_seconds.values()):.3f}, "beside_cpu_seconds": {beside:.3f}, '

@@ -579,6 +579,17 @@ def test_the_memory_of_the_largest_process_is_told(engine: Engine) -> None:
     assert resources(run)["cpu_seconds"] < 0.3
 
 
+def test_an_orphan_of_the_helper_is_the_helpers(engine: Engine) -> None:
+    """Its own shell has ended, or ends first: the runner is its parent then."""
+    run = engine.run_dir("until [[ -e $LAB_RUN_DIR/large ]]; do sleep 0.05; done")
+    (run / "large.py").write_text(f"x = b'1' * 3 * 10**8\nsum(range(10**7))\nopen('{run}/large', 'w')\ninput()\n")
+    (run / "beside").write_text(f'sleep 9 | {sys.executable} "$LAB_RUN_DIR/large.py" & exit 0')
+    assert engine.call(run).returncode == 0
+    used = resources(run)
+    assert used["peak_memory_mb"] < 100
+    assert used["cpu_seconds"] < 0.2 < used["beside_cpu_seconds"]
+
+
 # --- What leaves everything behind -----------------------------------------------------------------------------------
 
 # Its parent, its session, its group and its environment; and it does not hear TERM.

@@ -96,6 +96,7 @@ print("metrics", open("metrics.json").read(), "sub", open("sub/tracked.txt").rea
 """
 
 
+@pytest.mark.slow
 def test_whatever_a_training_leaves_is_gone_before_the_next(run: House) -> None:
     """And nothing that it does to a tracked file, but those that measure, stops anything."""
     deeds = [LOOKS, *(deed for code in LEAVES.values() for deed in (code, LOOKS))]

@@ -66,12 +66,14 @@ def test_the_summary(small_cache: Path) -> None:
     assert number["num_steps"] == len(re.findall(r"\rstep ", progress)) > 2
 
 
+@pytest.mark.slow
 def test_the_seed_decides(small_cache: Path) -> None:
     processes = [start("-c", EIGHT_STEPS, cache=small_cache, SEED=seed) for seed in ("1", "1", "2")]
     scores = [re.search(r"^val_bpb: +(\S+)", output(process), re.MULTILINE)[1] for process in processes]
     assert scores[0] == scores[1] != scores[2]
 
 
+@pytest.mark.slow
 def test_nan_fails_fast(small_cache: Path, tmp_path: Path) -> None:
     source, changes = re.subn(r"(?m)^MATRIX_LR = \S+", "MATRIX_LR = 1e9", (ROOT / "train.py").read_text())
     assert changes == 1
