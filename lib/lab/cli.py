@@ -307,6 +307,15 @@ def baseline_and_incumbent(run: Path) -> None:
     print(*(experiment["commit"] for experiment in replicates.baseline_and_incumbent(run)))
 
 
+@main.command("run-seconds")
+@RUN
+def run_seconds(run: Path) -> None:
+    """Print how long a training run takes: seconds of the wall, by those of late."""
+    from lab.verdict import replicates
+
+    print(replicates.run_seconds(run))
+
+
 @main.command("fresh-seed")
 @RUN
 @click.argument("commits", nargs=-1, required=True)
@@ -329,11 +338,12 @@ def noise(run: Path) -> None:
 @main.command()
 @RUN
 @click.argument("seeds", nargs=-1, type=int)
-def audit(run: Path, seeds: tuple[int, ...]) -> None:
+@click.option("--partial", is_flag=True, help="Not all of these pairs have been run.")
+def audit(run: Path, seeds: tuple[int, ...], *, partial: bool) -> None:
     """Write audit.json for the pairs of runs with these SEEDS, and print the same as text."""
     from lab.views import audit
 
-    print(audit.audit(run, seeds))
+    print(audit.audit(run, seeds, partial=partial))
 
 
 @main.command()
