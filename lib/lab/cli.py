@@ -345,6 +345,15 @@ def baseline_and_incumbent(run: Path) -> None:
     print(*(experiment["commit"] for experiment in replicates.baseline_and_incumbent(run)))
 
 
+@main.command("run-seconds")
+@RUN
+def run_seconds(run: Path) -> None:
+    """Print how long a training run takes: seconds of the wall, by those of late."""
+    from lab.verdict import replicates
+
+    print(replicates.run_seconds(run))
+
+
 @main.command("fresh-seed")
 @RUN
 @click.argument("commits", nargs=-1, required=True)

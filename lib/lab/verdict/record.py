@@ -21,11 +21,11 @@ from lab.verdict.index import Index
 WITHOUT_ROW = "without-row.jsonl"  # what proposers have taken for what came to no row
 
 
-def record(flight: Flight) -> Experiment:
+def record(flight: Flight, *, with_change: bool = True) -> Experiment:
     """Record the judged flight; what an interrupted call has left counts. Raises OSError with nothing half-written."""
     run, measured = flight.run, flight.json("measure.json")
     experiment = experiment_of(flight, next_number(run, flight.need("commit")), measured)
-    if (after := flight.text("train.py")) is not None:
+    if with_change and (after := flight.text("train.py")) is not None:
         is_near_miss = experiment["rule"] in experiments.NEAR_MISSES  # then it may be worth another look
         change = changes.made_by(experiment["commit"], flight.need("before.py"), after, with_diff=is_near_miss)
         changes.append(run, change)
