@@ -7,9 +7,10 @@ source "$TOOLKIT/lib/experiment/training_run.sh"
 
 readonly BOUND=3 # times the estimate
 
-BEGUN=0           # runs that were begun
-NUMBER=0          # the same, each that is made again counted once
-COUNTED=0         # runs that gave a value
+BEGUN=0   # runs that were begun
+NUMBER=0  # the same, each that is made again counted once
+COUNTED=0 # runs that gave a value
+# shellcheck disable=SC2034 # used where this is sourced
 IS_PARTIAL=no     # whether some were not begun
 declare -A WHY=() # a run is made again, by its name and seed
 
