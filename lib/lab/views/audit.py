@@ -1,6 +1,6 @@
 """Fresh pairs of runs of the baseline and the incumbent -> how much of the claimed gain can be reproduced.
 
-The claimed gain is that of all keeps, summed up. It was selected for being large, so on average it is too
+The claimed gain is that on record. It was selected for being large, so on average it is too
 large, by luck; runs with fresh seeds, side by side, were not selected. And it was selected on the validation text; on
 the holdout, text of the same kind, nothing was. Decimal, in bits per byte.
 """
@@ -92,7 +92,7 @@ class Audit:
     baseline_runs: int
     wanted: int
     partial: bool
-    claimed: Decimal  # the gains of the keeps up to the incumbent, summed up, as status and report have it
+    claimed: Decimal  # as status and report have it
 
     @property
     def gain(self) -> Decimal:
@@ -178,7 +178,7 @@ def gather(run: Path, seeds: Sequence[int], *, partial: bool) -> Audit:
     baseline_runs = int(manifest.read(run)["settings"].get("BASELINE_RUNS", "1"))
     runs = _count(baseline, is_baseline=True), _count(incumbent, is_baseline=False)
     known = index.read(run)
-    claimed = known.claimed["incumbent"]
+    claimed = known.claimed(incumbent)
     return Audit(baseline, incumbent, runs, pairs, known.spread, baseline_runs, len(seeds), partial, claimed)
 
 

@@ -206,7 +206,7 @@ def gain_in_words(at: Status) -> str:
     """`+0.004700 (0.47 %) over the baseline's 0.997900`"""
     if at["best"]["n"] == at["baseline"]["n"]:
         return "none yet"
-    level = f"{at['baseline']['val_bpb']:.6f}"
+    level = f"{at['best']['val_bpb'] + at['gain']:.6f}"
     return f"{at['gain']:+.6f} ({at['gain_percent']:.2f} %) over the baseline's {level}"
 
 

@@ -85,10 +85,9 @@ def title_of(run: dict[str, Any], kept: Sequence[dict[str, Any]]) -> str:
     """Best and gain."""
     if not kept:
         return f"{run['name']}: no baseline yet"
-    best = min(kept, key=lambda row: row["bpb"])
-    gain = sum(Decimal(row["gain"] or 0) for row in kept if row["n"] <= best["n"])
-    share = 100 * gain / Decimal(kept[0]["bpb"])
-    return f"{run['name']}: val_bpb {best['bpb']:.6f}, gain {gain:+.6f} ({share:.2f} %)"
+    best = min(row["bpb"] for row in kept)
+    share = 100 * run["claimed"] / run["level"]
+    return f"{run['name']}: val_bpb {best:.6f}, gain {run['claimed']:+.6f} ({share:.2f} %)"
 
 
 def subtitle(data: dict[str, Any]) -> str:
