@@ -6,7 +6,7 @@ source "$TOOLKIT/lib/experiment/look_around.sh"
 source "$TOOLKIT/lib/experiment/until_fit.sh"
 source "$TOOLKIT/lib/experiment/candidates.sh"
 
-readonly CATALOG=$TOOLKIT/lib/proposers/catalog
+readonly CATALOG=$TOOLKIT/lib/proposers/catalog EDITED=$TOOLKIT/lib/proposers/edited
 readonly MOST_KILLS=3 # times that the dispatcher of a flight may be killed before that is a fault
 readonly MOST_REPEATED=2
 
@@ -31,6 +31,7 @@ fly() {
   WAITING=("${FLIGHTS[@]}")
   while :; do
     beat
+    hear_of_flights
     while has_place && next_flight; do
       # All that works on it is known by FLIGHT, the dispatcher too. Of a terminal that is closed a git hears even where that is
       # ignored, and gives up its lock.
@@ -47,29 +48,37 @@ fly() {
   done
 }
 
-is_goal_open() { ! has_baseline || ((GOAL == 0 || ROWS + ADDED < GOAL)); }
+is_goal_open() {
+  if [[ $MARK == queue ]]; then has_edit_waiting; else ! has_baseline || ((GOAL == 0 || ROWS + ADDED < GOAL)); fi
+}
 
-# has_place: for one more flight: as many as there are slots, with DRAFTS ahead of them, and rows that are missing. Before there is a
-# baseline, one; and one asks alone, after a proposer has failed.
+# has_place: for one more flight: as many as there are slots, with DRAFTS ahead of them, and one for a change of the tree; and rows that
+# are missing. Before there is a baseline, one; and one asks alone, after a proposer has failed.
 has_place() {
   local flying=${#FLYING[@]}
   is_wanted && is_goal_open || return 1
   PLACES=1
   if has_baseline && { ((FAILURES == 0)) || has_candidates; }; then
     PLACES=$((SLOTS + DRAFTS - REPEATED / MOST_REPEATED))
-    ((GOAL == 0 || GOAL - ROWS - ADDED >= PLACES)) || PLACES=$((GOAL - ROWS - ADDED))
   fi
+  [[ $MARK == queue ]] || ! has_baseline || ! has_edit_waiting || PLACES=$((PLACES + 1))
+  ((GOAL == 0 || GOAL - ROWS - ADDED >= PLACES)) || PLACES=$((GOAL - ROWS - ADDED))
   ((flying < PLACES || flying == 0))
 }
 
-# next_flight: ID is one that waits, or a new one; AGENT_PATH is its proposer. Fails while that is not to be asked.
+# next_flight: ID is one that waits, or a new one; AGENT_PATH is its proposer. Fails while that is not to be asked. The queue
+# (lib/experiment/queue.sh) begins none but the baseline's.
 next_flight() {
-  if ((${#WAITING[@]})); then
-    ID=${WAITING[0]}
-    WAITING=("${WAITING[@]:1}")
+  local i
+  for i in "${!WAITING[@]}"; do
+    ID=${WAITING[i]}
+    may_fly "$ID" && { [[ $MARK != queue || -e $RUN/flights/$ID/edit ]] || ! has_baseline; } || continue
+    unset "WAITING[i]"
+    [[ ! -e $RUN/flights/$ID/edit ]] || PROPOSERS_OF[$ID]=$EDITED
     AGENT_PATH=${PROPOSERS_OF[$ID]:-$LOOP_AGENT}
     return
-  fi
+  done
+  [[ $MARK != queue ]] || ! has_baseline || return 1
   moment
   ((MOMENT >= ASK_AT)) || has_candidates || return 1
   new_flight
@@ -151,6 +160,7 @@ hear_of_proposals() {
 # proposer_failed ID: it is asked again, later and later; after each third time in a row the catalog proposes one.
 proposer_failed() {
   local wait_s
+  [[ ${PROPOSERS_OF[$1]:-} != "$EDITED" ]] || return 0
   if [[ ${PROPOSERS_OF[$1]:-} != "$CATALOG" || $LOOP_AGENT == "$CATALOG" ]]; then
     FAILURES=$((FAILURES + 1))
     moment

@@ -212,13 +212,21 @@ def hint(run: Path, text: str) -> None:
     print("\n".join(hints.read(run)) or "no hint")
 
 
-@main.command("last-verdict")
+@main.command()
 @RUN
-def last_verdict(run: Path) -> None:
-    """Print the verdict on the last experiment of the RUN."""
-    from lab.views import last_verdict
+@click.argument("which", required=False)
+@click.option("--at-work", is_flag=True, help="a process works on the tree")
+@click.pass_context
+def verdict(ctx: click.Context, run: Path, which: str | None, at_work: bool) -> None:
+    """Print the verdict on an experiment of the RUN: a number, the id of a flight, or else the last.
 
-    print(last_verdict.text(run))
+    Exit 75: there is none yet, and where it stands is printed; 1: there will be none.
+    """
+    from lab.views import verdict
+
+    status, text = verdict.verdict(run, which, at_work=at_work)
+    print(text)
+    ctx.exit(status)
 
 
 @main.command()

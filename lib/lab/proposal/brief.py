@@ -168,7 +168,7 @@ def wave(own: Flight | None) -> Iterator[str]:
 def in_the_air(run: Path, own: Flight | None) -> Iterator[str]:
     """What others have proposed that has no verdict yet, the newest first."""
     for one in reversed(flight.in_the_air(run)):
-        if one != own and (what := one.text("description")):
+        if one != own and (what := one.what):
             yield f"- {clean(what, 200)}"
     yield from (f"- {one.said}" for one in flight.candidates(run) if one.said)
 

@@ -88,6 +88,7 @@ def experiment_of(flight: Flight, n: int, measured: dict[str, Any]) -> Experimen
         "started": flight.text("started"),
         "ended": datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "carried_from": flight.lines("carried_from"),
+        "flight": flight.folder.name,
         "description": description_of(flight, measured),
     }
 

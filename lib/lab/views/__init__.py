@@ -4,7 +4,7 @@ status, flight_phase        the facts; those of the experiment in flight
 status_text                 the same as text
 watch                       the same, live
 find_experiment, show       an experiment by number or commit; everything about it
-last_verdict                the verdict, for an agent at the keyboard
+verdict                     the verdict, or where it stands, for an agent at the keyboard
 report                      the night as one page
 export, replay, audit       for other tools; our rule on any ledger; the reproduced gain
 """
