@@ -6,6 +6,7 @@ import subprocess
 import time
 from pathlib import Path
 
+import pytest
 from house import House, Result
 from rehearsal import processes
 from test_from_tree import edit
@@ -86,7 +87,6 @@ def test_a_loop_tries_it_too_and_takes_over_from_the_background(slow: House) -> 
         slow.outside / "started.log"
     ).read_text()
     assert [row[4] for row in slow.rows()] == ["baseline", "first", "second"]
-    slow.check_invariants()
 
 
 def test_what_a_person_stops_rests_until_they_want_it(slow: House) -> None:
@@ -169,3 +169,21 @@ def cut_off(house: House, *command: str, seconds: float) -> str:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
     return path.read_text()
+
+
+BOX = ("bwrap", "--ro-bind", "/", "/", "--dev-bind", "/dev", "/dev", "--proc", "/proc", "--unshare-net")
+
+
+@pytest.mark.skipif(subprocess.run([*BOX, "true"], check=False).returncode != 0, reason="no bubblewrap here")
+def test_in_a_sandbox_with_a_read_only_git_folder_the_way_out_is_told(based: House) -> None:
+    """As Codex has it: the tree and TMPDIR can be written, .git and the home cannot."""
+    edit(based, "0.9")
+    writable = ("--bind", str(based.tree), str(based.tree), "--bind", f"{based.outside}/tmp", f"{based.outside}/tmp")
+    read_only = ("--ro-bind", f"{based.tree}/.git", f"{based.tree}/.git")
+    for more in ([], ["--detach"]):
+        result = based.call(*BOX, *writable, *read_only, "bin/experiment", "--from-tree", "x", *more)
+        assert (result.status, result.out) == (2, "")
+        assert "/.git' is read only here" in result.err
+        assert "hint: let bin/experiment run outside of the sandbox" in result.err
+    result = based.call(*BOX, *writable, "bin/experiment", "--from-tree", "x", CONFINE="no")
+    assert result.out.startswith("#2 keep 0.900000"), "uv's cache, which is read only, is done without"
