@@ -21,14 +21,14 @@ let_go() { exec {HELD}>&-; }
 
 new_flight() {
   hold_flights
-  make_flight
+  make_flight ''
   let_go
 }
 
 # may_fly ID: whether it can be tried now: before the baseline, which is a flight too, no change of the tree can.
 may_fly() { has_baseline || [[ ! -e $RUN/flights/$1/edit ]]; }
 
-# make_flight [EDIT]: ID is that of a new one, which no flight of this run has had before; with the folder EDIT of a change of the tree.
+# make_flight EDIT: ID is that of a new one, which no flight of this run has had before; with the folder EDIT of a change of the tree, unless that is empty.
 make_flight() {
   local last=0 new
   ! read -r last 2>/dev/null <"$RUN/flights/last" || [[ $last =~ ^[0-9]+$ ]] || last=0
@@ -42,7 +42,7 @@ make_flight() {
   mkdir "$new"
   note "$new/done" 'attempt 1'
   note "$new/boot" "$BOOT_ID"
-  [[ -z ${1:-} ]] || mv -T "$1" "$new/edit"
+  [[ -z $1 ]] || mv -T "$1" "$new/edit"
   mv "$new" "$RUN/flights/$ID" # whole, or not there
 }
 

@@ -1,6 +1,6 @@
 # The queue: changes of the tree that rest as flights (bin/experiment --detach), tried in the background where no loop is at work. runs/<tag>/queue
 # says that they are to be, until make stop; a loop takes them, too. Sourced, after run/current_run.sh, run/tree.sh and from_tree.sh.
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034 # used where this is sourced
 
 # leave_edit DESCRIPTION: ID is a flight at rest that has the train.py of the tree as its change. The same again is the same flight.
 leave_edit() {

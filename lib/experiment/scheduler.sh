@@ -72,7 +72,8 @@ next_flight() {
   local i
   for i in "${!WAITING[@]}"; do
     ID=${WAITING[i]}
-    may_fly "$ID" && { [[ $MARK != queue || -e $RUN/flights/$ID/edit ]] || ! has_baseline; } || continue
+    may_fly "$ID" || continue
+    [[ $MARK != queue || -e $RUN/flights/$ID/edit ]] || ! has_baseline || continue
     unset "WAITING[i]"
     [[ ! -e $RUN/flights/$ID/edit ]] || PROPOSERS_OF[$ID]=$EDITED
     AGENT_PATH=${PROPOSERS_OF[$ID]:-$LOOP_AGENT}

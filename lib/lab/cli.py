@@ -383,14 +383,14 @@ def login_ends(file: Path) -> None:
         click.echo(at - int(now))
 
 
-@main.command("agent-output")
+@main.command()
 @click.argument("name")
 @click.argument("transcript", type=click.Path(exists=True, path_type=Path))
 @click.argument("errors", type=click.Path(exists=True, path_type=Path))
 @click.argument("usage", type=click.Path(path_type=Path))
 @click.option("--status", type=int, default=0, help="the exit status of the command line")
 @click.pass_context
-def agent_output(ctx: click.Context, name: str, transcript: Path, errors: Path, usage: Path, status: int) -> None:
+def heard(ctx: click.Context, name: str, transcript: Path, errors: Path, usage: Path, status: int) -> None:
     """Print the last message of the coding agent NAME, and write its usage. Exit 75: try later; 1: it failed."""
     from datetime import datetime
 

@@ -1,4 +1,4 @@
-"""bin/experiment --detach and bin/wait: an agent whose tools end a shell call after a while, or all that it has started."""
+"""bin/experiment --detach and bin/wait: an agent whose tools end a call after a while, or all it has started."""
 
 import os
 import signal
@@ -83,9 +83,10 @@ def test_a_loop_tries_it_too_and_takes_over_from_the_background(slow: House) -> 
         assert wait(slow, second).out.startswith("#3 keep 0.800000")
         loop.terminate()
         assert loop.wait(timeout=20) == 143
-    assert "the loop goes on with the experiments that were tried in the background" in (
-        slow.outside / "started.log"
-    ).read_text()
+    assert (
+        "the loop goes on with the experiments that were tried in the background"
+        in (slow.outside / "started.log").read_text()
+    )
     assert [row[4] for row in slow.rows()] == ["baseline", "first", "second"]
 
 
@@ -129,7 +130,9 @@ def test_why_nobody_tries_it_is_told(run: House) -> None:
 
 
 def test_a_power_cut_leaves_it_where_it_was(based: House) -> None:
-    flight = leave(based, "0.9", "first", PATH=f"{based.proposer('exit 0', 'setsid').parent}:{based.environment['PATH']}")
+    flight = leave(
+        based, "0.9", "first", PATH=f"{based.proposer('exit 0', 'setsid').parent}:{based.environment['PATH']}"
+    )
     (based.run_folder / f"flights/{flight}/boot").write_text("another\n")
     assert wait(based, flight).out.startswith("#2 keep 0.900000")
     based.check_invariants()
@@ -142,17 +145,22 @@ def test_what_is_waited_for_wrongly_is_refused(based: House) -> None:
 
 
 def test_an_agent_whose_every_call_is_killed_has_a_row_for_each_experiment(run: House) -> None:
-    """By bin/wait's last line alone, as the skill tells it; each call is killed, with its process group, when its time is up."""
+    """By bin/wait's last line alone, as the skill tells it; each call is killed, with its process group."""
     count = 10 if os.environ.get("LONG") else 4
     run.seconds.write_text("0.3")
     for number in range(1, count + 1):
         edit(run, f"{1 - number / 100:.2f}")
         calls = 0
-        while cut_off(run, "bin/experiment", "--from-tree", f"idea {number}", "--detach", seconds=0.1 + 0.2 * calls) == "":
+        while (
+            cut_off(run, "bin/experiment", "--from-tree", f"idea {number}", "--detach", seconds=0.1 + 0.2 * calls) == ""
+        ):
             calls += 1
         while "exit 0" not in cut_off(run, "bin/wait", seconds=1.5):
             pass
-    assert [row[3:] for row in run.rows()] == [["keep", "baseline"], *(["keep", f"idea {n}"] for n in range(1, count + 1))]
+    assert [row[3:] for row in run.rows()] == [
+        ["keep", "baseline"],
+        *(["keep", f"idea {n}"] for n in range(1, count + 1)),
+    ]
     run.check_invariants()
 
 
@@ -161,7 +169,13 @@ def cut_off(house: House, *command: str, seconds: float) -> str:
     path: Path = house.outside / "said"
     with path.open("wb") as said:
         process = subprocess.Popen(
-            command, cwd=house.tree, env=house.environment, stdin=subprocess.DEVNULL, stdout=said, stderr=said, start_new_session=True
+            command,
+            cwd=house.tree,
+            env=house.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=said,
+            stderr=said,
+            start_new_session=True,
         )
         try:
             process.wait(seconds)

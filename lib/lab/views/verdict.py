@@ -1,6 +1,6 @@
 """An experiment of a run -> its verdict for an agent: a few lines, and after a crash the end of its log.
 
-Of one that has none yet: where it stands. An experiment has an id (`f17`) while it is in flight, and a number with its row.
+Of one that has none yet: where it stands. In flight it has an id (`f17`), and with its row a number.
 """
 
 from pathlib import Path
@@ -16,13 +16,13 @@ from lab.views import flight_phase
 NOT_YET, NEVER = 75, 1  # exit statuses
 ENDED = {  # the last word of the step that ended it (lib/experiment/dispatch) -> why there is no row
     "end": "train.py is as in the incumbent, or could not be copied: there was nothing to try",
-    "drop": "it changes the same lines as a keep since, or is in the incumbent already; its train.py is in runs/{tag}/aside",
+    "drop": "it changes the same lines as a keep since, or is in the incumbent already; it is in runs/{tag}/aside",
     "twice": "another experiment in the air has the same code",
 }
 
 
 def verdict(run: Path, which: str | None, *, at_work: bool) -> tuple[int, str]:
-    """The exit status, and the text. `which`: a number or an id, else the last. Raises Fault where there is no such one."""
+    """The exit status, and the text. `which`: a number or an id, else the last. Raises Fault if there is no such one."""
     flying = {one.folder.name: one for one in flight.all_of(run)}
     if which in flying:
         return NOT_YET, standing(flying[which], at_work=at_work)
