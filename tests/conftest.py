@@ -3,11 +3,12 @@
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from filelock import FileLock
-from house import SLOW, House, shared, shared_folder
+from house import SLOW, House, changed_for_all, shared, shared_folder
 
 # Several workers share the cores: the threads of torch would only wait for one another.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -20,14 +21,26 @@ sys.path += sorted({str(path.parent) for path in Path(__file__).parent.rglob("te
 LONGEST = ("test_cron.py", "test_full.py", "test_real.py", "test_long_nights.py", "test_rehearse.py", "test_kills.py")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What takes long is left to `make test-long`: a sample of it, or something like it, is always run."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """What takes long is left to `make test-slow` and `make test-long`: something like it is always run."""
     items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
+    chosen = [item for item in items if is_chosen(item)]
+    config.hook.pytest_deselected(items=[item for item in items if not is_chosen(item)])
+    items[:] = chosen
+
+
+def is_chosen(item: pytest.Item) -> bool:
     if os.environ.get("LONG"):
-        return
-    for item in items:
-        if item.get_closest_marker("long"):
-            item.add_marker(pytest.mark.skip(reason="long: make test-long"))
+        return True
+    slow = item.get_closest_marker("slow") is not None
+    return slow == bool(os.environ.get("SLOW")) and not item.get_closest_marker("long")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nothing_is_changed_for_all() -> Iterator[None]:
+    """The files of the toolkit are the same in all houses: a test that changed one of them would change others."""
+    yield
+    assert not changed_for_all()
 
 
 @pytest.fixture

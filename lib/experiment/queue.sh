@@ -41,6 +41,7 @@ fly_queue() {
   trap 'status=$?; land_all; end_core; put "$RUN/queue.status" "$status"; exit_if_stopped' EXIT
   ready --queue
   : >"$RUN/queue"
+  [[ ! -e $RUN/stop ]] || rm -f "$RUN/queue" # make stop was faster
   GOAL=0
   fly "$(rows)"
 }

@@ -582,8 +582,8 @@ def test_the_memory_of_the_largest_process_is_told(engine: Engine) -> None:
 def test_an_orphan_of_the_helper_is_the_helpers(engine: Engine) -> None:
     """Its own shell has ended, or ends first: the runner is its parent then."""
     run = engine.run_dir("until [[ -e $LAB_RUN_DIR/large ]]; do sleep 0.05; done")
-    large = 'x = b\\"1\\" * 3 * 10**8; sum(range(10**7)); open(\\"$LAB_RUN_DIR/large\\", \\"w\\"); import time; time.sleep(9)'
-    (run / "beside").write_text(f'{sys.executable} -c "{large}" & exit 0')
+    (run / "large.py").write_text(f"x = b'1' * 3 * 10**8\nsum(range(10**7))\nopen('{run}/large', 'w')\ninput()\n")
+    (run / "beside").write_text(f'sleep 9 | {sys.executable} "$LAB_RUN_DIR/large.py" & exit 0')
     assert engine.call(run).returncode == 0
     used = resources(run)
     assert used["peak_memory_mb"] < 100

@@ -145,6 +145,7 @@ def test_what_it_adds_breaks_a_rule(old: str, new: str, why: str) -> None:
     assert any(why in one.text() for one in rule_check.violations(TRAIN, edited(old, new)))
 
 
+@pytest.mark.slow
 def test_refused_by_what_it_adds(run: House) -> None:
     old, new, why = REFUSED["a better one than measured"]
     last = propose(run, edited(old, new))
@@ -169,6 +170,7 @@ def test_a_model_that_cheats_is_not_measured(
         prepare.measured(prepare.trace(model, 16, tokenizer.get_vocab_size()), "cpu")
 
 
+@pytest.mark.slow
 def test_refused_by_the_evaluator(run: House) -> None:
     old, new, why = MODELS["a look at the other rows"]
     last = propose(run, edited(old, new))
@@ -181,6 +183,7 @@ ALWAYS = ("another cross-entropy", "the reply", "a number, and no evaluation", "
 NEEDS_WALL = ("the record", "the reply", "the evaluator's code", "the validation text")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=[] if name in ALWAYS else [pytest.mark.long]) for name in BESIDE]
 )
@@ -198,6 +201,7 @@ def test_what_it_does_beside_training_is_without_effect(run: House, name: str) -
         assert why in (last["failure"], *re.findall(re.escape(why), str(last["reason"]))), last
 
 
+@pytest.mark.slow
 def test_an_honest_edit_is_measured(run: House) -> None:
     last = propose(run, edited("MLP_RATIO = 4 ", "MLP_RATIO = 3 "))
     assert last["failure"] is None, last

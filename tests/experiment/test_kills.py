@@ -121,6 +121,7 @@ def test_all_killed_between_the_end_of_any_step_and_its_mark(killer: Killer, sit
     killer.kill_again_and_again([*points, Point("80-settle", f"1/{kind(last['80-settle'])}", "after")])
 
 
+@pytest.mark.slow
 def test_all_killed_around_an_experiment(killer: Killer, sites: Sites) -> None:
     """While a loop looks around, and while it makes a flight; then, while it ends."""
     all_of_them = changes(sites, "loop", "lab.check_run", "dispatch", "lab.drop")
@@ -148,6 +149,7 @@ def drawn(sites: list[Site], rng: random.Random) -> Point:
     return Point(site.place, site.number, when, victim, delay_for(site.words, rng))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", SEEDS)
 def test_killed_at_random_and_killed_again_while_it_recovers(killer: Killer, sites: Sites, seed: int | str) -> None:
     """Before, inside or after a command, in experiments that are kept or discarded."""
@@ -174,6 +176,7 @@ def drawn_of_four(sites: list[Site], rng: random.Random) -> Point:
     return replace(point, number=int(point.number) + (0 if of_one else calls * rng.randrange(4)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", SEEDS)
 def test_killed_at_random_with_four_in_the_air(killer: Killer, sites: Sites, seed: int | str) -> None:
     """Once, or again while it recovers; and gone on with by as many at a time, or one after the other."""
@@ -424,6 +427,7 @@ def test_a_power_cut(killer: Killer, sites: Sites, where: str, how: str) -> None
     killer.check()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", HOWS if LONG else ["half"])
 def test_a_power_cut_with_four_in_the_air(killer: Killer, sites: Sites, how: str) -> None:
     rng = random.Random(int(os.environ.get("KILL_SEED", time.time_ns() % 1_000_000)))

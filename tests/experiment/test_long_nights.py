@@ -62,6 +62,7 @@ def dreamt(run: House) -> None:
     assert sum(path.stat().st_size for path in logs) > 1_200_000, "more than LOGS_MB"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("age", [dreamt, pytest.param(done, marks=pytest.mark.long)])
 def test_a_long_night(run: House, settled: House, tmp_path: Path, age: Callable[[House], None]) -> None:
     """The rest of it, with a git gc in its middle; in turns with a young one: the machine does the same to both."""

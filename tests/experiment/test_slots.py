@@ -155,6 +155,7 @@ def test_a_person_may_leave_some_of_the_gpus_to_others(run: House) -> None:
     assert begun(run) == ["1", "1"]
 
 
+@pytest.mark.slow
 def test_a_slot_whose_gpu_fails_is_taken_out_and_comes_back_when_it_is_fit(run: House) -> None:
     """Its experiment is measured in another slot; the machine is at fault: that is no crash."""
     home = run.outside / "home"

@@ -9,6 +9,8 @@ from agents import ENVIRONMENT, equip, needs
 from house import TRAIN, House
 from standin import StandIn, Wave, jwt
 
+pytestmark = pytest.mark.slow
+
 LINE = "VALUE = {}  # the metric"
 CHATGPT = """\
 model = "stand-in"
@@ -32,7 +34,7 @@ def model() -> Iterator[StandIn]:
     "name", [pytest.param(name, marks=needs(name)) for name in ENVIRONMENT if name not in ("aider", "mini")]
 )
 def test_a_wave_of_each_call(run: House, model: StandIn, name: str) -> None:
-    """Twenty rows, none twice. Aider has one file to edit; of mini and pi the stand-in cannot tell the calls apart."""
+    """Twenty rows, none twice. Aider has one file to edit; of mini the stand-in cannot tell the calls apart."""
     model.script = [Wave(TRAIN, LINE, 3)] * 20
     equip(run, name, model)
     assert run.loop(20, name, timeout=240, SLOTS="2", DRAFTS="1", LAB_WANT="3").status == 0

@@ -26,6 +26,8 @@ from standin import (
     unauthorized,
 )
 
+pytestmark = pytest.mark.slow
+
 ALL = bool(os.environ.get("AGENTS"))
 AGENTS = [pytest.param(name, marks=needs(name)) for name in ENVIRONMENT]
 CONTEXT = ("AGENTS.md", "CLAUDE.md", "GEMINI.md", ".claude/skills/x/SKILL.md", ".agents/skills/x/SKILL.md")

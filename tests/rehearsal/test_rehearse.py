@@ -20,6 +20,7 @@ def left(house: House) -> list[Path]:
     return list((house.outside / "tmp").iterdir())
 
 
+@pytest.mark.slow
 def test_a_night_with_faults_is_survived_and_leaves_nothing(house: House) -> None:
     before = house.git("status", "--porcelain")
     result = rehearse(house, FAULTS_OF_A_NIGHT, 1)
@@ -62,10 +63,10 @@ def test_a_night_with_faults_is_survived_and_leaves_nothing(house: House) -> Non
 )
 def test_a_broken_toolkit_is_found(house: House, path: str, old: str, new: str, fault: str, says: str) -> None:
     """What is rehearsed is the toolkit as it is in the tree, with no commit; and the faults that are in the folder."""
-    file = house.tree / path
+    file = house.own(path)
     assert old in file.read_text()
     file.write_text(file.read_text().replace(old, new))
-    with (house.tree / "lib/rehearsal/faults.py").open("a") as faults_of_the_tree:
+    with house.own("lib/rehearsal/faults.py").open("a") as faults_of_the_tree:
         faults_of_the_tree.write(f"ALL = [{fault}]\n")
     result = rehearse(house, 2, 7)
     assert result.status == 2

@@ -372,6 +372,7 @@ print(names[1]["window_mask"](256).sparsity())
 """
 
 
+@pytest.mark.slow
 def test_windows_are_the_same_compiled_and_save_work(prepared: Path) -> None:
     done = python("-c", WINDOWS, tree=prepared, env=environment(prepared.parent / "cache"))
     assert done.returncode == 0, done.stderr
@@ -422,6 +423,51 @@ def test_the_path_of_a_gpu_at_full_size(old: str, new: str, problem: str, tmp_pa
         assert done.stdout == "80936969 {'meta'}\n"
 
 
+# The forward pass as a GPU does it, flex attention too, on tensors that are said to be on a GPU and have no content. A
+# backward pass would need a real one ("hasPrimaryContext"), and so would Module.to.
+ON_A_FAKE_GPU = """
+import sys, torch, prepare
+import torch.nn.attention.flex_attention as flex
+from torch._subclasses.fake_tensor import FakeTensorMode
+
+source = open("train.py").read().split("# Set-up")[0].replace(*sys.argv[1:])
+known, prepare.best_device = torch.cuda.is_available, lambda: "cuda"
+torch.cuda.is_available = torch.cuda.is_bf16_supported = lambda *_: True
+names = {"__name__": "train"}
+exec(source, names)
+torch.cuda.is_available = known
+flex._FLEX_ATTENTION_DISABLE_COMPILE_DEBUG = True
+torch.compiler.is_compiling = lambda: True  # so flex attention it is
+with FakeTensorMode(), torch.no_grad():
+    model = names["GPT"](prepare.VOCAB_SIZE)
+    for module in model.modules():
+        for name, weights in module._parameters.items():
+            if weights is not None:
+                module._parameters[name] = torch.nn.Parameter(torch.empty_like(weights, device="cuda"))
+    x = torch.zeros(names["DEVICE_BATCH_SIZE"], prepare.MAX_SEQ_LEN, dtype=torch.long, device="cuda")
+    logits = model(x)
+print(logits.device, logits.dtype, *logits.shape)
+"""
+
+
+@pytest.mark.skipif(torch.version.cuda is None, reason="this torch is built without CUDA")
+@pytest.mark.parametrize(
+    ("old", "new", "problem"),
+    [
+        ("STARTED =", "STARTED =", ""),
+        ("angles.to(DEVICE, DTYPE)", "angles.to(DTYPE)", "at least two devices"),
+        ("value_embedding.to(v.dtype)", "value_embedding", "Expected query, key, and value to have the same dtype"),
+    ],
+    ids=["as it is", "a wrong device", "a wrong type"],
+)
+def test_the_forward_pass_on_a_fake_gpu(old: str, new: str, problem: str, tmp_path: Path) -> None:
+    done = python("-c", ON_A_FAKE_GPU, old, new, tree=ROOT, env=environment(tmp_path))
+    assert (done.returncode == 0) == (not problem), done.stderr
+    assert problem in done.stderr
+    if not problem:
+        assert done.stdout == "cuda:0 torch.float32 128 2048 8192\n"
+
+
 @pytest.mark.parametrize(
     ("gigabytes", "rows"), [(3.5, 4), (7.5, 8), (11.5, 16), (23.5, 32), (39, 64), (79, 128), (141, 128)]
 )
@@ -449,6 +495,7 @@ def test_what_does_not_fit_is_halved(prepared: Path) -> None:
     assert metric("total_tokens_M", done.stdout) == pytest.approx(steps * 2**10 / 1e6, abs=0.006)
 
 
+@pytest.mark.slow
 @pytest.mark.xdist_group("real")
 def test_a_night_on_the_full_profile(house: House, hub: Hub) -> None:
     """`make data PROFILE=full`, setup, baseline and an experiment."""

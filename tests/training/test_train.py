@@ -66,6 +66,7 @@ def test_the_summary(small_cache: Path) -> None:
     assert number["num_steps"] == len(re.findall(r"\rstep ", progress)) > 2
 
 
+@pytest.mark.slow
 def test_the_seed_decides(small_cache: Path) -> None:
     processes = [start("-c", EIGHT_STEPS, cache=small_cache, SEED=seed) for seed in ("1", "1", "2")]
     scores = [re.search(r"^val_bpb: +(\S+)", output(process), re.MULTILINE)[1] for process in processes]

@@ -224,7 +224,7 @@ def test_all_else_stays_byte_for_byte() -> None:
 # ---------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("profile", ["small", "full"])
+@pytest.mark.parametrize("profile", ["small", pytest.param("full", marks=pytest.mark.slow)])
 def test_300_experiments_without_a_repetition(tmp_path: Path, profile: str) -> None:
     """Verdicts as in real life: one in seven is a win. `Night.propose` sees to it that nothing is proposed twice."""
     night = Night(tmp_path, TRAIN, profile)

@@ -121,6 +121,7 @@ def test_two_ideas_can_add_to_the_same_place() -> None:
     assert text.count("nn.init.zeros_(self.") == 3
 
 
+@pytest.mark.slow
 def test_any_two_ideas_together_use_no_name_that_is_gone(tmp_path: Path) -> None:
     pairs = 0
     for first, second in permutations(IDEAS, 2):
@@ -246,13 +247,13 @@ def results(sources: dict[str, str], folder: Path, cache: Path, profile: str) ->
 
 
 SHARES = 12  # of the ideas, each in one process, so that two cores have work
-ALWAYS = ("small", 0), ("full", 1)  # the others take minutes
+ALWAYS = {("small", 0): [], ("full", 1): [pytest.mark.slow]}  # the others take minutes
 
 
 @pytest.mark.parametrize(
     ("profile", "share"),
     [
-        pytest.param(*one, marks=[] if one in ALWAYS else [pytest.mark.long])
+        pytest.param(*one, marks=ALWAYS.get(one, [pytest.mark.long]))
         for one in product(("small", "full"), range(SHARES))
     ],
 )
