@@ -1,7 +1,7 @@
 """What proposers have taken since a person started the loop -> whether that is as much as it may take.
 
 `runs/<tag>/budget` has when that was, and what all had taken until then; a loop that is started again goes on counting
-from there. Counted are rows, calls that came to none, and proposals that are in the air. Limits: MAX_HOURS, MAX_COST (USD),
+from there. Counted are rows, calls that came to none, and what trains. Limits: MAX_HOURS, MAX_COST (USD),
 MAX_TOKENS, from the environment of the loop; 0 is none.
 """
 
@@ -67,7 +67,7 @@ def taken(run: Path) -> dict[str, Decimal]:
 
 
 def _in_the_air(run: Path, on_record: set[str]) -> Iterator[Mapping[str, Any]]:
-    """Of each flight that has no row yet, and of candidates that wait."""
-    for one in (*flight.all_of(run), *flight.candidates(run)):
-        if (one.text("commit") or "") not in on_record:
+    """Of each flight that trains. Drafts do not count yet, so that a loop ends at the same row with them and without."""
+    for one in flight.all_of(run):
+        if any(one.folder.glob("run.*")) and one.text("commit") not in on_record:
             yield record.spent(one)
