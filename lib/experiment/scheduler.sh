@@ -71,7 +71,7 @@ next_flight() {
   local i
   for i in "${!WAITING[@]}"; do
     ID=${WAITING[i]}
-    may_fly "$ID" && { ! is_over_budget || is_begun "$ID"; } || continue
+    { may_fly "$ID" && { ! is_over_budget || is_begun "$ID"; }; } || continue
     [[ $MARK != queue || -e $RUN/flights/$ID/edit ]] || ! has_baseline || continue
     unset "WAITING[i]"
     [[ ! -e $RUN/flights/$ID/edit ]] || PROPOSERS_OF[$ID]=$EDITED

@@ -1,4 +1,4 @@
-"""MAX_HOURS, MAX_COST and MAX_TOKENS end a loop at the right row, also one that was killed and is started again by cron."""
+"""MAX_HOURS, MAX_COST and MAX_TOKENS end a loop at the right row, also one that cron starts again after a kill."""
 
 import json
 import os

@@ -17,7 +17,7 @@ from lab.store import durable, experiments, flight, jsonl
 from lab.verdict import index, record
 
 FILE = "budget"
-AMOUNTS = ("tokens", "cost_usd")
+AMOUNTS = ("cost_usd", "tokens")
 
 
 def begin_budget(run: Path) -> None:
@@ -37,11 +37,10 @@ def says(run: Path, settings: Mapping[str, str], now: float) -> str | None:
     if not any(limits.values()):
         return None
     used = since_then(run, now)
-    for name, amount, unit in (
-        ("MAX_HOURS", used["hours"], "hours"), ("MAX_COST", used["cost_usd"], "USD"), ("MAX_TOKENS", used["tokens"], "tokens"),
-    ):  # fmt: skip
+    for name, unit, amount in zip(limits, ("hours", "USD", "tokens"), used.values(), strict=True):
         if limits[name] and amount is not None and amount >= limits[name]:
-            return f"over {name} is reached: {amount.quantize(Decimal('0.01')).normalize():f} of {limits[name]:f} {unit}\n"
+            said = f"{amount.quantize(Decimal('0.01')).normalize():f} of {limits[name]:f} {unit}"
+            return f"over {name} is reached: {said}\n"
     if limits["MAX_COST"] and used["tokens"] and used["cost_usd"] is None:
         return "unknown the agent does not tell what it costs: MAX_COST cannot end this loop; MAX_TOKENS can\n"
     return None
@@ -67,7 +66,7 @@ def taken(run: Path) -> dict[str, Decimal]:
 
 
 def _in_the_air(run: Path, on_record: set[str]) -> Iterator[Mapping[str, Any]]:
-    """Of each flight that trains. Drafts do not count yet, so that a loop ends at the same row with them and without."""
+    """Of each flight that trains. Drafts do not count yet: a loop ends at the same row with them and without."""
     for one in flight.all_of(run):
         if any(one.folder.glob("run.*")) and one.text("commit") not in on_record:
             yield record.spent(one)

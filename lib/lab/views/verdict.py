@@ -22,7 +22,7 @@ ENDED = {  # the last word of the step that ended it (lib/experiment/dispatch) -
 
 
 def verdict(run: Path, which: str | None, *, at_work: bool) -> tuple[int, str]:
-    """The exit status, and the text. `which`: a number or an id, else the last. Raises Fault if there is no such one."""
+    """The exit status, and the text. `which`: a number or an id, else the last. Raises Fault if there is none."""
     flying = {one.folder.name: one for one in flight.all_of(run)}
     if which in flying:
         return NOT_YET, standing(flying[which], at_work=at_work)
