@@ -52,18 +52,13 @@ def call(tmp_path: Path) -> Any:
     environment = {"HOME": str(home), "PATH": "/usr/local/bin:/usr/bin:/bin", "TMPDIR": str(tmp_path)}
     subprocess.run(["git", "init", "--quiet", project], check=True)
 
-    def run(name: str, *arguments: str, status: int = 0) -> str:
+    def run(name: str, *arguments: str) -> str:
         done = subprocess.run(
-            [BROUGHT / name, *arguments],
-            cwd=project,
-            env=environment,
-            input="y\n" * 20,
-            capture_output=True,
-            text=True,
-            timeout=60,
-        )
+            ["bash", "-c", 'yes | "$@"', "bash", str(BROUGHT / name), *arguments],
+            cwd=project, env=environment, capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
         print(name, *arguments, done)
-        assert done.returncode == status
+        assert done.returncode == 0
         return done.stdout + done.stderr
 
     return run

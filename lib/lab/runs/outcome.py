@@ -68,6 +68,8 @@ def outcome_of(folder: Path, past: Past) -> Outcome:
     if record and "val_bpb" not in printed:  # where a GPU admits one process, the training ends before the evaluation
         printed["val_bpb"] = f"{evaluation_record.measured_bpb(record):f}"
     failure = failures.cause(status, lacks(printed.get("val_bpb")), failures.tail(log), _oom_kills(folder))
+    if failure and failure.word == "timeout" and past.device == "cpu":
+        failure = failures.starved(failure) if evaluation_record.was_starved(folder, _budget(folder)) else failure
     record = None if failure else record
     run = _run(folder, printed, record, past)
     failure = failure or _doubt(folder, Decimal(printed["val_bpb"]), record, run, past)
