@@ -385,9 +385,7 @@ def used(children: Children, helper: int, before: tuple[float, int, float]) -> s
         "oom_kills": int(kills),
         "idle_cores": round(max(0, idle) / max(seconds, 0.001), 2),
     }
-    return (
-        "{" + ", ".join(f'"{name}": {number}' for name, number in spent.items()) + "}"
-    )  # json is slow to import
+    return "{" + ", ".join(f'"{name}": {number}' for name, number in spent.items()) + "}"  # json is slow to import
 
 
 def oom_kills() -> int:
