@@ -155,7 +155,7 @@ BAD = {
     "MAX_EXPERIMENTS": COUNTS,
     "MAX_HOURS": ["", "-1", "1h", "1e3", "100000"],
     "MAX_COST": ["", "-1", "$5", "1,5", "nan"],
-    "MAX_TOKENS": COUNTS,
+    "MAX_TOKENS": [one for one in COUNTS if one != "9" * 10],
     "PARENT": ["0", "#", "-1", "f7", "1.5"],
     "SLOTS": ["0", "1000", *COUNTS],
     "GPUS_PER_SLOT": ["0", "100", *COUNTS],
