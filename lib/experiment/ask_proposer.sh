@@ -139,6 +139,12 @@ copy_tree() {
     -c core.sparseCheckout=true -c core.sparseCheckoutCone=false -c core.splitIndex=false read-tree -m -u "$COMMIT" ||
     die "the copy of the tree for the proposer could not be made in '${TMPDIR:-/tmp}'" 'git says above why; for another folder: TMPDIR=/path/to/it make loop'
   cp "$git/index" "$FLIGHT/index"
+  # Where it is nobody's own file, it comes back (lib/lab/proposal/ideas.py).
+  rm -f "$FOLDER"/ideas.{given,back}
+  if [[ ! -e $scratch/tree/ideas.md && $MODE == propose ]]; then
+    cat "$RUN/ideas.md" >"$scratch/tree/ideas.md" 2>/dev/null || printf '# Ideas for later: one a line; take out what was tried\n' >"$scratch/tree/ideas.md"
+    cp "$scratch/tree/ideas.md" "$FOLDER/ideas.given"
+  fi
 }
 
 # what_is_copied: the patterns of a sparse checkout. What is built in needs two files; a folder of thousands is data, and an agent has it
@@ -229,6 +235,7 @@ bring_back() {
   bring_file usage.json "$FOLDER/usage.json" "$LARGEST"
   bring_file transcript "$FOLDER/transcript" "$LONGEST"
   bring_file tree/train.py "$FOLDER/train.py" $((LARGEST + 1)) # one byte more than may be shows that it is too large
+  [[ ! -e $FOLDER/ideas.given ]] || bring_file tree/ideas.md "$FOLDER/ideas.back" 20000
   [[ ! -s $FOLDER/want || ! -d $scratch/tree/candidates || -L $scratch/tree/candidates ]] || bring_candidates "$(<"$FOLDER/want")"
   GIT_INDEX_FILE=$FLIGHT/index git -c core.fileMode=false --work-tree="$scratch/tree" \
     diff --no-ext-diff --no-renames --name-status >"$FOLDER/changed"
