@@ -23,7 +23,7 @@ other_branch() { git for-each-ref --format='%(refname:lstrip=2)' --sort=-committ
 are_dropped() {
   local answer
   [[ ${FORCE:-} != 1 ]] || return 0
-  [[ -t 0 ]] || die "nobody is there to say yes to: drop $1" "say it at once: FORCE=1 make ${0##*/}${TAG:+ TAG=$TAG}"
+  [[ -t 0 ]] || die "this is no terminal, so nobody can confirm: drop $1" "say it at once: FORCE=1 make ${0##*/}${TAG:+ TAG=$TAG}"
   read -r -p "drop $1? This cannot be undone. [y/N] " answer || answer=
   [[ $answer == [yY]* ]]
 }

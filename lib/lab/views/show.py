@@ -11,6 +11,7 @@ from lab.store.experiments import Experiment
 from lab.verdict import index, trust
 from lab.verdict.trust import Trust
 from lab.views.find_experiment import Found, find
+from lab.views.in_words import local, moment
 
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")  # git's colours, the only escape sequences that reach the terminal
 TENTHS = 10
@@ -53,7 +54,8 @@ def fact_lines(known: Experiment, sure: Trust | None) -> Iterator[str]:
     yield f"lines     {line_changes(known)}"
     yield f"memory    {with_unit(known['memory_gb'], ' GB')}"
     yield f"proposer  {proposer_of(known)}"
-    yield f"time      {with_unit(known['started'])} to {with_unit(known['ended'])}"
+    began, ended = (local(moment(known[name])) or "-" for name in ("started", "ended"))
+    yield f"time      {began} to {ended}"
     yield f"training  {with_unit(known['wall_seconds'], ' s')} of wall clock"
     for run in known["runs"]:
         yield f"run       {run_line(run)}"

@@ -165,7 +165,7 @@ def test_retry(night: House, tmp_path: Path) -> None:
 def test_an_experiment_in_flight_rests_while_another_is_retried(night: House, tmp_path: Path) -> None:
     house = night.copy(tmp_path)
     with house.running("bin/loop", AGENT=str(house.proposer("sleep 60", "sleeper"))) as loop:
-        house.wait_for("runs/mar14/flights/f*/said")
+        house.wait_for("runs/mar14/flights/f*/call/pid")
         loop.kill()
         loop.wait()
     while house.left_running():
