@@ -29,9 +29,9 @@ records_again() {
 # begin_records COMMIT: prints the first commit of the chain, which has the manifest; it is on the ref then. With the files of the start,
 # or, where that is gone, of COMMIT.
 begin_records() {
-  local record tree
-  tree=$(git rev-parse --quiet --verify "$(<"$RUN/start")^{tree}") || tree=$(git rev-parse "$1^{tree}")
-  record=$({ printf 'run %s\n\n' "$TAG" && tr -d '\n' <"$RUN/manifest.json"; } | git "${DURABLY[@]}" commit-tree "$tree")
+  local record files
+  files=$(git rev-parse --quiet --verify "$(<"$RUN/start")^{tree}") || files=$(git rev-parse "$1^{tree}")
+  record=$({ printf 'run %s\n\n' "$TAG" && tr -d '\n' <"$RUN/manifest.json"; } | git "${DURABLY[@]}" commit-tree "$files")
   git "${DURABLY[@]}" update-ref "$RECORDS/$TAG" "$record"
   printf '%s' "$record"
 }
