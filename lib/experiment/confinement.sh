@@ -87,7 +87,7 @@ is_mini() { [[ $AGENT_PATH == "$TOOLKIT/lib/proposers/mini" ]]; }
 # looked at before and after (lib/lab/runs/tampering.py).
 what_is_watched() {
   printf '%s\n' "$COMMON_DIR"/{config,config.worktree,shallow,info,hooks,objects/info} "$GIT_FOLDER/config.worktree" \
-    "$VENV/pyvenv.cfg" "$VENV/bin" "$VENV"/lib/python*/site-packages "$RUN"/{wanted,prepared,prepared.py,variables} \
+    "$RUN"/{wanted,prepared,prepared.py,variables} \
     ~/.config/systemd/user
   git_configurations
 }

@@ -271,11 +271,14 @@ def test_a_proposer_is_looked_at_as_a_run_is(run: Path, tmp_path: Path, monkeypa
     (scratch / "train.py").write_text("x = 2\n")
     (environment / "lib/torch.py").write_text("x = 22\n")
     (environment / "lib/new.py").write_text("x = 1\n")
+    (environment / "lib/evil.pth").write_text("import os\n")
     (call.parent / "done").write_text("attempt 1\n40-judge\n")
     said: list[str] = []
     asked(run, lambda: said.extend(look_after(call).splitlines()))
-    names = {str(environment / "lib/torch.py"), str(environment / "lib/new.py"), "runs/mar14/flights/f1/done"}
-    assert set(said) == names
+    names = {str(environment / f"lib/{name}") for name in ("torch.py", "new.py", "evil.pth")}
+    assert set(said) == {*names, "runs/mar14/flights/f1/done"}
+    assert not (environment / "lib/evil.pth").exists(), "Python would run it in each process"
+    assert (environment / "lib/new.py").exists(), "a person may have installed it"
     assert (call.parent / "done").read_bytes() == FACTS["done"]
 
 

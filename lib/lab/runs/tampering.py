@@ -2,8 +2,8 @@
 
 One that is not confined can write anywhere. So from its start to its end this process, the core of the loop, which it
 cannot reach, remembers a fingerprint of each record, each file of the toolkit that the loop runs, and of what is named
-in `watched` (the configuration of git, its hooks, what Python runs by itself), the facts of its flight, and a
-fingerprint of the linked folders and of the environment. Only this process writes records meanwhile: before each
+in `watched` (the configuration of git, its hooks), the facts of its flight, and a fingerprint of the linked folders
+and, of a proposer and of a run that is evaluated, of the environment. Only this process writes records meanwhile: before each
 request they must be as it left them. Who restores the size and times of a file has still changed its ctime.
 
 A confined run cannot reach these; in its checkout it, too, can write. There it is the code that measures and is
@@ -38,6 +38,7 @@ WATCHED = "watched"  # of the run: the paths, a line each, of files and folders,
 MAY_GO = ("wanted",)  # of those: a person may take it away at any time
 MOST_WATCHED = 500  # files of a folder
 BYTECODE, HEAD = "__pycache__", 16  # bytes before the code
+RUN_BY_ITSELF = (".pth", "sitecustomize.py", "usercustomize.py")
 CALL = "call"  # the RUN_DIR of a proposer
 MEASURING = ("train.py", "prepare.py", "pyproject.toml")  # in the checkout
 MOST_LINKED = 20_000  # files below the links of a checkout that are looked at
@@ -192,7 +193,7 @@ def look_after(run_dir: Path) -> str:
         other = (path for path in {*now, *look.linked} if now.get(path) != look.linked.get(path))
         found += sorted(str(path.relative_to(checkout)) for path in other)[:MOST_NAMED]
         found += (f"runs/{run.name}/{path.relative_to(run)}" for path in _with_facts_restored(run_dir, look))
-        found += _changed_in_environment(look.environment)
+        found += _changed_in_environment(look.environment, guards[run])
     found += look.records_changed
     return "".join(f"{name}\n" for name in found)
 
@@ -209,14 +210,16 @@ def _with_facts_restored(run_dir: Path, look: Look) -> Iterator[Path]:
         yield path
 
 
-def _changed_in_environment(known: dict[str, str]) -> list[str]:
-    """What was changed in it. Bytecode that is not its source's goes; all else stays: it may be a person's."""
+def _changed_in_environment(known: dict[str, str], guard: Guard) -> list[str]:
+    """What was changed in it. What Python would run by itself goes; all else stays: a person may have installed it."""
     now = _environment() if known else {}
     found = [name for name in {**known, **now} if known.get(name) != now.get(name)]
     found = [name for name in found if not (name.endswith(".pyc") and (name not in now or _is_of_source(Path(name))))]
     for name in found:
         if name.endswith(".pyc"):
             Path(name).unlink()
+        elif name in now and Path(name).name.endswith(RUN_BY_ITSELF):
+            guard.put_aside(Path(name), Path(name).relative_to(sys.prefix))
     return sorted(found)[:MOST_NAMED]
 
 
