@@ -3,8 +3,8 @@
 One that is not confined can write anywhere. So from its start to its end this process, the core of the loop, which it
 cannot reach, remembers a fingerprint of each record, each file of the toolkit that the loop runs, and of what is named
 in `watched` (the configuration of git, its hooks), the facts of its flight, and a fingerprint of the linked folders
-and, of a proposer and of a run that is evaluated, of the environment. Only this process writes records meanwhile: before each
-request they must be as it left them. Who restores the size and times of a file has still changed its ctime.
+and, of a proposer and of a run that is evaluated, of the environment. Only this process writes records meanwhile:
+before each request they must be as it left them. Who restores the size and times of a file has changed its ctime.
 
 A confined run cannot reach these; in its checkout it, too, can write. There it is the code that measures and is
 measured that must stay as it was.
