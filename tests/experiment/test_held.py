@@ -67,6 +67,7 @@ ACTS = {
     "data": ("echo x >~/.cache/autoresearch/small/train.bin", "-"),
     "the memory": ("echo x >>$T/memory/decisions.md", "-"),
     "a person's file": ("echo x >>$T/README.md", "-"),
+    "the folder above": ("mv $(realpath ~/..) $(realpath ~/..)-gone", "-"),
     "the loop": ("kill -9 $LAB_HOLDER", "-"),
     "the sandbox": ("mount -o remount,rw,bind / || umount $T/runs", "-"),
 }
