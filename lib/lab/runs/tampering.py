@@ -13,6 +13,7 @@ measured that must stay as it was.
 import importlib.util
 import marshal
 import os
+import re
 import shutil
 import stat
 import sys
@@ -38,6 +39,7 @@ WATCHED = "watched"  # of the run: the paths, a line each, of files and folders,
 MAY_GO = ("wanted",)  # of those: a person may take it away at any time
 MOST_WATCHED = 500  # files of a folder
 BYTECODE, HEAD = "__pycache__", 16  # bytes before the code
+CONFIGURATIONS = ("config", ".gitconfig")
 RUN_BY_ITSELF = (".pth", "sitecustomize.py", "usercustomize.py")
 CALL = "call"  # the RUN_DIR of a proposer
 MEASURING = ("train.py", "prepare.py", "pyproject.toml")  # in the checkout
@@ -72,14 +74,13 @@ class Guard:
         self.bytecode: dict[Path, str | None] = {}
 
     def watch(self) -> None:
-        """What is watched is right as it is: nobody is at work who could have changed it."""
+        """What is watched is right as it is: nobody is at work who could have changed it, or it was not looked at."""
         now = {path: _fingerprint(path) for path in _watched(self.run)}
         known = self.watched
         self.watched = {
             path: known[path] if path in known and known[path][0] == found else (found, _content(path))
             for path, found in now.items()
         }
-        self.bytecode = _bytecode()
 
     def learn(self) -> None:
         """The records are right as they are."""
@@ -117,9 +118,12 @@ class Guard:
     def check_watched(self) -> list[str]:
         """Restore them; what was made of them stays in `aside`, for it may be a person's."""
         changed = []
-        for path in {**self.watched, **dict.fromkeys(_watched(self.run))}:
+        for path in {**self.watched, **dict.fromkeys(_watched(self.run) if self.watched else [])}:
             known, content = self.watched.get(path, (None, b""))
             if (now := _fingerprint(path)) == known or (now is None and path.name in MAY_GO):
+                continue
+            if now and known and now.split(":")[1] == known.split(":")[1] and _matters(path) == _matters(path, content):
+                self.watched[path] = (now, _content(path))  # written again, or a branch or a remote of a person's
                 continue
             if now is not None:
                 self.put_aside(path, Path(path.name))
@@ -168,17 +172,20 @@ def look_before(run_dir: Path) -> None:
     """Remember what there is before the training run, or the call of a proposer, in `run_dir`; it works in `cwd`."""
     checkout, run = Path((run_dir / "cwd").read_text()), _run_of(run_dir)
     is_call = run_dir.name == CALL
+    is_held_to_it = is_call or (run_dir / "beside").exists()  # a stranger's script writes where it likes
     look = Look({} if is_call else {checkout / name: _fingerprint(checkout / name) for name in MEASURING})
     if not (run_dir / "confine").exists():
         look.is_loose = True
         look.facts = {path: path.read_bytes() for path in _facts(run_dir)}
         look.links = [] if is_call else _links(checkout)
         look.linked = _linked(look.links)
-        if is_call or (run_dir / "beside").exists():  # a stranger's script writes where it likes
+        if is_held_to_it:
             look.environment = _environment()
         guards[run] = guards.get(run) or Guard(run)
         guards[run].learn()  # where another one is loose, check_records has just looked at them
         if not is_anything_loose():
+            guards[run].watched, guards[run].bytecode = {}, _bytecode()
+        if is_held_to_it and not guards[run].watched:
             guards[run].watch()
     looks[run_dir] = look
 
@@ -286,6 +293,15 @@ def _watched(run: Path) -> Iterator[Path]:
             yield from islice((one for one in path.iterdir() if not one.is_dir() or one.is_symlink()), MOST_WATCHED)
         else:
             yield path
+
+
+def _matters(path: Path, content: bytes | None = None) -> bytes:
+    """What of a file is held; of a configuration of git, what is not about branches and remotes."""
+    content = _content(path) if content is None else content
+    if path.name not in CONFIGURATIONS:
+        return content
+    sections = re.split(rb"(?m)^(?=\s*\[)", content)
+    return b"".join(one for one in sections if not re.match(rb'\s*\[(branch|remote) "', one))
 
 
 def _content(path: Path) -> bytes:
