@@ -12,6 +12,7 @@ from typing import Any
 from lab.runs import logs
 from lab.store import flight as flight_store
 from lab.store.flight import Flight
+from lab.views.in_words import moment
 
 STEPS = Path(__file__).parents[3] / "lib/experiment/steps"
 # The phase by step name, without its number. A mend proposes again; every step after the run judges it.
@@ -126,11 +127,8 @@ def training(run: Path, folder: Path) -> Found | None:
 
 def seconds_since(started: str | None) -> float | None:
     """Seconds since a time in UTC (ISO 8601); None for an unknown or unreadable time."""
-    try:
-        began = datetime.fromisoformat((started or "").removesuffix("Z")).replace(tzinfo=timezone.utc)
-    except ValueError:
-        return None
-    return round(max((datetime.now(timezone.utc) - began).total_seconds(), 0), 1)
+    began = moment(started)
+    return None if began is None else round(max((datetime.now(timezone.utc) - began).total_seconds(), 0), 1)
 
 
 def device(log: Path) -> str | None:

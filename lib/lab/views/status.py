@@ -190,13 +190,13 @@ def progress(past: Index) -> Status:
     noise = {"sd": float(past.spread.sd), "df": past.spread.df} if past.spread else None
     if past.baseline is None or past.best is None:
         return {"noise": noise, **dict.fromkeys(("baseline", "best", "gain", "gain_percent"))}
-    gain = past.claimed["best"]
+    gain, level = past.claimed(past.best), past.level or past.baseline["val_bpb"]
     return {
         "noise": noise,
         "baseline": headline(past.baseline),
         "best": headline(past.best),
         "gain": float(gain),
-        "gain_percent": float(round(100 * gain / past.baseline["val_bpb"], 2)),
+        "gain_percent": float(round(100 * gain / level, 2)),
     }
 
 

@@ -146,8 +146,8 @@ function factsOf(at) {
   const first = baselineOf(at);
   if (!first) return [fact("experiments", String(all.length), "no baseline yet")];
   const best = bestOf(at);
-  const gain = gainOf(at);
-  const share = `${((100 * gain) / first.bpb).toFixed(2)} % of the baseline's ${digits(first.bpb, 6)}`;
+  const gain = run.claimed;
+  const share = `${((100 * gain) / run.level).toFixed(2)} % of the baseline's ${digits(run.level, 6)}`;
   const noise = run.noise ? `a run varies by ${digits(run.noise.sd, 6)} (sd)` : "the noise was not measured";
   return [
     fact("best val_bpb", digits(best.bpb, 6), `#${best.n} ${cut(best.description, 60)}`),
@@ -157,9 +157,6 @@ function factsOf(at) {
     fact("training", ...costOf(all)),
   ];
 }
-
-/** The gains of the keeps up to the best, summed up: each was measured against all runs of its incumbent. */
-const gainOf = (run) => sum(column(keepsOf(run).filter((row) => row.n <= bestOf(run).n), "gain"));
 
 const TRUST = ["sure", "likely", "within the noise"]; // the words of lab.verdict.trust
 
@@ -881,7 +878,7 @@ function compared() {
   if (!many) return;
   const lists = runs.map((run, at) => {
     const [all, first, best] = [ofRun(at), baselineOf(at), bestOf(at)];
-    const gain = first && gainOf(at);
+    const gain = first && run.claimed;
     const wall = column(all, "wall_seconds");
     return [
       run.name,
@@ -893,7 +890,7 @@ function compared() {
       digits(first?.bpb, 6),
       digits(best?.bpb, 6),
       signed(gain),
-      first ? `${((100 * gain) / first.bpb).toFixed(2)} %` : "–",
+      first ? `${((100 * gain) / run.level).toFixed(2)} %` : "–",
       run.noise ? digits(run.noise.sd, 6) : "–",
       wall.length ? duration(sum(wall)) : "–",
       run.audit ? FINDINGS[run.audit.finding] : "–",
