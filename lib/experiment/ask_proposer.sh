@@ -3,7 +3,8 @@
 
 source "$TOOLKIT/lib/run/api_keys.sh"
 source "$TOOLKIT/lib/experiment/places.sh"
-source "$TOOLKIT/lib/experiment/confinement.sh"
+source "$TOOLKIT/lib/experiment/hold_proposer.sh"
+source "$TOOLKIT/lib/experiment/bring_back.sh"
 
 readonly CALL=$FLIGHT/call # the RUN_DIR of the call: a proposer is limited and ended just as a training run is
 readonly ENGINE_HERE=$TOOLKIT/lib/child/engines/local
@@ -175,86 +176,4 @@ ask() {
   [[ -e $CALL/rc ]] || "$ENGINE_HERE" --cancel "$CALL" # whoever killed the engine has left the proposer
   exit_if_stopped
   is_ours || look_what_it_touched
-}
-
-# hold: the proposer is confined; or what it must not touch is remembered.
-hold() {
-  local path
-  if [[ ${LAB_HELD:-no} == yes ]]; then
-    confine_proposer "$scratch"
-    git_configurations | while IFS= read -r path; do [[ -e $path || -L $path ]] || printf '%s\n' "$path"; done >"$CALL/absent"
-  else
-    : >"$RUN/loose" # lib/run/branch.sh
-    git for-each-ref --format='%(refname) %(objectname)' "refs/experiments/$TAG/" "$RECORDS/$TAG" >"$CALL/refs"
-    core look_before "$CALL"
-  fi
-}
-
-# look_what_it_touched: what it has touched is put back, told, and in CALL/touched, a line each: such a proposal is rejected.
-look_what_it_touched() {
-  local path aside
-  if [[ -e $CALL/confine ]]; then
-    while IFS= read -r path; do # a file that was not there could not be made read-only
-      [[ -e $path || -L $path ]] || continue
-      aside=$RUN/aside/$(date +%Y%m%d-%H%M%S)-$$
-      mkdir -p "$aside"
-      mv -f -- "$path" "$aside"
-      printf '%s\n' "$path"
-    done <"$CALL/absent" >"$CALL/touched"
-  else
-    core look_after "$CALL" touched
-    put_refs_back >>"$CALL/touched"
-  fi
-  [[ ! -s $CALL/touched ]] || tell "the proposer has touched what is not its own, which is put back: $(paste -sd' ' "$CALL/touched")"
-}
-
-# put_refs_back: of experiments on record, and the chain of records, which only grows; a line for each.
-put_refs_back() {
-  local ref commit now
-  while read -r ref commit; do
-    now=$(git rev-parse --quiet --verify "$ref") || now=
-    if [[ $ref == "$RECORDS/"* ]]; then
-      [[ -z $now ]] || ! git merge-base --is-ancestor "$commit" "$now" 2>/dev/null || continue
-    elif [[ $now == "$commit" ]] || ! is_on_record "$commit"; then
-      continue
-    fi
-    git "${DURABLY[@]}" update-ref "$ref" "$commit" 2>/dev/null || : # the object is gone, too: lib/run/git_records.sh
-    printf '%s\n' "$ref"
-  done <"$CALL/refs"
-}
-
-# is_ours: whether the proposer is one of ours that is no agent; those read the runs.
-is_ours() { [[ $AGENT_PATH == "$TOOLKIT"/lib/proposers/@(catalog|edited|retry) ]]; }
-
-# bring_back: what it has said, and its train.py, and so many further candidates as it was asked for.
-bring_back() {
-  : >"$FOLDER/said"
-  : >"$FOLDER/changed"
-  [[ ! -L $scratch && ! -L $scratch/tree ]] || return 0 # it has made another folder of it
-  bring_file said "$FOLDER/said" "$LARGEST"
-  bring_file usage.json "$FOLDER/usage.json" "$LARGEST"
-  bring_file transcript "$FOLDER/transcript" "$LONGEST"
-  bring_file tree/train.py "$FOLDER/train.py" $((LARGEST + 1)) # one byte more than may be shows that it is too large
-  [[ ! -e $FOLDER/ideas.given ]] || bring_file tree/ideas.md "$FOLDER/ideas.back" 20000
-  [[ ! -s $FOLDER/want || ! -d $scratch/tree/candidates || -L $scratch/tree/candidates ]] || bring_candidates "$(<"$FOLDER/want")"
-  GIT_INDEX_FILE=$FLIGHT/index git -c core.fileMode=false --work-tree="$scratch/tree" \
-    diff --no-ext-diff --no-renames --name-status >"$FOLDER/changed"
-  [[ ! -s $CALL/touched ]] || sed 's/^/M\t/' "$CALL/touched" >>"$FOLDER/changed"
-}
-
-# bring_file NAME TARGET MOST: a plain file of the scratch, so many bytes at most: never through a link, nor out of a pipe.
-bring_file() { [[ ! -f $scratch/$1 || -L $scratch/$1 ]] || head -c "$3" -- "$scratch/$1" >"$2"; }
-
-# bring_candidates COUNT: the new files in candidates/, so many at most.
-bring_candidates() {
-  local path left=0
-  mkdir -p "$FOLDER/candidates"
-  while IFS= read -r -d '' path; do
-    [[ -f $scratch/tree/$path && ! -L $scratch/tree/$path ]] || continue
-    if ((left++ < $1)); then
-      head -c $((LARGEST + 1)) -- "$scratch/tree/$path" >"$FOLDER/candidates/${path##*/}"
-    else
-      tell "left out, for $1 were asked for: '${path//[[:cntrl:]]/?}'"
-    fi
-  done < <(GIT_INDEX_FILE=$FLIGHT/index git --work-tree="$scratch/tree" ls-files --others -z -- ':(glob)candidates/*.py')
 }

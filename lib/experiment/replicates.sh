@@ -57,13 +57,10 @@ replicate() {
   tell "$wanted runs, about $(in_words "$ESTIMATE_S"), $((SLOTS < wanted ? SLOTS : wanted)) at a time; after $(in_words $((BOUND * ESTIMATE_S))) none is begun any more"
   while ((${#waiting[@]} || ${#names[@]})); do
     moment
-    if ((MOMENT > until && ${#waiting[@]})); then
-      tell "it takes too long: $((${#waiting[@]} / 3)) runs are not begun"
+    if ((${#waiting[@]})) && { ((MOMENT > until)) || is_asked_to_stop; }; then
+      is_asked_to_stop || tell "it takes too long: $((${#waiting[@]} / 3)) runs are not begun"
       waiting=()
-      IS_PARTIAL=yes
-    fi
-    if is_asked_to_stop && ((${#waiting[@]})); then
-      waiting=()
+      # shellcheck disable=SC2034 # used where this is sourced
       IS_PARTIAL=yes
     fi
     while ((${#waiting[@]} && ${#names[@]} < SLOTS)); do
