@@ -3,12 +3,11 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from filelock import FileLock
-from house import SLOW, House, changed_for_all, shared, shared_folder
+from house import SLOW, House, shared, shared_folder
 
 # Several workers share the cores: the threads of torch would only wait for one another.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -33,13 +32,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def is_marked(item: pytest.Item, names: set[str]) -> bool:
     return any(mark.name in names for mark in item.iter_markers())
-
-
-@pytest.fixture(scope="session", autouse=True)
-def nothing_is_changed_for_all() -> Iterator[None]:
-    """The files of the toolkit are the same in all houses: a test that changed one of them would change others."""
-    yield
-    assert not changed_for_all()
 
 
 @pytest.fixture

@@ -36,7 +36,7 @@ def machine(house: House) -> House:
 
 def edit(house: House, file: str, old: str, new: str) -> None:
     """In the house's copy: a place of this machine becomes one of the test's, a limit a short one."""
-    path = house.own(file)
+    path = house.tree / file
     text = path.read_text()
     assert old in text, f"{file} has no {old!r} any more"
     path.write_text(text.replace(old, new))

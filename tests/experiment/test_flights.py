@@ -413,7 +413,7 @@ def test_a_step_that_is_killed_is_done_again(many: House) -> None:
 
 
 def test_a_dispatcher_that_is_killed_when_its_flight_is_over_makes_no_row_more(many: House) -> None:
-    dispatch = many.own("lib/experiment/dispatch")
+    dispatch = many.tree / "lib/experiment/dispatch"
     over = 'core drop "$FLIGHT"\n[[ $agent != baseline ]] || exit 4\n'
     assert dispatch.read_text().endswith(over)
     dispatch.write_text(dispatch.read_text() + "mkdir ~/once 2>/dev/null && kill -KILL $$\nexit 0\n")

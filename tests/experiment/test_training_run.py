@@ -121,7 +121,7 @@ def append_line(path, line, *more):
 def test_a_full_disk_while_the_row_is_written_costs_nothing(run: House) -> None:
     """The limit on the size of a file stands for the disk: the write fails half-way, as it does there."""
     house, full = run, run.outside / "home/full"
-    with house.own("lib/lab/store/durable.py").open("a") as code:
+    with (house.tree / "lib/lab/store/durable.py").open("a") as code:
         code.write(FULL_DISK)
     discarded = house.proposer('echo "X = $RANDOM" >>train.py; head -c 900 /dev/zero | tr "\\0" x', "discarded")
     for _ in range(2):

@@ -17,7 +17,7 @@ COMMANDS = [
 
 def test_every_command_of_the_skill_runs(house: House) -> None:
     """In its order. Only the editing of train.py between the calls is ours, and the proposer that the loop asks."""
-    agent = house.own("lib/proposers/claude")
+    agent = house.tree / "lib/proposers/claude"
     agent.write_text(f"#!/usr/bin/env bash\n{IMPROVE}\n")
     agent.chmod(0o755)
     house.commit("a claude that needs no account")

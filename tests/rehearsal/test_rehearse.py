@@ -63,10 +63,10 @@ def test_a_night_with_faults_is_survived_and_leaves_nothing(house: House) -> Non
 )
 def test_a_broken_toolkit_is_found(house: House, path: str, old: str, new: str, fault: str, says: str) -> None:
     """What is rehearsed is the toolkit as it is in the tree, with no commit; and the faults that are in the folder."""
-    file = house.own(path)
+    file = house.tree / path
     assert old in file.read_text()
     file.write_text(file.read_text().replace(old, new))
-    with house.own("lib/rehearsal/faults.py").open("a") as faults_of_the_tree:
+    with (house.tree / "lib/rehearsal/faults.py").open("a") as faults_of_the_tree:
         faults_of_the_tree.write(f"ALL = [{fault}]\n")
     result = rehearse(house, 2, 7)
     assert result.status == 2

@@ -55,8 +55,7 @@ def test_any_folder_can_be_looked_after(house: House, crontab: Path, name: str) 
     """cron makes a newline of each % that is not escaped, and gives the rest to sh."""
     tree = house.outside / name
     house.tree.rename(tree)
-    house.tree = tree
-    house.own("bin/keepalive").write_text("#!/bin/sh\necho called\n")
+    (tree / "bin/keepalive").write_text("#!/bin/sh\necho called\n")
     subprocess.run([tree / "bin/cron"], env=house.environment, check=True)
     command = crontab.read_text().removeprefix("* * * * * ").replace("\\%", "%")
     assert subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=True).stdout == "called\n"

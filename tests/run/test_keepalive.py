@@ -117,7 +117,7 @@ def test_it_is_started_again_from_any_branch_and_from_its_own_copy_of_the_toolki
     killed(slow, slow.setting("0.9"), MAX_EXPERIMENTS="1")
     slow.git("checkout", "-q", "main")
     for name in ("experiment/dispatch", "experiment/scheduler.sh", "lab/step_server.py"):
-        slow.own(f"lib/{name}").write_text("exit 9 # half an edit\n")
+        (slow.tree / "lib" / name).write_text("exit 9 # half an edit\n")
     (slow.tree / "bin/loop").unlink()
     (slow.tree / "train.py").write_text("# my idea\n")
     slow.seconds.write_text("0")

@@ -14,7 +14,7 @@ def test_a_loop_goes_on_beside_half_edits_of_the_toolkit(slow: House) -> None:
     with slow.running("bin/loop", MAX_EXPERIMENTS="2", AGENT=str(slow.setting("0.9"))) as process:
         slow.wait_for("runs/mar14/flights/*/run.1/pid")
         for path in (slow.tree / "lib").rglob("*.sh"):
-            slow.own(str(path)).write_text("exit 9 # half an edit\n")
+            path.write_text("exit 9 # half an edit\n")
         for name in ("lab", "child", "proposers"):
             shutil.rmtree(slow.tree / "lib" / name)
         slow.seconds.write_text("0")

@@ -153,7 +153,7 @@ def test_a_win_beyond_all_doubt_costs_no_rerun(doubted: House, tmp_path: Path, v
 
 def test_killed_before_a_rerun_it_goes_on_and_keeps_what_was_measured(tmp_path: Path) -> None:
     house = House(tmp_path, NOISY + "print(open(os.path.expanduser('~/count'), 'a').write('x'))\n")
-    step = house.own("lib/experiment/steps/30-run")
+    step = house.tree / "lib/experiment/steps/30-run"
     text = step.read_text()
     killed = '[[ ! -e $FLIGHT/next || -e $TREE/runs/killed ]] || { : >"$TREE/runs/killed" && kill -9 0; }\n'
     step.write_text(text.replace("[[ ! -e $FLIGHT/rejected ]]", f"{killed}[[ ! -e $FLIGHT/rejected ]]", 1))
