@@ -119,13 +119,13 @@ def memory_gb(peak_vram_mb: str) -> None:
 @click.option("--incumbent-runs", type=click.IntRange(min=1), default=1, help="runs behind the incumbent's value")
 def decide(sd: Decimal | None, df: int | None, runs: int, incumbent_runs: int, **case: Any) -> None:
     """Print the verdict, and on a second line the rule and the reason."""
-    from lab.store.ledger import is_valid
+    from lab.store.metric import VAL_BPB
     from lab.verdict.criterion import Case, Noise
     from lab.verdict.criterion import decide as verdict_on
 
     if (sd is None) != (df is None) or (sd is not None and sd < 0):
         raise Fault("--sd (0 or more) and --df go together", "give both, or none")
-    if not is_valid(case["incumbent"]):
+    if not VAL_BPB.is_valid(case["incumbent"]):
         raise Fault(f"--incumbent '{case['incumbent']}' is not between 0 and 20", "it is a val_bpb")
     noise = None if sd is None or df is None else Noise(sd, df, runs, incumbent_runs)
     decision = verdict_on(Case(noise=noise, **case))
@@ -151,7 +151,7 @@ def settings(run: Path | None) -> None:
     """Print the checked settings of the environment as NAME=value lines; for a RUN, with those fixed at its set-up."""
     from lab.store import manifest, settings
 
-    chosen = manifest.settings_of(run, os.environ) if run else settings.read(os.environ)
+    chosen = manifest.settings_of(run, os.environ) if run else settings.of_new_run(os.environ)
     print(*(f"{name}={value}" for name, value in chosen.items()), sep="\n")
 
 

@@ -15,8 +15,9 @@ from pathlib import Path
 from lab import one_line
 from lab.errors import Fault
 from lab.store import durable, ledger, schemas
-from lab.store.ledger import COLUMNS, HEADER, NO_MEMORY, NO_VALUE, UPPER_BOUND, Row, is_valid
+from lab.store.ledger import COLUMNS, HEADER, NO_MEMORY, NO_VALUE, Row
 from lab.store.ledger_columns import USUAL, Layout, csv_cells, layout_of
+from lab.store.metric import UPPER_BOUND, VAL_BPB
 
 WORDS = {  # the first word of a status -> the status
     **dict.fromkeys(("keep", "kept", "accept", "accepted", "baseline"), "keep"),
@@ -211,7 +212,7 @@ def _val_bpb(text: str) -> str | None:
     number = _number(text, BITS)
     if number is not None and "%" in text and number >= UPPER_BOUND:
         number /= 100
-    return str(number.quantize(Decimal(NO_VALUE), ROUND_HALF_UP)) if number and is_valid(number) else None
+    return str(number.quantize(Decimal(NO_VALUE), ROUND_HALF_UP)) if number and VAL_BPB.is_valid(number) else None
 
 
 def _is_measured(text: str) -> bool:

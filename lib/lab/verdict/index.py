@@ -19,8 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from lab.runs import conditions
-from lab.store import durable, experiments, jsonl, reruns, two_records
+from lab.store import durable, experiments, jsonl, manifest, reruns, two_records
 from lab.store.experiments import Experiment
+from lab.store.metric import Metric
 from lab.verdict import noise
 from lab.verdict.noise import Pool, Run, Spread
 
@@ -98,7 +99,7 @@ class Index:
     baseline = Kept()  # the first experiment
     incumbent = Kept()  # the last keep
     replaced = Kept()  # the keep before that
-    best = Kept()  # the keep with the lowest val_bpb, the first of several
+    best = Kept()  # the keep with the best value, the first of several
     last = Kept()  # the last experiment
 
     @property
@@ -141,16 +142,18 @@ class Index:
         """Take in what was appended since. False where a rerun came to a closed group: then it is of no more use."""
         is_new = not self.experiments.lines and not self.reruns.lines
         unheard: set[str] = set()
+        metric = None  # the manifest is read where there is something to fold in
         for line, one in self.reruns.new_lines(run / reruns.FILE):
             unheard |= {one["commit"]} - self.rerun_lines.keys()
             self.rerun_lines.setdefault(one["commit"], []).append(line)
             self._note("reruns", [one])
         for line, one in self.experiments.new_lines(run / experiments.FILE):
-            self._add(line, one)
+            metric = metric or manifest.metric_of(run)
+            self._add(line, one, metric)
             unheard.discard(one["commit"])
         return is_new or not unheard
 
-    def _add(self, line: str, one: Experiment) -> None:
+    def _add(self, line: str, one: Experiment, metric: Metric) -> None:
         """One experiment more."""
         self.count += 1
         self.mark = two_records.marked_with(self.mark, one)
@@ -163,11 +166,11 @@ class Index:
             self.lines["baseline"] = line
             self.rerun_lines.setdefault(one["commit"], [])
         if one["status"] == "keep":
-            self._keep(line, one)
+            self._keep(line, one, metric)
         elif self.count > 1:
             self._close(one)
 
-    def _keep(self, line: str, one: Experiment) -> None:
+    def _keep(self, line: str, one: Experiment, metric: Metric) -> None:
         """It is the incumbent from here on."""
         self.rerun_lines.setdefault(one["commit"], [])
         if incumbent := self.incumbent:
@@ -175,7 +178,7 @@ class Index:
             if incumbent != self.baseline:
                 self._close(incumbent)
         self.lines["incumbent"] = line
-        if self.best is None or one["val_bpb"] < self.best["val_bpb"]:
+        if self.best is None or metric.gain(self.best["val_bpb"], one["val_bpb"]) > 0:
             self.lines["best"] = line
 
     def _close(self, one: Experiment) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from lab.one_line import description
 from lab.proposal import changes
-from lab.store import experiments, jsonl, ledger, two_records
+from lab.store import experiments, jsonl, ledger, manifest, metric, two_records
 from lab.store.experiments import NEAR, Experiment
 from lab.store.flight import Flight, drop
 from lab.verdict import index
@@ -78,6 +78,7 @@ def experiment_of(flight: Flight, n: int, measured: dict[str, Any]) -> Experimen
         **flight.json("decision.json"),
         "failure": measured["failure"],
         "category": flight.text("category") or None,
+        **of_metric(flight, measured),
         "val_bpb": value,
         "memory_gb": memory,
         "wall_seconds": measured["wall_seconds"],
@@ -90,6 +91,13 @@ def experiment_of(flight: Flight, n: int, measured: dict[str, Any]) -> Experimen
         "carried_from": flight.lines("carried_from"),
         "description": description_of(flight, measured),
     }
+
+
+def of_metric(flight: Flight, measured: dict[str, Any]) -> dict[str, Any]:
+    """What the value is of, where it is no val_bpb; and what the guards look at, where there are any."""
+    name = manifest.metric_of(flight.run).name
+    named = {} if name == metric.BPB else {"metric": name}
+    return named | ({"guards": measured["guards"]} if "guards" in measured else {})
 
 
 def description_of(flight: Flight, measured: dict[str, Any]) -> str:
@@ -130,9 +138,10 @@ def total(amounts: list[Any], kind: Any) -> Any:
 
 def summary(experiment: dict[str, Any]) -> str:
     """`#4 keep 1.963210 (gain +0.012300)  raise MATRIX_LR 0.04 -> 0.06`"""
-    value = "" if experiment["val_bpb"] is None else f" {experiment['val_bpb']:.6f}"
+    known, measures = experiment["val_bpb"], metric.named(experiment)
+    value = "" if known is None else f" {measures.text(known)}"
     if experiment["failure"]:
         value += f" ({experiment['failure']})"
     elif experiment["gain"] is not None:
-        value += f" (gain {experiment['gain']:+.6f})"
+        value += f" (gain {measures.gain_text(experiment['gain'], known)})"
     return f"#{experiment['n']} {experiment['status']}{value}  {experiment['description']}"

@@ -9,8 +9,9 @@ from decimal import Decimal
 from pathlib import Path
 
 from lab.errors import Fault
-from lab.store import foreign_ledger, ledger
+from lab.store import foreign_ledger
 from lab.store.ledger import Row, in_words
+from lab.store.metric import VAL_BPB
 from lab.verdict.criterion import Case, Noise, band_of, decide
 
 KNOWN = 10_000  # degrees of freedom of an sd that is taken as known: Student's t is 1.9602, the normal quantile 1.9600
@@ -77,15 +78,15 @@ def _judged(n: int, row: Row, incumbent: Row | None, best: Decimal | None, noise
     if incumbent is None:
         return Line(n, row, "keep", "baseline", None)
     reached = Decimal(incumbent.val_bpb)
-    memory = {"incumbent_memory": Decimal(incumbent.memory_gb), "memory": Decimal(row.memory_gb)}
-    decision = decide(Case(reached, value, added=0, removed=0, best=best, noise=noise, **memory))
+    memories = Decimal(incumbent.memory_gb), Decimal(row.memory_gb)
+    decision = decide(Case(reached, value, 0, 0, best, *memories, noise))
     return Line(n, row, decision.verdict, decision.rule, reached - value)
 
 
 def value_of(row: Row) -> Decimal | None:
     """Its val_bpb; None for a crash."""
     value = Decimal(row.val_bpb)
-    return value if ledger.is_valid(value) else None
+    return value if VAL_BPB.is_valid(value) else None
 
 
 def table(lines: list[Line], band: Decimal) -> list[str]:
