@@ -3,10 +3,10 @@
 
 source "$TOOLKIT/lib/run/api_keys.sh"
 source "$TOOLKIT/lib/experiment/places.sh"
+source "$TOOLKIT/lib/experiment/bring_back.sh"
 
 readonly CALL=$FLIGHT/call # the RUN_DIR of the call: a proposer is limited and ended just as a training run is
 readonly ENGINE_HERE=$TOOLKIT/lib/child/engines/local
-readonly LARGEST=1048576  # bytes of a train.py
 readonly MOST_WANTED=8    # candidates of one call
 readonly MOST_COPIED=2000 # files of a folder
 # What is not copied, though the commit has it: the toolkit, for it is no part of the task, and says of each rule how it is
@@ -70,9 +70,10 @@ take_away_promised() {
 
 has_proposal() { [[ -e $1/answered || -e $1/commit || -e $1/edit ]] || holds_candidate "$1"; }
 
-# want_of SHARE: what is asked for: what somebody has set, else the share; of a proposer that has one file to edit, one.
+# want_of SHARE: what is asked for: what somebody has set, else the share; of a proposer that has one file to edit, and where a candidate is
+# more than one file, one.
 want_of() {
-  if [[ $AGENT_PATH == */lib/proposers/aider ]]; then
+  if [[ $AGENT_PATH == */lib/proposers/aider ]] || ! is_one_file; then
     printf 1
   elif ((LAB_WANT > 0)); then
     printf '%s' "$LAB_WANT"
@@ -82,12 +83,12 @@ want_of() {
 }
 
 # call_proposer MODE COMMIT FOLDER: lets the proposer edit a copy of the tree of COMMIT once; MODE is what it is asked for: `propose`,
-# or `mend` after a crash. Reads FOLDER/brief; writes to FOLDER agent, said (its stdout), train.py, if one came back that can be
-# read, changed, a line for each tracked file that it changed (`git diff --name-status`), candidates/, the further ones, and last
+# or `mend` after a crash. Reads FOLDER/brief; writes to FOLDER agent, said (its stdout), after, what came back that can be
+# read (lib/run/editable.sh), changed, a line for each tracked file that it changed (`git diff --name-status`), candidates/, the further ones, and last
 # answered. The proposer may write usage.json (what it took) and transcript (all that it saw and said) there. FLIGHT/call is the RUN_DIR, with its stderr.
 #
 # The copy is a repository of its own without a remote, outside of this tree (an agent obeys the instructions of every
-# folder above it), and only its train.py comes back. What was changed is judged, by this tree's git, which the
+# folder above it), and only what is editable comes back. What was changed is judged, by this tree's git, which the
 # proposer cannot reach; how it exits says nothing (real agents exit 0 after a refusal, or a 401).
 call_proposer() {
   local MODE=$1 COMMIT=$2 FOLDER=$3
@@ -115,7 +116,7 @@ end_earlier() {
   [[ ! -d $CALL ]] || "$ENGINE_HERE" --cancel "$CALL"
   read -r earlier <"$FLIGHT/scratch" || earlier= # a full disk
   [[ $earlier == */autoresearch-????????-????-????-????-???????????? ]] || earlier=$CALL
-  rm -rf "$earlier" "$CALL" "$FOLDER/train.py" "$FOLDER/usage.json" "$FOLDER/transcript" "$FOLDER/candidates"
+  rm -rf "$earlier" "$CALL" "$FOLDER/train.py" "$FOLDER/after" "$FOLDER/usage.json" "$FOLDER/transcript" "$FOLDER/candidates"
 }
 
 # copy_tree: the commit's files and its history, with the objects borrowed from here: nothing is written twice. To git, what is
@@ -141,7 +142,7 @@ copy_tree() {
 # what_is_copied: the patterns of a sparse checkout. What is built in needs two files; a folder of thousands is data, and an agent has it
 # from git (`git show HEAD:data/x`).
 what_is_copied() {
-  if [[ $AGENT_PATH == */lib/proposers/@(catalog|edited|retry) ]]; then
+  if is_one_file && [[ $AGENT_PATH == */lib/proposers/@(catalog|edited|retry) ]]; then
     printf '%s\n' /train.py /prepare.py /.gitattributes
     return
   fi
@@ -157,32 +158,8 @@ ask() {
   want=$(cat "$FOLDER/want" 2>/dev/null) || want=1
   ((want == 1)) || mkdir -p "$scratch/tree/candidates" # a CLI that may write in there need not be able to make it
   printf '%s\n' "LAB_BRIEF=$FOLDER/brief" "LAB_TAG=$TAG" "LAB_MODE=$MODE" "TMPDIR=$scratch/tmp" \
-    "LAB_USAGE=$FOLDER/usage.json" "LAB_TRANSCRIPT=$FOLDER/transcript" "LAB_EDIT=$FLIGHT/edit" "LAB_WANT=$want" >"$CALL/env"
+    "LAB_USAGE=$FOLDER/usage.json" "LAB_TRANSCRIPT=$FOLDER/transcript" "LAB_EDIT=$FLIGHT/edit" "LAB_WANT=$want" "LAB_EDITABLE=$(files_told)" >"$CALL/env"
   printf 'exec %q <%q >%q' "$AGENT_PATH" "$FOLDER/brief" "$FOLDER/said" >"$CALL/cmd"
   run_child "$ENGINE_HERE" "$CALL" || :
   [[ -e $CALL/rc ]] || "$ENGINE_HERE" --cancel "$CALL" # whoever killed the engine has left the proposer
-}
-
-# bring_back: its train.py, and so many further candidates as it was asked for, where they are plain files: one byte more than may be
-# shows that one is too large.
-bring_back() {
-  local path=$scratch/tree/train.py
-  [[ ! -f $path || -L $path ]] || head -c $((LARGEST + 1)) -- "$path" >"$FOLDER/train.py"
-  [[ ! -s $FOLDER/want || ! -d $scratch/tree/candidates || -L $scratch/tree/candidates ]] || bring_candidates "$(<"$FOLDER/want")"
-  GIT_INDEX_FILE=$FLIGHT/index git -c core.fileMode=false --work-tree="$scratch/tree" \
-    diff --no-ext-diff --no-renames --name-status >"$FOLDER/changed"
-}
-
-# bring_candidates COUNT: the new files in candidates/, so many at most.
-bring_candidates() {
-  local path left=0
-  mkdir -p "$FOLDER/candidates"
-  while IFS= read -r -d '' path; do
-    [[ -f $scratch/tree/$path && ! -L $scratch/tree/$path ]] || continue
-    if ((left++ < $1)); then
-      head -c $((LARGEST + 1)) -- "$scratch/tree/$path" >"$FOLDER/candidates/${path##*/}"
-    else
-      tell "left out, for $1 were asked for: '${path//[[:cntrl:]]/?}'"
-    fi
-  done < <(GIT_INDEX_FILE=$FLIGHT/index git --work-tree="$scratch/tree" ls-files --others -z -- ':(glob)candidates/*.py')
 }

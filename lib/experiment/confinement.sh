@@ -49,7 +49,7 @@ uv_cache() {
 # may write where it likes, as it does without us: so by itself only a pair that has an evaluator is.
 choose_confinement() {
   export LAB_EVALUATOR=no LAB_CONFINED=no
-  [[ $1 != *'"evaluator": true'* ]] || LAB_EVALUATOR=yes
+  [[ $1 != *'"evaluator": true'* || $METRIC != val_bpb ]] || LAB_EVALUATOR=yes
   [[ $CONFINE == yes || ($CONFINE == auto && $LAB_EVALUATOR == yes) ]] || return 0
   if "$LAB_PYTHON" -IS "$TOOLKIT/lib/child/runner.py" --can-confine >/dev/null 2>&1; then
     LAB_CONFINED=yes

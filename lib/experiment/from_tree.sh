@@ -1,24 +1,28 @@
-# A change of train.py that somebody has made in the tree, for bin/experiment --from-tree, or committed on the branch. runs/<tag>/edit
-# has it, whole or not at all, until 10-propose takes it into a flight. Sourced.
+# A change of what is editable that somebody has made in the tree, for bin/experiment --from-tree, or committed on the branch.
+# runs/<tag>/edit has it, whole or not at all, until 10-propose takes it into a flight. Sourced.
 # shellcheck shell=bash
 
-# is_edited: whether train.py is not the one that is checked out.
-is_edited() { ! cmp -s train.py <(git cat-file --filters HEAD:train.py); }
-
-# save_edit DESCRIPTION TRAIN_PY PARENT AGENT: durably; an earlier one that nobody has measured is not thrown away.
+# save_edit DESCRIPTION PARENT AGENT [COMMIT]: what is edited in the tree, or else what COMMIT has changed, durably; an earlier one that
+# nobody has measured is not thrown away.
 save_edit() {
-  local new=$RUN/edit.new
+  local new=$RUN/edit.new path parts
   rm -rf "$new"
   mkdir "$new"
-  cp "$2" "$new/train.py"
+  if [[ -n ${4:-} ]]; then mapfile -d '' -t EDITED < <(changed_files "$2" "$4" --diff-filter=d); else edited_files; fi
+  for path in "${EDITED[@]}"; do
+    after_of "$new" "$path"
+    mkdir -p "${FILE%/*}"
+    if [[ -n ${4:-} ]]; then show_file "$4" "$path" >"$FILE"; else cp "$path" "$FILE"; fi
+  done
   put "$new/description" "$1"
-  put "$new/agent" "$4"
-  put "$new/parent" "$3"
-  make_durable "$new"/* "$new"
-  if cmp -s "$new/train.py" "$RUN/edit/train.py"; then
+  put "$new/agent" "$3"
+  put "$new/parent" "$2"
+  mapfile -d '' -t parts < <(find "$new" -print0)
+  make_durable "${parts[@]}"
+  if is_same_code "$new" "$RUN/edit"; then
     rm -rf "$RUN/edit"
   else
-    shelve_edit "$RUN/edit" 'train.py has been edited again'
+    shelve_edit "$RUN/edit" "$(files_told) has been edited again"
   fi
   mv "$new" "$RUN/edit"
   make_durable "$RUN"
@@ -44,10 +48,10 @@ shelve_edit() {
   aside=$RUN/aside/edit-$(date +%Y%m%d-%H%M%S)-$$
   mkdir -p "$RUN/aside"
   mv "$1" "$aside"
-  tell "not tried, for $2: '$(<"$aside/description")'; its train.py is in '${aside#"$TREE/"}'"
+  tell "not tried, for $2: '$(<"$aside/description")'; what it changed is in '${aside#"$TREE/"}'"
 }
 
 # tell_of_edit: one that waits still, however this verb ends.
 tell_of_edit() {
-  [[ ! -e $RUN/edit ]] || say "the change of train.py waits in '${RUN#"$TREE/"}/edit': the same command, or make loop, goes on with it"
+  [[ ! -e $RUN/edit ]] || say "the change of $(files_told) waits in '${RUN#"$TREE/"}/edit': the same command, or make loop, goes on with it"
 }

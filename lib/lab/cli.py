@@ -191,13 +191,13 @@ def memory(folder: Path, query: str) -> None:
 
 
 @main.command("check-proposal")
-@click.argument("train", type=click.Path(path_type=Path))
 @click.argument("description")
-def check_proposal(train: Path, description: str) -> None:
-    """Refuse a TRAIN.py, or a DESCRIPTION of its change, that cannot be proposed."""
+@click.argument("files", nargs=-1, type=click.Path(path_type=Path))
+def check_proposal(description: str, files: tuple[Path, ...]) -> None:
+    """Refuse a DESCRIPTION of a change, or one of its FILES, that cannot be proposed."""
     from lab.proposal import check_edit
 
-    check_edit.check(train, description)
+    check_edit.check(files, description)
 
 
 @main.command()
@@ -223,14 +223,15 @@ def last_verdict(run: Path) -> None:
 
 @main.command()
 @RUN
+@click.argument("file", type=click.Path(path_type=Path), default="train.py")
 @click.pass_context
-def catalog(ctx: click.Context, run: Path) -> None:
-    """Edit ./train.py as the built-in proposer. Stdin: git's ids of every train.py tried so far. Exit 1: no idea."""
+def catalog(ctx: click.Context, run: Path, file: Path) -> None:
+    """Edit FILE as the built-in proposer. Stdin: git's ids of each text of it tried so far. Exit 1: no idea."""
     from lab import catalog
 
-    proposal = catalog.catalog(run, Path("train.py"), set(sys.stdin.read().split()))
+    proposal = catalog.catalog(run, file, set(sys.stdin.read().split()))
     if proposal is None:
-        print("catalog: no idea for 'train.py': it has no UPPERCASE number", file=sys.stderr)
+        print(f"catalog: no idea for '{file}': it has no UPPERCASE number", file=sys.stderr)
         ctx.exit(1)
     print(f"category: {proposal.category}\n{proposal.description}")
 

@@ -15,7 +15,8 @@ from lab.catalog.priors import BELIEFS
 from lab.one_line import clean
 from lab.proposal import changes, hints, lessons
 from lab.proposal.lessons import Try
-from lab.store import experiments, flight, manifest, memory
+from lab.store import code, experiments, flight, manifest, memory
+from lab.store.code import joined, python
 from lab.store.experiments import Experiment
 from lab.store.flight import Flight
 from lab.verdict import criterion
@@ -95,9 +96,9 @@ def _size(text: str) -> int:
 
 
 def flight_brief(folder: Path) -> str:
-    """The brief for the proposal of the flight in `folder`; `before.py` there is what the proposer edits."""
+    """The brief for the proposal of the flight in `folder`; `before` there is what the proposer edits."""
     own = Flight(folder)
-    return brief(own.run, own.need("before.py"), own)
+    return brief(own.run, joined(python(code.before(own))), own)
 
 
 def brief(run: Path, code: str, own: Flight | None = None) -> str:

@@ -49,17 +49,28 @@ def read(run: Path) -> Manifest:
 def metric_of(run: Path) -> Metric:
     """What the run measures; val_bpb, where there is no manifest."""
     path = run / "manifest.json"
-    return metric.of_settings(read(run)["settings"]) if path.exists() else metric.VAL_BPB
+    return metric.of_settings(read(run).get("settings", {})) if path.exists() else metric.VAL_BPB
+
+
+def editable(run: Path) -> str:
+    """The files that an experiment may change, for a person or a proposer: `train.py`, or pathspecs."""
+    path = run / "manifest.json"
+    kept = read(run).get("settings", {}) if path.exists() else {}
+    return str(kept.get("EDITABLE", settings.default_of("EDITABLE")))
 
 
 def comparable_facts(facts: str, source: Path) -> dict[str, Any]:
-    """The last line of what prepare.py has printed, if that is a JSON object, and the hash of it, `source`."""
+    """The last line of what prepare.py has printed, if that is a JSON object, and the hash of it, `source`.
+
+    Where there is no prepare.py, it is that of an empty one.
+    """
+    code = source.read_bytes() if source.exists() else b""
     lines = facts.strip().splitlines()
     try:
         said = json.loads(lines[-1]) if lines else {}
     except (ValueError, RecursionError):
         said = {}  # the prepare.py of another project may print anything
-    return {**(said if isinstance(said, dict) else {}), "prepare.py": hashlib.sha256(source.read_bytes()).hexdigest()}
+    return {**(said if isinstance(said, dict) else {}), "prepare.py": hashlib.sha256(code).hexdigest()}
 
 
 def settings_of(run: Path, environment: Mapping[str, str]) -> dict[str, str]:

@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from lab.runs import conditions
-from lab.store import guards, manifest
+from lab.store import code, guards, manifest
 from lab.store.experiments import Experiment
 from lab.store.flight import Flight, all_of
 from lab.store.metric import VAL_BPB, Metric
@@ -34,7 +34,7 @@ class Evidence:
     # What the table of the criterion is asked with
     val_bpb: Decimal | None = None
     memory: Decimal | None = None
-    lines: tuple[int, int] | None = None  # code lines added and removed; None: no train.py came back
+    lines: tuple[int, int] | None = None  # code lines added and removed; None: no code came back
     incumbent_bpb: Decimal | None = None
     incumbent_memory: Decimal | None = None
     best: Decimal | None = None
@@ -76,7 +76,7 @@ class Evidence:
 
 def gather(flight: Flight, index: Index) -> Evidence:
     """The evidence on a flight that is measured, and on the incumbent that it was made on."""
-    run, measured, after = flight.run, flight.json("measure.json"), flight.text("train.py")
+    run, measured, after = flight.run, flight.json("measure.json"), code.after(flight)
     base = None if flight.is_baseline else index.keep(run, flight.need("base"))
     runs = {"candidate": measured["runs"], "incumbent": measured["incumbent_runs"]}
     evidence = Evidence(
@@ -85,11 +85,11 @@ def gather(flight: Flight, index: Index) -> Evidence:
         runs_wanted=int(manifest.read(run)["settings"].get("BASELINE_RUNS", "1")) if flight.is_baseline else 1,
         failure=measured["failure"],
         why=measured["why"],
-        disturbed=[(code, seed, why) for code, seed, why in measured["last"] if why],
-        seeds={code: [one["seed"] for one in made] for code, made in runs.items()},
+        disturbed=[(whose, seed, why) for whose, seed, why in measured["last"] if why],
+        seeds={whose: [one["seed"] for one in made] for whose, made in runs.items()},
         val_bpb=_decimal(measured["val_bpb"]),
         memory=_decimal(measured["memory_gb"]),
-        lines=None if after is None else complexity.counts(flight.need("before.py"), after),
+        lines=None if after is None else complexity.counts_of(code.before(flight), after),
         is_stale=flight.text("tip") not in (None, flight.text("parent")),
     )
     if base is None:
@@ -116,7 +116,7 @@ def _seeds_in_the_air(own: Flight) -> Iterator[int]:
 
 def _with_incumbent(evidence: Evidence, index: Index, incumbent: Experiment, guarded: Mapping[str, Any]) -> Evidence:
     """What is on record of the incumbent; and whether the candidate, whose values are `guarded`, holds the guards."""
-    level = {name: _decimal(value) for name, value in incumbent.get("guards", {}).items()}
+    level = {name: _decimal(value) for name, value in (incumbent.get("guards") or {}).items()}
     own = {name: _decimal(value) for name, value in guarded.items()}
     return replace(
         evidence,

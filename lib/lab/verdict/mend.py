@@ -37,6 +37,8 @@ def _manifest(run: Path, kept: Sequence[dict[str, Any]]) -> list[str]:
             raise Fault(f"run '{run.name}' has no manifest, and git has no record of it", "begin a new run: make setup")
         _replace(path, json.dumps(found, indent=2, default=float) + "\n")
         durable.write_atomically(run / "start", f"{found['start']}\n")
+        if "EDITABLE" in found["settings"]:
+            durable.write_atomically(run / "editable", f"{found['settings']['EDITABLE']}\n")
         return ["manifest.json is that of the set-up again"]
     return []
 

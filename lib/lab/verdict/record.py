@@ -12,7 +12,7 @@ from typing import Any
 
 from lab.one_line import description
 from lab.proposal import changes
-from lab.store import experiments, jsonl, ledger, manifest, metric, two_records
+from lab.store import code, experiments, jsonl, ledger, manifest, metric, two_records
 from lab.store.experiments import NEAR, Experiment
 from lab.store.flight import Flight, drop
 from lab.verdict import index
@@ -25,9 +25,10 @@ def record(flight: Flight) -> Experiment:
     """Record the judged flight; what an interrupted call has left counts. Raises OSError with nothing half-written."""
     run, measured = flight.run, flight.json("measure.json")
     experiment = experiment_of(flight, next_number(run, flight.need("commit")), measured)
-    if (after := flight.text("train.py")) is not None:
+    if (after := code.after(flight)) is not None:
         is_near_miss = experiment["rule"] in experiments.NEAR_MISSES  # then it may be worth another look
-        change = changes.made_by(experiment["commit"], flight.need("before.py"), after, with_diff=is_near_miss)
+        texts = code.difference(code.before(flight), after)
+        change = changes.made_by(experiment["commit"], *texts, with_diff=is_near_miss)
         changes.append(run, change)
     experiments.append(run, experiment)
     return experiment

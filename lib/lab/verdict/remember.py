@@ -13,7 +13,7 @@ from lab import hardware
 from lab.one_line import clean
 from lab.proposal import changes
 from lab.proposal.changes import Change
-from lab.store import experiments, manifest, memory, metric
+from lab.store import code, experiments, manifest, memory, metric
 from lab.store.experiments import Experiment
 from lab.store.flight import Flight
 from lab.verdict import complexity
@@ -85,8 +85,8 @@ def _remember_crash(folder: Path, flight: Flight, one: Experiment, mark: str, se
 
 def _mend(flight: Flight) -> str:
     """`x.relu() -> F.relu(x)`: the first line that the mend changed."""
-    before, after = flight.text("crashed.py"), flight.text("train.py")
-    added, removed = complexity.changes(before or "", after or "")
+    after = code.after(flight)
+    added, removed = complexity.changes(flight.text("crashed.py") or "", code.joined(after) if after else "")
     return f"{clean((removed or ['nothing'])[0], 80)} -> {clean((added or ['nothing'])[0], 80)}"
 
 
