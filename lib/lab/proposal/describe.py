@@ -68,8 +68,7 @@ def rejection(flight: Flight) -> str:
     for kind, path in (line.split("\t", 1) for line in changed):
         if kind in ("D", "T"):
             return clean(f"deleted {path}" if kind == "D" else f"{path} is not a plain file", 80)
-    came = code.changed_files(flight)
-    unusable = (_unusable(flight, name, path) for name, path in (came or {code.ONE: flight.folder / code.ONE}).items())
+    unusable = (_unusable(flight, name, path) for name, path in code.changed_files(flight).items())
     return next((why for why in unusable if why), "") or _broken_rule(flight)
 
 

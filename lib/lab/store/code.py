@@ -29,11 +29,11 @@ def after(flight: Flight) -> Code | None:
 
 
 def changed_files(flight: Flight) -> dict[str, Path]:
-    """The files that came back, by what they are called in the tree."""
+    """The files that came back, by what they are called in the tree; train.py alone also where it did not."""
     folder = flight.folder / "after"
     if folder.is_dir():
         return dict(_files(folder))
-    return {ONE: flight.folder / ONE} if (flight.folder / ONE).exists() else {}
+    return {ONE: flight.folder / ONE}
 
 
 def editable(flight: Flight) -> set[str]:

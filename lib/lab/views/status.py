@@ -20,6 +20,7 @@ from lab.runs import logs
 from lab.store import experiments, jsonl, ledger, manifest, two_records
 from lab.store.experiments import Experiment
 from lab.store.flight import Flight
+from lab.store.metric import VAL_BPB, Metric
 from lab.store.two_records import Difference
 from lab.verdict import index
 from lab.verdict.index import SPENT, Index
@@ -88,7 +89,7 @@ def from_records(run: Path) -> Status:
         "profile": facts["settings"]["PROFILE"],
         "time_budget": float(facts["settings"]["TIME_BUDGET"]),
         "rows": None if lines is None else count_rows(recorded(lines, edited), past),
-        **progress(known),
+        **progress(known, manifest.metric_of(run)),
         "noise": {"sd": float(known.spread.sd), "df": known.spread.df} if known.spread else None,
         "spent": spent(known, readable(lambda: jsonl.read(run / WITHOUT_ROW)) or []),
         "last": last_rows(run, lines or [], is_known=past is not None),
@@ -160,16 +161,17 @@ def baseline_row(lines: list[str], past: Index | None) -> str | None:
     return next((line for line in lines if line.startswith(f"{commit}\t")), None)
 
 
-def progress(past: Index) -> Status:
+def progress(past: Index, metric: Metric = VAL_BPB) -> Status:
     """Baseline and best, once there is a baseline."""
     if past.baseline is None or past.best is None:
         return dict.fromkeys(("baseline", "best", "gain", "gain_percent"))
-    gain: Decimal = past.baseline["val_bpb"] - past.best["val_bpb"]
+    level = Decimal(past.baseline["val_bpb"])
+    gain = metric.gain(level, past.best["val_bpb"])
     return {
         "baseline": headline(past.baseline),
         "best": headline(past.best),
         "gain": float(gain),
-        "gain_percent": float(round(100 * gain / past.baseline["val_bpb"], 2)),
+        "gain_percent": float(round(100 * gain / abs(level), 2)) if level else None,
     }
 
 

@@ -1,0 +1,196 @@
+"""Training code of other people, as it is: another metric, another direction, several files, another command."""
+
+import json
+from pathlib import Path
+
+import pytest
+from house import House
+from lab.store import schemas
+
+ACCURACY = """\
+LAYERS = 2
+WIDTH = 64
+print("epoch 1 accuracy: 0.5")
+print(f"accuracy: {0.9 + 0.01 * LAYERS + WIDTH / 100000:.4f}")
+print(f"step_ms: {5 * LAYERS + WIDTH / 100:.2f}")
+"""
+
+RMSE = """\
+import os
+DEPTH = 6
+print(f"val_rmse: {25000 - 100 * DEPTH + 10 * (int(os.environ['SEED']) % 3)}")
+"""
+
+PACKAGE = {
+    "forest/__init__.py": "",
+    "forest/model.py": "SCALE = 2.0\n\ndef predict(x):\n    return SCALE * x\n",
+    "forest/train.py": """\
+import argparse, os
+from forest.model import predict
+
+arguments = argparse.ArgumentParser()
+arguments.add_argument("--config")
+path = arguments.parse_args().config
+config = dict(line.split(": ") for line in open(path).read().splitlines() if not line.startswith("#"))
+error = abs(predict(float(config["rate"])) - 3)
+os.makedirs("out", exist_ok=True)
+open("out/metrics.log", "w").write(f"loss: {1 + error:.5f}\\n")
+print("done")
+""",
+    "configs/base.yaml": "# what is tuned\nrate: 1.0\nbatch: 32\n",
+    ".gitignore": "__pycache__/\nresults.tsv\nrun.log\nruns/\nmemory/\n.venv/\nout/\n",
+}
+
+
+def house_of(folder: Path, files: dict[str, str], **settings: str) -> House:
+    """A tree with a person's files in place of the pair, set up as they say."""
+    house = House(folder)
+    for name in ("train.py", "prepare.py"):
+        (house.tree / name).unlink()
+    for name, text in files.items():
+        (house.tree / name).parent.mkdir(parents=True, exist_ok=True)
+        (house.tree / name).write_text(text)
+    house.commit("my code")
+    house.environment |= {"BASELINE_RUNS": settings.get("BASELINE_RUNS", "2")}
+    house.setup(**settings)
+    return house
+
+
+def check(house: House, metric: str) -> None:
+    """The ledger is one of that metric, and all that is on record is valid."""
+    header = (house.run_folder / "results.tsv").read_text().splitlines()[0]
+    assert header == f"commit\t{metric}\tmemory_gb\tstatus\tdescription"
+    assert house.call("bin/validate").status == 0
+    assert [schemas.problems("experiment", one) for one in house.experiments()] == [[]] * len(house.experiments())
+    assert {one["metric"] for one in house.experiments()} == {metric}
+
+
+def test_an_accuracy_that_is_to_rise_and_a_guard(tmp_path: Path) -> None:
+    files = {"train.py": ACCURACY, "prepare.py": ""}
+    house = house_of(tmp_path, files, METRIC="accuracy", METRIC_GOAL="max", METRIC_RANGE="0,1",
+                     METRIC_GUARD="step_ms<=1.2x, accuracy>=0.9")  # fmt: skip
+    agent = house.in_turn(
+        "sed -i 's/^WIDTH = .*/WIDTH = 128/' train.py; echo wider",
+        "sed -i 's/^LAYERS = .*/LAYERS = 3/' train.py; echo deeper",
+        "sed -i 's/^WIDTH = .*/WIDTH = 32/' train.py; echo narrower",
+    )
+    assert house.loop(3, agent).status == 0
+    assert house.statuses() == ["keep", "keep", "discard", "discard"]
+    assert [row[1] for row in house.rows()] == ["0.920600", "0.921300", "0.931300", "0.920300"]
+    baseline, wider, deeper, narrower = house.experiments()
+    assert wider["gain"] == pytest.approx(0.0007)
+    assert [wider["rule"], deeper["rule"], narrower["rule"]] == ["large-gain", "guard", "worse"]
+    assert str(deeper["reason"]).startswith("guard: step_ms<=1.2x: it is 16.28, after 11.28")
+    assert baseline["guards"] == {"step_ms": 10.64, "accuracy": 0.9206}
+    status = json.loads(house.call("bin/status", "--json").out)
+    assert status["best"]["val_bpb"] == 0.9213
+    assert status["gain"] == pytest.approx(0.0007)
+    check(house, "accuracy")
+    house.check_invariants()
+
+
+def test_an_rmse_of_25000(tmp_path: Path) -> None:
+    house = house_of(tmp_path, {"train.py": RMSE, "prepare.py": ""}, METRIC="val_rmse", BASELINE_RUNS="3")
+    agent = house.in_turn(
+        "sed -i 's/^DEPTH = .*/DEPTH = 12/' train.py; echo deeper",
+        "sed -i 's/^DEPTH = .*/DEPTH = 11/' train.py; echo shallower",
+    )
+    assert house.loop(2, agent).status == 0
+    assert house.statuses() == ["keep", "keep", "discard"]
+    assert [row[1] for row in house.rows()] == ["24410.000", "23800.000", "23900.000"]
+    assert "val_rmse 24407.500 -> 23800.000 (+607.500)" in (house.tree / "memory/learnings.md").read_text()
+    check(house, "val_rmse")
+
+
+def test_a_package_whose_model_and_yaml_are_edited_together(tmp_path: Path) -> None:
+    command = "python -m forest.train --config configs/base.yaml"
+    house = house_of(tmp_path, PACKAGE, METRIC="loss", EDITABLE="forest/model.py configs/*.yaml",
+                     RUN_COMMAND=command, RUN_LOG="out/metrics.log")  # fmt: skip
+    agent = house.in_turn(
+        "sed -i 's/^rate: .*/rate: 1.2/' configs/base.yaml; sed -i 's/^SCALE = .*/SCALE = 2.4/' forest/model.py; echo both",
+        "sed -i 's/^SCALE = .*/SCALE = 2.6/' forest/model.py; echo '# more' >>forest/train.py; echo another file",
+        "echo 'rate: 9' >configs/other.yaml; sed -i 's/base/other/' forest/model.py; sed -i 's/^rate: .*/rate: 2/' configs/base.yaml; echo worse",
+        "rm configs/base.yaml; echo gone",
+    )
+    assert house.loop(4, agent).status == 0
+    assert house.statuses() == ["keep", "keep", "crash", "discard", "crash"]
+    _, both, other, worse, gone = house.experiments()
+    assert (both["lines_added"], both["lines_removed"]) == (2, 2)
+    assert other["reason"] == "crash: rejected: changed forest/train.py"
+    assert gone["reason"] == "crash: rejected: deleted configs/base.yaml"
+    files = house.git("show", "--name-only", "--format=", str(both["commit"])).split()
+    assert files == ["configs/base.yaml", "forest/model.py"]
+    assert "configs/other.yaml" in house.git("ls-tree", "-r", "--name-only", str(worse["commit"])).split()
+    assert (house.tree / "configs/base.yaml").read_text() == "# what is tuned\nrate: 1.2\nbatch: 32\n", "it follows"
+    assert "SCALE = 2.4" in (house.tree / "forest/model.py").read_text()
+    assert "+SCALE = 2.4" in house.call("bin/show", "2").out
+    check(house, "loss")
+    assert house.git("status", "--porcelain") == ""
+
+
+def test_a_change_of_several_files_in_the_tree(tmp_path: Path) -> None:
+    house = house_of(tmp_path, PACKAGE, METRIC="loss", EDITABLE="forest/*.py :!forest/train.py configs",
+                     RUN_COMMAND="python -m forest.train --config configs/base.yaml", RUN_LOG="out/metrics.log")  # fmt: skip
+    house.baseline()
+    (house.tree / "configs/base.yaml").write_text("rate: 2.0\nbatch: 32\n")
+    (house.tree / "forest/extra.py").write_text("EXTRA = 1\n")
+    worse = house.call("bin/experiment", "--from-tree", "a worse rate, and a file more")
+    assert worse.status == 0
+    assert house.statuses() == ["keep", "discard"]
+    assert not (house.tree / "forest/extra.py").exists(), "it is undone"
+    assert house.git("status", "--porcelain") == ""
+    (house.tree / "forest/model.py").write_text("from forest.extra import SCALE\n\ndef predict(x):\n    return SCALE * x\n")
+    (house.tree / "forest/extra.py").write_text("SCALE = 2.5\n")
+    assert house.call("bin/experiment", "--from-tree", "a module more").status == 0
+    assert house.statuses() == ["keep", "discard", "keep"]
+    assert house.git("status", "--porcelain") == ""
+    assert house.git("ls-files", "forest").split() == ["forest/__init__.py", "forest/extra.py", "forest/model.py", "forest/train.py"]
+    (house.tree / "configs/base.yaml").write_text("# what is tuned\nrate: 1.1\nbatch: 32\n")
+    house.commit("by hand")
+    assert house.once("/bin/false").status == 0, "a commit of a person's is tried"
+    assert house.statuses()[-1] == "keep"
+
+
+# --- What is refused ---
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"METRIC": "val_rmse", "BASELINE_RUNS": "1"}, "nobody knows which gain of 'val_rmse' counts"),
+        ({"METRIC_GOAL": "max"}, "of val_bpb lower is better"),
+        ({"METRIC_RANGE": "0,1"}, "METRIC_RANGE is for another metric"),
+        ({"METRIC": "a", "METRIC_RANGE": "2,1"}, "METRIC_RANGE '2,1' holds nothing"),
+        ({"METRIC": "a", "METRIC_GUARD": "b=1"}, "'b=1' is no guard"),
+        ({"METRIC": "a", "SMALL_GAIN": "2", "LARGE_GAIN": "1"}, "SMALL_GAIN '2' is more than LARGE_GAIN '1'"),
+        ({"EDITABLE": "modle.py"}, "EDITABLE 'modle.py' matches no file"),
+        ({"EDITABLE": "*.py"}, "holds prepare.py"),
+    ],
+)
+def test_a_set_up_that_could_not_be_measured_is_refused(house: House, settings: dict[str, str], says: str) -> None:
+    result = house.call("bin/setup", TAG="mar14", **{"BASELINE_RUNS": "3", **settings})
+    assert result.status == 2
+    problem, hint = result.err.splitlines()[-2:]
+    assert says in problem
+    assert hint.startswith("hint: ")
+    assert not (house.run_folder / "manifest.json").exists()
+
+
+def test_what_is_measured_is_the_same_for_the_whole_run(run: House) -> None:
+    for name, value in (("METRIC", "accuracy"), ("EDITABLE", "*.py"), ("RUN_COMMAND", "make train")):
+        result = run.call("bin/experiment", **{name: value, "BASELINE_RUNS": "1"})
+        assert result.status == 2
+        assert f"{name} is '{value}', but the run was set up with" in result.err
+
+
+def test_a_baseline_without_the_line_of_a_guard_says_so(tmp_path: Path) -> None:
+    house = house_of(tmp_path, {"train.py": RMSE, "prepare.py": ""}, METRIC="val_rmse", METRIC_GUARD="step_ms<=9")
+    result = house.call("bin/loop")
+    assert result.status == 2
+    assert "it printed no number as 'step_ms'" in result.err
+    assert house.rows() == []
+
+
+def test_another_command_prepares_the_data(house: House) -> None:
+    done = house.call("bin/data", PREPARE_COMMAND="python -c 'import sys; print(sys.prefix)'")
+    assert done.out.strip() == house.environment["UV_PROJECT_ENVIRONMENT"]
