@@ -64,11 +64,11 @@ install-skill: ## let your agents know how to run experiments with this checkout
 test: ## run the tests
 	@bin/test
 test-slow: ## the tests that take longer: real trainings and agents, kills at random
-	@SLOW=1 bin/test
+	@bin/test -m slow
 test-long: ## all tests, those that take an hour too
 	@LONG=1 bin/test
 test-agents: ## the tests with all coding agents, which it installs first
-	@tests/install-agents && AGENTS=1 SLOW=1 bin/test tests/proposers
+	@tests/install-agents && AGENTS=1 bin/test -m slow tests/proposers
 check: ## shellcheck, shfmt, ruff, mypy
 	@bin/check
 bench: ## measure the toolkit's own time, and the training's speed

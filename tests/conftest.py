@@ -22,18 +22,17 @@ LONGEST = ("test_cron.py", "test_full.py", "test_real.py", "test_long_nights.py"
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """What takes long is left to `make test-slow` and `make test-long`: something like it is always run."""
+    """What takes long is left to `make test-slow` (-m slow) and `make test-long`: something like it is always run."""
     items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
-    chosen = [item for item in items if is_chosen(item)]
-    config.hook.pytest_deselected(items=[item for item in items if not is_chosen(item)])
-    items[:] = chosen
-
-
-def is_chosen(item: pytest.Item) -> bool:
     if os.environ.get("LONG"):
-        return True
-    slow = item.get_closest_marker("slow") is not None
-    return slow == bool(os.environ.get("SLOW")) and not item.get_closest_marker("long")
+        return
+    left = {"long"} if "slow" in config.option.markexpr else {"long", "slow"}
+    config.hook.pytest_deselected(items=[item for item in items if is_marked(item, left)])
+    items[:] = [item for item in items if not is_marked(item, left)]
+
+
+def is_marked(item: pytest.Item, names: set[str]) -> bool:
+    return any(mark.name in names for mark in item.iter_markers())
 
 
 @pytest.fixture(scope="session", autouse=True)

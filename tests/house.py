@@ -104,8 +104,9 @@ def not_copied(folder: str, names: list[str]) -> set[str]:
     return IGNORED(folder, names) | (LEFT | UNUSED if Path(folder) == ROOT else set())
 
 
-# What no verb writes to is linked in a copy; what only leads to that, or to more to be copied.
-LINKED = re.compile(r"tree/(runs/[^/]+/(toolkit|slots/\d+/(bin|lib|schemas))|bin|lib|schemas)")
+# What no verb writes to is linked in a copy; what only leads to that, or to more to be copied. Not the toolkit that a
+# loop runs from: a link more changes the ctime, which tells of a run that has changed a file.
+LINKED = re.compile(r"tree/(runs/[^/]+/slots/\d+/)?(bin|lib|schemas)")
 LEADS = re.compile(r"tree(/runs(/[^/]+(/slots(/\d+)?)?)?)?")
 
 

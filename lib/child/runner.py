@@ -297,7 +297,7 @@ class Run:
         log = os.open(self.path("run.log"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
         self.write("host", os.uname().nodename)
         self.write("started", now())
-        began, woke, killed_before = time.monotonic(), time.clock_gettime(BOOT_CLOCK), oom_kills()
+        began, woke, killed_before, idle = time.monotonic(), time.clock_gettime(BOOT_CLOCK), oom_kills(), idle_seconds()
         helper = self.start_helper(children)
         child = children.start(self.argv(self.cmd, "confine"), self.environment, log)
         self.write("pid", child)
@@ -313,7 +313,10 @@ class Run:
         for pid in helpers:
             del children.peaks[pid]
         # Those of a machine asleep, too, as prepare.py counts them; not by the time of day, which may be set.
-        spent = f'"wall_seconds": {time.clock_gettime(BOOT_CLOCK) - woke:.3f}, '
+        seconds = time.clock_gettime(BOOT_CLOCK) - woke
+        spent = (
+            f'"wall_seconds": {seconds:.3f}, "idle_cores": {max(0, idle_seconds() - idle) / max(seconds, 0.001):.2f}, '
+        )
         spent += f'"cpu_seconds": {sum(children.cpu_seconds.values()):.3f}, "beside_cpu_seconds": {beside:.3f}, '
         spent += f'"peak_memory_mb": {max(children.peaks.values(), default=0.0):.1f}'
         self.write("resources", f'{{{spent}, "oom_kills": {oom_kills() - killed_before}}}')
@@ -383,6 +386,16 @@ def oom_kills() -> int:
             return next((int(line.split()[1]) for line in file if line.startswith("oom_kill ")), 0)
     except OSError:
         return 0
+
+
+def idle_seconds() -> float:
+    """For how long cores of the machine have had nothing to do since it was started, all of them together."""
+    try:
+        with open("/proc/stat") as file:
+            idle, waiting = file.readline().split()[4:6]
+    except (OSError, ValueError):
+        return 0
+    return (int(idle) + int(waiting)) / os.sysconf("SC_CLK_TCK")
 
 
 def run(folder: str) -> int:

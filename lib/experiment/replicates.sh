@@ -27,7 +27,6 @@ begin_replicates() {
   ready "$@"
   has_baseline || die "run '$TAG' has no baseline yet" 'measure it: make once'
   trap finish EXIT
-  rm -f "$RUN/stop"
   # shellcheck disable=SC2034 # used where this is sourced
   read -r BASELINE INCUMBENT < <("$LAB" baseline-and-incumbent "$RUN")
 }

@@ -23,6 +23,7 @@ take_tree() {
     say 'hint: end it with make stop, or watch it with make status'
     exit 75
   fi
+  rm -f "$RUN/stop" # that was asked of an earlier loop
   printf 'pid %s since %(%Y-%m-%d %H:%M:%S)T\n%s\n' $$ -1 "$TAG" >runs/.lock
   end_tagged "LAB_TREE=$TREE" || die 'processes of an earlier loop do not end' 'see them with ps, and end them yourself'
   export LAB_TREE=$TREE LAB_HOLDER=$$

@@ -93,6 +93,7 @@ def changes(sites: Sites, *places: str) -> list[Site]:
     return [site for site in sites["better"] if site.place in places and re.match(CHANGES, site.words)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("chunk", CHUNKS)
 def test_all_killed_at_once_before_any_command(killer: Killer, sites: Sites, chunk: int) -> None:
     """Of the steps: each time a little later."""

@@ -310,6 +310,32 @@ def test_make_stop_ends_the_loop_after_the_experiment_in_flight(slow: House) -> 
     assert slow.loop(1, slow.setting("0.8")).status == 0, "an old wish to stop is not heard by a new loop"
 
 
+LOOKS = """\
+import os, time, sys
+KNOWN = "--check" in sys.argv
+open(os.path.expanduser("~/looks"), "w").close()
+while os.path.exists(os.path.expanduser("~/wait")):
+    time.sleep(0.05)
+"""
+
+
+def test_a_stop_is_heard_by_a_loop_that_is_about_to_begin(house: House) -> None:
+    """It looks at the data still."""
+    looks, wait = (house.outside / "home" / name for name in ("looks", "wait"))
+    (house.tree / "prepare.py").write_text(LOOKS)
+    house.commit("a prepare.py that takes a while")
+    house.setup()
+    looks.unlink()
+    wait.touch()
+    with house.running("bin/loop", AGENT="/bin/false") as process:
+        house.wait_for("../home/looks")
+        assert "the loop ends after" in house.call("bin/stop").err
+        wait.unlink()
+        assert process.wait(20) == 0
+    assert house.rows() == []
+    assert not (house.run_folder / "wanted").exists()
+
+
 # --- the proposer fails ----------------------------------------------------------------------------------------------
 
 FAILS = ("exit 0", "exit 75", "sleep 60", "kill -9 $$")  # it says and does nothing; not now; it never ends; it crashes

@@ -139,12 +139,19 @@ def test_a_change_of_several_files_in_the_tree(tmp_path: Path) -> None:
     assert house.statuses() == ["keep", "discard"]
     assert not (house.tree / "forest/extra.py").exists(), "it is undone"
     assert house.git("status", "--porcelain") == ""
-    (house.tree / "forest/model.py").write_text("from forest.extra import SCALE\n\ndef predict(x):\n    return SCALE * x\n")
+    (house.tree / "forest/model.py").write_text(
+        "from forest.extra import SCALE\n\ndef predict(x):\n    return SCALE * x\n"
+    )
     (house.tree / "forest/extra.py").write_text("SCALE = 2.5\n")
     assert house.call("bin/experiment", "--from-tree", "a module more").status == 0
     assert house.statuses() == ["keep", "discard", "keep"]
     assert house.git("status", "--porcelain") == ""
-    assert house.git("ls-files", "forest").split() == ["forest/__init__.py", "forest/extra.py", "forest/model.py", "forest/train.py"]
+    assert house.git("ls-files", "forest").split() == [
+        "forest/__init__.py",
+        "forest/extra.py",
+        "forest/model.py",
+        "forest/train.py",
+    ]
     (house.tree / "configs/base.yaml").write_text("# what is tuned\nrate: 1.1\nbatch: 32\n")
     house.commit("by hand")
     assert house.once("/bin/false").status == 0, "a commit of a person's is tried"

@@ -39,7 +39,7 @@ def test_each_verb_that_trains_runs_from_the_copy_of_today_and_drops_the_others(
 def test_a_copy_that_a_power_cut_has_torn_is_made_anew(based: House) -> None:
     (copy,) = copies(based)
     for value, name in enumerate(("bin/loop", "lib/experiment/dispatch", "lib/lab/verdict/criterion.py"), start=2):
-        based.own(str(copy / name)).write_text("")
+        (copy / name).write_text("")
         assert based.once(based.setting(f"{value}.0")).status == 0, name
         assert (copy / name).read_text()
     (copy / ".copy").unlink()

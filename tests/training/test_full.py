@@ -410,7 +410,10 @@ print(sum(weights.numel() for weights in model.parameters()), {one.device.type f
     ("old", "new", "problem"),
     [
         ("STARTED =", "STARTED =", ""),
-        ("angles.to(DEVICE, DTYPE)", "angles.to(DTYPE)", "is not on the expected device meta"),
+        pytest.param(
+            *("angles.to(DEVICE, DTYPE)", "angles.to(DTYPE)", "is not on the expected device meta"),
+            marks=pytest.mark.slow,
+        ),
     ],
     ids=["as it is", "a wrong device"],
 )
@@ -483,6 +486,7 @@ def test_the_device_batch_follows_the_memory_of_the_gpu(
     assert names["rows_that_should_fit"]() == rows  # type: ignore[operator]
 
 
+@pytest.mark.slow
 def test_what_does_not_fit_is_halved(prepared: Path) -> None:
     """The effective batch and the evaluation stay the same."""
     tight = toy_train().replace(

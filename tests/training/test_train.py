@@ -73,6 +73,7 @@ def test_the_seed_decides(small_cache: Path) -> None:
     assert scores[0] == scores[1] != scores[2]
 
 
+@pytest.mark.slow
 def test_nan_fails_fast(small_cache: Path, tmp_path: Path) -> None:
     source, changes = re.subn(r"(?m)^MATRIX_LR = \S+", "MATRIX_LR = 1e9", (ROOT / "train.py").read_text())
     assert changes == 1

@@ -69,6 +69,8 @@ def outcome_of(folder: Path, past: Past) -> Outcome:
     if record and name not in printed:  # where a GPU admits one process, the training ends before the evaluation
         printed[name] = f"{evaluation_record.measured_bpb(record):f}"
     failure = failures.cause(status, lacks(printed.get(name), metric), failures.tail(log), _oom_kills(folder))
+    if failure and failure.word == "timeout" and past.device == "cpu":
+        failure = failures.starved(failure) if evaluation_record.was_starved(folder, _budget(folder)) else failure
     failure = failure or _lacks_guarded(printed, past)
     record = None if failure else record
     run = _run(folder, printed, record, past)

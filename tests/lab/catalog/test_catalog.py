@@ -224,7 +224,8 @@ def test_all_else_stays_byte_for_byte() -> None:
 # ---------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("profile", ["small", pytest.param("full", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("profile", ["small", "full"])
 def test_300_experiments_without_a_repetition(tmp_path: Path, profile: str) -> None:
     """Verdicts as in real life: one in seven is a win. `Night.propose` sees to it that nothing is proposed twice."""
     night = Night(tmp_path, TRAIN, profile)
@@ -412,6 +413,7 @@ def test_two_near_misses_are_combined_on_the_code_of_today(tmp_path: Path) -> No
     assert night.propose().category != "combining two near misses", "there is only one pair"
 
 
+@pytest.mark.slow
 def test_an_idea_that_failed_is_tried_again_on_other_code(tmp_path: Path) -> None:
     night = Night(tmp_path, TRAIN)
     while not (proposal := night.propose()).description.startswith("replace"):

@@ -247,13 +247,13 @@ def results(sources: dict[str, str], folder: Path, cache: Path, profile: str) ->
 
 
 SHARES = 12  # of the ideas, each in one process, so that two cores have work
-ALWAYS = {("small", 0): [], ("full", 1): [pytest.mark.slow]}  # the others take minutes
+CHEAP = ("small", 0), ("full", 1)  # the others take minutes
 
 
 @pytest.mark.parametrize(
     ("profile", "share"),
     [
-        pytest.param(*one, marks=ALWAYS.get(one, [pytest.mark.long]))
+        pytest.param(*one, marks=pytest.mark.slow if one in CHEAP else pytest.mark.long)
         for one in product(("small", "full"), range(SHARES))
     ],
 )
