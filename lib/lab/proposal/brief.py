@@ -144,7 +144,8 @@ def state(run: Path, index: Index) -> Iterator[str]:
     for name, one in (("Incumbent", index.incumbent), ("Best", index.best)):
         if one:
             memory_gb = "" if one["memory_gb"] is None else f", {one['memory_gb']:.1f} GB"
-            yield f"{name}: {task.level(metric, one['val_bpb'])}{memory_gb} (#{one['n']}, {clean(one['description'], 200)})"
+            value = task.level(metric, one["val_bpb"]) + memory_gb
+            yield f"{name}: {value} (#{one['n']}, {clean(one['description'], 200)})"
     compared = index.incumbent or index.baseline
     if not compared:
         yield "There is no baseline yet."
