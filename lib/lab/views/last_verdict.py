@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from lab.runs import failures
-from lab.store import experiments
+from lab.store import experiments, manifest, metric
 from lab.verdict import index
 from lab.verdict.record import summary
 
@@ -16,8 +16,10 @@ def text(run: Path) -> str:
         return summary(last)
     lines = [summary(last), f"reason     {last['reason']}"]
     if incumbent:
-        lines.append(f"incumbent  #{incumbent['n']} {incumbent['val_bpb']:.6f}  {incumbent['description']}")
-    lines.append(f"train.py   {'is this one' if kept else 'is as before'}; the change: git show {commit}")
+        value = metric.named(incumbent).text(incumbent["val_bpb"])
+        lines.append(f"incumbent  #{incumbent['n']} {value}  {incumbent['description']}")
+    files = manifest.editable(run)
+    lines.append(f"{files:<9}  {'is this one' if kept else 'is as before'}; the change: git show {commit}")
     log = run / "run.log"
     if last["failure"] not in (None, "rejected") and log.exists():
         lines += ["", f"The end of its log. {failures.UNTRUSTED}", "", failures.quoted(log)]

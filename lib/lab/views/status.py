@@ -67,7 +67,7 @@ def proposer(at: Status) -> str | None:
 
 def from_records(run: Path) -> Status:
     """What the run is, and its results so far. Of a damaged file nothing is known; `damage` says what is wrong."""
-    facts, damage = manifest.read(run), []
+    facts, metric, damage = manifest.read(run), manifest.metric_of(run), []
 
     def readable(read: Callable[[], T]) -> T | None:
         try:
@@ -88,8 +88,9 @@ def from_records(run: Path) -> Status:
         "created": facts["created"],
         "profile": facts["settings"]["PROFILE"],
         "time_budget": float(facts["settings"]["TIME_BUDGET"]),
+        "metric": {"name": metric.name, "goal": "max" if metric.is_max else "min"},
         "rows": None if lines is None else count_rows(recorded(lines, edited), past),
-        **progress(known, manifest.metric_of(run)),
+        **progress(known, metric),
         "noise": {"sd": float(known.spread.sd), "df": known.spread.df} if known.spread else None,
         "spent": spent(known, readable(lambda: jsonl.read(run / WITHOUT_ROW)) or []),
         "last": last_rows(run, lines or [], is_known=past is not None),

@@ -4,7 +4,9 @@ import textwrap
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from decimal import Decimal
 
+from lab.store.metric import BPB, Metric
 from lab.views.status import Status, proposer
 
 SCREEN = 24  # lines
@@ -173,14 +175,30 @@ def results(at: Status) -> list[str]:
     if best is None:
         found.append(f"best      {'not known' if at['damage'] else 'no baseline yet: make loop'}")
     else:
-        gain = f"gain {at['gain']:+.6f}, {at['gain_percent']:.2f} %"
-        found.append(f"baseline  {at['baseline']['val_bpb']:.6f}")
-        found.append(f"best      {best['val_bpb']:.6f} ({gain}), #{best['n']} {best['description']}")
+        metric, (level, value, gained) = metric_in(at), values_of(at)
+        percent = "" if at["gain_percent"] is None else f", {at['gain_percent']:.2f} %"
+        gain = f"gain {metric.gain_text(gained, level)}{percent}"
+        what = "" if metric.is_bpb else f", {metric.name}, {metric.direction}"
+        found.append(f"baseline  {metric.text(level)}{what}")
+        found.append(f"best      {metric.text(value)} ({gain}), #{best['n']} {best['description']}")
     if known:
-        found.append(f"noise     {known['sd']:.6f} is one standard deviation ({known['df']} degrees of freedom)")
+        sd = metric_in(at).amount(Decimal(str(known["sd"])), values_of(at)[0] if best else None)
+        found.append(f"noise     {sd} is one standard deviation ({known['df']} degrees of freedom)")
     if cost := cost_in_words(at["spent"]):
         found.append(f"spent     {cost}")
     return [*found, f"disk      {at['run_mb']:.1f} MB in runs/{at['tag']}, {at['free_mb'] / 1000:.1f} GB free"]
+
+
+def metric_in(at: Status) -> Metric:
+    """The metric, as far as a value of it is written."""
+    named = at.get("metric") or {}
+    return Metric(name=named.get("name") or BPB, is_max=named.get("goal") == "max")
+
+
+def values_of(at: Status) -> tuple[Decimal, Decimal, Decimal]:
+    """The baseline's, the best one, and the gain."""
+    level, value = (Decimal(repr(at[name]["val_bpb"])) for name in ("baseline", "best"))
+    return level, value, Decimal(repr(at["gain"]))
 
 
 def rows_in_words(rows: dict[str, int]) -> str:

@@ -23,16 +23,19 @@ def report(ledgers: Sequence[Path], stream: str, out: Path) -> list[Path]:
     for path, one in zip(ledgers, runs, strict=True):
         one["changed"] = changed.get(one["name"])
         curves.add([row for row in rows if runs[row["run"]] is one], path.parent, len(runs))
-    ends = progress_png.bounds(rows)
+    named = {"runs": runs}
+    drawn = progress_png.costs(rows, progress_png.metric_of(named)["sign"])
+    ends = progress_png.bounds(drawn)
     data = {
         "made": datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
         "runs": runs,
         "rows": rows,
         "notes": [note for one in runs for note in one.pop("notes")] + differences(runs),
         "bounds": ends,
+        "axis": progress_png.axis(named),
         "last": label_positions.axis_end(rows),
         "labels": [
-            {"width": size.width, "labels": label_positions.placed(rows, ends, size)} for size in progress_png.PAGE
+            {"width": size.width, "labels": label_positions.placed(drawn, ends, size)} for size in progress_png.PAGE
         ],
     }
     out.mkdir(parents=True, exist_ok=True)
@@ -43,7 +46,7 @@ def report(ledgers: Sequence[Path], stream: str, out: Path) -> list[Path]:
 
 
 def differences(runs: Sequence[dict[str, Any]]) -> list[str]:
-    """Why the val_bpb of these runs cannot be compared, and other differences: one line for each fact."""
+    """Why the values of these runs cannot be compared, and other differences: one line for each fact."""
     lines = []
     for name, values in facts_by_name(runs).items():
         if len(set(values)) > 1 and (name != "device" or None not in values):
@@ -56,7 +59,13 @@ def differences(runs: Sequence[dict[str, Any]]) -> list[str]:
 def facts_by_name(runs: Sequence[dict[str, Any]]) -> dict[str, list[str | None]]:
     """The facts that should be equal: by name, the value in each run, None if unknown."""
     facts = [
-        {"profile": one["profile"], "TIME_BUDGET": one["budget"], "device": one["device"], **one["facts"]}
+        {
+            "metric": one["metric"]["name"],
+            "profile": one["profile"],
+            "TIME_BUDGET": one["budget"],
+            "device": one["device"],
+            **one["facts"],
+        }
         for one in runs
     ]
     names = dict.fromkeys(name for one in facts for name in one)

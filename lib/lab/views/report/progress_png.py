@@ -15,7 +15,7 @@ SCALE = 2  # pixels of progress.png for each of these
 
 
 def bounds(rows: Sequence[dict[str, Any]]) -> list[float] | None:
-    """Bottom and top of the val_bpb axis: room for labels below the best, and all baselines and keeps.
+    """Bottom and top of the axis, of costs: room for labels below the best, and all baselines and keeps.
 
     Worse values are drawn at the edge: one diverged run must not flatten the picture. None: no value at all.
     """
@@ -26,8 +26,24 @@ def bounds(rows: Sequence[dict[str, Any]]) -> list[float] | None:
     low, high = values[0], max(kept, default=values[-1])
     if high == low:
         high = values[len(values) * 9 // 10]
-    span = (high - low) or 0.01 * low
+    span = (high - low) or 0.01 * abs(low) or 1.0
     return [low - 0.28 * span, high + 0.15 * span]
+
+
+def costs(rows: Sequence[dict[str, Any]], sign: int) -> list[dict[str, Any]]:
+    """The rows with costs as values, of which less is better: where more is, `sign` is -1, and the picture mirrored."""
+    return [row if row["bpb"] is None else {**row, "bpb": sign * row["bpb"]} for row in rows]
+
+
+def metric_of(data: dict[str, Any]) -> dict[str, Any]:
+    """What the first run measures."""
+    return next((one["metric"] for one in data["runs"] if one.get("metric")), {"name": "val_bpb", "sign": 1})
+
+
+def axis(data: dict[str, Any]) -> str:
+    """`val_bpb (lower is better)`"""
+    metric = metric_of(data)
+    return f"{metric['name']} ({'lower' if metric['sign'] > 0 else 'higher'} is better)"
 
 
 def png(data: dict[str, Any]) -> bytes:
@@ -37,15 +53,18 @@ def png(data: dict[str, Any]) -> bytes:
     spec = json.loads((FOLDER / "progress.vg.json").read_text())
     del spec["autosize"]
     spec |= {"width": PICTURE.width, "height": PICTURE.height, "background": "white", "padding": 20}
+    sign = metric_of(data)["sign"]
+    rows = costs(data["rows"], sign)
     values = {
-        "rows": points(data["rows"]),
+        "rows": points(rows),
         "runs": [{"name": one["name"]} for one in data["runs"]],
-        "labels": placed(data["rows"], data["bounds"], PICTURE),
+        "labels": placed(rows, data["bounds"], PICTURE),
     }
     for one in spec["data"]:
         one |= {"values": values[one["name"]]} if one["name"] in values else {}
     low, high = data["bounds"] or (0, 1)
-    values_by_signal = {"low": low, "high": high, "last": axis_end(data["rows"]), "title": title(data)}
+    values_by_signal = {"low": low, "high": high, "last": axis_end(rows), "title": title(data)}
+    values_by_signal |= {"sign": sign, "metric": axis(data)}
     for signal in spec["signals"]:
         signal |= {"value": values_by_signal[signal["name"]]} if signal["name"] in values_by_signal else {}
     picture: bytes = vl_convert.vega_to_png(spec, scale=SCALE)
