@@ -1,7 +1,7 @@
 """Fresh pairs of runs of the baseline and the incumbent -> how much of the claimed gain can be reproduced.
 
 The claimed gain is the difference of two rows of the ledger. It was selected for being large, so on average it is too
-large, by luck; runs with fresh seeds, side by side, were not selected. Decimal, in bits per byte.
+large, by luck; runs with fresh seeds, side by side, were not selected. Decimal, in the unit of the run's metric.
 """
 
 import json
@@ -17,6 +17,7 @@ from typing import Any
 from lab.errors import Fault
 from lab.store import durable, manifest, reruns, schemas
 from lab.store.experiments import Experiment
+from lab.store.metric import VAL_BPB, Metric
 from lab.verdict import criterion, index, noise, replicates
 from lab.verdict.criterion import Noise
 from lab.verdict.noise import Run, Spread
@@ -43,11 +44,12 @@ class Pair:
 
     baseline: Run
     incumbent: Run
+    metric: Metric = VAL_BPB
 
     @property
     def gain(self) -> Decimal:
-        """The baseline's value less the incumbent's."""
-        return Decimal(self.baseline["val_bpb"]) - Decimal(self.incumbent["val_bpb"])
+        """What the incumbent's value is better by than the baseline's."""
+        return self.metric.gain(*(Decimal(one["val_bpb"]) for one in (self.baseline, self.incumbent)))
 
     @property
     def is_degraded(self) -> bool | None:
@@ -70,11 +72,12 @@ class Audit:
     pairs: Sequence[Pair]
     spread: Spread | None
     baseline_runs: int
+    metric: Metric = VAL_BPB
 
     @property
     def claimed(self) -> Decimal:
         """The gain by the ledger."""
-        return Decimal(self.baseline["val_bpb"]) - Decimal(self.incumbent["val_bpb"])
+        return self.metric.gain(*(Decimal(one["val_bpb"]) for one in (self.baseline, self.incumbent)))
 
     @property
     def gain(self) -> Decimal:
@@ -110,7 +113,9 @@ class Audit:
         """Keeps in a hundred experiments that do nothing, with the settings of the run; None: unknown."""
         if self.baseline_runs > 1:
             return MEASURED
-        return None if self.spread is None else phantom_keeps(float(self.spread.sd))
+        if self.spread is None:
+            return None
+        return phantom_keeps(float(self.spread.sd), criterion.band_of(None, self.metric))
 
 
 def audit(run: Path, seeds: Sequence[int]) -> str:
@@ -127,21 +132,22 @@ def gather(run: Path, seeds: Sequence[int]) -> Audit:
     baseline, incumbent = replicates.baseline_and_incumbent(run)
     valued = {(one["commit"], one["seed"]): one for one in reruns.read(run) if one["val_bpb"] is not None}
     both = [[valued.get((one["commit"], seed)) for one in (baseline, incumbent)] for seed in seeds]
-    pairs = [Pair(one, other) for one, other in both if one and other]
+    metric = manifest.metric_of(run)
+    pairs = [Pair(one, other, metric) for one, other in both if one and other]
     if not pairs:
         raise Fault("no pair of runs gave two values", f"the logs are in '{run / 'logs'}'")
     wanted = int(manifest.read(run)["settings"].get("BASELINE_RUNS", "1"))
-    return Audit(baseline, incumbent, pairs, index.read(run).spread, wanted)
+    return Audit(baseline, incumbent, pairs, index.read(run).spread, wanted, metric)
 
 
-def phantom_keeps(sd: float) -> Decimal:
+def phantom_keeps(sd: float, band: Decimal = criterion.BAND) -> Decimal:
     """Keeps a night by the fixed thresholds, from single runs with this noise: the mean of seeded simulations."""
     source, kept = random.Random(0), 0
     for _ in range(NIGHTS if sd else 0):
         incumbent = source.gauss(0, sd)
         for _ in range(NIGHT):
             value = source.gauss(0, sd)
-            if incumbent - value >= criterion.BAND:
+            if incumbent - value >= band:
                 incumbent = value
                 kept += 1
     return Decimal(kept) / NIGHTS
@@ -174,18 +180,21 @@ def _rounded(digits: int, **numbers: Decimal | None) -> dict[str, Decimal | None
 def text_of(found: Audit) -> str:
     """A few lines for a person."""
     first, last = found.baseline, found.incumbent
-    gains = " ".join(f"{pair.gain:+.6f}" for pair in found.pairs)
+    metric, level = found.metric, Decimal(first["val_bpb"])
+    gains = " ".join(metric.gain_text(pair.gain, level) for pair in found.pairs)
     degraded = sum(bool(pair.is_degraded) for pair in found.pairs)
     doubt = f"; {degraded} of them while the machine was not as usual" if degraded else ""
-    between = f", 95 % between {' and '.join(f'{end:+.6f}' for end in found.interval)}" if found.interval else ""
+    ends = " and ".join(metric.gain_text(end, level) for end in found.interval or ())
+    between = f", 95 % between {ends}" if found.interval else ""
     return "\n".join(
         [
-            f"claimed   {found.claimed:+.6f}, from {first['val_bpb']:.6f} to {last['val_bpb']:.6f}, "
+            f"claimed   {metric.gain_text(found.claimed, level)}, "
+            f"from {metric.text(level)} to {metric.text(last['val_bpb'])}, "
             f"#{last['n']} {last['description']}",
             f"fresh     {gains}{doubt}",
-            f"there     {found.gain:+.6f}{between}",
+            f"there     {metric.gain_text(found.gain, level)}{between}",
             *_shares(found),
-            replicates.spread_told(found.spread),
+            replicates.spread_told(found.spread, metric, level),
             _phantoms(found),
             f"finding   {FINDINGS[found.finding]}{_more(found)}",
         ]
