@@ -2,6 +2,11 @@
 .DEFAULT_GOAL := help
 .PHONY: $(shell sed -n 's/^\([a-z-]*\):.*\#\# .*/\1/p' Makefile)
 
+# Another repository that the toolkit works on, each time: make loop DIR=../mine.
+ifeq ($(origin DIR),command line)
+export AUTORESEARCH_TREE := $(value DIR)
+endif
+
 # A variable of the command line reaches a script through the environment, as it was typed: a plain export would have
 # make expand a $(shell ...) in it.
 $(foreach name,$(.VARIABLES),$(if $(findstring command line,$(origin $(name))),\
@@ -49,6 +54,8 @@ audit: ## how much of the claimed gain is there in fresh runs [K=2]
 	@bin/audit
 report: ## the night as one page, and the progress picture [TAGS='mar14 mar15', or LEDGER=results.tsv OUT=DIR]
 	@bin/report
+adopt: ## work on another repository: its run, branch and ledger are there [DIR=../mine]
+	@bin/adopt
 doctor: ## whether this machine is fit for a night [AGENT=catalog]
 	@bin/doctor
 mend: ## make results.tsv, and all records of a run, again from what was recorded [TAG=mar14]

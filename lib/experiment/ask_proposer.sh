@@ -146,7 +146,8 @@ what_is_copied() {
     printf '%s\n' /train.py /prepare.py /.gitattributes
     return
   fi
-  printf '%s\n' '/*' "${LEFT_OUT[@]/#/!}"
+  printf '%s\n' '/*'
+  [[ -n $ADOPTED_BY ]] || printf '!%s\n' "${LEFT_OUT[@]}" # of a repository without the toolkit, its own lib/ and tests/
   git ls-tree -r --name-only "$COMMIT" | awk -F/ -v most="$MOST_COPIED" \
     'NF > 1 && $1 ~ /^[A-Za-z0-9._-]+$/ { files[$1]++ } END { for (folder in files) if (files[folder] > most) print "!/" folder "/" }'
 }

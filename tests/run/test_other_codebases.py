@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from house import House
 from lab.store import schemas
+from test_own_pair import OWN, own
 
 ACCURACY = """\
 LAYERS = 2
@@ -249,3 +250,54 @@ def test_a_baseline_without_the_line_of_a_guard_says_so(tmp_path: Path) -> None:
 def test_another_command_prepares_the_data(house: House) -> None:
     done = house.call("bin/data", PREPARE_COMMAND="python -c 'import sys; print(sys.prefix)'")
     assert done.out.strip() == house.environment["UV_PROJECT_ENVIRONMENT"]
+
+
+# --- In a repository of their own ---
+
+
+def test_another_repository_is_worked_on_where_it_is(house: House) -> None:
+    mine = house.outside / "my repo"
+    for name, text in PACKAGE.items():
+        (mine / name).parent.mkdir(parents=True, exist_ok=True)
+        (mine / name).write_text(text)
+    (mine / ".gitignore").write_text("__pycache__/\nout/\n")
+    (mine / "lib").mkdir()
+    (mine / "lib/own.py").write_text("")
+    own(house, OWN)
+    (mine / "pyproject.toml").write_text(OWN)
+
+    def git(*words: str) -> str:
+        identity = ("-c", "user.name=person", "-c", "user.email=person@localhost")
+        return house.call_in(mine, "git", *identity, *words).out.strip()
+
+    git("init", "--quiet", "--initial-branch=main")
+    git("add", "--all")
+    git("commit", "--quiet", "--message", "mine")
+    assert house.call("make", "adopt", "DIR=../my repo").status == 0
+    command = "RUN_COMMAND=python -m forest.train --config configs/base.yaml"
+    settings = ("METRIC=loss", "EDITABLE=forest/model.py configs", command, "RUN_LOG=out/metrics.log")
+    assert house.call("make", "setup", "DIR=../my repo", "TAG=mar14", "BASELINE_RUNS=2", *settings).status == 0
+    agent = house.proposer(f"ls lib >~/seen; {rate('1.2')}; echo the rate")
+    result = house.call("make", "loop", "DIR=../my repo", "MAX_EXPERIMENTS=1", "BASELINE_RUNS=2", f"AGENT={agent}")
+    assert result.status == 0, result
+    rows = (mine / "results.tsv").read_text().splitlines()
+    assert [row.split("\t")[3] for row in rows[1:]] == ["keep", "keep"]
+    assert (house.outside / "home/seen").read_text() == "own.py\n", "its lib is none of ours"
+    assert git("status", "--porcelain") == ""
+    assert git("log", "--format=%s", "-1") == "experiment: the rate"
+    assert not (house.tree / "runs").exists()
+    assert sorted(path.name for path in mine.iterdir() if not path.name.startswith(".")) == [
+        *("configs", "forest", "lib", "memory", "pyproject.toml", "results.tsv", "run.log", "runs", "uv.lock"),
+    ]
+    refused = house.call("bin/show", "17", AUTORESEARCH_TREE=str(mine))
+    assert refused.status == 2
+    again = house.call("bin/setup", AUTORESEARCH_TREE=str(mine), TAG="mar14")
+    hint = again.err.splitlines()[-1]
+    assert hint == f"hint: choose another tag: make -C '{house.tree}' DIR='{mine}' setup TAG=mar14b"
+
+
+@pytest.mark.parametrize("where", ["", ".", "../nowhere", "../tmp"])
+def test_what_is_no_other_repository_is_not_adopted(house: House, where: str) -> None:
+    result = house.call("bin/adopt", AUTORESEARCH_TREE=where)
+    assert result.status == 2
+    assert result.err.splitlines()[-1].startswith("hint: ")

@@ -14,7 +14,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, TypeVar
 
-from lab.errors import EXPECTED, Fault
+from lab.errors import EXPECTED, Fault, for_here
 from lab.one_line import clean
 from lab.runs import logs
 from lab.store import experiments, jsonl, ledger, manifest, two_records
@@ -139,7 +139,7 @@ def spent(known: Index, others: Iterable[Mapping[str, Any]]) -> Status:
 
 def problem(what: str, hint: str) -> dict[str, str]:
     """A problem and its hint, for a person."""
-    return {"problem": clean(what, 300), "hint": hint}
+    return {"problem": clean(what, 300), "hint": for_here(hint)}
 
 
 def count_rows(lines: list[str], past: Index | None) -> dict[str, int]:
