@@ -54,6 +54,8 @@ audit: ## how much of the claimed gain is there in fresh runs [K=2]
 	@bin/audit
 report: ## the night as one page, and the progress picture [TAGS='mar14 mar15', or LEDGER=results.tsv OUT=DIR]
 	@bin/report
+settings: ## each setting, its value, and where that comes from
+	@bin/settings
 adopt: ## work on another repository: its run, branch and ledger are there [DIR=../mine]
 	@bin/adopt
 doctor: ## whether this machine is fit for a night [AGENT=catalog]

@@ -38,6 +38,7 @@ readonly TOOLKIT TREE ADOPTED_BY VENV LAB LAB_PYTHON
 export LAB
 [[ -z $ADOPTED_BY ]] || export LAB_MAKE="make -C '$ADOPTED_BY' DIR='$TREE'" # what `make` is, in a hint
 
+source "$TOOLKIT/lib/run/settings_file.sh"
 source "$TOOLKIT/lib/platform.sh"
 source "$TOOLKIT/lib/git.sh"
 

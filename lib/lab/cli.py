@@ -155,6 +155,15 @@ def settings(run: Path | None) -> None:
     print(*(f"{name}={value}" for name, value in chosen.items()), sep="\n")
 
 
+@main.command("settings-table")
+@click.argument("run", type=FOLDER, required=False)
+def settings_table(run: Path | None) -> None:
+    """Print each setting, its value, and where that comes from; for a RUN, with what it has fixed."""
+    from lab.views import settings_text
+
+    print(settings_text.text(run, os.environ))
+
+
 def stdin() -> str:
     """All of stdin; another project's prepare.py may print any bytes."""
     return sys.stdin.buffer.read().decode(errors="replace")

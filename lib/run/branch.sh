@@ -29,7 +29,7 @@ look_at_branch() {
   for file in "${files[@]}"; do
     case $file in
       prepare.py) die "prepare.py is '$(git rev-parse --short "$AT:$file")' in commit '${AT:0:7}', but the run was set up with '$(git rev-parse --short "$INCUMBENT:$file")'" "begin a new run: make setup TAG=$(free_tag)" ;;
-      *.md | LICENSE | docs/*) ;;
+      *.md | LICENSE | docs/* | autoresearch.toml) ;;
       *) COMPARED=$AT ;;
     esac
   done

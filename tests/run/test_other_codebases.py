@@ -301,3 +301,52 @@ def test_what_is_no_other_repository_is_not_adopted(house: House, where: str) ->
     result = house.call("bin/adopt", AUTORESEARCH_TREE=where)
     assert result.status == 2
     assert result.err.splitlines()[-1].startswith("hint: ")
+
+
+# --- Settings in a file ---
+
+FILE = """\
+metric = "accuracy"
+Metric_Goal = "max"
+BASELINE_RUNS = 2
+metric_guard = ["step_ms<=1.2x", "accuracy>=0.9"]
+agent = "catalog"
+time_budget = 12.5
+"""
+
+
+@pytest.mark.parametrize("name", ["autoresearch.toml", "pyproject.toml"])
+def test_settings_that_are_committed_hold_below_the_environment(house: House, name: str) -> None:
+    path = house.tree / name
+    path.write_text(FILE if name == "autoresearch.toml" else f"{path.read_text()}\n[tool.autoresearch]\n{FILE}")
+    del house.environment["BASELINE_RUNS"]
+    names = "METRIC METRIC_GOAL BASELINE_RUNS METRIC_GUARD TIME_BUDGET"
+    code = f'source lib/common.sh; for name in {names}; do echo "${{!name}}"; done'
+    said = house.call("bash", "-c", code, "bin/x", TIME_BUDGET="7").out.splitlines()
+    assert said == ["accuracy", "max", "2", "step_ms<=1.2x, accuracy>=0.9", "7"]
+
+
+def test_the_settings_are_told_with_their_sources(run: House) -> None:
+    (run.tree / "autoresearch.toml").write_text("max_experiments = 4\n")
+    told = dict(line.split(maxsplit=1) for line in run.call("make", "settings", "AGENT_TIMEOUT=5").out.splitlines())
+    assert told["MAX_EXPERIMENTS"].split() == ["4", "file"]
+    assert told["AGENT_TIMEOUT"].split() == ["5", "environment"]
+    assert told["SEED"].split() == ["42", "run", "mar14"]
+    assert told["METRIC"].split() == ["val_bpb", "default"]
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("metrik = 'a'\n", "there is no setting 'metrik'"),
+        ("metric = {}\n", "'METRIC' is no text"),
+        ("metric\n", "cannot be used"),
+        ('metric = "a\\nb"\n', "more than one line"),
+    ],
+)
+def test_a_file_of_settings_that_is_none_is_refused(house: House, text: str, says: str) -> None:
+    (house.tree / "autoresearch.toml").write_text(text)
+    result = house.call("bin/settings")
+    assert result.status == 2
+    assert says in result.err
+    assert result.err.splitlines()[-1].startswith("hint: ")
