@@ -45,11 +45,16 @@ uv_cache() {
   [[ ${UV_LINK_MODE:-} == symlink ]] || printf '%s' "${UV_CACHE_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/uv}"
 }
 
+# has_evaluator FACTS: whether the prepare.py that has said them measures; it measures nothing else.
+has_evaluator() { [[ $1 == *'"evaluator": true'* ]]; }
+
 # choose_confinement FACTS: exports whether `prepare.py --evaluate` measures, and whether training runs are confined. A stranger's script
 # may write where it likes, as it does without us: so by itself only a pair that has an evaluator is.
 choose_confinement() {
   export LAB_EVALUATOR=no LAB_CONFINED=no
-  [[ $1 != *'"evaluator": true'* || $METRIC != val_bpb ]] || LAB_EVALUATOR=yes
+  if [[ $METRIC == val_bpb ]] && has_evaluator "$1"; then
+    LAB_EVALUATOR=yes
+  fi
   [[ $CONFINE == yes || ($CONFINE == auto && $LAB_EVALUATOR == yes) ]] || return 0
   if "$LAB_PYTHON" -IS "$TOOLKIT/lib/child/runner.py" --can-confine >/dev/null 2>&1; then
     LAB_CONFINED=yes

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
-from house import House
+from house import ROOT, House
 from lab.store import schemas
 from test_own_pair import OWN, own
 
@@ -350,3 +350,22 @@ def test_a_file_of_settings_that_is_none_is_refused(house: House, text: str, say
     assert result.status == 2
     assert says in result.err
     assert result.err.splitlines()[-1].startswith("hint: ")
+
+
+# --- The example of the documents ---
+
+EXAMPLE = ROOT / "docs/examples/les-miserables"
+
+
+def test_the_example_learns_something(tmp_path: Path) -> None:
+    files = {
+        path.name: path.read_text() for path in EXAMPLE.iterdir() if path.is_file() and path.name != "pyproject.toml"
+    }
+    house = house_of(tmp_path, files, BASELINE_RUNS="5")  # in this environment, which has what its pyproject.toml names
+    agent = house.proposer("sed -i 's/^decay: .*/decay: 1.0/' config.yaml; echo decay 1.0")
+    assert house.loop(1, agent).status == 0
+    assert house.statuses() == ["keep", "keep"]
+    baseline, kept = house.experiments()
+    assert baseline["val_bpb"] > 0.9 > 0.7 > kept["val_bpb"]
+    assert kept["guards"]["fit_seconds"] < 5
+    check(house, "val_rmse")
