@@ -3,7 +3,9 @@
 
 source "$TOOLKIT/lib/run/api_keys.sh"
 source "$TOOLKIT/lib/experiment/places.sh"
+source "$TOOLKIT/lib/experiment/confinement.sh"
 source "$TOOLKIT/lib/experiment/bring_back.sh"
+source "$TOOLKIT/lib/experiment/hold_proposer.sh"
 
 readonly CALL=$FLIGHT/call # the RUN_DIR of the call: a proposer is limited and ended just as a training run is
 readonly ENGINE_HERE=$TOOLKIT/lib/child/engines/local
@@ -85,10 +87,11 @@ want_of() {
 # call_proposer MODE COMMIT FOLDER: lets the proposer edit a copy of the tree of COMMIT once; MODE is what it is asked for: `propose`,
 # or `mend` after a crash. Reads FOLDER/brief; writes to FOLDER agent, said (its stdout), after, what came back that can be
 # read (lib/run/editable.sh), changed, a line for each tracked file that it changed (`git diff --name-status`), candidates/, the further ones, and last
-# answered. The proposer may write usage.json (what it took) and transcript (all that it saw and said) there. FLIGHT/call is the RUN_DIR, with its stderr.
+# answered. What it took and what it did, usage.json and transcript, come with it. FLIGHT/call is the RUN_DIR, with its stderr.
 #
 # The copy is a repository of its own without a remote, outside of this tree (an agent obeys the instructions of every
-# folder above it), and only what is editable comes back. What was changed is judged, by this tree's git, which the
+# folder above it). All that a proposer is to read or write lies in its scratch, for FOLDER is hidden from it; what comes back is copied
+# when it has ended, as plain files, and only what is editable of the copy. What was changed is judged, by this tree's git, which the
 # proposer cannot reach; how it exits says nothing (real agents exit 0 after a refusal, or a 401).
 call_proposer() {
   local MODE=$1 COMMIT=$2 FOLDER=$3
@@ -142,7 +145,7 @@ copy_tree() {
 # what_is_copied: the patterns of a sparse checkout. What is built in needs two files; a folder of thousands is data, and an agent has it
 # from git (`git show HEAD:data/x`).
 what_is_copied() {
-  if is_one_file && [[ $AGENT_PATH == */lib/proposers/@(catalog|edited|retry) ]]; then
+  if is_ours && is_one_file; then
     printf '%s\n' /train.py /prepare.py /.gitattributes
     return
   fi
@@ -158,9 +161,18 @@ ask() {
   printf '%s' "$AGENT_TIMEOUT" >"$CALL/limit_s"
   want=$(cat "$FOLDER/want" 2>/dev/null) || want=1
   ((want == 1)) || mkdir -p "$scratch/tree/candidates" # a CLI that may write in there need not be able to make it
-  printf '%s\n' "LAB_BRIEF=$FOLDER/brief" "LAB_TAG=$TAG" "LAB_MODE=$MODE" "TMPDIR=$scratch/tmp" \
-    "LAB_USAGE=$FOLDER/usage.json" "LAB_TRANSCRIPT=$FOLDER/transcript" "LAB_EDIT=$FLIGHT/edit" "LAB_WANT=$want" "LAB_EDITABLE=$(files_told)" >"$CALL/env"
-  printf 'exec %q <%q >%q' "$AGENT_PATH" "$FOLDER/brief" "$FOLDER/said" >"$CALL/cmd"
+  cp "$FOLDER/brief" "$scratch/brief"
+  printf '%s\n' "LAB_BRIEF=$scratch/brief" "LAB_TAG=$TAG" "LAB_MODE=$MODE" "TMPDIR=$scratch/tmp" \
+    "LAB_USAGE=$scratch/usage.json" "LAB_TRANSCRIPT=$scratch/transcript" "LAB_EDIT=$FLIGHT/edit" "LAB_WANT=$want" \
+    "LAB_EDITABLE=$(files_told)" >"$CALL/env"
+  printf 'exec %q <%q >%q' "$AGENT_PATH" "$scratch/brief" "$scratch/said" >"$CALL/cmd"
+  rm -f "$CALL"/{confine,touched}
+  is_ours || hold
   run_child "$ENGINE_HERE" "$CALL" || :
   [[ -e $CALL/rc ]] || "$ENGINE_HERE" --cancel "$CALL" # whoever killed the engine has left the proposer
+  exit_if_stopped
+  is_ours || look_what_it_touched
 }
+
+# is_ours: whether the proposer is one of ours that is no agent; those read the runs.
+is_ours() { [[ $AGENT_PATH == "$TOOLKIT"/lib/proposers/@(catalog|edited|retry) ]]; }

@@ -1,29 +1,38 @@
-# What comes back of a proposer's scratch copy: what it has changed of what is editable. Sourced, after run/current_run.sh; FOLDER, FLIGHT and
-# scratch are those of the call.
+# What comes back of a proposer's scratch: what it has said, and what it has changed of what is editable. Sourced, after run/current_run.sh;
+# FOLDER, FLIGHT, CALL and scratch are those of the call.
 # shellcheck shell=bash
 
-readonly LARGEST=1048576 # bytes of a file that an experiment edits
+readonly LARGEST=1048576  # bytes of a file that an experiment edits, and of what a proposer says
+readonly LONGEST=67108864 # bytes of a transcript
 
-# bring_back: its train.py, and so many further candidates as it was asked for, where they are plain files: one byte more than may be
-# shows that one is too large.
+# bring_back: what it has said, and what is editable, and so many further candidates as it was asked for.
 bring_back() {
-  local path=$scratch/tree/train.py
+  : >"$FOLDER/said"
+  : >"$FOLDER/changed"
+  [[ ! -L $scratch && ! -L $scratch/tree ]] || return 0 # it has made another folder of it
+  bring_file said "$FOLDER/said" "$LARGEST"
+  bring_file usage.json "$FOLDER/usage.json" "$LARGEST"
+  bring_file transcript "$FOLDER/transcript" "$LONGEST"
   scratch_changes --name-status >"$FOLDER/changed"
-  if ! is_one_file; then
-    bring_files
-    return
+  if is_one_file; then
+    bring_file tree/train.py "$FOLDER/train.py" $((LARGEST + 1)) # one byte more than may be shows that it is too large
+    [[ ! -s $FOLDER/want || ! -d $scratch/tree/candidates || -L $scratch/tree/candidates ]] || bring_candidates "$(<"$FOLDER/want")"
+  else
+    bring_edited
   fi
-  [[ ! -f $path || -L $path ]] || head -c $((LARGEST + 1)) -- "$path" >"$FOLDER/train.py"
-  [[ ! -s $FOLDER/want || ! -d $scratch/tree/candidates || -L $scratch/tree/candidates ]] || bring_candidates "$(<"$FOLDER/want")"
+  [[ ! -s $CALL/touched ]] || sed 's/^/M\t/' "$CALL/touched" >>"$FOLDER/changed"
 }
+
+# bring_file NAME TARGET MOST: a plain file of the scratch, so many bytes at most: never through a link, nor out of a pipe.
+bring_file() { [[ ! -f $scratch/$1 || -L $scratch/$1 ]] || head -c "$3" -- "$scratch/$1" >"$2"; }
 
 # scratch_changes ARGUMENT...: git diff of the scratch copy with what it was.
 scratch_changes() {
   GIT_INDEX_FILE=$FLIGHT/index git -c core.fileMode=false --work-tree="$scratch/tree" diff --no-ext-diff --no-renames "$@"
 }
 
-# bring_files: of what is editable, the files that it has changed or added. FOLDER/editable are the lines of `changed` about them.
-bring_files() {
+# bring_edited: of what is editable, the files that it has changed or added. FOLDER/editable are the lines of `changed` about them.
+bring_edited() {
   local path
   rm -rf "$FOLDER/after"
   mkdir "$FOLDER/after"

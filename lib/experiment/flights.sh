@@ -29,10 +29,10 @@ new_flight() {
   mv "$new" "$RUN/flights/$ID" # whole, or not there
 }
 
-# drop_litter: what killed dispatchers have left beside the folders; what is known of trainings of long ago; and which slots were out,
+# drop_litter: what killed dispatchers have left beside the folders; whether proposers of an earlier loop were unconfined; what is known of trainings of long ago; and which slots were out,
 # for only a loop looks at them again.
 drop_litter() {
-  rm -rf "$RUN"/flights/*.{new,old} "$RUN"/slots/*.out
+  rm -rf "$RUN"/flights/*.{new,old} "$RUN"/slots/*.out "$RUN/loose"
   [[ ! -e $RUN/slots/uses ]] || { tail -n 1000 "$RUN/slots/uses" >"$RUN/slots/uses.new" && mv -f "$RUN/slots/uses.new" "$RUN/slots/uses"; }
 }
 

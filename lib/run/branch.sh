@@ -10,7 +10,7 @@ source "$TOOLKIT/lib/experiment/from_tree.sh"
 # the run; anything else that the branch may be at is put back.
 # shellcheck disable=SC2034 # used where this is sourced
 look_at_branch() {
-  local files file
+  local files edited file
   core catch_up "$RUN"
   read -r INCUMBENT 2>/dev/null <"$RUN/incumbent" || INCUMBENT=
   at_commit
@@ -26,18 +26,25 @@ look_at_branch() {
     return
   fi
   mapfile -d '' -t files < <(git diff --no-renames --name-only -z "$INCUMBENT" "$AT")
+  mapfile -d '' -t edited < <(changed_files "$INCUMBENT" "$AT" --diff-filter=d)
   for file in "${files[@]}"; do
+    ! is_one_of "$file" "${edited[@]}" || continue
     case $file in
-      prepare.py) die "prepare.py is '$(git rev-parse --short "$AT:$file")' in commit '${AT:0:7}', but the run was set up with '$(git rev-parse --short "$INCUMBENT:$file")'" "begin a new run: make setup TAG=$(free_tag)" ;;
       *.md | LICENSE | docs/* | autoresearch.toml) ;;
+      *) [[ ! -e $RUN/loose ]] || { put_loose_back "$file" && return; } ;;&
+      prepare.py) die "prepare.py is '$(git rev-parse --short "$AT:$file")' in commit '${AT:0:7}', but the run was set up with '$(git rev-parse --short "$INCUMBENT:$file")'" "begin a new run: make setup TAG=$(free_tag)" ;;
       *) COMPARED=$AT ;;
     esac
   done
-  ! is_edited_by "$INCUMBENT" "$AT" || try_commit
+  ((${#edited[@]} == 0)) || try_commit
 }
 
-# is_edited_by COMMIT COMMIT: whether files that are editable have been changed or added in between.
-is_edited_by() { [[ -n $(changed_files "$1" "$2" --diff-filter=d | tr '\0' '\n') ]]; }
+# is_one_of NAME NAME...
+is_one_of() {
+  local name
+  for name in "${@:2}"; do [[ $name != "$1" ]] || return 0; done
+  return 1
+}
 
 is_on() { git merge-base --is-ancestor "$1" "$2"; }
 
@@ -61,6 +68,9 @@ put_branch_back() {
   # shellcheck disable=SC2034 # used where this is sourced
   TIP=$INCUMBENT COMPARED=$INCUMBENT
 }
+
+# put_loose_back FILE: where a proposer is at work that nothing holds, nobody can tell its commit from a person's.
+put_loose_back() { put_branch_back "a commit on it has changed '$1' while proposers are not confined: stop the loop, commit it again, and start it"; }
 
 # restore_branch: somebody has deleted it.
 restore_branch() {

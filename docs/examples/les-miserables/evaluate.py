@@ -1,4 +1,4 @@
-"""What measures: no experiment may change it. How often two characters of Les Misérables meet; networkx ships the counts."""
+"""What measures: no experiment may change it. How often two characters of Les Misérables meet, from networkx."""
 
 import networkx
 import numpy as np

@@ -1,0 +1,49 @@
+# A proposer touches nothing but its scratch: it is confined, or what it has touched is put back. Sourced, after experiment/confinement.sh;
+# CALL and scratch are those of the call.
+# shellcheck shell=bash
+
+# hold: the proposer is confined; or what it must not touch is remembered.
+hold() {
+  local path
+  if [[ ${LAB_HELD:-no} == yes ]]; then
+    confine_proposer "$scratch"
+    git_configurations | while IFS= read -r path; do [[ -e $path || -L $path ]] || printf '%s\n' "$path"; done >"$CALL/absent"
+  else
+    : >"$RUN/loose" # lib/run/branch.sh
+    git for-each-ref --format='%(refname) %(objectname)' "refs/experiments/$TAG/" "$RECORDS/$TAG" >"$CALL/refs"
+    core look_before "$CALL"
+  fi
+}
+
+# look_what_it_touched: what it has touched is put back, told, and in CALL/touched, a line each: such a proposal is rejected.
+look_what_it_touched() {
+  local path aside
+  if [[ -e $CALL/confine ]]; then
+    while IFS= read -r path; do # a file that was not there could not be made read-only
+      [[ -e $path || -L $path ]] || continue
+      aside=$RUN/aside/$(date +%Y%m%d-%H%M%S)-$$
+      mkdir -p "$aside"
+      mv -f -- "$path" "$aside"
+      printf '%s\n' "$path"
+    done <"$CALL/absent" >"$CALL/touched"
+  else
+    core look_after "$CALL" touched
+    put_refs_back >>"$CALL/touched"
+  fi
+  [[ ! -s $CALL/touched ]] || tell "the proposer has touched what is not its own, which is put back: $(paste -sd' ' "$CALL/touched")"
+}
+
+# put_refs_back: of experiments on record, and the chain of records, which only grows; a line for each.
+put_refs_back() {
+  local ref commit now
+  while read -r ref commit; do
+    now=$(git rev-parse --quiet --verify "$ref") || now=
+    if [[ $ref == "$RECORDS/"* ]]; then
+      [[ -z $now ]] || ! git merge-base --is-ancestor "$commit" "$now" 2>/dev/null || continue
+    elif [[ $now == "$commit" ]] || ! is_on_record "$commit"; then
+      continue
+    fi
+    git "${DURABLY[@]}" update-ref "$ref" "$commit" 2>/dev/null || : # the object is gone, too: lib/run/git_records.sh
+    printf '%s\n' "$ref"
+  done <"$CALL/refs"
+}
