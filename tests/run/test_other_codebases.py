@@ -174,9 +174,11 @@ def test_a_change_of_several_files_in_the_tree(tmp_path: Path) -> None:
 def test_changes_of_several_files_are_carried_over_and_mended(tmp_path: Path) -> None:
     house = package(tmp_path, "forest/model.py configs/*.yaml")
     agent = house.proposer(rf"""
-case $LAB_MODE:$LAB_BRIEF in
+first=no
+[[ $LAB_MODE == mend ]] || ! mkdir ~/first 2>/dev/null || first=yes
+case $LAB_MODE:$first in
   mend:*) sed -i 's/SCALE x/SCALE * x/' forest/model.py ;;
-  *f2/brief) {rate("1.1")} ; echo the rate ;;
+  *:yes) {rate("1.1")} ; echo the rate ;;
   *) {scale("2.2")} ; sed -i 's/SCALE \* x/SCALE x/' forest/model.py; echo the scale ;;
 esac""")
     assert house.loop(2, agent, SLOTS="2").status == 0
