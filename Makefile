@@ -32,7 +32,7 @@ hint: ## tell the proposer something [TEXT="try less weight decay" CLEAR=1]
 	@bin/hint
 memory: ## search what earlier runs have taught [Q="warmup"]
 	@bin/memory
-watch: ## the same, live [Ctrl-C ends it]
+watch: ## the status, live [Ctrl-C ends it]
 	@bin/watch
 show: ## one experiment: row, reason, runs, diff, the end of its log [N=17]
 	@bin/show
@@ -44,7 +44,7 @@ stop: ## end the loop after the experiment in flight
 	@bin/stop
 cron: ## have cron start the loop again when it dies
 	@bin/cron
-uncron: ## no longer
+uncron: ## take that line out of your crontab
 	@bin/uncron
 service: ## the same as make cron, by systemd [REMOVE=1]
 	@bin/service
@@ -52,12 +52,8 @@ noise: ## run the incumbent again, and tell the noise [N=3]
 	@bin/noise
 audit: ## how much of the claimed gain is there in fresh runs [K=2]
 	@bin/audit
-runs: ## every run: rows, keeps, best, gain, hours, audit, taken, size
-	@bin/runs
-drop: ## the end of a run: branch, folder and refs, after they are shown [TAG=mar14 FORCE=1]
-	@bin/drop
-prune: ## the same, of what is old and not taken [DAYS=30 FORCE=1]
-	@bin/prune
+report: ## the night as one page, and the progress picture [WATCH=1; TAGS="mar14 mar15"; LEDGER=results.tsv OUT=DIR]
+	@bin/report
 take: ## what a run has kept, as commits on another branch [ONTO=main N="4 9" SQUASH=1]
 	@bin/take
 report: ## the night as one page, and the progress picture [WATCH=1, TAGS="mar14 mar15", or LEDGER=results.tsv OUT=DIR]
@@ -66,6 +62,12 @@ settings: ## each setting, its value, and where that comes from
 	@bin/settings
 adopt: ## work on another repository: its run, branch and ledger are there [DIR=../mine]
 	@bin/adopt
+runs: ## every run: rows, keeps, best, gain, hours, audit, taken, size
+	@bin/runs
+drop: ## delete a run: branch, folder and refs, after they are shown [TAG=mar14 FORCE=1]
+	@bin/drop
+prune: ## drop the runs that are old and not taken [DAYS=30 FORCE=1]
+	@bin/prune
 doctor: ## whether this machine is fit for a night [AGENT=catalog]
 	@bin/doctor
 mend: ## make results.tsv, and all records of a run, again from what was recorded [TAG=mar14]

@@ -3,8 +3,17 @@
 
 readonly UV_VERSION=0.13.9
 
+# spare_cache: where a sandbox keeps uv's cache read only, uv makes a temporary one for each call.
+spare_cache() {
+  local folder=${UV_CACHE_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/uv}
+  [[ $folder == /* ]] || folder=$PWD/$folder
+  until [[ -e ${folder:-/} ]]; do folder=${folder%/*}; done
+  [[ -w ${folder:-/} ]] || export UV_NO_CACHE=1
+}
+
 # bring_uv: puts a uv on PATH: the person's own, else one of ours in .uv.
 bring_uv() {
+  spare_cache
   if command -v uv >/dev/null; then
     return
   fi

@@ -71,6 +71,12 @@ OF_A_RUN = {
     "an agent that is not to be run": State(
         "printf '#!/usr/bin/env nosuch\\n' >~/agent && chmod +x ~/agent", "bin/loop", {"AGENT": "~/agent"}, works=False
     ),
+    "a branch to take it onto that is none": State("", "bin/take", {"ONTO": "nosuch"}),
+    "a branch of a run to take it onto": State("", "bin/take", {"ONTO": "autoresearch/mar14"}, works=False),
+    "a changed train.py": State("git checkout -q main; echo '# x' >>train.py", "bin/take", {"TAG": "mar14"}),
+    "a drop of what is checked out": State("", "bin/drop", {"TAG": "mar14"}, works=False),
+    "a drop without a yes": State("git checkout -q main", "bin/drop", {"TAG": "mar14"}, works=False),
+    "a bad number of days": State("", "bin/prune", {"DAYS": "x"}, works=False),
     "a bad count": State("", "bin/noise", {"N": "-3"}, works=False),
     "a bad number": State("", "bin/replay", {"SD": "abc"}, works=False),
 }  # fmt: skip

@@ -14,6 +14,7 @@ bring_back() {
   bring_file usage.json "$FOLDER/usage.json" "$LARGEST"
   bring_file transcript "$FOLDER/transcript" "$LONGEST"
   scratch_changes --name-status >"$FOLDER/changed"
+  [[ ! -e $FOLDER/ideas.given ]] || bring_file tree/ideas.md "$FOLDER/ideas.back" 20000
   if is_one_file; then
     bring_file tree/train.py "$FOLDER/train.py" $((LARGEST + 1)) # one byte more than may be shows that it is too large
     [[ ! -s $FOLDER/want || ! -d $scratch/tree/candidates || -L $scratch/tree/candidates ]] || bring_candidates "$(<"$FOLDER/want")"

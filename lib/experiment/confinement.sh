@@ -51,16 +51,28 @@ hidden_from_all() { printf '%s\n' "hide $TREE/runs" "hide $COMMON_DIR" "hide $TR
 # its git directory, the environment, the data, git's configuration, and whatever PATH has. Hidden are the runs, their ledgers among
 # them, what is validated on, and .env. One that has a shell, and nothing that holds it, writes in its scratch alone.
 confine_proposer() {
+  local paths
+  paths=$(what_night_rests_on | { xargs -d '\n' readlink -e -- || :; } | LC_ALL=C sort -u)
   {
-    is_mini || printf 'write /\n'
-    printf 'network\n'
-    what_night_rests_on | { xargs -d '\n' readlink -e -- || :; } | sort -u | sed 's/^/read /'
+    is_mini || { printf 'write /\n' && folders_above <<<"$paths"; }
+    printf 'network\n%s\n' "$paths" | sed 's,^/,read /,'
     printf '%s\n' "hide $TREE/runs" "hide $TREE/.env"
     hidden_text
     printf '%s\n' "read $TOOLKIT" "write $1"
     ! is_mini || writable_for_mini "$1"
   } >"$CALL/confine"
   printf '%s\n' "UV_CACHE_DIR=$1/tmp/uv" >>"$CALL/env"
+}
+
+# folders_above: of the paths on stdin: in the sandbox each is a mount of its own, for such a one cannot be renamed, and another one be put
+# in its place, with all that is read-only in it.
+folders_above() {
+  local path
+  while IFS= read -r path; do
+    while path=${path%/*} && [[ -n $path ]]; do
+      [[ $path == /@(dev|proc|sys) ]] || printf 'write %s\n' "$path"
+    done
+  done | LC_ALL=C sort -u
 }
 
 # what_night_rests_on: paths that a proposer, and an unconfined training, must leave alone; some may not be there.
@@ -87,7 +99,7 @@ is_mini() { [[ $AGENT_PATH == "$TOOLKIT/lib/proposers/mini" ]]; }
 # looked at before and after (lib/lab/runs/tampering.py).
 what_is_watched() {
   printf '%s\n' "$COMMON_DIR"/{config,config.worktree,shallow,info,hooks,objects/info} "$GIT_FOLDER/config.worktree" \
-    "$VENV/pyvenv.cfg" "$VENV/bin" "$VENV"/lib/python*/site-packages "$RUN"/{wanted,prepared,prepared.py,variables} \
+    "$RUN"/{wanted,prepared,prepared.py,variables} \
     ~/.config/systemd/user
   git_configurations
 }

@@ -2,23 +2,19 @@
 # runs/<tag>/edit has it, whole or not at all, until 10-propose takes it into a flight. Sourced.
 # shellcheck shell=bash
 
+# name_agent: whose change it is, where LAB_AGENT does not say it: coding agents leave a mark in the shells that they start.
+name_agent() {
+  local mark
+  for mark in CLAUDECODE:claude-code CODEX_THREAD_ID:codex CODEX_CI:codex GEMINI_CLI:gemini-cli OPENCODE:opencode PI_CODING_AGENT:pi; do
+    [[ -n ${LAB_AGENT+set} || -z $(printenv "${mark%%:*}") ]] || export LAB_AGENT=${mark#*:}
+  done
+}
+
 # save_edit DESCRIPTION PARENT AGENT [COMMIT]: what is edited in the tree, or else what COMMIT has changed, durably; an earlier one that
 # nobody has measured is not thrown away.
 save_edit() {
-  local new=$RUN/edit.new path parts
-  rm -rf "$new"
-  mkdir "$new"
-  if [[ -n ${4:-} ]]; then mapfile -d '' -t EDITED < <(changed_files "$2" "$4" --diff-filter=d); else edited_files; fi
-  for path in "${EDITED[@]}"; do
-    after_of "$new" "$path"
-    mkdir -p "${FILE%/*}"
-    if [[ -n ${4:-} ]]; then show_file "$4" "$path" >"$FILE"; else cp "$path" "$FILE"; fi
-  done
-  put "$new/description" "$1"
-  put "$new/agent" "$3"
-  put "$new/parent" "$2"
-  mapfile -d '' -t parts < <(find "$new" -print0)
-  make_durable "${parts[@]}"
+  local new=$RUN/edit.new
+  write_edit "$new" "$@"
   if is_same_code "$new" "$RUN/edit"; then
     rm -rf "$RUN/edit"
   else
@@ -26,6 +22,24 @@ save_edit() {
   fi
   mv "$new" "$RUN/edit"
   make_durable "$RUN"
+}
+
+# write_edit FOLDER DESCRIPTION PARENT AGENT [COMMIT]: durably.
+write_edit() {
+  local path parts
+  rm -rf "$1"
+  mkdir "$1"
+  if [[ -n ${5:-} ]]; then mapfile -d '' -t TOUCHED < <(changed_files "$3" "$5" --diff-filter=d); else edited_files; fi
+  for path in "${TOUCHED[@]}"; do
+    after_of "$1" "$path"
+    mkdir -p "${FILE%/*}"
+    if [[ -n ${5:-} ]]; then show_file "$5" "$path" >"$FILE"; else cp "$path" "$FILE"; fi
+  done
+  put "$1/description" "$2"
+  put "$1/agent" "$4"
+  put "$1/parent" "$3"
+  mapfile -d '' -t parts < <(find "$1" -print0)
+  make_durable "${parts[@]}"
 }
 
 # take_edit: into the flight. Fails where it has none.

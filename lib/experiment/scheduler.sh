@@ -4,10 +4,12 @@
 
 source "$TOOLKIT/lib/experiment/look_around.sh"
 source "$TOOLKIT/lib/experiment/until_fit.sh"
+source "$TOOLKIT/lib/experiment/proposer_failed.sh"
 source "$TOOLKIT/lib/experiment/candidates.sh"
 source "$TOOLKIT/lib/run/lost_objects.sh"
+source "$TOOLKIT/lib/experiment/budget.sh"
 
-readonly CATALOG=$TOOLKIT/lib/proposers/catalog
+readonly CATALOG=$TOOLKIT/lib/proposers/catalog EDITED=$TOOLKIT/lib/proposers/edited
 readonly MOST_KILLS=3    # times that the dispatcher of a flight may be killed before it is given up
 readonly MOST_GIVEN_UP=3 # flights in a row, from which on it is not they that are at fault
 readonly MOST_REPEATED=2
@@ -34,13 +36,15 @@ fly() {
   WAITING=("${FLIGHTS[@]}")
   while :; do
     beat
+    hear_of_flights
+    look_at_budget
     while has_place && next_flight; do
       # All that works on it is known by FLIGHT, the dispatcher too. Of a terminal that is closed a git hears even where that is
       # ignored, and gives up its lock.
       LAB_LOOP=$LOOP_AGENT LAB_PLACES=$PLACES FLIGHT=$RUN/flights/$ID start_child apart "$BASH" "$TOOLKIT/lib/experiment/dispatch" "$ID" ${HOPELESS[$ID]:+"${HOPELESS[$ID]}"}
       FLYING[$STARTED]=$ID
     done
-    ((${#FLYING[@]})) || { is_wanted && is_goal_open; } || break
+    ((${#FLYING[@]})) || { is_wanted && is_goal_open && ! is_over_budget; } || break
     look_around
     hear_of_proposals
     read -r -t 1 -u 3 ended || ended=nobody
@@ -50,29 +54,35 @@ fly() {
   done
 }
 
-is_goal_open() { ! has_baseline || ((GOAL == 0 || ROWS + ADDED < GOAL)); }
-
-# has_place: for one more flight: as many as there are slots, with DRAFTS ahead of them, and rows that are missing. Before there is a
-# baseline, one; and one asks alone, after a proposer has failed.
+# has_place: for one more flight: as many as there are slots, with DRAFTS ahead of them, and one for a change of the tree; and rows that
+# are missing. Before there is a baseline, one; and one asks alone, after a proposer has failed.
 has_place() {
   local flying=${#FLYING[@]}
   is_wanted && is_goal_open || return 1
+  ! is_over_budget || has_begun_waiting || return 1
   PLACES=1
   if has_baseline && { ((FAILURES == 0)) || has_candidates; }; then
     PLACES=$((SLOTS + DRAFTS - REPEATED / MOST_REPEATED))
-    ((GOAL == 0 || GOAL - ROWS - ADDED >= PLACES)) || PLACES=$((GOAL - ROWS - ADDED))
   fi
+  [[ $MARK == queue ]] || ! has_baseline || ! has_edit_waiting || PLACES=$((PLACES + 1))
+  ((GOAL == 0 || GOAL - ROWS - ADDED >= PLACES)) || PLACES=$((GOAL - ROWS - ADDED))
   ((flying < PLACES || flying == 0))
 }
 
-# next_flight: ID is one that waits, or a new one; AGENT_PATH is its proposer. Fails while that is not to be asked.
+# next_flight: ID is one that waits, or a new one; AGENT_PATH is its proposer. Fails while that is not to be asked. The queue
+# (lib/experiment/queue.sh) begins none but the baseline's.
 next_flight() {
-  if ((${#WAITING[@]})); then
-    ID=${WAITING[0]}
-    WAITING=("${WAITING[@]:1}")
+  local i
+  for i in "${!WAITING[@]}"; do
+    ID=${WAITING[i]}
+    { may_fly "$ID" && { ! is_over_budget || is_begun "$ID"; }; } || continue
+    [[ $MARK != queue || -e $RUN/flights/$ID/edit ]] || ! has_baseline || continue
+    unset "WAITING[i]"
+    [[ ! -e $RUN/flights/$ID/edit ]] || PROPOSERS_OF[$ID]=$EDITED
     AGENT_PATH=${PROPOSERS_OF[$ID]:-$LOOP_AGENT}
     return
-  fi
+  done
+  [[ $MARK != queue ]] || ! has_baseline || return 1
   moment
   ((MOMENT >= ASK_AT)) || has_candidates || return 1
   new_flight
@@ -96,6 +106,7 @@ land_those_that_ended() {
 land() {
   local id=${FLYING[$1]} status=0
   unset "FLYING[$1]"
+  BUDGET_AT=0
   end_of "$1" || status=$?
   landed "$id" "$status"
   [[ -e $RUN/flights/$id ]] || unset "PROPOSERS_OF[$id]" "KILLED[$id]" "HOPELESS[$id]" "BEATS[$id]" "SILENT[$id]" "SINCE[$id]" # there may be a hundred thousand
@@ -149,60 +160,6 @@ landed() {
       fi
       ;;
   esac
-}
-
-# new_core: the one that this loop had was killed. Training runs that it has looked at are made again.
-new_core() {
-  tell 'the Python core of this loop was killed: there is a new one'
-  end_core
-  start_core
-  core check_run "$RUN" checked || exit 2
-}
-
-# rest_a_while: flights are given up one after the other: it may be the toolkit, or the machine. Longer each time, until there is a row.
-rest_a_while() {
-  trouble loop "$GIVEN_UP flights were given up in a row; going on in $FIT_WAIT_S s"
-  pause "$FIT_WAIT_S"
-  FIT_WAIT_S=$((FIT_WAIT_S < 30 * MINUTE ? 2 * FIT_WAIT_S : 60 * MINUTE))
-}
-
-# hear_of_proposals: whether the proposer works again: there is one of a call that was begun after the last one that failed.
-hear_of_proposals() {
-  local asked
-  [[ FAILURES -gt 0 || -e $RUN/trouble.proposer ]] || return 0
-  read -r asked 2>/dev/null <"$RUN/calls/answered" && ((asked >= FAILED_AT)) || return 0
-  FAILURES=0 ASK_AT=0 WAIT_S=$PROPOSAL_WAIT
-  [[ ! -e $RUN/not-before ]] || rm -f "$RUN/not-before"
-  over proposer
-}
-
-# proposer_failed ID: it is asked again, later and later; after each third time in a row the catalog proposes one.
-proposer_failed() {
-  local wait_s
-  if [[ ${PROPOSERS_OF[$1]:-} != "$CATALOG" || $LOOP_AGENT == "$CATALOG" ]]; then
-    FAILURES=$((FAILURES + 1))
-    moment
-    FAILED_AT=$MOMENT
-    if ((FAILURES % 3 == 0)); then
-      trouble proposer "no proposal from '${LOOP_AGENT##*/}', $FAILURES times in a row"
-      IS_FALL_BACK=yes
-      return
-    fi
-  fi
-  now
-  wait_s=$(until_told "$WAIT_S")
-  put "$RUN/not-before" $((NOW + wait_s)) # for those that have begun, and have not asked yet
-  tell "asking the proposer again in $wait_s s"
-  moment
-  ASK_AT=$((MOMENT + 100 * wait_s))
-  WAIT_S=$((WAIT_S * 2 < LONGEST_WAIT_S ? WAIT_S * 2 : LONGEST_WAIT_S))
-}
-
-# until_told GROWN: seconds until the proposer is asked again: until the time that it has told, where that is near; else GROWN.
-until_told() {
-  local told
-  told=$(cat "$RUN/not-before" 2>/dev/null) || told=0
-  printf '%s' "$((told > NOW && told - NOW <= LONGEST_WAIT_S ? told - NOW + 1 : $1))"
 }
 
 # land_all: however the loop ends: what it has started ends with it, and rests until the next one.

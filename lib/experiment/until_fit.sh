@@ -45,3 +45,18 @@ pause() {
     exit_if_stopped
   done
 }
+
+# rest_a_while: flights are given up one after the other: it may be the toolkit, or the machine. Longer each time, until there is a row.
+rest_a_while() {
+  trouble loop "$GIVEN_UP flights were given up in a row; going on in $FIT_WAIT_S s"
+  pause "$FIT_WAIT_S"
+  FIT_WAIT_S=$((FIT_WAIT_S < 30 * MINUTE ? 2 * FIT_WAIT_S : 60 * MINUTE))
+}
+
+# new_core: the one that this loop had was killed. Training runs that it has looked at are made again.
+new_core() {
+  tell 'the Python core of this loop was killed: there is a new one'
+  end_core
+  start_core
+  core check_run "$RUN" checked || exit 2
+}

@@ -224,13 +224,21 @@ def hint(run: Path, text: str) -> None:
     print("\n".join(hints.read(run)) or "no hint")
 
 
-@main.command("last-verdict")
+@main.command()
 @RUN
-def last_verdict(run: Path) -> None:
-    """Print the verdict on the last experiment of the RUN."""
-    from lab.views import last_verdict
+@click.argument("which", required=False)
+@click.option("--at-work", is_flag=True, help="a process works on the tree")
+@click.pass_context
+def verdict(ctx: click.Context, run: Path, which: str | None, at_work: bool) -> None:
+    """Print the verdict on an experiment of the RUN: a number, the id of a flight, or else the last.
 
-    print(last_verdict.text(run))
+    Exit 75: there is none yet, and where it stands is printed; 1: there will be none.
+    """
+    from lab.views import verdict
+
+    status, text = verdict.verdict(run, which, at_work=at_work)
+    print(text)
+    ctx.exit(status)
 
 
 @main.command()
@@ -442,14 +450,14 @@ def login_ends(file: Path) -> None:
         click.echo(at - int(now))
 
 
-@main.command("agent-output")
+@main.command()
 @click.argument("name")
 @click.argument("transcript", type=click.Path(exists=True, path_type=Path))
 @click.argument("errors", type=click.Path(exists=True, path_type=Path))
 @click.argument("usage", type=click.Path(path_type=Path))
 @click.option("--status", type=int, default=0, help="the exit status of the command line")
 @click.pass_context
-def agent_output(ctx: click.Context, name: str, transcript: Path, errors: Path, usage: Path, status: int) -> None:
+def heard(ctx: click.Context, name: str, transcript: Path, errors: Path, usage: Path, status: int) -> None:
     """Print the last message of the coding agent NAME, and write its usage. Exit 75: try later; 1: it failed."""
     from datetime import datetime
 

@@ -1,6 +1,7 @@
 # What the adapters of coding agents share: those in lib/proposers that source it. One that does says what its command line is called, and
-# how it is brought and logged in; then `begin "$@"`, `ask COMMAND...` and `answer`. It is a proposer (CONTRIBUTING.md), and
-# `--check` says whether its command line is there and a login is to be seen; no request is made. Sourced.
+# how it is brought and logged in; then `begin "$@"`, `ask COMMAND...` and `answer`. It is a proposer (CONTRIBUTING.md); a line
+# `# Held by:` in its head says what holds it to train.py beside our confinement (lib/doctor/70-sandbox); and `--check` says whether its
+# command line is there and a login is to be seen: no request is made. Sourced.
 # shellcheck shell=bash
 
 source "${BASH_SOURCE[0]%/*}/../common.sh"
@@ -125,7 +126,7 @@ ask() {
 # answer: the last word of the model, or the line of what went wrong; the end.
 answer() {
   local status=0
-  "$LAB" agent-output "$CLI" "$TRANSCRIPT" "$ERRORS" "$USAGE" --status "$STATUS" || status=$?
+  "$LAB" heard "$CLI" "$TRANSCRIPT" "$ERRORS" "$USAGE" --status "$STATUS" || status=$?
   cat "$ERRORS" >>"$TRANSCRIPT"
   exit "$status"
 }

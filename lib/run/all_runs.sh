@@ -18,7 +18,7 @@ all_tags() {
 facts_of_runs() {
   local tag left
   # A copy by make take names the keep; a branch that was merged has it.
-  git log --exclude='autoresearch/*' --branches --grep='^experiment: ' --grep='(cherry picked from commit ' --format='taken %H%n%B' |
+  git log --exclude='autoresearch/*' --branches --exclude='*/autoresearch/*' --remotes --grep='^experiment: ' --grep='(cherry picked from commit ' --format='taken %H%n%B' |
     sed -n 's/^taken \([0-9a-f]*\)$/taken \1/p; s/^(cherry picked from commit \([0-9a-f]*\))$/taken \1/p'
   for tag; do
     left=

@@ -91,14 +91,14 @@ is_same_code() { if is_one_file; then cmp -s "$1/train.py" "$2/train.py"; else d
 
 # --- Those of the person's tree ---
 
-# edited_files: EDITED are those that are not as they are checked out; what was deleted is none.
+# edited_files: TOUCHED are those that are not as they are checked out; what was deleted is none.
 edited_files() {
-  EDITED=()
+  TOUCHED=()
   if is_one_file; then
-    cmp -s train.py <(show_file HEAD train.py) || EDITED=(train.py)
+    cmp -s train.py <(show_file HEAD train.py) || TOUCHED=(train.py)
     return
   fi
-  mapfile -d '' -t EDITED < <(
+  mapfile -d '' -t TOUCHED < <(
     git diff --no-ext-diff --no-renames --name-only --diff-filter=d -z HEAD -- "${SPECS[@]}"
     new_files "$TREE"
   )
@@ -110,7 +110,7 @@ new_files() { git --work-tree="$1" ls-files --others --exclude-standard -x __pyc
 # is_edited: whether there are any.
 is_edited() {
   edited_files
-  ((${#EDITED[@]} > 0))
+  ((${#TOUCHED[@]} > 0))
 }
 
 # has_same_edit FOLDER: whether the edited files are those that it has.
@@ -118,8 +118,8 @@ has_same_edit() {
   local path
   edited_files
   files_after "$1"
-  ((${#EDITED[@]} == ${#AFTER[@]})) || return 1
-  for path in "${EDITED[@]}"; do
+  ((${#TOUCHED[@]} == ${#AFTER[@]})) || return 1
+  for path in "${TOUCHED[@]}"; do
     after_of "$1" "$path"
     cmp -s "$path" "$FILE" || return 1
   done

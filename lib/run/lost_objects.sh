@@ -3,7 +3,7 @@
 # shellcheck shell=bash
 
 # is_whole_commit COMMIT: whether it is there, with all of its files, and they are what their names say: so far as git looks at a name.
-is_whole_commit() { git rev-list --objects --no-walk --quiet "$1" 2>/dev/null; }
+is_whole_commit() { git rev-list --objects --no-walk --missing=allow-promisor --quiet "$1" 2>/dev/null; }
 
 # mend_lost: of the incumbent, and of the commit of FLIGHT, where there is one. Fails where nothing was lost, or nothing could be mended.
 mend_lost() {

@@ -82,7 +82,7 @@ def after_each(house: House, deeds: Iterable[str], **settings: str) -> list[dict
     rows, write = len(house.rows()), "cat >~/deed <<'END'\n{}\nEND\n"
     value = "sed -i 's/^VALUE = [^ ]*/VALUE = {:.3f}/' train.py; echo another"
     scripts = [write.format(deed) + value.format(0.99 - 0.005 * n) for n, deed in enumerate(deeds, start=rows)]
-    assert house.loop(len(scripts), house.in_turn(*scripts), **settings).status == 0
+    assert house.loop(len(scripts), house.in_turn(*scripts), timeout=200, **settings).status == 0
     house.check_invariants()
     return house.experiments()[-len(scripts) :]
 
@@ -120,6 +120,8 @@ DEEDS = {
     "a link": "os.symlink('/etc/passwd', f'{tree}/schemas/x')",
     "the network": "import socket; socket.create_connection(('127.0.0.1', PORT), 2)",
     "the loop": "os.kill(PID, 9)",
+    "a mount": "import subprocess; subprocess.run(['mount', '-o', 'remount,rw,bind', '/'], check=True)",
+    "what hides": "import subprocess; subprocess.run(['umount', f'{tree}/runs'], check=True)",
     "shared memory": "assert os.listdir('/dev/shm')",
 }
 

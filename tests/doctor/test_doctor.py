@@ -604,12 +604,27 @@ def test_an_adapter_without_check_is_not_called(machine: House) -> None:
 
 
 def test_no_bubblewrap_is_a_warning(machine: House) -> None:
-    one(look(machine, "70-sandbox"), "warning", "sandbox", "no 'bwrap' on PATH", "runs unconfined")
+    one(look(machine, "70-sandbox"), "warning", "sandbox", "no 'bwrap' on PATH", "run unconfined")
 
 
-def test_bubblewrap_that_works_is_not_used_yet(machine: House) -> None:
+def test_bubblewrap_that_works_holds_training_and_proposers(machine: House) -> None:
     fake(machine, "bwrap", "[[ $1 != --version ]] || echo bubblewrap 0.11.0")
-    one(look(machine, "70-sandbox"), "ok", "sandbox", "training is confined by bubblewrap 0.11.0")
+    training, proposers = look(machine, "70-sandbox")
+    one([training], "ok", "sandbox", "training is confined by bubblewrap 0.11.0")
+    one([proposers], "ok", "sandbox", "proposers, too", "open stay their network, their home")
+    one(look(machine, "70-sandbox", CONFINE="no"), "warning", "sandbox", "CONFINE is 'no'")
+
+
+def test_what_holds_each_agent(machine: House) -> None:
+    *_, mini = look(machine, "70-sandbox", AGENT="mini")
+    one([mini], "warning", "mini", "nothing holds it")
+    *_, claude = look(machine, "70-sandbox", AGENT="claude")
+    one([claude], "ok", "claude", "held by its permissions, without a shell")
+    fake(machine, "bwrap", "true")
+    *_, mini = look(machine, "70-sandbox", AGENT="mini")
+    one([mini], "ok", "mini", "held by bubblewrap: it writes in its copy of the tree alone")
+    *_, claude = look(machine, "70-sandbox", AGENT="claude")
+    one([claude], "ok", "claude", "without a shell, and by bubblewrap")
 
 
 def test_bubblewrap_that_fails_is_a_warning(machine: House) -> None:

@@ -67,6 +67,7 @@ ACTS = {
     "data": ("echo x >~/.cache/autoresearch/small/train.bin", "-"),
     "the memory": ("echo x >>$T/memory/decisions.md", "-"),
     "a person's file": ("echo x >>$T/README.md", "-"),
+    "the folder above": ("mv $(realpath ~/..) $(realpath ~/..)-gone", "-"),
     "the loop": ("kill -9 $LAB_HOLDER", "-"),
     "the sandbox": ("mount -o remount,rw,bind / || umount $T/runs", "-"),
 }
@@ -109,7 +110,7 @@ def log(house: House) -> str:
 def test_held_it_reaches_nothing_that_experiments_rest_on(run: House) -> None:
     before = run.git("for-each-ref", "refs/heads")
     agent = run.in_turn(*(script(run, act) for act, _ in ACTS.values()))
-    assert run.loop(len(ACTS), agent).status == 0
+    assert run.loop(len(ACTS), agent, timeout=200).status == 0
     acts = (run.outside / "home/acts").read_text().split()
     assert dict(zip(ACTS, acts, strict=True)) == dict.fromkeys(ACTS, "held")
     assert run.statuses() == ["keep", *["discard"] * len(ACTS)], "what it could not do is no fault of the proposal"
@@ -130,9 +131,8 @@ def test_held_it_writes_elsewhere_and_gives_nothing_back_but_plain_files(run: Ho
     ]
     assert run.loop(len(acts), run.in_turn(*(f"{act}\n{IDEA}" for act in acts))).status == 0
     assert (run.outside / "home/notes").read_text() == "mine\n"
-    assert run.statuses() == ["keep", "discard", "crash", "discard", "discard"]
-    assert run.rows()[2][4].startswith("an idea (rejected: changed /")
-    assert "has touched what is not its own, which is put back: " in log(run)
+    assert run.statuses() == ["keep", *["discard"] * 4]
+    assert "the proposer has made a configuration of git, '" in log(run)
     assert not (run.outside / "home/.gitconfig").exists()
     assert not (run.outside / "home/ran").exists()
     kept = sorted((run.run_folder / "logs").glob("*.agent.gz"))
@@ -145,7 +145,7 @@ def test_not_held_what_it_touches_is_put_back_told_and_rejected(run: House) -> N
     acts = {name: both for name, both in ACTS.items() if both[1] != "-"}
     refs = run.git("for-each-ref", "refs/experiments")
     agent = run.in_turn(*(script(run, act) for act, _ in acts.values()))
-    result = run.loop(len(acts), agent, CONFINE="no")
+    result = run.loop(len(acts), agent, CONFINE="no", timeout=200)
     assert result.status == 0
     done = (run.outside / "home/acts").read_text().split()
     assert dict(zip(acts, done, strict=True)) == dict.fromkeys(acts, "done")
@@ -178,7 +178,7 @@ def test_not_held_what_would_end_the_night_does_not(run: House) -> None:
         "pkill -KILL -f lab.step_server -P $LAB_HOLDER",
     ]
     agent = run.in_turn(*(f"{BEGIN}({act}) >&2\n{IDEA}" for act in acts), IDEA)
-    result = run.loop(len(acts) + 1, agent, CONFINE="no", LAB_MINUTE="1", timeout=100)
+    result = run.loop(len(acts) + 1, agent, CONFINE="no", LAB_MINUTE="1", timeout=200)
     assert result.status == 0
     assert len(run.rows()) == len(acts) + 2
     assert run.git("rev-parse", "autoresearch/mar14") == before

@@ -237,6 +237,11 @@ def test_what_is_watched_is_put_back(run: Path, tmp_path: Path) -> None:
     wanted.write_text("GOAL=0\n")
     (run / "watched").write_text("".join(f"{path}\n" for path in (hooks, config, wanted, absent)))
     run_dir = begin(run)
+    (run_dir / "beside").touch()  # it has an evaluator: it is held to what is watched
+    asked(run, lambda: look_before(run_dir))
+    config.write_text('[branch "main"]\nremote = origin\n[core]\n')
+    assert end(run_dir) == [], "that may be a person's"
+    asked(run, lambda: look_before(run_dir))
     (hooks / "mine").unlink()
     (hooks / "post-commit").write_text("#!/bin/sh\n")
     config.write_text("[core]\nfsmonitor = evil\n")
@@ -245,11 +250,12 @@ def test_what_is_watched_is_put_back(run: Path, tmp_path: Path) -> None:
     changed = {hooks / "mine", hooks / "post-commit", config, absent}
     assert set(end(run_dir)) == {str(path) for path in changed}
     assert (hooks / "mine").readlink() == Path("/etc/hosts")
-    assert (config.read_text(), config.stat().st_mode & 0o777) == ("[core]\n", 0o600)
+    assert config.read_text() == '[branch "main"]\nremote = origin\n[core]\n'
+    assert config.stat().st_mode & 0o777 == 0o600
     assert not [path for path in (absent, wanted, hooks / "post-commit") if path.exists()]
     assert len(list((run / "aside").glob("*/*"))) == 3, "what was made of them is kept for a person"
     wanted.write_text("GOAL=0\n")
-    run_dir = begin(run)
+    asked(run, lambda: look_before(run_dir))
     wanted.write_text("GOAL=0\nON_KEEP=evil\n")
     assert end(run_dir) == [str(wanted)]
     assert wanted.read_text() == "GOAL=0\n"
@@ -271,11 +277,14 @@ def test_a_proposer_is_looked_at_as_a_run_is(run: Path, tmp_path: Path, monkeypa
     (scratch / "train.py").write_text("x = 2\n")
     (environment / "lib/torch.py").write_text("x = 22\n")
     (environment / "lib/new.py").write_text("x = 1\n")
+    (environment / "lib/evil.pth").write_text("import os\n")
     (call.parent / "done").write_text("attempt 1\n40-judge\n")
     said: list[str] = []
     asked(run, lambda: said.extend(look_after(call).splitlines()))
-    names = {str(environment / "lib/torch.py"), str(environment / "lib/new.py"), "runs/mar14/flights/f1/done"}
-    assert set(said) == names
+    names = {str(environment / f"lib/{name}") for name in ("torch.py", "new.py", "evil.pth")}
+    assert set(said) == {*names, "runs/mar14/flights/f1/done"}
+    assert not (environment / "lib/evil.pth").exists(), "Python would run it in each process"
+    assert (environment / "lib/new.py").exists(), "a person may have installed it"
     assert (call.parent / "done").read_bytes() == FACTS["done"]
 
 

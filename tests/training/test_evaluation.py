@@ -481,6 +481,29 @@ def test_the_evaluator_answers_and_leaves_a_record(prepare: ModuleType, folder: 
     )
 
 
+def test_the_holdout_is_other_text_and_no_part_of_the_record(prepare: ModuleType, folder: Path) -> None:
+    """As many rows as are pinned, none of them one of those; the same model, evaluated by a process of its own."""
+    tokenizer = prepare.Tokenizer.from_directory()
+    pinned = [row.tobytes() for row in prepare.eval_rows(tokenizer)]
+    apart = [row.tobytes() for row in prepare.holdout_rows(tokenizer)]
+    assert len(pinned) == len(apart) == 128
+    assert not {*pinned} & {*apart}
+    graph = prepare.trace(Bigram(), 16, V)
+    prepare.hand_over(graph, folder / "handover")
+    environment = {**os.environ, "PROFILE": "small", "AUTORESEARCH_CACHE": str(prepare.CACHE)}
+    command = [sys.executable, "-I", ROOT / "prepare.py", "--holdout"]
+    for more in ([], ["--evaluate", folder]):
+        done = subprocess.run([*command, *more], env=environment, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stdout) == (0, "" if more else "the holdout: 32,768 tokens\n"), done.stderr
+    said = json.loads((folder / "record/holdout.json").read_text())
+    assert said["tokens"] == 32768
+    assert said["holdout_bpb"] == pytest.approx(
+        prepare.on_holdout(prepare.Handover(graph, "cpu", {}))["holdout_bpb"], 1e-9
+    )
+    assert not (folder / "record/evaluation.json").exists()
+    assert list((folder / "reply").iterdir()) == []
+
+
 def test_a_model_that_cannot_be_measured_leaves_no_record(prepare: ModuleType, folder: Path) -> None:
     handed_over(prepare, Leak(LEAKS["the next token"]), folder / "handover", rows=16)
     assert "sees the future" in answer(prepare, folder)["error"]

@@ -102,6 +102,18 @@ def test_data_from_the_hub(hub: Hub, tree: Path) -> None:
     assert "data of another corpus is in" in prepare_data(tree, hub, shards=1, status=2)
 
 
+def test_the_holdout_is_a_shard_of_its_own_fetched_once(hub: Hub, tree: Path) -> None:
+    prepare_data(tree, hub)
+    hub.files["shard_06541.parquet"] = SHARDS["shard_00001.parquet"]
+    facts, env = check(tree).stdout, environment(tree.parent / "cache", hub)
+    for _ in range(2):
+        done = python("prepare.py", "--holdout", tree=tree, env=env)
+        assert done.stdout == f"the holdout: {EVAL_ROWS * T:,} tokens\n"
+    assert [name for name, _ in hub.asked[3:]] == ["shard_06541.parquet"]
+    assert sorted(path.name for path in (tree.parent / "cache/full/judge").iterdir()) == ["holdout.bin", "val.bin"]
+    assert check(tree).stdout == facts, "what is compared is as it was"
+
+
 FAULTS = {
     "shard_00000.parquet": [503, 503],
     "shard_00001.parquet": [429],

@@ -22,7 +22,10 @@ from lab.store.metric import LARGEST, VAL_BPB, Metric
 
 Run = dict[str, Any]
 
-NOTED = ("peak_vram_mb", "training_seconds", "num_steps")  # printed lines beside the metric and what guards look at
+NOTED = (  # printed lines beside the metric and what guards look at
+    "peak_vram_mb", "training_seconds", "num_steps", "total_tokens_M", "num_params_M",
+)  # fmt: skip
+LAST = 3  # tenths of the time, of which the loss is listed
 
 
 @dataclass(frozen=True)
@@ -100,6 +103,7 @@ def _run(folder: Path, printed: dict[str, str], record: Record | None, past: Pas
         "num_steps": None if steps is None else int(steps),
         "training_seconds": _number(printed.get("training_seconds")),
         "degraded": None,
+        **_learned(folder / "run.log", printed),
     }
     if past.metric.guards:
         listed["guards"] = {one.name: _finite(printed.get(one.name)) for one in past.metric.guards}
@@ -123,6 +127,13 @@ def _lacks_guarded(printed: dict[str, str], past: Past) -> Failure | None:
     if past.baseline or not missing:
         return None
     return failures.unguarded(f"it printed no number as '{missing[0]}', at which METRIC_GUARD looks")
+
+
+def _learned(log: Path, printed: dict[str, str]) -> dict[str, Any]:
+    """On how much, by how large a model, and how well; what is not told is left out."""
+    sizes = {"tokens_m": _number(printed.get("total_tokens_M")), "params_m": _number(printed.get("num_params_M"))}
+    losses = [None if loss is None else round(loss, 4) for loss in logs.curve(log).values(10)[-LAST:]]
+    return {name: size for name, size in sizes.items() if size} | ({"losses": losses} if any(losses) else {})
 
 
 def _doubt(folder: Path, printed: Decimal, record: Record | None, run: Run, past: Past) -> Failure | None:

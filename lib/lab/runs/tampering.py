@@ -2,9 +2,9 @@
 
 One that is not confined can write anywhere. So from its start to its end this process, the core of the loop, which it
 cannot reach, remembers a fingerprint of each record, each file of the toolkit that the loop runs, and of what is named
-in `watched` (the configuration of git, its hooks, what Python runs by itself), the facts of its flight, and a
-fingerprint of the linked folders and of the environment. Only this process writes records meanwhile: before each
-request they must be as it left them. Who restores the size and times of a file has still changed its ctime.
+in `watched` (the configuration of git, its hooks), the facts of its flight, and a fingerprint of the linked folders
+and, of a proposer and of a run that is evaluated, of the environment. Only this process writes records meanwhile:
+before each request they must be as it left them. Who restores the size and times of a file has changed its ctime.
 
 A confined run cannot reach these; in its checkout it, too, can write. There it is the code that measures and is
 measured that must stay as it was.
@@ -13,6 +13,7 @@ measured that must stay as it was.
 import importlib.util
 import marshal
 import os
+import re
 import shutil
 import stat
 import sys
@@ -38,6 +39,8 @@ WATCHED = "watched"  # of the run: the paths, a line each, of files and folders,
 MAY_GO = ("wanted",)  # of those: a person may take it away at any time
 MOST_WATCHED = 500  # files of a folder
 BYTECODE, HEAD = "__pycache__", 16  # bytes before the code
+CONFIGURATIONS = ("config", ".gitconfig")
+RUN_BY_ITSELF = (".pth", "sitecustomize.py", "usercustomize.py")
 CALL = "call"  # the RUN_DIR of a proposer
 MEASURING = ("train.py", "prepare.py", "pyproject.toml")  # in the checkout; and what RUN_DIR/held names
 MOST_LINKED = 20_000  # files below the links of a checkout that are looked at
@@ -71,14 +74,13 @@ class Guard:
         self.bytecode: dict[Path, str | None] = {}
 
     def watch(self) -> None:
-        """What is watched is right as it is: nobody is at work who could have changed it."""
+        """What is watched is right as it is: nobody is at work who could have changed it, or it was not looked at."""
         now = {path: _fingerprint(path) for path in _watched(self.run)}
         known = self.watched
         self.watched = {
             path: known[path] if path in known and known[path][0] == found else (found, _content(path))
             for path, found in now.items()
         }
-        self.bytecode = _bytecode()
 
     def learn(self) -> None:
         """The records are right as they are."""
@@ -116,9 +118,12 @@ class Guard:
     def check_watched(self) -> list[str]:
         """Restore them; what was made of them stays in `aside`, for it may be a person's."""
         changed = []
-        for path in {**self.watched, **dict.fromkeys(_watched(self.run))}:
+        for path in {**self.watched, **dict.fromkeys(_watched(self.run) if self.watched else [])}:
             known, content = self.watched.get(path, (None, b""))
             if (now := _fingerprint(path)) == known or (now is None and path.name in MAY_GO):
+                continue
+            if now and known and now.split(":")[1] == known.split(":")[1] and _matters(path) == _matters(path, content):
+                self.watched[path] = (now, _content(path))  # written again, or a branch or a remote of a person's
                 continue
             if now is not None:
                 self.put_aside(path, Path(path.name))
@@ -168,6 +173,7 @@ def look_before(run_dir: Path) -> None:
     checkout, run = Path((run_dir / "cwd").read_text()), _run_of(run_dir)
     held = (run_dir / "held").read_text().split("\n")[:-1] if (run_dir / "held").exists() else []
     is_call = run_dir.name == CALL
+    is_held_to_it = is_call or (run_dir / "beside").exists()  # a stranger's script writes where it likes
     named = (*MEASURING, *held)
     look = Look({} if is_call else {checkout / name: _fingerprint(checkout / name) for name in named})
     if not (run_dir / "confine").exists():
@@ -175,11 +181,13 @@ def look_before(run_dir: Path) -> None:
         look.facts = {path: path.read_bytes() for path in _facts(run_dir)}
         look.links = [] if is_call else _links(checkout)
         look.linked = _linked(look.links)
-        if is_call or (run_dir / "beside").exists():  # a stranger's script writes where it likes
+        if is_held_to_it:
             look.environment = _environment()
         guards[run] = guards.get(run) or Guard(run)
         guards[run].learn()  # where another one is loose, check_records has just looked at them
         if not is_anything_loose():
+            guards[run].watched, guards[run].bytecode = {}, _bytecode()
+        if is_held_to_it and not guards[run].watched:
             guards[run].watch()
     looks[run_dir] = look
 
@@ -195,7 +203,7 @@ def look_after(run_dir: Path) -> str:
         other = (path for path in {*now, *look.linked} if now.get(path) != look.linked.get(path))
         found += sorted(str(path.relative_to(checkout)) for path in other)[:MOST_NAMED]
         found += (f"runs/{run.name}/{path.relative_to(run)}" for path in _with_facts_restored(run_dir, look))
-        found += _changed_in_environment(look.environment)
+        found += _changed_in_environment(look.environment, guards[run])
     found += look.records_changed
     return "".join(f"{name}\n" for name in found)
 
@@ -212,14 +220,16 @@ def _with_facts_restored(run_dir: Path, look: Look) -> Iterator[Path]:
         yield path
 
 
-def _changed_in_environment(known: dict[str, str]) -> list[str]:
-    """What was changed in it. Bytecode that is not its source's goes; all else stays: it may be a person's."""
+def _changed_in_environment(known: dict[str, str], guard: Guard) -> list[str]:
+    """What was changed in it. What Python would run by itself goes; all else stays: a person may have installed it."""
     now = _environment() if known else {}
     found = [name for name in {**known, **now} if known.get(name) != now.get(name)]
     found = [name for name in found if not (name.endswith(".pyc") and (name not in now or _is_of_source(Path(name))))]
     for name in found:
         if name.endswith(".pyc"):
             Path(name).unlink()
+        elif name in now and Path(name).name.endswith(RUN_BY_ITSELF):
+            guard.put_aside(Path(name), Path(name).relative_to(sys.prefix))
     return sorted(found)[:MOST_NAMED]
 
 
@@ -286,6 +296,15 @@ def _watched(run: Path) -> Iterator[Path]:
             yield from islice((one for one in path.iterdir() if not one.is_dir() or one.is_symlink()), MOST_WATCHED)
         else:
             yield path
+
+
+def _matters(path: Path, content: bytes | None = None) -> bytes:
+    """What of a file is held; of a configuration of git, what is not about branches and remotes."""
+    content = _content(path) if content is None else content
+    if path.name not in CONFIGURATIONS:
+        return content
+    sections = re.split(rb"(?m)^(?=\s*\[)", content)
+    return b"".join(one for one in sections if not re.match(rb'\s*\[(branch|remote) "', one))
 
 
 def _content(path: Path) -> bytes:

@@ -26,7 +26,7 @@ from lab.verdict import noise
 from lab.verdict.noise import Pool, Run, Spread
 
 FILE, INCUMBENT = "index.json", "incumbent"
-VERSION = 5
+VERSION = 6
 RECENT = 4 * conditions.USUAL  # runs, in several places
 SPENT = ("tokens", "cost_usd", "wall_seconds")
 
@@ -93,9 +93,8 @@ class Index:
     device: str | None = None  # the first that is known
     mark: int = 0  # of the rows (store/two_records.py)
     spent: dict[str, Decimal] = field(default_factory=dict)  # sums of SPENT; of what no experiment tells, there is none
-    claimed: dict[str, Decimal] = field(
-        default_factory=dict
-    )  # of `best` and `incumbent`: the gains up to it, summed up
+    is_max: bool = False  # more of the metric is better
+    level: Decimal | None = None  # of the baseline: the mean of all its runs when the first change was kept
 
     # --- What it says -----------------------------------------------------------------------------------------------
 
@@ -120,6 +119,12 @@ class Index:
     def spread(self) -> Spread | None:
         """The noise over all that the run has measured."""
         return self.closed.plus(self.groups.values()).spread()
+
+    def claimed(self, keep: Experiment) -> Decimal:
+        """Its gain over the baseline. Not the sum of the gains up to it: that would count the luck of each of them."""
+        if self.level is None or keep == self.baseline:
+            return Decimal(0)
+        return Metric(is_max=self.is_max).gain(self.level, Decimal(keep["val_bpb"]))
 
     def keep(self, run: Path, commit: str) -> Experiment:
         """The keep of that commit: the incumbent, or an earlier one. Raises ValueError where there is none."""
@@ -158,6 +163,7 @@ class Index:
 
     def _add(self, line: str, one: Experiment, metric: Metric) -> None:
         """One experiment more."""
+        self.is_max = metric.is_max
         self.count += 1
         self.mark = two_records.marked_with(self.mark, one)
         told = {name: Decimal(one[name]) for name in SPENT if one.get(name) is not None}
@@ -180,11 +186,11 @@ class Index:
             self.lines["replaced"] = self.lines["incumbent"]
             if incumbent != self.baseline:
                 self._close(incumbent)
+            if self.level is None:
+                self.level = Decimal(one.get("incumbent_bpb") or incumbent["val_bpb"])
         self.lines["incumbent"] = line
-        self.claimed["incumbent"] = self.claimed.get("incumbent", Decimal(0)) + _gain(one, self.replaced, metric)
         if self.best is None or metric.gain(self.best["val_bpb"], one["val_bpb"]) > 0:
             self.lines["best"] = line
-            self.claimed["best"] = self.claimed["incumbent"]
 
     def _close(self, one: Experiment) -> None:
         """Its group has all its runs."""
@@ -203,14 +209,6 @@ def _evidence(one: Experiment | None, rerun_lines: Iterable[str]) -> list[Run]:
     """The runs of the same code that are evidence: those that decided on its experiment, if it has one; its reruns."""
     own = noise.deciding(one["runs"], is_baseline=one["rule"] == "baseline") if one else []
     return [*own, *map(_object, rerun_lines)]
-
-
-def _gain(keep: Experiment, before: Experiment | None, metric: Metric) -> Decimal:
-    """The gain on record, which was measured on all runs of its incumbent; else the difference of the two rows."""
-    known = keep.get("gain")
-    if known is None:
-        known = metric.gain(before["val_bpb"], keep["val_bpb"]) if before else 0
-    return Decimal(known)
 
 
 def _float(number: Any) -> float | None:
@@ -269,6 +267,7 @@ def _stored(run: Path) -> Index | None:
 def _from_json(kept: dict[str, Any]) -> Index:
     """From what `store` has written."""
     own, again, pool = Bookmark(**kept.pop("experiments")), Bookmark(**kept.pop("reruns")), kept.pop("closed")
-    spent, claimed = ({key: Decimal(total) for key, total in kept.pop(name).items()} for name in ("spent", "claimed"))
+    spent = {name: Decimal(total) for name, total in kept.pop("spent").items()}
+    level = None if (known := kept.pop("level")) is None else Decimal(known)
     closed = Pool(Decimal(pool["squares"]), pool["df"])
-    return Index(own, again, closed=closed, spent=spent, claimed=claimed, **kept)
+    return Index(own, again, closed=closed, spent=spent, level=level, **kept)

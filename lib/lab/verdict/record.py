@@ -92,7 +92,9 @@ def experiment_of(flight: Flight, n: int, measured: dict[str, Any]) -> Experimen
         **spent(flight),
         "started": flight.text("started"),
         "ended": datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "notes": [line for line in (flight.text("notes") or "").split("\n") if line],
         "carried_from": flight.lines("carried_from"),
+        "flight": flight.folder.name,
         "description": description_of(flight, measured),
     }
 

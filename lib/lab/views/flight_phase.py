@@ -12,6 +12,7 @@ from typing import Any
 from lab.runs import logs
 from lab.store import flight as flight_store
 from lab.store.flight import Flight
+from lab.views.in_words import moment
 
 STEPS = Path(__file__).parents[3] / "lib/experiment/steps"
 # The phase by step name, without its number. A mend proposes again; every step after the run judges it.
@@ -52,10 +53,14 @@ def facts_of(flight: Flight, *, at_work: bool) -> Found | None:
         return None
     attempt = int(done.split("\n")[0].split()[1])
     trains = training(flight.run, flight.folder / f"run.{attempt}") if at_work else None
+    now = phase(done, trains, at_work=at_work)
+    is_left = (
+        now == "proposing" and flight.text("edit/description") is not None
+    )  # a change of the tree is no draft to be made
     return {
         "id": flight.folder.name,
-        "phase": phase(done, trains, at_work=at_work),
-        "description": flight.text("description"),
+        "phase": "drafted" if is_left else now,
+        "description": flight.what,
         "agent": flight.text("agent"),
         "step": current_step(done),
         "attempt": attempt,
@@ -122,11 +127,8 @@ def training(run: Path, folder: Path) -> Found | None:
 
 def seconds_since(started: str | None) -> float | None:
     """Seconds since a time in UTC (ISO 8601); None for an unknown or unreadable time."""
-    try:
-        began = datetime.fromisoformat((started or "").removesuffix("Z")).replace(tzinfo=timezone.utc)
-    except ValueError:
-        return None
-    return round(max((datetime.now(timezone.utc) - began).total_seconds(), 0), 1)
+    began = moment(started)
+    return None if began is None else round(max((datetime.now(timezone.utc) - began).total_seconds(), 0), 1)
 
 
 def device(log: Path) -> str | None:

@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from lab.runs import failures, logs
-from lab.store import manifest, metric
+from lab.store import experiments, manifest, metric
 from lab.store.experiments import Experiment
+from lab.verdict import index, trust
+from lab.verdict.trust import Trust
 from lab.views.find_experiment import Found, find
 
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")  # git's colours, the only escape sequences that reach the terminal
@@ -21,7 +23,7 @@ def show(run: Path, which: str, diff: str) -> str:
     if found.known is None:
         return f"{head}\n\n{FOREIGN}\n"
     parts = [
-        "\n".join([head, *fact_lines(found.known)]),
+        "\n".join([head, *fact_lines(found.known, trust_of(run, found.known))]),
         printable(diff).strip("\n") or f"{manifest.editable(run)} is its parent's",
         log_end(run, found.known),
     ]
@@ -31,7 +33,14 @@ def show(run: Path, which: str, diff: str) -> str:
 FOREIGN = "The row was written by hand: there is no commit of it, no reason and no log."
 
 
-def fact_lines(known: Experiment) -> Iterator[str]:
+def trust_of(run: Path, known: Experiment) -> Trust | None:
+    """How sure the gain of a keep is; None for what is none."""
+    if known["status"] != "keep":
+        return None
+    return trust.of_keeps(run, experiments.keeps(run), index.read(run).spread).get(known["commit"])
+
+
+def fact_lines(known: Experiment, sure: Trust | None) -> Iterator[str]:
     """A line for each fact."""
     yield f"commit    {known['commit']}, on top of {known['parent'][:7]}"
     for earlier in known.get("carried_from", []):
@@ -42,6 +51,8 @@ def fact_lines(known: Experiment) -> Iterator[str]:
         yield f"gain      {measures.gain_text(known['gain'], level)}, over {measures.text(level)}"
     for name, value in (known.get("guards") or {}).items():
         yield f"guard     {name} {with_unit(value)}"
+    if sure:
+        yield f"sure      {sure.word or 'not known: the noise was not measured'}, {trust.interval(sure)}"
     yield f"lines     {line_changes(known)}"
     yield f"memory    {with_unit(known['memory_gb'], ' GB')}"
     yield f"proposer  {proposer_of(known)}"

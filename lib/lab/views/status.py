@@ -192,7 +192,7 @@ def progress(past: Index, metric: Metric = VAL_BPB) -> Status:
     noise = {"sd": float(past.spread.sd), "df": past.spread.df} if past.spread else None
     if past.baseline is None or past.best is None:
         return {"noise": noise, **dict.fromkeys(("baseline", "best", "gain", "gain_percent"))}
-    level, gain = Decimal(past.baseline["val_bpb"]), past.claimed["best"]
+    gain, level = past.claimed(past.best), past.level or Decimal(past.baseline["val_bpb"])
     return {
         "noise": noise,
         "baseline": headline(past.baseline),

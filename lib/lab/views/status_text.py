@@ -120,7 +120,7 @@ def loop_state(at: Status) -> str:
     else:
         state = "not running" + ("" if loop["wanted"] else ": make loop")
     if loop["wanted"] or loop["alive"]:
-        state += f"; {loop['watched_by']} looks after it" if loop["watched_by"] else "; nobody restarts it: make cron"
+        state += f"; {loop['watched_by']} looks after it" if loop["watched_by"] else "; no cron: make cron"
     return state
 
 
@@ -210,9 +210,10 @@ def gain_in_words(at: Status) -> str:
     """`+0.004700 (0.47 %) over the baseline's 0.997900`"""
     if at["best"]["n"] == at["baseline"]["n"]:
         return "none yet"
-    metric, level = metric_in(at), decimal(at["baseline"]["val_bpb"])
+    metric, gain = metric_in(at), decimal(at["gain"])
+    level = decimal(at["best"]["val_bpb"]) + (-gain if metric.is_max else gain)
     percent = "" if at["gain_percent"] is None else f" ({at['gain_percent']:.2f} %)"
-    return f"{metric.gain_text(decimal(at['gain']), level)}{percent} over the baseline's {metric.text(level)}"
+    return f"{metric.gain_text(gain, level)}{percent} over the baseline's {metric.text(level)}"
 
 
 def metric_in(at: Status) -> Metric:
@@ -253,7 +254,7 @@ def trust_lines(at: Status) -> list[str]:
     if not any(counts.values()):
         return [] if noise is None else [f"noise     {noise_in_words(at)}"]
     kinds = ((counts["sure"], "sure"), (counts["likely"], "likely"), (counts["within"], "within the noise"))
-    words = "not known, for the noise was not measured: make noise"
+    words = "how sure is not known, since the noise was not measured: make noise"
     if noise is not None:
         words = f"{', '.join(f'{count} {kind}' for count, kind in kinds if count)}; {noise_in_words(at)}"
     return [f"keeps     {words}", f"audit     {audit_in_words(at)}"]
@@ -267,14 +268,14 @@ def noise_in_words(at: Status) -> str:
 
 
 def audit_in_words(at: Status) -> str:
-    """`+0.004400 found again with fresh seeds (95 %: +0.0031 to +0.0057), on the holdout +0.004100`"""
+    """`+0.004400 found again (95 %: +0.0031 to +0.0057), holdout +0.004100`"""
     found = at["audit"]
     if found is None:
         return "not audited yet: make audit"
     low, high = found["reproduced_low"], found["reproduced_high"]
-    words = f"{found['reproduced_gain']:+.6f} found again with fresh seeds"
+    words = f"{found['reproduced_gain']:+.6f} found again"
     words += "" if None in (low, high) else f" (95 %: {low:+.4f} to {high:+.4f})"
-    words += "" if found["holdout_gain"] is None else f", on the holdout {found['holdout_gain']:+.6f}"
+    words += "" if found["holdout_gain"] is None else f", holdout {found['holdout_gain']:+.6f}"
     words += " so far" if found["partial"] else ""
     kept = at["incumbent"]["n"] if at["incumbent"] else found["n"]
     return words if kept == found["n"] else f"{words}; of #{found['n']}, and #{kept} is kept since: make audit"

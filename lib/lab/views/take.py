@@ -9,6 +9,7 @@ from lab.errors import Fault
 from lab.store import durable, experiments, metric, schemas
 from lab.store.experiments import Experiment
 from lab.verdict import index, trailers, trust
+from lab.verdict.index import Index
 from lab.verdict.trust import Trust
 from lab.views.find_experiment import find
 
@@ -22,6 +23,7 @@ class Night:
 
     tag: str
     keeps: Sequence[Experiment]
+    known: Index
     trust: dict[str, Trust]
     audit: Audit | None
 
@@ -60,7 +62,8 @@ def facts(one: Experiment) -> str:
 def write_messages(run: Path, numbers: Sequence[int], folder: Path, *, squash: bool) -> None:
     """The message of each of these keeps, into a file that is called by its number; or one of all of them."""
     chain = experiments.keeps(run)
-    night = Night(run.name, chain, trust.of_keeps(run, chain, index.read(run).spread), audit_of(run))
+    known = index.read(run)
+    night = Night(run.name, chain, known, trust.of_keeps(run, chain, known.spread), audit_of(run))
     chosen = [one for one in chain if one["n"] in set(numbers)]
     texts = {SQUASH: of_all(night, chosen)} if squash else {str(one["n"]): of_one(night, one) for one in chosen}
     for name, text in texts.items():
@@ -76,7 +79,7 @@ def of_one(night: Night, keep: Experiment) -> str:
 
 def of_all(night: Night, chosen: Sequence[Experiment]) -> str:
     """The message of all of them in one commit: a line for each, and the numbers of the whole."""
-    last, gain = chosen[-1], sum(one["gain"] for one in chosen)
+    last = chosen[-1]
     measures = metric.named(last)
     words = [(night.trust.get(one["commit"]) or Trust(None)).word or "noise not measured" for one in chosen]
     body = [
@@ -85,7 +88,7 @@ def of_all(night: Night, chosen: Sequence[Experiment]) -> str:
     ]
     lines = [
         f"{measures.name}: {measures.text(last['val_bpb'])}",
-        f"gain: {gain:+.6f} (the sum of {len(chosen)})",
+        *([f"gain: {night.known.claimed(last):+.6f}"] if len(chosen) == len(night.keeps) - 1 else []),
         *(f"experiment: #{one['n']}" for one in chosen),
         f"run: {night.tag}",
         *_proposer(chosen),

@@ -232,6 +232,32 @@ def test_make_stop_ends_it_after_the_run_in_flight(run: House) -> None:
     check_left(run)
 
 
+def test_an_audit_that_is_stopped_tells_what_it_has(tmp_path: Path) -> None:
+    """By a signal, or by make stop: the pairs that are whole; the rest is said to be missing."""
+    run = make(tmp_path / "house", better="true")
+    run.seconds.write_text("0.5")
+    for name, status in (("INT", 130), ("stop", 0)):
+        with run.running("bin/audit", K="9") as process:
+            run.wait_for("runs/mar14/audit.json")
+            os.killpg(process.pid, signal.SIGINT) if name == "INT" else run.call("bin/stop")
+            assert process.wait(30) == status
+        said = json.loads((run.run_folder / "audit.json").read_text())
+        assert (said["wanted"], said["partial"]) == (9, True)
+        assert 1 <= len(said["pairs"]) < 9
+        check_left(run)
+        (run.run_folder / "audit.json").unlink()
+
+
+def test_an_audit_that_takes_too_long_ends_with_what_it_has(tmp_path: Path) -> None:
+    run = make(tmp_path / "house", better="true")  # whose runs took no time
+    run.seconds.write_text("5")
+    result = run.call("bin/audit", K="2")
+    assert result.status == 0
+    assert "it takes too long: " in result.err
+    assert "; stopped after " in result.out
+    assert json.loads((run.run_folder / "audit.json").read_text())["partial"] is True
+
+
 def test_killed_in_the_middle_it_loses_the_run_in_flight_alone(run: House) -> None:
     run.seconds.write_text("0.3")
     with run.running("bin/noise", N="9") as process:

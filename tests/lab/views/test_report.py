@@ -294,16 +294,18 @@ def test_the_axes_are_those_that_something_is_known_for() -> None:
     assert [row["x"]["time"] for row in rows] == [0, 0.5, 1]
 
 
-def test_the_title_of_the_picture_says_the_best_and_the_gain() -> None:
-    """The gains of the keeps up to the best, as status and the page have them; and whether it was audited."""
+def test_the_title_of_the_picture_says_the_best_and_the_gain_and_how_far_to_believe_it() -> None:
+    """The best's gain over the baseline's level, as status and the page have it."""
     row = {"run": 0, "status": "keep"}
-    rows = [
-        {**row, "n": n, "bpb": bpb, "gain": gain} for n, bpb, gain in ((1, 1.0, None), (2, 0.9, 0.11), (3, 0.95, 0.0))
-    ]
-    data = {"runs": [{"name": "mar14", "audit": None}], "rows": rows}
-    assert progress_png.title(data) == ["mar14: val_bpb 0.900000, gain +0.110000 (11.00 %), not audited yet"]
-    data["runs"] = [{"name": "mar14", "audit": {"reproduced_gain": 0.07}}]
-    assert progress_png.title(data)[0].endswith(", found again +0.070000")
+    numbers = ((1, 1.0, None, None), (2, 0.9, 0.11, "sure"), (3, 0.95, 0.0, "within the noise"))
+    rows = [{**row, "n": n, "bpb": bpb, "gain": gain, "trust": word} for n, bpb, gain, word in numbers]
+    data: Data = {"runs": [{"name": "mar14", "audit": None, **gather.claim(rows)}], "rows": rows}
+    assert progress_png.title(data) == ["mar14: val_bpb 0.900000, gain +0.110000 (10.89 %)"]
+    assert progress_png.subtitle(data) == "not audited yet: make audit; keeps: 1 sure, 1 within the noise"
+    gains = {"reproduced_gain": 0.07, "reproduced_low": 0.05, "reproduced_high": 0.09, "holdout_gain": 0.06}
+    data["runs"][0]["audit"] = gains
+    found = "found again with fresh seeds: +0.070000 (95 %: +0.0500 to +0.0900), on the holdout +0.060000; keeps: "
+    assert progress_png.subtitle(data).startswith(found)
     assert progress_png.title({"runs": [{"name": "new"}], "rows": []}) == ["new: no baseline yet"]
 
 
@@ -350,7 +352,7 @@ def test_no_label_covers_anything(size: label_positions.Size, seed: int, axis: s
         assert box[2] <= size.width
         assert box[3] <= size.height
         others = [*boxes[:at], *(place.dot(row) for row in rows)]
-        assert not any(label_positions.overlap(box, other) for other in others), found[at]
+        assert label_positions.is_free(box, others), found[at]
 
 
 def test_one_diverged_run_does_not_flatten_the_picture() -> None:

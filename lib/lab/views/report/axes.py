@@ -4,9 +4,9 @@ Each row gets its place on each axis as a share of it, so that one drawing serve
 """
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timezone
 from typing import Any
 
+from lab.views.in_words import moment
 from lab.views.report.label_positions import is_keep
 
 Row = dict[str, Any]
@@ -56,7 +56,5 @@ def _summed(rows: Sequence[Row], name: str, unit: float) -> list[float | None]:
 
 
 def _seconds(said: str | None) -> float | None:
-    try:
-        return datetime.fromisoformat((said or "").removesuffix("Z")).replace(tzinfo=timezone.utc).timestamp()
-    except ValueError:
-        return None
+    when = moment(said)
+    return when.timestamp() if when else None

@@ -17,6 +17,7 @@ from lab.verdict import index, trust
 from lab.verdict.criterion import t_quantile
 from lab.verdict.noise import Spread
 from lab.views import replay
+from lab.views.report.label_positions import is_keep
 
 Facts = dict[str, Any]
 TAKEN = (  # of a line of experiments.jsonl
@@ -54,6 +55,7 @@ def run_data(path: Path) -> Facts:
         "noise": {"sd": noise.sd, "df": noise.df, "band": noise.sd * Decimal(t_quantile(0.975, noise.df))}
         if noise
         else None,
+        **claim(rows),
         "audit": schemas.read_valid("audit", path.parent / "audit.json"),
         "counts": in_words(entry["status"] for entry in rows if not entry.get("by_hand")),
         "mended": found.said[:MOST_SAID],
@@ -112,6 +114,15 @@ def spread(folder: Path) -> Spread | None:
         return index.read(folder).spread
     except DAMAGED:
         return None
+
+
+def claim(rows: Sequence[Facts]) -> Facts:
+    """`level`: the baseline's, as it was known when the first change was kept; `claimed`: the best's gain over it."""
+    kept = [row for row in rows if is_keep(row)]
+    if not kept:
+        return {}
+    level = float(kept[0]["bpb"]) if len(kept) == 1 else float(kept[1]["bpb"]) + float(kept[1]["gain"] or 0)
+    return {"level": level, "claimed": level - min(float(row["bpb"]) for row in kept) if len(kept) > 1 else 0.0}
 
 
 def believe(rows: Sequence[Facts], folder: Path, known: Sequence[Facts], noise: Spread | None) -> None:

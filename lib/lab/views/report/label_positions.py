@@ -118,7 +118,7 @@ class Place:
             text = (left, y + dy - TALL / 2, left + wide, y + dy + TALL / 2)
             leader = (x - 1, min(y + dy, y + DOT), x + 1, max(y + dy + TALL / 2, y - DOT))
             fits = left >= 2 and left + wide <= self.size.width and text[1] >= 0 and text[3] <= self.size.height
-            if fits and not any(overlap(text, box) or overlap(leader, box) for box in near):
+            if fits and is_free(text, near) and is_free(leader, near):
                 return Spot(align, dy, text, leader)
         return None
 
@@ -128,6 +128,10 @@ def is_own(box: Box, x: float, y: float) -> bool:
     return box[0] <= x <= box[2] and box[1] <= y <= box[3]
 
 
-def overlap(one: Box, other: Box) -> bool:
-    """Whether two boxes overlap."""
-    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
+def is_free(box: Box, taken: Sequence[Box]) -> bool:
+    """Whether it overlaps none of these; in one loop, for it is asked thousands of times."""
+    left, top, right, bottom = box
+    for x, y, x2, y2 in taken:  # noqa: SIM110, a third of the time of any()
+        if x < right and left < x2 and y < bottom and top < y2:
+            return False
+    return True

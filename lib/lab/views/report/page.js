@@ -149,8 +149,8 @@ function factsOf(at) {
   const first = baselineOf(at);
   if (!first) return [fact("experiments", String(all.length), "no baseline yet")];
   const best = bestOf(at);
-  const gain = gainOf(at);
-  const share = `${((100 * gain) / Math.abs(first.bpb)).toFixed(2)} % of the baseline's ${amount(first.bpb)}`;
+  const gain = run.claimed;
+  const share = `${((100 * gain) / Math.abs(run.level)).toFixed(2)} % of the baseline's ${amount(run.level)}`;
   const noise = run.noise ? `a run varies by ${amount(run.noise.sd)} (sd)` : "the noise was not measured";
   return [
     fact(`best ${METRIC.name}`, amount(best.bpb), `#${best.n} ${cut(best.description, 60)}`),
@@ -160,9 +160,6 @@ function factsOf(at) {
     fact("training", ...costOf(all)),
   ];
 }
-
-/** The gains of the keeps up to the best, summed up: each was measured against all runs of its incumbent. */
-const gainOf = (run) => sum(column(keepsOf(run).filter((row) => row.n <= bestOf(run).n), "gain"));
 
 const TRUST = ["sure", "likely", "within the noise"]; // the words of lab.verdict.trust
 
@@ -886,7 +883,7 @@ function compared() {
   if (!many) return;
   const lists = runs.map((run, at) => {
     const [all, first, best] = [ofRun(at), baselineOf(at), bestOf(at)];
-    const gain = first && gainOf(at);
+    const gain = first && run.claimed;
     const wall = column(all, "wall_seconds");
     return [
       run.name,
@@ -898,7 +895,7 @@ function compared() {
       amount(first?.bpb),
       amount(best?.bpb),
       signed(gain),
-      first ? `${((100 * gain) / Math.abs(first.bpb)).toFixed(2)} %` : "–",
+      first ? `${((100 * gain) / Math.abs(run.level)).toFixed(2)} %` : "–",
       run.noise ? amount(run.noise.sd) : "–",
       wall.length ? duration(sum(wall)) : "–",
       run.audit ? FINDINGS[run.audit.finding] : "–",

@@ -1,11 +1,13 @@
 """Rows -> the progress picture as PNG, and the ends of its axis. Its specification is the page's: progress.vg.json."""
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from lab.verdict import trust
 from lab.views.report.label_positions import Size, is_keep, placed
 
 FOLDER = Path(__file__).parent
@@ -64,7 +66,8 @@ def png(data: dict[str, Any]) -> bytes:
         one |= {"values": values[one["name"]]} if one["name"] in values else {}
     low, high = data["bounds"] or (0, 1)
     axis = data["axes"][0]
-    values_by_signal = {"low": low, "high": high, "last": axis["last"], "xTitle": axis["title"], "title": title(data)}
+    values_by_signal = {"low": low, "high": high, "last": axis["last"], "xTitle": axis["title"]}
+    values_by_signal |= {"title": title(data), "subtitle": subtitle(data)}
     values_by_signal |= {"sign": sign, "metric": axis_title(data)}
     for signal in spec["signals"]:
         signal |= {"value": values_by_signal[signal["name"]]} if signal["name"] in values_by_signal else {}
@@ -88,25 +91,39 @@ def band_of(run: dict[str, Any]) -> float | None:
 
 
 def title(data: dict[str, Any]) -> list[str]:
-    """`mar14: val_bpb 0.969700, a gain of 0.028200 (2.83 %)`, a line for each run; and below how far to believe it."""
-    return [line for at, run in enumerate(data["runs"]) for line in title_of(run, rows_of(data, at))]
+    """`mar14: val_bpb 0.969700, gain +0.028200 (2.83 %)`, a line for each run."""
+    return [title_of(run, kept_of(data, at)) for at, run in enumerate(data["runs"])]
 
 
-def rows_of(data: dict[str, Any], run: int) -> list[dict[str, Any]]:
-    """Those of one run."""
-    return [row for row in data["rows"] if row["run"] == run]
+def kept_of(data: dict[str, Any], run: int) -> list[dict[str, Any]]:
+    """The keeps of one run, the baseline first."""
+    return [row for row in data["rows"] if row["run"] == run and is_keep(row)]
 
 
-def title_of(run: dict[str, Any], rows: Sequence[dict[str, Any]]) -> list[str]:
-    """Best and gain; and, of a single run, what an audit has found again."""
-    kept = [row for row in rows if is_keep(row)]
+def title_of(run: dict[str, Any], kept: Sequence[dict[str, Any]]) -> str:
+    """Best and gain."""
     if not kept:
-        return [f"{run['name']}: no baseline yet"]
+        return f"{run['name']}: no baseline yet"
     named = run.get("metric") or {"name": "val_bpb", "sign": 1, "places": 6}
-    best, places = min(kept, key=lambda row: named["sign"] * row["bpb"]), named["places"]
-    gain = sum(Decimal(row["gain"] or 0) for row in kept if row["n"] <= best["n"])
-    level = abs(Decimal(kept[0]["bpb"]))
-    share = f" ({100 * gain / level:.2f} %)" if level else ""
-    audit = run["audit"]
-    again = "not audited yet" if audit is None else f"found again {audit['reproduced_gain']:+.{places}f}"
-    return [f"{run['name']}: {named['name']} {best['bpb']:.{places}f}, gain {gain:+.{places}f}{share}, {again}"]
+    best, places = min(kept, key=lambda row: named["sign"] * row["bpb"])["bpb"], named["places"]
+    share = f" ({100 * run['claimed'] / abs(run['level']):.2f} %)" if run["level"] else ""
+    return f"{run['name']}: {named['name']} {best:.{places}f}, gain {run['claimed']:+.{places}f}{share}"
+
+
+def subtitle(data: dict[str, Any]) -> str:
+    """Of a single run, how far to believe it: what an audit has found again, and how sure its keeps are."""
+    if len(data["runs"]) > 1:
+        return ""
+    counts = Counter(row.get("trust") for row in kept_of(data, 0))
+    sure = ", ".join(f"{counts[word]} {word}" for word in trust.WORDS if counts[word])
+    return "; ".join(filter(None, [audit_in_words(data["runs"][0]["audit"]), sure and f"keeps: {sure}"]))
+
+
+def audit_in_words(audit: dict[str, Any] | None) -> str:
+    """`found again with fresh seeds: +0.013609 (95 %: +0.0125 to +0.0147), on the holdout +0.012109`"""
+    if audit is None:
+        return "not audited yet: make audit"
+    low, high = audit["reproduced_low"], audit["reproduced_high"]
+    interval = "" if None in (low, high) else f" (95 %: {low:+.4f} to {high:+.4f})"
+    holdout = "" if audit["holdout_gain"] is None else f", on the holdout {audit['holdout_gain']:+.6f}"
+    return f"found again with fresh seeds: {audit['reproduced_gain']:+.6f}{interval}{holdout}"
