@@ -2,6 +2,11 @@
 .DEFAULT_GOAL := help
 .PHONY: $(shell sed -n 's/^\([a-z-]*\):.*\#\# .*/\1/p' Makefile)
 
+# Another repository that the toolkit works on, each time: make loop DIR=../mine.
+ifeq ($(origin DIR),command line)
+export AUTORESEARCH_TREE := $(value DIR)
+endif
+
 # A variable of the command line reaches a script through the environment, as it was typed: a plain export would have
 # make expand a $(shell ...) in it.
 $(foreach name,$(.VARIABLES),$(if $(findstring command line,$(origin $(name))),\
@@ -51,6 +56,12 @@ report: ## the night as one page, and the progress picture [WATCH=1; TAGS="mar14
 	@bin/report
 take: ## what a run has kept, as commits on another branch [ONTO=main N="4 9" SQUASH=1]
 	@bin/take
+report: ## the night as one page, and the progress picture [WATCH=1, TAGS="mar14 mar15", or LEDGER=results.tsv OUT=DIR]
+	@bin/report
+settings: ## each setting, its value, and where that comes from
+	@bin/settings
+adopt: ## work on another repository: its run, branch and ledger are there [DIR=../mine]
+	@bin/adopt
 runs: ## every run: rows, keeps, best, gain, hours, audit, taken, size
 	@bin/runs
 drop: ## delete a run: branch, folder and refs, after they are shown [TAG=mar14 FORCE=1]

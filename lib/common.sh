@@ -19,17 +19,26 @@ TOOLKIT=$PWD
 cd -P -- "${BASH_SOURCE[0]%/*}/.."
 [[ $PWD == "$TOOLKIT" ]] || { cd -- "$TOOLKIT" && TOOLKIT=$OLDPWD; } 2>/dev/null || TOOLKIT=$PWD
 # The toolkit (bin, lib, schemas), and the git tree that a run works on (train.py, prepare.py, runs, memory, .env, the
-# environment). They are one place, but for a loop: that runs from a copy in its run (lib/run/toolkit_copy.sh).
-TREE=$TOOLKIT
-[[ ! -e $TOOLKIT/.copy ]] || TREE=${TOOLKIT%/*/*/*/*} # of TREE/runs/<tag>/toolkit/<hash>
+# environment). They are one place, but for a loop: that runs from a copy in its run (lib/run/toolkit_copy.sh); and where
+# AUTORESEARCH_TREE names another repository (bin/adopt): ADOPTED_BY is the toolkit that works on that.
+TREE=$TOOLKIT ADOPTED_BY=
+if [[ -e $TOOLKIT/.copy ]]; then
+  TREE=${TOOLKIT%/*/*/*/*} # of TREE/runs/<tag>/toolkit/<hash>
+  read -r ADOPTED_BY <"$TOOLKIT/.copy" || :
+elif [[ -n ${AUTORESEARCH_TREE:-} && ! $AUTORESEARCH_TREE -ef $TOOLKIT ]]; then
+  TREE=$(cd -P -- "$AUTORESEARCH_TREE" 2>/dev/null && pwd) || TREE=$AUTORESEARCH_TREE # name_tree says so
+  ADOPTED_BY=$TOOLKIT
+fi
 VENV=${UV_PROJECT_ENVIRONMENT:-$TREE/.venv}
 LAB=$TOOLKIT/lib/core # the Python core
 LAB_PYTHON=$VENV/bin/python
 [[ -x $LAB_PYTHON ]] || LAB_PYTHON=python3 # of the system, until there is an environment, and where it is broken
 # shellcheck disable=SC2034 # used where this is sourced
-readonly TOOLKIT TREE VENV LAB LAB_PYTHON
+readonly TOOLKIT TREE ADOPTED_BY VENV LAB LAB_PYTHON
 export LAB
+[[ -z $ADOPTED_BY ]] || export LAB_MAKE="make -C '$ADOPTED_BY' DIR='$TREE'" # what `make` is, in a hint
 
+source "$TOOLKIT/lib/run/settings_file.sh"
 source "$TOOLKIT/lib/platform.sh"
 source "$TOOLKIT/lib/git.sh"
 
@@ -38,7 +47,22 @@ export UV_SYSTEM_CERTS=1            # uv ignores the system's certificates other
 export UV_PYTHON_DOWNLOADS=never
 
 # say WORD...: one line for the person, on stderr. A terminal that has gone away (a closed ssh) is no error.
-say() { printf '%s\n' "$*" >&2 || :; }
+say() {
+  if [[ -z $ADOPTED_BY ]]; then printf '%s\n' "$*" >&2 || :; else for_here "$*" >&2 || :; fi
+}
+
+# for_here TEXT: prints it with what `make loop` is where the toolkit works on another repository.
+for_here() {
+  local text=$1 said='' found
+  while [[ $text =~ (^|[^[:alnum:]-])make\ ([a-z-]+) ]]; do
+    found=${BASH_REMATCH[0]}
+    said+=${text%%"$found"*}
+    text=${text#*"$found"}
+    [[ ! -x $TOOLKIT/bin/${BASH_REMATCH[2]/#once/experiment} ]] || found=${BASH_REMATCH[1]}$LAB_MAKE\ ${BASH_REMATCH[2]}
+    said+=$found
+  done
+  printf '%s\n' "$said$text"
+}
 
 # tell WORD...: say it, and keep it in the run's own log of the night.
 tell() {

@@ -38,30 +38,30 @@ bring_uv() {
 bring_env() {
   local synced=$VENV/synced-pyproject.toml lab=$VENV/bin/lab
   bring_uv
-  [[ $TOOLKIT == "$TREE" ]] || return 0 # a copy runs with what the tree has brought
-  if [[ -x $lab && ! -e $synced && ! $TOOLKIT/pyproject.toml -nt $lab ]]; then
-    cp "$TOOLKIT/pyproject.toml" "$synced"
+  [[ ! -e $TOOLKIT/.copy ]] || return 0 # a copy runs with what the tree has brought
+  if [[ -x $lab && ! -e $synced && ! $TREE/pyproject.toml -nt $lab ]]; then
+    cp "$TREE/pyproject.toml" "$synced"
   fi
-  if [[ -x $lab ]] && cmp -s "$TOOLKIT/pyproject.toml" "$synced" && ! { [[ -e $VENV/without-torch ]] && needs_torch; }; then
+  if [[ -x $lab ]] && cmp -s "$TREE/pyproject.toml" "$synced" && ! { [[ -e $VENV/without-torch ]] && needs_torch; }; then
     return
   fi
   sync_env
-  cp "$TOOLKIT/pyproject.toml" "$synced"
+  cp "$TREE/pyproject.toml" "$synced"
 }
 
 # sync_env: by a pyproject.toml of the toolkit's, or of a person's; theirs does not bring our core.
 sync_env() {
   local options=() quiet=(--quiet)
   [[ ! -t 2 ]] || quiet=() # at a terminal it draws a bar for what it downloads
-  [[ -e $TOOLKIT/pyproject.toml ]] || die "no 'pyproject.toml' in '$TREE': uv would not know what train.py needs" 'uv init --bare'
-  grep -q '^\[project\]' "$TOOLKIT/pyproject.toml" ||
+  [[ -e $TREE/pyproject.toml ]] || die "no 'pyproject.toml' in '$TREE': uv would not know what train.py needs" 'uv init --bare'
+  grep -q '^\[project\]' "$TREE/pyproject.toml" ||
     die "'pyproject.toml' has no [project], by which uv knows what train.py needs" "give it one: uv init --bare in an empty folder shows how; or take the toolkit's"
   rm -f "$VENV/without-torch"
-  if grep -q '^torch = ' "$TOOLKIT/pyproject.toml" && ! needs_torch; then
+  if grep -q '^torch = ' "$TREE/pyproject.toml" && ! needs_torch; then
     options=(--no-group torch)
   fi
   say "bringing the environment: uv sync$( ((${#options[@]})) || printf ' (PyTorch is large: the first time takes a while)')"
-  (cd "$TOOLKIT" && uv sync --project . "${quiet[@]}" "${options[@]}" >&2) || die "'uv sync' failed" 'the lines above say why; it needs the network and Python 3.10 or later'
+  (cd "$TREE" && uv sync --project . "${quiet[@]}" "${options[@]}" >&2) || die "'uv sync' failed" 'the lines above say why; it needs the network and Python 3.10 or later'
   ((${#options[@]} == 0)) || : >"$VENV/without-torch"
   [[ -x $VENV/bin/lab && ! -e $VENV/core ]] || bring_core
 }
@@ -69,7 +69,7 @@ sync_env() {
 # bring_core: what the core needs, into a folder of its own, so that it meets none of the person's packages.
 bring_core() {
   rm -rf "$VENV/core"
-  grep -q '"ml-experiment-lab"' "$TOOLKIT/pyproject.toml" && return # it is of the environment again
+  grep -q '"ml-experiment-lab"' "$TREE/pyproject.toml" && return # it is of the environment again
   uv pip install --quiet --python "$VENV" --target "$VENV/core.new" --requirements "$TOOLKIT/lib/pyproject.toml" >&2 ||
     die 'what the toolkit itself needs could not be installed' 'the lines above say why; it needs the network'
   mv "$VENV/core.new" "$VENV/core"

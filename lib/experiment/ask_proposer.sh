@@ -8,8 +8,6 @@ source "$TOOLKIT/lib/experiment/bring_back.sh"
 
 readonly CALL=$FLIGHT/call # the RUN_DIR of the call: a proposer is limited and ended just as a training run is
 readonly ENGINE_HERE=$TOOLKIT/lib/child/engines/local
-readonly LARGEST=1048576  # bytes of a train.py, and of what a proposer says
-readonly LONGEST=67108864 # bytes of a transcript
 readonly MOST_WANTED=8    # candidates of one call
 readonly MOST_COPIED=2000 # files of a folder
 # What is not copied, though the commit has it: the toolkit, for it is no part of the task, and says of each rule how it is
@@ -73,9 +71,10 @@ take_away_promised() {
 
 has_proposal() { [[ -e $1/answered || -e $1/commit || -e $1/edit ]] || holds_candidate "$1"; }
 
-# want_of SHARE: what is asked for: what somebody has set, else the share; of a proposer that has one file to edit, one.
+# want_of SHARE: what is asked for: what somebody has set, else the share; of a proposer that has one file to edit, and where a candidate is
+# more than one file, one.
 want_of() {
-  if [[ $AGENT_PATH == */lib/proposers/aider ]]; then
+  if [[ $AGENT_PATH == */lib/proposers/aider ]] || ! is_one_file; then
     printf 1
   elif ((LAB_WANT > 0)); then
     printf '%s' "$LAB_WANT"
@@ -85,13 +84,13 @@ want_of() {
 }
 
 # call_proposer MODE COMMIT FOLDER: lets the proposer edit a copy of the tree of COMMIT once; MODE is what it is asked for: `propose`,
-# or `mend` after a crash. Reads FOLDER/brief; writes to FOLDER agent, said (its stdout), train.py, if one came back that can be
-# read, changed, a line for each tracked file that it changed (`git diff --name-status`), candidates/, the further ones, and last
+# or `mend` after a crash. Reads FOLDER/brief; writes to FOLDER agent, said (its stdout), after, what came back that can be
+# read (lib/run/editable.sh), changed, a line for each tracked file that it changed (`git diff --name-status`), candidates/, the further ones, and last
 # answered. What it took and what it did, usage.json and transcript, come with it. FLIGHT/call is the RUN_DIR, with its stderr.
 #
 # The copy is a repository of its own without a remote, outside of this tree (an agent obeys the instructions of every
 # folder above it). All that a proposer is to read or write lies in its scratch, for FOLDER is hidden from it; what comes back is copied
-# when it has ended, as plain files, and only train.py of the copy. What was changed is judged, by this tree's git, which the
+# when it has ended, as plain files, and only what is editable of the copy. What was changed is judged, by this tree's git, which the
 # proposer cannot reach; how it exits says nothing (real agents exit 0 after a refusal, or a 401).
 call_proposer() {
   local MODE=$1 COMMIT=$2 FOLDER=$3
@@ -119,7 +118,7 @@ end_earlier() {
   [[ ! -d $CALL ]] || "$ENGINE_HERE" --cancel "$CALL"
   read -r earlier <"$FLIGHT/scratch" || earlier= # a full disk
   [[ $earlier == */autoresearch-????????-????-????-????-???????????? ]] || earlier=$CALL
-  rm -rf "$earlier" "$CALL" "$FOLDER/train.py" "$FOLDER/usage.json" "$FOLDER/transcript" "$FOLDER/candidates"
+  rm -rf "$earlier" "$CALL" "$FOLDER/train.py" "$FOLDER/after" "$FOLDER/usage.json" "$FOLDER/transcript" "$FOLDER/candidates"
 }
 
 # copy_tree: the commit's files and its history, with the objects borrowed from here: nothing is written twice. To git, what is
@@ -151,11 +150,12 @@ copy_tree() {
 # what_is_copied: the patterns of a sparse checkout. What is built in needs two files; a folder of thousands is data, and an agent has it
 # from git (`git show HEAD:data/x`).
 what_is_copied() {
-  if is_ours; then
+  if is_ours && is_one_file; then
     printf '%s\n' /train.py /prepare.py /.gitattributes
     return
   fi
-  printf '%s\n' '/*' "${LEFT_OUT[@]/#/!}"
+  printf '%s\n' '/*'
+  [[ -n $ADOPTED_BY ]] || printf '!%s\n' "${LEFT_OUT[@]}" # of a repository without the toolkit, its own lib/ and tests/
   git ls-tree -r --name-only "$COMMIT" | awk -F/ -v most="$MOST_COPIED" \
     'NF > 1 && $1 ~ /^[A-Za-z0-9._-]+$/ { files[$1]++ } END { for (folder in files) if (files[folder] > most) print "!/" folder "/" }'
 }
@@ -168,7 +168,8 @@ ask() {
   ((want == 1)) || mkdir -p "$scratch/tree/candidates" # a CLI that may write in there need not be able to make it
   cp "$FOLDER/brief" "$scratch/brief"
   printf '%s\n' "LAB_BRIEF=$scratch/brief" "LAB_TAG=$TAG" "LAB_MODE=$MODE" "TMPDIR=$scratch/tmp" \
-    "LAB_USAGE=$scratch/usage.json" "LAB_TRANSCRIPT=$scratch/transcript" "LAB_EDIT=$FLIGHT/edit" "LAB_WANT=$want" >"$CALL/env"
+    "LAB_USAGE=$scratch/usage.json" "LAB_TRANSCRIPT=$scratch/transcript" "LAB_EDIT=$FLIGHT/edit" "LAB_WANT=$want" \
+    "LAB_EDITABLE=$(files_told)" >"$CALL/env"
   printf 'exec %q <%q >%q' "$AGENT_PATH" "$scratch/brief" "$scratch/said" >"$CALL/cmd"
   rm -f "$CALL"/{confine,touched}
   is_ours || hold

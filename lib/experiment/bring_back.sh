@@ -1,7 +1,11 @@
-# What comes back from the scratch of a proposer that has ended. Sourced by ask_proposer.sh, whose FOLDER and scratch this uses.
+# What comes back of a proposer's scratch: what it has said, and what it has changed of what is editable. Sourced, after run/current_run.sh;
+# FOLDER, FLIGHT, CALL and scratch are those of the call.
 # shellcheck shell=bash
 
-# bring_back: what it has said, and its train.py, and so many further candidates as it was asked for.
+readonly LARGEST=1048576  # bytes of a file that an experiment edits, and of what a proposer says
+readonly LONGEST=67108864 # bytes of a transcript
+
+# bring_back: what it has said, and what is editable, and so many further candidates as it was asked for.
 bring_back() {
   : >"$FOLDER/said"
   : >"$FOLDER/changed"
@@ -9,16 +13,45 @@ bring_back() {
   bring_file said "$FOLDER/said" "$LARGEST"
   bring_file usage.json "$FOLDER/usage.json" "$LARGEST"
   bring_file transcript "$FOLDER/transcript" "$LONGEST"
-  bring_file tree/train.py "$FOLDER/train.py" $((LARGEST + 1)) # one byte more than may be shows that it is too large
+  scratch_changes --name-status >"$FOLDER/changed"
   [[ ! -e $FOLDER/ideas.given ]] || bring_file tree/ideas.md "$FOLDER/ideas.back" 20000
-  [[ ! -s $FOLDER/want || ! -d $scratch/tree/candidates || -L $scratch/tree/candidates ]] || bring_candidates "$(<"$FOLDER/want")"
-  GIT_INDEX_FILE=$FLIGHT/index git -c core.fileMode=false --work-tree="$scratch/tree" \
-    diff --no-ext-diff --no-renames --name-status >"$FOLDER/changed"
+  if is_one_file; then
+    bring_file tree/train.py "$FOLDER/train.py" $((LARGEST + 1)) # one byte more than may be shows that it is too large
+    [[ ! -s $FOLDER/want || ! -d $scratch/tree/candidates || -L $scratch/tree/candidates ]] || bring_candidates "$(<"$FOLDER/want")"
+  else
+    bring_edited
+  fi
   [[ ! -s $CALL/touched ]] || sed 's/^/M\t/' "$CALL/touched" >>"$FOLDER/changed"
 }
 
 # bring_file NAME TARGET MOST: a plain file of the scratch, so many bytes at most: never through a link, nor out of a pipe.
 bring_file() { [[ ! -f $scratch/$1 || -L $scratch/$1 ]] || head -c "$3" -- "$scratch/$1" >"$2"; }
+
+# scratch_changes ARGUMENT...: git diff of the scratch copy with what it was.
+scratch_changes() {
+  GIT_INDEX_FILE=$FLIGHT/index git -c core.fileMode=false --work-tree="$scratch/tree" diff --no-ext-diff --no-renames "$@"
+}
+
+# bring_edited: of what is editable, the files that it has changed or added. FOLDER/editable are the lines of `changed` about them.
+bring_edited() {
+  local path
+  rm -rf "$FOLDER/after"
+  mkdir "$FOLDER/after"
+  while IFS= read -r -d '' path; do
+    [[ -f $scratch/tree/$path && ! -L $scratch/tree/$path && $path != *$'\n'* ]] || continue
+    printf 'A\t%s\n' "$path" >>"$FOLDER/changed"
+    bring_file_after "$path"
+  done < <(GIT_INDEX_FILE=$FLIGHT/index new_files "$scratch/tree")
+  while IFS= read -r -d '' path; do
+    [[ ! -f $scratch/tree/$path || -L $scratch/tree/$path ]] || bring_file_after "$path"
+  done < <(scratch_changes --name-only -z -- "${SPECS[@]}")
+  { scratch_changes --name-status -- "${SPECS[@]}" && sed -n '/^A\t/p' "$FOLDER/changed"; } >"$FOLDER/editable"
+}
+
+bring_file_after() {
+  mkdir -p "$(dirname "$FOLDER/after/$1")"
+  head -c $((LARGEST + 1)) -- "$scratch/tree/$1" >"$FOLDER/after/$1"
+}
 
 # bring_candidates COUNT: the new files in candidates/, so many at most.
 bring_candidates() {

@@ -108,7 +108,8 @@ what_is_watched() {
 writable_for_mini() {
   local settings=${MSWEA_GLOBAL_CONFIG_DIR:-${XDG_CONFIG_HOME:-$HOME/.config}/mini-swe-agent}
   mkdir -p "$settings"
-  printf '%s\n' "write $settings" "read $1/tree/prepare.py" "read $1/tree/.git"
+  printf '%s\n' "write $settings" "read $1/tree/.git"
+  [[ ! -e $1/tree/prepare.py ]] || printf 'read %s\n' "$1/tree/prepare.py"
 }
 
 # uv_cache: where uv keeps packages; nothing, where the environment has links into it.
@@ -116,11 +117,16 @@ uv_cache() {
   [[ ${UV_LINK_MODE:-} == symlink ]] || printf '%s' "${UV_CACHE_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/uv}"
 }
 
+# has_evaluator FACTS: whether the prepare.py that has said them measures; it measures nothing else.
+has_evaluator() { [[ $1 == *'"evaluator": true'* ]]; }
+
 # choose_confinement FACTS: exports whether `prepare.py --evaluate` measures, and whether training runs, and proposers, are confined. A
 # stranger's script may write where it likes, as it does without us: so by itself only a pair that has an evaluator is.
 choose_confinement() {
   export LAB_EVALUATOR=no LAB_CONFINED=no LAB_HELD=no
-  [[ $1 != *'"evaluator": true'* ]] || LAB_EVALUATOR=yes
+  if [[ $METRIC == val_bpb ]] && has_evaluator "$1"; then
+    LAB_EVALUATOR=yes
+  fi
   what_is_watched | sort -u >"$RUN/watched"
   [[ $CONFINE != no ]] || return 0
   if "$LAB_PYTHON" -IS "$TOOLKIT/lib/child/runner.py" --can-confine >/dev/null 2>&1; then

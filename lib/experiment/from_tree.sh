@@ -1,9 +1,6 @@
-# A change of train.py that somebody has made in the tree, for bin/experiment --from-tree, or committed on the branch. runs/<tag>/edit
-# has it, whole or not at all, until 10-propose takes it into a flight. Sourced.
+# A change of what is editable that somebody has made in the tree, for bin/experiment --from-tree, or committed on the branch.
+# runs/<tag>/edit has it, whole or not at all, until 10-propose takes it into a flight. Sourced.
 # shellcheck shell=bash
-
-# is_edited: whether train.py is not the one that is checked out.
-is_edited() { ! cmp -s train.py <(git cat-file --filters HEAD:train.py); }
 
 # name_agent: whose change it is, where LAB_AGENT does not say it: coding agents leave a mark in the shells that they start.
 name_agent() {
@@ -13,28 +10,36 @@ name_agent() {
   done
 }
 
-# save_edit DESCRIPTION TRAIN_PY PARENT AGENT: durably; an earlier one that nobody has measured is not thrown away.
+# save_edit DESCRIPTION PARENT AGENT [COMMIT]: what is edited in the tree, or else what COMMIT has changed, durably; an earlier one that
+# nobody has measured is not thrown away.
 save_edit() {
   local new=$RUN/edit.new
   write_edit "$new" "$@"
-  if cmp -s "$new/train.py" "$RUN/edit/train.py"; then
+  if is_same_code "$new" "$RUN/edit"; then
     rm -rf "$RUN/edit"
   else
-    shelve_edit "$RUN/edit" 'train.py has been edited again'
+    shelve_edit "$RUN/edit" "$(files_told) has been edited again"
   fi
   mv "$new" "$RUN/edit"
   make_durable "$RUN"
 }
 
-# write_edit FOLDER DESCRIPTION TRAIN_PY PARENT AGENT: durably.
+# write_edit FOLDER DESCRIPTION PARENT AGENT [COMMIT]: durably.
 write_edit() {
+  local path parts
   rm -rf "$1"
   mkdir "$1"
-  cp "$3" "$1/train.py"
+  if [[ -n ${5:-} ]]; then mapfile -d '' -t TOUCHED < <(changed_files "$3" "$5" --diff-filter=d); else edited_files; fi
+  for path in "${TOUCHED[@]}"; do
+    after_of "$1" "$path"
+    mkdir -p "${FILE%/*}"
+    if [[ -n ${5:-} ]]; then show_file "$5" "$path" >"$FILE"; else cp "$path" "$FILE"; fi
+  done
   put "$1/description" "$2"
-  put "$1/agent" "$5"
-  put "$1/parent" "$4"
-  make_durable "$1"/* "$1"
+  put "$1/agent" "$4"
+  put "$1/parent" "$3"
+  mapfile -d '' -t parts < <(find "$1" -print0)
+  make_durable "${parts[@]}"
 }
 
 # take_edit: into the flight. Fails where it has none.
@@ -57,10 +62,10 @@ shelve_edit() {
   aside=$RUN/aside/edit-$(date +%Y%m%d-%H%M%S)-$$
   mkdir -p "$RUN/aside"
   mv "$1" "$aside"
-  tell "not tried, for $2: '$(<"$aside/description")'; its train.py is in '${aside#"$TREE/"}'"
+  tell "not tried, for $2: '$(<"$aside/description")'; what it changed is in '${aside#"$TREE/"}'"
 }
 
 # tell_of_edit: one that waits still, however this verb ends.
 tell_of_edit() {
-  [[ ! -e $RUN/edit ]] || say "the change of train.py waits in '${RUN#"$TREE/"}/edit': the same command, or make loop, goes on with it"
+  [[ ! -e $RUN/edit ]] || say "the change of $(files_told) waits in '${RUN#"$TREE/"}/edit': the same command, or make loop, goes on with it"
 }

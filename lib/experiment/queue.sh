@@ -6,8 +6,8 @@
 leave_edit() {
   hold_flights
   if ! has_flight; then
-    write_edit "$RUN/flights/edit.new" "$1" train.py "$(git rev-parse HEAD)" "$LAB_AGENT"
-    ! cmp -s train.py "$RUN/edit/train.py" || rm -rf "$RUN/edit" # of a call that was cut off
+    write_edit "$RUN/flights/edit.new" "$1" "$(git rev-parse HEAD)" "$LAB_AGENT"
+    ! has_same_edit "$RUN/edit" || rm -rf "$RUN/edit" # of a call that was cut off
     make_flight "$RUN/flights/edit.new"
     make_durable "$RUN/flights"
   fi
@@ -20,7 +20,7 @@ leave_edit() {
 has_flight() {
   flights
   for ID in "${FLIGHTS[@]}"; do
-    ! cmp -s train.py "$RUN/flights/$ID/edit/train.py" || return 0
+    ! has_same_edit "$RUN/flights/$ID/edit" || return 0
   done
   return 1
 }

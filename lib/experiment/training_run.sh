@@ -30,6 +30,8 @@ train() {
   [[ -d $RUN_DIR/record ]] || mkdir -p "$RUN_DIR/record"
   [[ -n ${SLOT:-} ]] || take_slot
   check_out "$2"
+  [[ -z ${RUN_LOG:-} ]] || rm -f "$CHECKOUT/$RUN_LOG" # what the commit has there is of no run
+  hold_code "$2"
   write_order "$3"
   core look_before "$RUN_DIR"
   run_engine
@@ -38,6 +40,7 @@ train() {
   [[ ${LAB_HOLDOUT:-no} != yes ]] || evaluate_on_holdout
   [[ ${LAB_EVALUATOR:-no} != yes ]] || clear_handover
   [[ -e $RUN_DIR/rc ]] || die "the engine '${ENGINE_PATH##*/}' ended without a verdict on the run" "see what it said above, and '$RUN_DIR'"
+  append_run_log
   core look_after "$RUN_DIR" changed
   keep_artifacts
   printf '%s\t%s\t%s\t%s\n' "$SLOT" "$(<"$RUN_DIR/devices")" "$(<"$RUN_DIR/started")" "$(<"$RUN_DIR/ended")" >>"$RUN/slots/uses"
@@ -51,15 +54,37 @@ write_order() {
   gpus=$(gpus_of "$SLOT")
   note "$RUN_DIR/slot" "$SLOT"
   note "$RUN_DIR/devices" "$gpus"
-  printf 'exec uv run --no-sync train.py' >"$RUN_DIR/cmd"
+  command_of_run "${RUN_COMMAND:-$OWN_COMMAND}" >"$RUN_DIR/cmd"
   printf '%s' "$CHECKOUT" >"$RUN_DIR/cwd"
   printf '%s' "$RUN_TIMEOUT" >"$RUN_DIR/limit_s"
   printf '%s\n' "PROFILE=$PROFILE" "TIME_BUDGET=$TIME_BUDGET" "SEED=$1" "AUTORESEARCH_CACHE=$AUTORESEARCH_CACHE" \
     ${gpus:+"CUDA_VISIBLE_DEVICES=$gpus"} >"$RUN_DIR/env"
+  is_own_command || printf '%s\n' "PATH=$VENV/bin:$PATH" UV_NO_SYNC=1 >>"$RUN_DIR/env"
   [[ ${LAB_EVALUATOR:-no} != yes ]] || order_evaluator
   [[ ${LAB_CONFINED:-no} != yes ]] || confine
   : >"$RUN_DIR/run.log"
   ln -sfn "${RUN_DIR#"$RUN/"}/run.log" "$RUN/run.log"
+}
+
+readonly OWN_COMMAND='uv run train.py'
+
+is_own_command() { [[ ${RUN_COMMAND:-$OWN_COMMAND} == "$OWN_COMMAND" ]]; }
+
+# command_of_run COMMAND: as the runner is to start it. A person's command is run as they have written it, with the environment's programs
+# first on PATH.
+command_of_run() { if is_own_command; then printf 'exec uv run --no-sync train.py'; else printf '%s' "$1"; fi; }
+
+# hold_code COMMIT: RUN_DIR/held has the code that must be after the run what it was before, where that is not our pair alone.
+hold_code() {
+  if is_one_file && is_own_command; then return; fi
+  editable_files "$1" '*.py' | tr '\0' '\n' >"$RUN_DIR/held"
+}
+
+# append_run_log: what the run has written to RUN_LOG instead of its output; of a long one, the end.
+append_run_log() {
+  local file=$CHECKOUT/${RUN_LOG:-}
+  [[ -n ${RUN_LOG:-} && -f $file && ! -L $file ]] || return 0
+  { printf '\n' && tail -c 32M -- "$file"; } >>"$RUN_DIR/run.log"
 }
 
 # order_evaluator: the helper that measures the model, by a prepare.py that the run cannot reach. What it is given is in handover/ (graph

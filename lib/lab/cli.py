@@ -122,13 +122,13 @@ def memory_gb(peak_vram_mb: str) -> None:
 @click.option("--incumbent-runs", type=click.IntRange(min=1), default=1, help="runs behind the incumbent's value")
 def decide(sd: Decimal | None, df: int | None, runs: int, incumbent_runs: int, **case: Any) -> None:
     """Print the verdict, and on a second line the rule and the reason."""
-    from lab.store.ledger import is_valid
+    from lab.store.metric import VAL_BPB
     from lab.verdict.criterion import Case, Noise
     from lab.verdict.criterion import decide as verdict_on
 
     if (sd is None) != (df is None) or (sd is not None and sd < 0):
         raise Fault("--sd (0 or more) and --df go together", "give both, or none")
-    if not is_valid(case["incumbent"]):
+    if not VAL_BPB.is_valid(case["incumbent"]):
         raise Fault(f"--incumbent '{case['incumbent']}' is not between 0 and 20", "it is a val_bpb")
     noise = None if sd is None or df is None else Noise(sd, df, runs, incumbent_runs)
     decision = verdict_on(Case(noise=noise, **case))
@@ -154,8 +154,17 @@ def settings(run: Path | None) -> None:
     """Print the checked settings of the environment as NAME=value lines; for a RUN, with those fixed at its set-up."""
     from lab.store import manifest, settings
 
-    chosen = manifest.settings_of(run, os.environ) if run else settings.read(os.environ)
+    chosen = manifest.settings_of(run, os.environ) if run else settings.of_new_run(os.environ)
     print(*(f"{name}={value}" for name, value in chosen.items()), sep="\n")
+
+
+@main.command("settings-table")
+@click.argument("run", type=FOLDER, required=False)
+def settings_table(run: Path | None) -> None:
+    """Print each setting, its value, and where that comes from; for a RUN, with what it has fixed."""
+    from lab.views import settings_text
+
+    print(settings_text.text(run, os.environ))
 
 
 def stdin() -> str:
@@ -194,13 +203,13 @@ def memory(folder: Path, query: str) -> None:
 
 
 @main.command("check-proposal")
-@click.argument("train", type=click.Path(path_type=Path))
 @click.argument("description")
-def check_proposal(train: Path, description: str) -> None:
-    """Refuse a TRAIN.py, or a DESCRIPTION of its change, that cannot be proposed."""
+@click.argument("files", nargs=-1, type=click.Path(path_type=Path))
+def check_proposal(description: str, files: tuple[Path, ...]) -> None:
+    """Refuse a DESCRIPTION of a change, or one of its FILES, that cannot be proposed."""
     from lab.proposal import check_edit
 
-    check_edit.check(train, description)
+    check_edit.check(files, description)
 
 
 @main.command()
@@ -234,14 +243,15 @@ def verdict(ctx: click.Context, run: Path, which: str | None, at_work: bool) -> 
 
 @main.command()
 @RUN
+@click.argument("file", type=click.Path(path_type=Path), default="train.py")
 @click.pass_context
-def catalog(ctx: click.Context, run: Path) -> None:
-    """Edit ./train.py as the built-in proposer. Stdin: git's ids of every train.py tried so far. Exit 1: no idea."""
+def catalog(ctx: click.Context, run: Path, file: Path) -> None:
+    """Edit FILE as the built-in proposer. Stdin: git's ids of each text of it tried so far. Exit 1: no idea."""
     from lab import catalog
 
-    proposal = catalog.catalog(run, Path("train.py"), set(sys.stdin.read().split()))
+    proposal = catalog.catalog(run, file, set(sys.stdin.read().split()))
     if proposal is None:
-        print("catalog: no idea for 'train.py': it has no UPPERCASE number", file=sys.stderr)
+        print(f"catalog: no idea for '{file}': it has no UPPERCASE number", file=sys.stderr)
         ctx.exit(1)
     print(f"category: {proposal.category}\n{proposal.description}")
 

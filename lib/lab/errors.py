@@ -1,5 +1,11 @@
 """Errors that a person can fix: a problem, and a hint."""
 
+import os
+import re
+from pathlib import Path
+
+VERBS = Path(__file__).parents[2] / "bin"
+
 
 class Fault(ValueError):  # noqa: N818, wrong usage or a broken machine, not a bug
     """`problem` in one line with its subject in quotes; `hint` says what to do."""
@@ -15,4 +21,17 @@ EXPECTED = (ValueError, OSError, ArithmeticError)  # shown as one line; anything
 
 def message(error: Exception) -> str:
     """The text that a person sees."""
-    return f"lab: {error}\nhint: {error.hint}" if isinstance(error, Fault) else f"lab: {error}"
+    return f"lab: {error}\nhint: {for_here(error.hint)}" if isinstance(error, Fault) else f"lab: {error}"
+
+
+def for_here(hint: str) -> str:
+    """With what `make loop` is where the toolkit works on another repository (lib/common.sh)."""
+    ours = os.environ.get("LAB_MAKE")
+    if not ours:
+        return hint
+
+    def called(found: re.Match[str]) -> str:
+        is_verb = (VERBS / ("experiment" if found[1] == "once" else found[1])).exists()
+        return f"{ours} {found[1]}" if is_verb else found[0]
+
+    return re.sub(r"(?<![\w-])make ([a-z-]+)", called, hint)

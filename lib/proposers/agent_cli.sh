@@ -75,6 +75,21 @@ begin() {
   ((${LAB_WANT:-1} <= 1)) || IS_WAVE=yes
 }
 
+# may_edit: MAY_EDIT are patterns of the files that it may change: train.py, or what LAB_EDITABLE names; what a pathspec leaves out again (:!)
+# is held by whoever judges the change.
+may_edit() {
+  local spec specs
+  MAY_EDIT=()
+  read -ra specs <<<"${LAB_EDITABLE:-train.py}"
+  for spec in "${specs[@]}"; do
+    [[ $spec == :* ]] || MAY_EDIT+=("$spec")
+    [[ ! -d $spec ]] || MAY_EDIT+=("${spec%/}/**")
+  done
+}
+
+# edits_one_file: whether that is train.py alone.
+edits_one_file() { [[ ${LAB_EDITABLE:-train.py} == train.py ]]; }
+
 # is_ending FILE: whether the login that is there may be refreshed during a call: its access token ends before the call does, or within
 # the five minutes in which these command lines get a new one.
 is_ending() {

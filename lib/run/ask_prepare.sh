@@ -1,8 +1,9 @@
 # What a prepare.py says of the data. Sourced.
 # shellcheck shell=bash
 
-# knows_check FOLDER: whether the prepare.py there knows `--check`: another would prepare everything, and change what is compared.
-knows_check() { grep -qse --check "$1/prepare.py" && [[ $("$LAB" --step knows_check "$1") == yes ]]; }
+# knows_check FOLDER: whether the prepare.py there knows `--check`: another would prepare everything, and change what is compared. Where
+# another command prepares the data, it is not asked.
+knows_check() { [[ ${PREPARE_COMMAND:-uv run prepare.py} == 'uv run prepare.py' ]] && grep -qse --check "$1/prepare.py" && [[ $("$LAB" --step knows_check "$1") == yes ]]; }
 
 # ask_prepare FOLDER: prints what the prepare.py there says of the data (a JSON object), or nothing (a stranger's prepare.py).
 ask_prepare() {

@@ -13,10 +13,14 @@ cron_daemon() {
 # entry: the line. cron takes a % for the end of it, unless it is escaped; the shell that reads it is sh.
 entry() {
   local path=$TOOLKIT/bin/keepalive
-  [[ ! $path =~ [[:cntrl:]] ]] || die "cron cannot hold the name of this folder: '$TREE'" 'give it another name'
-  [[ $path =~ ^[A-Za-z0-9_./-]+$ ]] || path="'${path//\'/\'\\\'\'}'"
+  [[ ! $path$TREE =~ [[:cntrl:]] ]] || die "cron cannot hold the name of this folder: '$TREE'" 'give it another name'
+  path=$(quoted "$path")
+  [[ -z $ADOPTED_BY ]] || path="AUTORESEARCH_TREE=$(quoted "$TREE") $path"
   printf '* * * * * %s # autoresearch\n' "${path//%/\\%}"
 }
+
+# quoted PATH: for sh.
+quoted() { if [[ $1 =~ ^[A-Za-z0-9_./-]+$ ]]; then printf '%s' "$1"; else printf "'%s'" "${1//\'/\'\\\'\'}"; fi; }
 
 # hold_crontab: nobody else of ours reads and writes this person's crontab meanwhile: of two that do, one loses its line. Where the home
 # cannot be locked, as on some file systems, it is done without.

@@ -2,6 +2,7 @@
 # shellcheck shell=bash
 
 source "$TOOLKIT/lib/run/git_records.sh"
+source "$TOOLKIT/lib/run/editable.sh"
 
 # shellcheck disable=SC2034 # used where this is sourced
 readonly CALLED_FROM=$PWD # what a relative path of a person's is relative to

@@ -16,5 +16,5 @@ find_experiment() {
 COLOUR=never
 [[ ! -t 1 || -n ${NO_COLOR:-} || ${TERM:-dumb} == dumb ]] || COLOUR=always
 
-# diff_of COMMIT COMMIT: of train.py, coloured where it is read by a person.
-diff_of() { git diff --no-ext-diff --no-textconv --color="$COLOUR" "$1" "$2" -- train.py; }
+# diff_of COMMIT COMMIT: of what is editable, coloured where it is read by a person.
+diff_of() { specs && git diff --no-ext-diff --no-textconv --color="$COLOUR" "$1" "$2" -- "${SPECS[@]}"; }

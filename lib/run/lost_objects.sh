@@ -24,11 +24,12 @@ mend_lost() {
   return "$status"
 }
 
-# write_again COMMIT: itself, its root and its train.py from what keep_content has kept, the rest from the checkouts and the tree.
+# write_again COMMIT: itself, its folders and what is editable in it from what keep_content has kept, the rest from the checkouts and the tree.
 write_again() {
-  local folder index kind
-  for kind in commit tree blob; do
-    [[ ! -e $RUN/commits/$1/$kind ]] || git hash-object -t "$kind" -w --no-filters "$RUN/commits/$1/$kind" >/dev/null 2>&1 || :
+  local folder index kept kind
+  for kept in "$RUN/commits/$1"/*; do
+    kind=${kept##*/}
+    git hash-object -t "${kind%%.*}" -w --no-filters "$kept" >/dev/null 2>&1 || :
   done
   for folder in "$RUN"/slots/[0-9]* "$TREE"; do
     [[ -d $folder ]] || continue
@@ -45,12 +46,21 @@ write_again() {
 
 # keep_content COMMIT: of the incumbent, what no checkout has.
 keep_content() {
-  local new=$RUN/commits.new
+  local new=$RUN/commits.new path object number=0
   rm -rf "$new"
   mkdir -p "$new/$1"
   git cat-file commit "$1" >"$new/$1/commit"
   git cat-file tree "$1^{tree}" >"$new/$1/tree"
-  git cat-file blob "$1:train.py" >"$new/$1/blob"
+  if is_one_file; then
+    git cat-file blob "$1:train.py" >"$new/$1/blob"
+  else
+    while IFS= read -r -d '' path; do
+      git cat-file blob "$1:$path" >"$new/$1/blob.$((++number))"
+    done < <(editable_files "$1")
+    while read -r -d '' _ _ object _; do
+      git cat-file tree "$object" >"$new/$1/tree.$((++number))"
+    done < <(git ls-tree -r -d -z "$1" | grep -z ' tree ')
+  fi
   rm -rf "$RUN/commits"
   mv "$new" "$RUN/commits"
 }

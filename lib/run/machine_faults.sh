@@ -88,10 +88,11 @@ fault_of_data() {
 
 # shellcheck disable=SC2034
 fault_of_environment() {
-  local problem="uv, or the environment '$VENV', is broken"
+  local problem="uv, or the environment '$VENV', is broken" of=$TOOLKIT
+  [[ -z $ADOPTED_BY ]] || of=$TREE
   if [[ ! -x $VENV/bin/lab ]]; then # uv makes an empty one where it finds none
     FOUND="$problem: '$VENV/bin/lab' is gone"
-  elif [[ ! -e $VENV/without-torch ]] && grep -q '"torch' "$TOOLKIT/pyproject.toml"; then
+  elif [[ ! -e $VENV/without-torch ]] && grep -qs '"torch' "$of/pyproject.toml"; then
     look "$problem" uv run --no-sync python -c 'import torch'
   fi
 }

@@ -121,7 +121,7 @@ ready() {
   check_out "$AT"
   facts=$(ask_prepare "$CHECKOUT")
   printf '%s\n' "$facts" >"$RUN/prepared"
-  cp "$CHECKOUT/prepare.py" "$RUN/prepared.py"
+  cat "$CHECKOUT/prepare.py" >"$RUN/prepared.py" 2>/dev/null || : # another training codebase may have none
   core check_run "$RUN" checked || exit 2
   mapfile -t lines <"$RUN/checked"
   for line in "${lines[@]}"; do tell "$line"; done

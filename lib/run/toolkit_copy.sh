@@ -8,14 +8,14 @@ readonly PARTS=(bin lib schemas pyproject.toml)
 # is not there; nothing, where this is the copy.
 go_on_in_copy() {
   local copy new
-  [[ $TOOLKIT == "$TREE" ]] || return 0
+  [[ ! -e $TOOLKIT/.copy ]] || return 0
   copy=$RUN/toolkit/$(sum_of "$TOOLKIT")
   if ! is_whole "$copy"; then
     new=$copy.$$
     rm -rf "$copy"
     mkdir -p "$new"
     (cd "$TOOLKIT" && cp -a "${PARTS[@]}" "$new")
-    : >"$new/.copy"
+    printf '%s\n' "$ADOPTED_BY" >"$new/.copy"
     mv -T "$new" "$copy" 2>/dev/null || rm -rf "$new" # another one was first
   fi
   cd -- "$CALLED_FROM" || cd "$TREE" || exit 2

@@ -5,12 +5,13 @@ Lines are compared by their text: what is in the air may be made on another text
 """
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from difflib import SequenceMatcher
 from itertools import islice
 from pathlib import Path
 
 from lab.catalog.choose import Proposal
-from lab.store import flight
+from lab.store import code, flight
 
 LOOKED_AT = 50  # proposals
 
@@ -26,9 +27,9 @@ def first_apart(source: str, found: Iterable[Proposal], run: Path) -> Proposal |
 def _in_the_air(run: Path) -> Iterator[tuple[str, str]]:
     """The texts before and after each change that has no verdict yet."""
     for one in flight.in_the_air(run):
-        before, after = one.text("before.py"), one.text("train.py")
-        if before and after:
-            yield before, after
+        with suppress(ValueError):  # it has no code yet
+            if after := code.after(one):
+                yield code.difference(code.before(one), after)
 
 
 def _changed(before: str, after: str, around: int) -> Iterator[str]:

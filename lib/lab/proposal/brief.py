@@ -14,9 +14,10 @@ from typing import Any
 
 from lab.catalog.priors import BELIEFS
 from lab.one_line import clean
-from lab.proposal import changes, hints, ideas, lessons, strategy
+from lab.proposal import changes, hints, ideas, lessons, strategy, task
 from lab.proposal.lessons import Try
-from lab.store import experiments, flight, manifest, memory
+from lab.store import code, experiments, flight, manifest, memory
+from lab.store.code import joined, python
 from lab.store.experiments import Experiment
 from lab.store.flight import Flight
 from lab.verdict import criterion
@@ -99,14 +100,17 @@ def _size(text: str) -> int:
 
 
 def flight_brief(folder: Path) -> str:
-    """The brief for the proposal of the flight in `folder`; `before.py` there is what the proposer edits."""
+    """The brief for the proposal of the flight in `folder`; `before` there is what the proposer edits."""
     own = Flight(folder)
-    start = strategy.start(experiments.last(own.run, experiments.WINDOW), read(own.run).incumbent, os.environ)
+    is_one = manifest.editable(own.run) == code.ONE  # another keep's change of several files is no file
+    start = is_one and strategy.start(
+        experiments.last(own.run, experiments.WINDOW), read(own.run).incumbent, os.environ
+    )
     if start:
         own.write("from", start["commit"])
     else:
         (folder / "from").unlink(missing_ok=True)
-    return brief(own.run, own.need("before.py"), own, start)
+    return brief(own.run, joined(python(code.before(own))), own, start or None)
 
 
 def brief(run: Path, code: str, own: Flight | None = None, start: Experiment | None = None) -> str:
@@ -117,7 +121,7 @@ def brief(run: Path, code: str, own: Flight | None = None, start: Experiment | N
     index, past = read(run), experiments.last(run, experiments.WINDOW)
     tries = lessons.tries(past, changes.of_experiments(run, past))
     others = list(in_the_air(run, own))
-    head = "\n".join([RULES, *wave(own), *([DRAFT] if others else []), *state(run, index), ""])
+    head = "\n".join([task.rules(run, RULES), *wave(own), *([DRAFT] if others else []), *state(run, index), ""])
     hinted = Section("## What the person in charge says now", [f"- {hint}" for hint in reversed(hints.read(run))], 1000)
     flying = Section("## In the air now: do not try these as well", others, 600, 2400)
     misses = lessons.near_misses(tries)
@@ -149,7 +153,7 @@ def _sections(
     yield Section("## Near misses: gained, but within the noise, or at too high a price", near, 2200, 5000)
     title = f"## The last {{shown}} of {count} experiments, the newest first"
     yield Section(title, [row(one) for one in reversed(past[-MOST_ROWS:])], 1900, 6000)
-    yield Section("## What each kind of idea has paid", list(_paid(tries)), 1100)
+    yield Section("## What each kind of idea has paid", list(_paid(tries, run, past)), 1100)
     title = f"## What failed, by constant or line of code: {{shown}} of {len(ends)} places, the most tried first"
     yield Section(title, ends, 2000, 5000)
     yield Section("## Not touched in this run", _untouched(tries, code), 500, 1500)
@@ -158,23 +162,23 @@ def _sections(
 
 def state(run: Path, index: Index) -> Iterator[str]:
     """What is compared with what, in which noise."""
-    chosen = manifest.read(run)["settings"]
+    chosen, metric = manifest.read(run)["settings"], manifest.metric_of(run)
     yield f"Run {run.name}: profile {chosen['PROFILE']}, {chosen['TIME_BUDGET']} s of training."
     for name, one in (("Incumbent", index.incumbent), ("Best", index.best)):
         if one:
             memory_gb = "" if one["memory_gb"] is None else f", {one['memory_gb']:.1f} GB"
-            yield f"{name}: val_bpb {one['val_bpb']:.6f}{memory_gb} (#{one['n']}, {clean(one['description'], 200)})"
+            value = task.level(metric, one["val_bpb"]) + memory_gb
+            yield f"{name}: {value} (#{one['n']}, {clean(one['description'], 200)})"
             yield from _of_the_run(one)
     compared = index.incumbent or index.baseline
     if not compared:
         yield "There is no baseline yet."
     elif spread := index.spread:
         of_incumbent = index.groups[compared["commit"]]
-        band = criterion.band_of(criterion.Noise(spread.sd, spread.df, 1, max(1, len(of_incumbent))))
-        yield f"Noise: another seed moves val_bpb by {spread.sd:.6f} (one standard deviation)."
-        yield f"One run more than {band:.4f} below the incumbent is a gain; less is noise."
+        band = criterion.band_of(criterion.Noise(spread.sd, spread.df, 1, max(1, len(of_incumbent))), metric)
+        yield from task.noise(metric, spread.sd, band, compared["val_bpb"])
     else:
-        yield f"The noise is not measured; a gain below {criterion.BAND} counts as none."
+        yield f"The noise is not measured; a gain below {criterion.band_of(None, metric)} counts as none."
     if index.count > experiments.WINDOW:
         yield f"Of the {index.count:,} experiments of this run the last {experiments.WINDOW:,} are looked at."
 
@@ -259,13 +263,15 @@ def _of_the_run(one: Experiment) -> Iterator[str]:
         yield f"  {'; '.join(said)}"
 
 
-def _paid(tries: Sequence[Try]) -> Iterator[str]:
+def _paid(tries: Sequence[Try], run: Path, past: Sequence[Experiment]) -> Iterator[str]:
     """A row for each category that was tried, and one for all others."""
+    metric, level = manifest.metric_of(run), next((one["val_bpb"] for one in past if one["val_bpb"]), None)
     results = lessons.results(tries)
     for one in results:
         if one.tries:
             crashed = f", {one.crashes} crashed" if one.crashes else ""
-            told = f"{_tries(one.tries)}, {one.keeps} kept{crashed}, gain {one.gain:.4f}, last #{one.last}"
+            gain = metric.amount(one.gain, level, fewer=experiments.FEWER)
+            told = f"{_tries(one.tries)}, {one.keeps} kept{crashed}, gain {gain}, last #{one.last}"
             yield f"- {one.category or 'not said'}: {told}"
     if others := [one.category for one in results if not one.tries and one.category]:
         yield f"- not tried yet: {'; '.join(others)}"

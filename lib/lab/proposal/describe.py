@@ -7,6 +7,7 @@ from pathlib import Path
 from lab.one_line import LONGEST, LONGEST_WHY, clean, description
 from lab.proposal import rule_check
 from lab.proposal.check_edit import LARGEST
+from lab.store import code, manifest
 from lab.store.flight import Flight, in_the_air
 from lab.verdict import complexity
 
@@ -29,7 +30,7 @@ def describe(folder: Path) -> None:
     said = [line for line in said if not CATEGORY.fullmatch(line) and not NOTE.fullmatch(line)]
     (folder / "in_the_air").unlink(missing_ok=True)
     rejected = rejection(flight)
-    derived = "change train.py" if rejected else derive(flight.need("before.py"), flight.need("train.py"))
+    derived = f"change {manifest.editable(flight.run)}" if rejected else derive(*_texts(flight))
     flight.write("description", description(said[-1] if said else derived, rejected))
     flight.write("category", clean(category, 40))
     flight.write("notes", "\n".join(clean(note, LONGEST_NOTE) for note in notes[-NOTES:]))
@@ -39,10 +40,16 @@ def describe(folder: Path) -> None:
         flight.write("in_the_air", other)
 
 
+def _texts(flight: Flight) -> tuple[str, str]:
+    """What it has changed, as it was and as it is."""
+    return code.difference(code.before(flight), code.after(flight) or {})
+
+
 def same_in_the_air(flight: Flight) -> str | None:
     """The id of another flight with the same code, as it is parsed; `code` has that of this one from now on."""
-    code = "\n".join(complexity.counted_lines(flight.need("train.py")))
-    flight.write("code", hashlib.sha256(code.encode()).hexdigest())
+    texts = code.after(flight) or {}
+    lines = [line for path in sorted(texts) for line in (path, *complexity.counted_lines(texts[path]))]
+    flight.write("code", hashlib.sha256("\n".join(lines).encode()).hexdigest())
     others = (one for one in in_the_air(flight.run) if one != flight)
     return next((one.folder.name for one in others if one.text("code") == flight.text("code")), None)
 
@@ -58,31 +65,38 @@ def _last_lines(path: Path, length: int = LONGEST) -> list[str]:
 
 
 def rejection(flight: Flight) -> str:
-    """Why this is not trained: another file was changed, train.py is unusable, or it breaks a rule; else empty.
+    """Why this is not trained: another file was changed, the code is unusable, or it breaks a rule; else empty.
 
-    `changed` has git's lines, `M<tab>path`: M changed, D deleted, T no longer a plain file.
+    `changed` has git's lines, `M<tab>path`: M changed, A added, D deleted, T no longer a plain file.
     """
-    changed = [line.split("\t", 1) for line in flight.need("changed").split("\n") if line]
-    others = [path for _, path in changed if path != "train.py"]
-    if others:
+    changed, own = [line for line in flight.need("changed").split("\n") if line], code.editable(flight)
+    if others := [line.split("\t", 1)[1] for line in changed if line not in own]:
         return clean(f"changed {', '.join(others)}", 80)
-    kind = next((kind for kind, path in changed if path == "train.py"), "M")
-    if kind == "D":
-        return "deleted train.py"
-    if kind == "T":
-        return "train.py is not a plain file"
-    path, aside = flight.folder / "train.py", flight.folder / "train.py.rejected"
+    for kind, path in (line.split("\t", 1) for line in changed):
+        if kind in ("D", "T"):
+            return clean(f"deleted {path}" if kind == "D" else f"{path} is not a plain file", 80)
+    unusable = (_unusable(flight, name, path) for name, path in code.changed_files(flight).items())
+    return next((why for why in unusable if why), "") or _broken_rule(flight)
+
+
+def _unusable(flight: Flight, name: str, path: Path) -> str | None:
+    """Why the file cannot be tried, called so in the tree; it is put out of the way then."""
+    aside = flight.folder / f"{path.name}.rejected"
     if path.exists() and path.stat().st_size > LARGEST:
-        path.unlink()  # lib/experiment/ask_proposer.sh brings its beginning back
+        path.unlink()  # lib/experiment/bring_back.sh brings its beginning back
     if not path.exists():  # an interrupted call may have put it aside
-        return "train.py is not UTF-8" if aside.exists() else "train.py is over 1 MB"
+        return f"{name} is not UTF-8" if aside.exists() else f"{name} is over 1 MB"
     try:
         path.read_bytes().decode()
     except UnicodeDecodeError:
         path.rename(aside)
-        return "train.py is not UTF-8"
-    broken = rule_check.violations(flight.need("before.py"), flight.need("train.py"))
-    return clean(broken[0].text(), LONGEST_WHY) if broken else ""
+        return f"{name} is not UTF-8"
+    return None
+
+
+def _broken_rule(flight: Flight) -> str:
+    broken = rule_check.violations_of(code.before(flight), code.after(flight) or {}, manifest.metric_of(flight.run))
+    return clean(broken[0], LONGEST_WHY) if broken else ""
 
 
 def derive(before: str, after: str) -> str:

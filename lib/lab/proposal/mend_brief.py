@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from lab.runs import failures
-from lab.store import memory
+from lab.store import code, manifest, memory
 from lab.store.flight import Flight
 
 TEXT = """\
@@ -12,8 +12,8 @@ TEXT = """\
 Your experiment crashed: {description}
 It is a crash because {why}
 
-train.py in this folder is the one that crashed; HEAD is its commit, HEAD~1 the incumbent. If the cause is a mistake,
-mend it, in train.py and nowhere else, with the idea left as it is. If the idea itself is at fault, change nothing:
+{files} in this folder is the code that crashed; HEAD is its commit, HEAD~1 the incumbent. If the cause is a mistake,
+mend it, in {files} and nowhere else, with the idea left as it is. If the idea itself is at fault, change nothing:
 then it is given up.
 
 The end of its log follows, each line after a bar. {untrusted}
@@ -36,10 +36,11 @@ def mend(folder: Path) -> str:
     flight = Flight(folder)
     measured = flight.json("measure.json")
     flight.write("crashed", f"{measured['failure']} {measured['why']}")
-    flight.write("crashed.py", flight.need("train.py"))
+    flight.write("crashed.py", code.joined(code.after(flight) or {}))
     cures = memory.cures(memory.folder(flight.run), measured["failure"], measured["why"])
     text = TEXT + CURES if cures else TEXT
     return text.format(
+        files=manifest.editable(flight.run),
         description=flight.need("description"),
         why=measured["why"],
         untrusted=failures.UNTRUSTED,

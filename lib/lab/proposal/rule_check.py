@@ -13,6 +13,8 @@ from functools import lru_cache
 
 from lab.proposal import rules
 from lab.proposal.rules import RULES
+from lab.store.code import ONE, Code, joined, python
+from lab.store.metric import BPB, VAL_BPB, Metric
 
 UNREADABLE = "unreadable"  # the rule for a text that is Python, and cannot be read
 LONGEST = 100  # characters of a subject that are told
@@ -29,15 +31,26 @@ class Violation:
     line: int
     subject: str
 
-    def text(self) -> str:
-        """One line, for whoever proposed it."""
+    def text(self, path: str | None = None, line: int | None = None) -> str:
+        """One line, for whoever proposed it; `path`, `line`: where, if the text is that of several files."""
         subject = " ".join(self.subject.split())
-        return f"rule '{self.rule}' at line {self.line}: {subject[:LONGEST]}{'...' * (len(subject) > LONGEST)}"
+        where = f"line {self.line}" if path is None else f"line {line} of {path}"
+        return f"rule '{self.rule}' at {where}: {subject[:LONGEST]}{'...' * (len(subject) > LONGEST)}"
 
 
-def violations(before: str, after: str) -> list[Violation]:
+def violations_of(before: Code, after: Code, metric: Metric = VAL_BPB) -> list[str]:
+    """The same over all that is Python, in words: what moves from one file to another is no more than it was."""
+    old, new = python(before), python(after)
+    if set(new) == {ONE}:
+        return [one.text() for one in violations(old.get(ONE, ""), new[ONE], metric)]
+    places = [(path, number) for path in sorted(new) for number, _ in enumerate(f"\n{new[path]}\n".split("\n")[:-1])]
+    found = violations(joined(old), joined(new), metric)
+    return [one.text(*places[min(one.line, len(places)) - 1]) for one in found]
+
+
+def violations(before: str, after: str, metric: Metric = VAL_BPB) -> list[Violation]:
     """What `after` has more of than `before`, or less of what a rule keeps; by the lines of `after`."""
-    had, has = offences(before) or [], offences(after)
+    had, has = offences(before, metric.name) or [], offences(after, metric.name)
     if has is None:
         return []
     found = list(_surplus(has, had))
@@ -49,11 +62,11 @@ def violations(before: str, after: str) -> list[Violation]:
 
 
 @lru_cache(maxsize=2)  # a baseline is read once
-def offences(text: str) -> list[Violation] | None:
+def offences(text: str, metric: str = BPB) -> list[Violation] | None:
     """All that breaks a rule, by its line; None for a text that is no Python."""
     try:
         tree = ast.parse(text.encode())  # bytes, as Python reads it: a comment may name another encoding
-        return sorted(_read(tree), key=lambda violation: violation.line)
+        return sorted(_read(tree, metric), key=lambda violation: violation.line)
     except SyntaxError:
         return None
     except (ValueError, RecursionError, MemoryError) as error:  # a null byte; what is nested too deep
@@ -79,11 +92,11 @@ def _first_difference(before: str, after: str) -> int:
 # ---------------------------------------------------------------------------
 
 
-def _read(tree: ast.Module) -> Iterator[Violation]:
+def _read(tree: ast.Module, metric: str) -> Iterator[Violation]:
     nodes = list(ast.walk(tree))
     alone = {id(node.value) for node in nodes if isinstance(node, ast.Expr)}  # a docstring holds what it likes
     for node in nodes:
-        for rule, subject in _offences(node, may_be_large=id(node) in alone):
+        for rule, subject in _offences(node, metric, may_be_large=id(node) in alone):
             yield Violation(rule, getattr(node, "lineno", 1), subject)
     if any(_asks_the_clock(node) for node in nodes):
         yield Violation("budget", 1, f"loop that asks {rules.CLOCK}()")
@@ -94,7 +107,7 @@ def _asks_the_clock(node: ast.AST) -> bool:
     return is_loop and any(isinstance(one, ast.Call) and _last(one.func) == rules.CLOCK for one in ast.walk(node))
 
 
-def _offences(node: ast.AST, *, may_be_large: bool) -> Iterator[Offence]:
+def _offences(node: ast.AST, metric: str, *, may_be_large: bool) -> Iterator[Offence]:
     if isinstance(node, ast.Import | ast.ImportFrom):
         yield from _imported(node)
     if isinstance(node, ast.Call):
@@ -102,7 +115,7 @@ def _offences(node: ast.AST, *, may_be_large: bool) -> Iterator[Offence]:
     if isinstance(node, ast.Attribute | ast.alias) and (name := _last(node)).startswith(rules.MEMORY):
         yield "memory", name
     if isinstance(node, ast.stmt) and not hasattr(node, "body"):
-        yield from _stated(node)
+        yield from _stated(node, metric)
     if isinstance(node, ast.expr) and _size(node) > rules.MOST and not may_be_large:
         yield "bulk", ast.unparse(node)
 
@@ -134,10 +147,11 @@ def _is_seed(node: ast.AST) -> bool:
     return isinstance(node, ast.Constant) and type(node.value) is int
 
 
-def _stated(node: ast.stmt) -> Iterator[Offence]:
+def _stated(node: ast.stmt, metric: str) -> Iterator[Offence]:
     """A simple statement: what is printed, and what the metric is."""
     text = ast.unparse(node)
-    if any(word in part for part in _texts(node) for word in rules.PRINTED):
+    printed = rules.PRINTED if metric == BPB else (f"{metric}:", *rules.PRINTED)  # `loss` alone is in many a line
+    if any(word in part for part in _texts(node) for word in printed):
         yield "metric", text
     stored = {one.id for one in ast.walk(node) if isinstance(one, ast.Name) and isinstance(one.ctx, ast.Store)}
     if rules.METRIC in stored and not _is_evaluation(getattr(node, "value", None)):

@@ -51,6 +51,11 @@ def doubted(word: str, why: str) -> Failure:
     return Failure(word, why, DOUBT)
 
 
+def unguarded(why: str) -> Failure:
+    """A baseline that does not print what a guard looks at: that is for a person."""
+    return Failure("no-metric", f"guard: {why}", DOUBT)
+
+
 def long_start(why: str) -> Failure:
     """A run with a metric that has spent too much before its clock started, or after it ended."""
     return Failure("start-up", f"start-up: {why}", "start-up")

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, cast
 
+from lab.store import metric
 from lab.store.experiments import Experiment
 
 CHUNK = 1 << 20  # bytes
 LONGEST = 64 << 20  # bytes of a log; the middle of a longer one is dropped
 PARTS = 240  # equal parts of the budget; a curve has one value in each
 STEP = re.compile(rb"^step (\d{1,12}) \((\d{1,3}\.?\d{0,6})%\) \| loss: (\d{1,9}\.\d{1,9})\b", re.MULTILINE)
-METRIC = re.compile(rb"^val_bpb:", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -133,5 +133,6 @@ def log_of(run: Path, experiment: Experiment) -> Path | None:
     """
     logs = kept_logs(run, experiment["commit"])
     if experiment.get("failure") is None and len(logs) > 1:
-        logs = [log for log in logs if METRIC.search(last_bytes(log, 65536))][:1] or logs
+        told = f"\n{metric.named(experiment).name}:".encode()
+        logs = [log for log in logs if told in b"\n" + last_bytes(log, 65536).replace(b"\r", b"\n")][:1] or logs
     return logs[-1] if logs else None

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +18,13 @@ from lab.runs import conditions, evaluation_record, failures, logs, slots
 from lab.runs.evaluation_record import Record
 from lab.runs.failures import Failure
 from lab.store import ledger
+from lab.store.metric import LARGEST, VAL_BPB, Metric
 
 Run = dict[str, Any]
 
-METRIC = re.compile(
-    rb"(?:\A|[\r\n])(val_bpb|peak_vram_mb|training_seconds|num_steps|total_tokens_M|num_params_M):[ \t]*([^\s]{0,64})"
-)
+NOTED = (  # printed lines beside the metric and what guards look at
+    "peak_vram_mb", "training_seconds", "num_steps", "total_tokens_M", "num_params_M",
+)  # fmt: skip
 LAST = 3  # tenths of the time, of which the loss is listed
 
 
@@ -34,6 +36,7 @@ class Past:
     baseline: list[Run]
     recent: Sequence[Run]
     folder: Path  # of the run
+    metric: Metric = VAL_BPB
 
     @property
     def wants_record(self) -> bool:
@@ -63,21 +66,23 @@ def outcome_of(folder: Path, past: Past) -> Outcome:
     """What became of the training run in `folder`, which has ended."""
     status, log, asked = int((folder / "rc").read_text()), folder / "run.log", folder / "next"
     logs.drop_middle(log)
-    printed = read_metrics(log)
-    record = evaluation_record.read(folder)
-    if record and "val_bpb" not in printed:  # where a GPU admits one process, the training ends before the evaluation
-        printed["val_bpb"] = f"{evaluation_record.measured_bpb(record):f}"
-    failure = failures.cause(status, lacks(printed.get("val_bpb")), failures.tail(log), _oom_kills(folder))
+    metric, name = past.metric, past.metric.name
+    printed = read_metrics(log, metric)
+    record = evaluation_record.read(folder) if metric.is_bpb else None  # no evaluator of ours measures another one
+    if record and name not in printed:  # where a GPU admits one process, the training ends before the evaluation
+        printed[name] = f"{evaluation_record.measured_bpb(record):f}"
+    failure = failures.cause(status, lacks(printed.get(name), metric), failures.tail(log), _oom_kills(folder))
     if failure and failure.word == "timeout" and past.device == "cpu":
         failure = failures.starved(failure) if evaluation_record.was_starved(folder, _budget(folder)) else failure
+    failure = failure or _lacks_guarded(printed, past)
     record = None if failure else record
     run = _run(folder, printed, record, past)
-    failure = failure or _doubt(folder, Decimal(printed["val_bpb"]), record, run, past)
+    failure = failure or _doubt(folder, Decimal(printed[name]), record, run, past)
     normal = conditions.usual(past.recent, run)
     disturbance = conditions.disturbance(record, run, normal) if record and not failure else None
     if not failure:
-        value = evaluation_record.measured_bpb(record) if record else Decimal(printed["val_bpb"])
-        run |= {"val_bpb": ledger.to_bpb(value), "degraded": bool(disturbance) if record else None}
+        value = evaluation_record.measured_bpb(record) if record else Decimal(printed[name])
+        run |= {"val_bpb": metric.rounded(value), "degraded": bool(disturbance) if record else None}
     return Outcome(
         code=asked.read_text().split()[0] if asked.exists() else "candidate",
         run=run,
@@ -92,7 +97,7 @@ def outcome_of(folder: Path, past: Past) -> Outcome:
 def _run(folder: Path, printed: dict[str, str], record: Record | None, past: Past) -> Run:
     """What is listed of every run, with the value still to come."""
     steps = _number(printed.get("num_steps"))
-    listed = {
+    listed: Run = {
         "seed": seed_of(folder),
         "val_bpb": None,
         "num_steps": None if steps is None else int(steps),
@@ -100,6 +105,8 @@ def _run(folder: Path, printed: dict[str, str], record: Record | None, past: Pas
         "degraded": None,
         **_learned(folder / "run.log", printed),
     }
+    if past.metric.guards:
+        listed["guards"] = {one.name: _finite(printed.get(one.name)) for one in past.metric.guards}
     if record is None:
         return listed
     outside = evaluation_record.outside_seconds(folder, record, _budget(folder))
@@ -112,6 +119,14 @@ def _run(folder: Path, printed: dict[str, str], record: Record | None, past: Pas
         "device": record["device"],
         **conditions.from_record(record, slots.trainings(past.folder, folder)),
     }
+
+
+def _lacks_guarded(printed: dict[str, str], past: Past) -> Failure | None:
+    """A baseline that does not print what a guard looks at: nothing could ever be kept."""
+    missing = [one.name for one in past.metric.guards if _finite(printed.get(one.name)) is None]
+    if past.baseline or not missing:
+        return None
+    return failures.unguarded(f"it printed no number as '{missing[0]}', at which METRIC_GUARD looks")
 
 
 def _learned(log: Path, printed: dict[str, str]) -> dict[str, Any]:
@@ -153,22 +168,31 @@ def _in_gb(peak_mb: str | None) -> Decimal | None:
         return None
 
 
-def read_metrics(log: Path) -> dict[str, str]:
+@lru_cache(maxsize=4)
+def _lines_of(metric: Metric) -> re.Pattern[bytes]:
+    """The printed lines that are read: `name: number`, and what follows it up to a blank."""
+    names = {metric.name, *NOTED, *(one.name for one in metric.guards)}
+    either = "|".join(sorted(map(re.escape, names)))
+    return re.compile(rf"(?:\A|[\r\n])({either}):[ \t]*([^\s]{{0,64}})".encode())
+
+
+def read_metrics(log: Path, metric: Metric = VAL_BPB) -> dict[str, str]:
     """What the log says of the metric, by name, as text: the last of each."""
     if log.stat().st_size == 0:
         return {}
     with log.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        return {match[1].decode(): match[2].decode(errors="replace") for match in METRIC.finditer(data)}
+        lines = _lines_of(metric).finditer(data)
+        return {match[1].decode(): match[2].decode(errors="replace") for match in lines}
 
 
-def lacks(val_bpb: str | None) -> str | None:
-    """What keeps what was printed from being a metric: `nan`, `no-metric`, or nothing."""
-    value = _decimal(val_bpb)
+def lacks(printed: str | None, metric: Metric = VAL_BPB) -> str | None:
+    """What keeps what was printed from being a value of the metric: `nan`, `no-metric`, or nothing."""
+    value = _decimal(printed)
     if value is None:
         return "no-metric"
     if not value.is_finite():
         return "nan"
-    return None if ledger.is_valid(value) and ledger.is_valid(ledger.to_bpb(value)) else "no-metric"
+    return None if metric.is_valid(value) and metric.is_valid(metric.rounded(value)) else "no-metric"
 
 
 def _decimal(text: str | None) -> Decimal | None:
@@ -176,6 +200,12 @@ def _decimal(text: str | None) -> Decimal | None:
         return None if text is None else Decimal(text)
     except InvalidOperation:
         return None
+
+
+def _finite(text: str | None) -> Decimal | None:
+    """A number of a guard's, with 6 decimals; None when it is none."""
+    value = _decimal(text)
+    return round(value, 6) if value is not None and value.is_finite() and abs(value) < LARGEST else None
 
 
 def _number(text: str | None) -> float | None:

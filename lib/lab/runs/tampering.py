@@ -27,7 +27,7 @@ from lab.errors import Fault
 
 RECORDS = (
     "results.tsv", "experiments.jsonl", "changes.jsonl", "reruns.jsonl", "index.json", "manifest.json",
-    "audit.json", "start", "incumbent",
+    "audit.json", "start", "editable", "incumbent",
 )  # fmt: skip
 NO_FACTS = ("word", "alive", "brief", "transcript")  # written by the shell during the run, or of no more use
 WHOLE = 1 << 20  # bytes; of a larger record that only grows, only the new bytes are copied
@@ -42,7 +42,7 @@ BYTECODE, HEAD = "__pycache__", 16  # bytes before the code
 CONFIGURATIONS = ("config", ".gitconfig")
 RUN_BY_ITSELF = (".pth", "sitecustomize.py", "usercustomize.py")
 CALL = "call"  # the RUN_DIR of a proposer
-MEASURING = ("train.py", "prepare.py", "pyproject.toml")  # in the checkout
+MEASURING = ("train.py", "prepare.py", "pyproject.toml")  # in the checkout; and what RUN_DIR/held names
 MOST_LINKED = 20_000  # files below the links of a checkout that are looked at
 MOST_NAMED = 10  # of those
 
@@ -171,9 +171,11 @@ guards: dict[Path, Guard] = {}  # by the folder of the run
 def look_before(run_dir: Path) -> None:
     """Remember what there is before the training run, or the call of a proposer, in `run_dir`; it works in `cwd`."""
     checkout, run = Path((run_dir / "cwd").read_text()), _run_of(run_dir)
+    held = (run_dir / "held").read_text().split("\n")[:-1] if (run_dir / "held").exists() else []
     is_call = run_dir.name == CALL
     is_held_to_it = is_call or (run_dir / "beside").exists()  # a stranger's script writes where it likes
-    look = Look({} if is_call else {checkout / name: _fingerprint(checkout / name) for name in MEASURING})
+    named = (*MEASURING, *held)
+    look = Look({} if is_call else {checkout / name: _fingerprint(checkout / name) for name in named})
     if not (run_dir / "confine").exists():
         look.is_loose = True
         look.facts = {path: path.read_bytes() for path in _facts(run_dir)}
@@ -194,7 +196,8 @@ def look_after(run_dir: Path) -> str:
     """Restore what it has changed, and name it: a line each, in words for a person."""
     look, run = looks.pop(run_dir), _run_of(run_dir)
     checkout = Path((run_dir / "cwd").read_text())
-    found = [path.name for path, known in look.checkout.items() if _fingerprint(path) != known]
+    changed = (path for path, known in look.checkout.items() if _fingerprint(path) != known)
+    found = [str(path.relative_to(checkout)) for path in changed][:MOST_NAMED]
     if look.is_loose:
         now = _linked(look.links)  # a link that the run has made is its own
         other = (path for path in {*now, *look.linked} if now.get(path) != look.linked.get(path))

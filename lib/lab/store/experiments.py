@@ -9,12 +9,20 @@ import mmap
 from pathlib import Path
 from typing import Any
 
-from lab.store import jsonl, schemas
+from lab.store import jsonl, metric, schemas
 
 Experiment = dict[str, Any]
 FILE = "experiments.jsonl"
-NEAR_MISSES = ("no-gain", "complexity", "memory", "conflict", "outrun")  # rules that discard what may have gained
+NEAR_MISSES = (
+    "no-gain",
+    "complexity",
+    "memory",
+    "guard",
+    "conflict",
+    "outrun",
+)  # rules that discard what may have gained
 WINDOW = 1000  # experiments that a proposal looks at, so that its time does not grow in a long run
+FEWER = 2  # decimals of a gain in a few words
 MOST_KEEPS = 1000  # that a view looks at
 NEAR = 1 << 20  # bytes of the end; an experiment in flight is there, if it is on record
 
@@ -97,13 +105,17 @@ def outcome(experiment: Experiment) -> str:
     gain, rule = experiment["gain"], experiment["rule"]
     if experiment["failure"] or gain is None:
         return str(experiment["failure"] or rule)
+    measures, level = metric.named(experiment), experiment["val_bpb"]
+    gained = measures.gain_text(gain, level, fewer=FEWER)
     if experiment["status"] == "keep":
-        return f"kept {gain:+.4f}"
+        return f"kept {gained}"
     words = {
-        "complexity": f"{gain:+.4f}, too many lines",
-        "memory": f"{gain:+.4f}, too much memory",
-        "conflict": f"{gain:+.4f}, but in conflict with a keep",
-        "included": f"{gain:+.4f}, and in a keep already",
-        "outrun": f"{gain:+.4f}, but outrun by keeps",
+        "complexity": f"{gained}, too many lines",
+        "memory": f"{gained}, too much memory",
+        "guard": f"{gained}, against a guard",
+        "conflict": f"{gained}, but in conflict with a keep",
+        "included": f"{gained}, and in a keep already",
+        "outrun": f"{gained}, but outrun by keeps",
+        "worse": f"worse by {measures.amount(-gain, level, fewer=FEWER)}",
     }
-    return words.get(rule) or (f"worse by {-gain:.4f}" if rule == "worse" else f"no gain ({gain:+.4f})")
+    return words.get(rule) or f"no gain ({gained})"

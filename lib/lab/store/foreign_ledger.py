@@ -14,9 +14,10 @@ from pathlib import Path
 
 from lab import one_line
 from lab.errors import Fault
-from lab.store import durable, ledger, schemas
-from lab.store.ledger import COLUMNS, HEADER, NO_MEMORY, NO_VALUE, UPPER_BOUND, Row, is_valid
+from lab.store import durable, ledger, manifest, schemas
+from lab.store.ledger import COLUMNS, HEADER, NO_MEMORY, NO_VALUE, Row
 from lab.store.ledger_columns import USUAL, Layout, csv_cells, layout_of
+from lab.store.metric import BPB, UPPER_BOUND, VAL_BPB
 
 WORDS = {  # the first word of a status -> the status
     **dict.fromkeys(("keep", "kept", "accept", "accepted", "baseline"), "keep"),
@@ -46,6 +47,7 @@ class Found:
     by_commit: dict[str, Row] = field(default_factory=dict)
     said: list[str] = field(default_factory=list)
     left_out: int = 0
+    metric: str = BPB  # another one only of a run of ours
 
     @property
     def rows(self) -> list[Row]:
@@ -54,7 +56,7 @@ class Found:
 
     def text(self) -> str:
         """The mended ledger, which `lab validate` accepts."""
-        return "".join(f"{line}\n" for line in (HEADER, *(row.line() for row in self.rows)))
+        return "".join(f"{line}\n" for line in (ledger.header(self.metric), *(row.line() for row in self.rows)))
 
 
 def convert(path: Path, out: Path | None) -> Found:
@@ -74,11 +76,27 @@ def read(path: Path) -> Found:
     except OSError as error:
         problem = (error.strerror or "cannot be read").lower()
         raise Fault(f"{problem}: '{path}'", "name a ledger, such as runs/mar14/results.tsv") from None
+    own = manifest.metric_of(path.absolute().parent).name
+    if own != BPB and ledger.metric_of(path) == own:
+        return _of_our_run(data, path, own)
     found, layout = Found(), None
     for number, line in enumerate(_lines(data, found.said), start=1):
         layout = _take(line, layout, found, number)
     missing = ["1: header: missing: added"] if layout is None else []
     return replace(found, said=[f"{path}:{note}" for note in missing + found.said])
+
+
+def _of_our_run(data: bytes, path: Path, metric: str) -> Found:
+    """A ledger of another metric, beside the manifest that says so: nothing of it is mended."""
+    found = Found(metric=metric)
+    for number, line in enumerate(data.decode("utf-8", errors="replace").split("\n")[1:], start=2):
+        if ledger.fits(line, metric):
+            row = ledger.row(line)
+            found.by_commit.setdefault(row.commit, row)
+        elif line:
+            found.said.append(f"{path}:{number}: row: is none of a ledger of {metric}: the row is left out")
+            found.left_out += 1
+    return found
 
 
 def _lines(data: bytes, said: list[str]) -> list[str]:
@@ -211,7 +229,7 @@ def _val_bpb(text: str) -> str | None:
     number = _number(text, BITS)
     if number is not None and "%" in text and number >= UPPER_BOUND:
         number /= 100
-    return str(number.quantize(Decimal(NO_VALUE), ROUND_HALF_UP)) if number and is_valid(number) else None
+    return str(number.quantize(Decimal(NO_VALUE), ROUND_HALF_UP)) if number and VAL_BPB.is_valid(number) else None
 
 
 def _is_measured(text: str) -> bool:

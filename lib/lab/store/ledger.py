@@ -1,21 +1,27 @@
 """The ledger: `results.tsv` as text <-> rows. Format: section "The ledger" of the protocol, schemas/row.schema.json.
 
-val_bpb is in bits per byte with 6 decimals, memory_gb in GiB with 1 decimal; both are kept as text.
+The second column is called as the metric is: val_bpb, in bits per byte with 6 decimals; or another one, with at least 6
+significant digits (schemas/other-row.schema.json). memory_gb is in GiB with 1 decimal. Both are kept as text, the first
+as `val_bpb`, whatever it is of. A ledger says by its header what it is a ledger of.
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import astuple, dataclass
-from decimal import ROUND_HALF_EVEN, ROUND_HALF_UP, Decimal, InvalidOperation
+from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
+from functools import partial
 from pathlib import Path
 
 from lab.errors import Fault
 from lab.store import durable, schemas
+from lab.store.guards import NAME
+from lab.store.metric import BPB
 
 COLUMNS: tuple[str, ...] = tuple(schemas.load("row")["properties"])
 HEADER = "\t".join(COLUMNS)
+OF_METRIC = re.compile(HEADER.replace(BPB, f"({NAME})"))
 STATUS = COLUMNS.index("status")
-UPPER_BOUND = 20  # bits per byte; an untrained model has 8
 NO_VALUE, NO_MEMORY = "0.000000", "0.0"  # of a crash
 
 
@@ -34,6 +40,26 @@ class Row:
         return "\t".join(astuple(self))
 
 
+def header(metric: str) -> str:
+    """The first line of a ledger of that metric."""
+    return HEADER.replace(BPB, metric)
+
+
+def metric_in(text: str) -> str:
+    """The name of the metric in a header; val_bpb, where it is none."""
+    found = OF_METRIC.fullmatch(text)
+    return found[1] if found and found[1] not in COLUMNS else BPB
+
+
+def metric_of(path: Path) -> str:
+    """The name of the metric of a ledger, by its header."""
+    try:
+        with path.open("rb") as file:
+            return metric_in(file.readline(200).decode(errors="replace").rstrip("\n"))
+    except FileNotFoundError:
+        return BPB
+
+
 def read(path: Path) -> list[Row]:
     """The rows, without a torn last line. Raises Fault if a line is not a row."""
     return [row(line) for line in lines(path)]
@@ -42,20 +68,26 @@ def read(path: Path) -> list[Row]:
 def lines(path: Path) -> list[str]:
     """The rows as text: there may be 100,000, and of most only the status is needed."""
     try:
-        *found, last = path.read_text(encoding="utf-8").split("\n")[1:] or [""]
+        first, *found = path.read_text(encoding="utf-8").split("\n")
     except FileNotFoundError:
         raise Fault(f"the ledger is gone: '{path}'", f"make mend TAG={path.parent.name}") from None
-    found += [last] if fits(last) else []  # which an editor has left without a newline
+    if found and not fits(found[-1], metric_in(first)):
+        found.pop()  # else it is one which an editor has left without a newline
     tabs = len(COLUMNS) - 1
     if any(line.count("\t") != tabs for line in found):
         raise Fault(f"the ledger is damaged: '{path}'", "make validate names the lines to mend")
     return found
 
 
-def fits(line: str) -> bool:
+def schema_of(metric: str) -> str:
+    """The schema of a row."""
+    return "row" if metric == BPB else "other-row"
+
+
+def fits(line: str, metric: str = BPB) -> bool:
     """Whether it is a row, by the schema."""
     return line.count("\t") == len(COLUMNS) - 1 and schemas.fits(
-        "row", dict(zip(COLUMNS, line.split("\t"), strict=True))
+        schema_of(metric), dict(zip(COLUMNS, line.split("\t"), strict=True))
     )
 
 
@@ -84,7 +116,8 @@ def in_words(statuses: Iterable[str]) -> str:
 def place(path: Path, commit: str) -> tuple[int, bool]:
     """The number of the row of a commit (7 digits) and True; without such a row, that of the next row and False."""
     data = path.read_bytes() if path.exists() else b"\n"  # searched as bytes: parsing 100,000 rows takes a second
-    if not data.endswith(b"\n") and fits(data[data.rfind(b"\n") + 1 :].decode(errors="replace")):
+    metric = metric_in(data.partition(b"\n")[0].decode(errors="replace"))
+    if not data.endswith(b"\n") and fits(data[data.rfind(b"\n") + 1 :].decode(errors="replace"), metric):
         data += b"\n"  # which an editor has left out
     end = data.rfind(b"\n") + 1
     at = data.find(f"\n{commit}\t".encode(), 0, end)
@@ -94,15 +127,16 @@ def place(path: Path, commit: str) -> tuple[int, bool]:
 def append(path: Path, row: Row) -> None:
     """Add the row, whole and durable or not at all, unless its commit is there."""
     if not place(path, row.commit)[1]:
-        durable.append_line(path, row.line(), fits)
+        durable.append_line(path, row.line(), partial(fits, metric=metric_of(path)))
 
 
 def append_missing(path: Path, rows: Iterable[Row]) -> None:
     """Add those of the rows whose commits are not there."""
     known = {line.split(b"\t")[0].decode(errors="replace") for line in path.read_bytes().split(b"\n")}
+    is_whole = partial(fits, metric=metric_of(path))
     for row in rows:
         if row.commit not in known:
-            durable.append_line(path, row.line(), fits)
+            durable.append_line(path, row.line(), is_whole)
 
 
 def problems(path: Path) -> list[str]:
@@ -120,6 +154,7 @@ def problems(path: Path) -> list[str]:
 
 def _line_problems(lines: list[bytes]) -> Iterator[tuple[int, str]]:
     first_seen: dict[str, int] = {}
+    metric = metric_in(lines[0].decode(errors="replace")) if lines else BPB
     for number, raw in enumerate(lines, start=1):
         try:
             line = raw.decode()
@@ -129,10 +164,10 @@ def _line_problems(lines: list[bytes]) -> Iterator[tuple[int, str]]:
         if line.endswith("\r"):
             yield number, "row: ends in CR LF, not in LF"
         elif number == 1:
-            if line != HEADER:
+            if line != header(metric):
                 yield number, f"header: {line!r} is not {HEADER!r}"
         else:
-            for problem in _row_problems(line):
+            for problem in _row_problems(line, metric):
                 yield number, problem
             commit = line.split("\t")[0]
             if commit in first_seen:
@@ -140,24 +175,14 @@ def _line_problems(lines: list[bytes]) -> Iterator[tuple[int, str]]:
             first_seen.setdefault(commit, number)
 
 
-def _row_problems(line: str) -> Iterator[str]:
+def _row_problems(line: str, metric: str) -> Iterator[str]:
     values = line.split("\t")
     if len(values) != len(COLUMNS):
         yield f"row: {len(values)} columns, not {len(COLUMNS)}"
         return
     row = dict(zip(COLUMNS, values, strict=True))
-    for column, problem in schemas.problems("row", row):
-        yield f"{column}: {problem}"
-
-
-def is_valid(value: Decimal | None) -> bool:
-    """Whether the value can be a val_bpb: NaN passes every comparison, and 0.000000 would win each minimum."""
-    return value is not None and value.is_finite() and 0 < value < UPPER_BOUND
-
-
-def to_bpb(value: Decimal) -> Decimal:
-    """With the 6 decimals of the ledger."""
-    return value.quantize(Decimal("0.000001"), ROUND_HALF_EVEN)
+    for column, problem in schemas.problems(schema_of(metric), row):
+        yield f"{metric if column == BPB else column}: {problem}"
 
 
 def to_gb(peak_vram_mb: str) -> str:

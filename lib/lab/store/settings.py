@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 
 from lab.errors import Fault
-from lab.store import schemas
+from lab.store import metric, schemas
 
 PUBLISHED_BUDGET = "300"  # seconds; the default without another one from a person or from prepare.py
 HINT = "README.md has a table of the settings"
@@ -31,6 +31,13 @@ def read(environment: Mapping[str, str]) -> dict[str, str]:
     return settings
 
 
+def of_new_run(environment: Mapping[str, str]) -> dict[str, str]:
+    """The same, for a set-up: also refused is what cannot be measured. Raises Fault."""
+    chosen = read(environment)
+    metric.check(chosen)
+    return chosen
+
+
 def plain_seconds(seconds: object) -> str:
     """A number of seconds as a person writes it: 20 for 20.0, so that equal budgets are equal texts."""
     return f"{Decimal(str(seconds)).normalize():f}"
@@ -40,6 +47,23 @@ def from_prepare(facts: Mapping[str, object]) -> dict[str, str]:
     """The profile and the budget that prepare.py prints, if they are valid settings."""
     values = {"PROFILE": str(facts.get("profile")), "TIME_BUDGET": str(facts.get("time_budget"))}
     return {name: value for name, value in values.items() if not schemas.problems("settings", {name: value})}
+
+
+ALWAYS_KEPT = ("PROFILE", "TIME_BUDGET", "RUN_TIMEOUT", "SEED", "BASELINE_RUNS", "LINKS")
+
+
+def default_of(name: str) -> str:
+    """The text of the setting where nobody sets it."""
+    return str(schemas.load("settings")["properties"][name].get("default", ""))
+
+
+def kept_names(chosen: Mapping[str, str]) -> list[str]:
+    """Those that the manifest keeps: some always, of the other fixed ones those that are not as by default."""
+    others = (name for name in fixed_names() if name not in ALWAYS_KEPT and name in chosen)
+    return [
+        *(name for name in ALWAYS_KEPT if name in chosen),
+        *(one for one in others if chosen[one] != default_of(one)),
+    ]
 
 
 def fixed_names() -> list[str]:

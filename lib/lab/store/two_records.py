@@ -8,10 +8,11 @@ import hashlib
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import astuple, dataclass
+from decimal import Decimal
 from functools import reduce
 from pathlib import Path
 
-from lab.store import durable, experiments, flight, jsonl, ledger
+from lab.store import durable, experiments, flight, jsonl, ledger, manifest, metric
 from lab.store.experiments import Experiment
 from lab.store.ledger import COLUMNS, Row
 
@@ -35,7 +36,7 @@ def row_of(experiment: Experiment) -> Row:
     crashed, memory = experiment["status"] == "crash", experiment["memory_gb"]
     return Row(
         commit=experiment["commit"][:7],
-        val_bpb=ledger.NO_VALUE if crashed else f"{experiment['val_bpb']:.6f}",
+        val_bpb=ledger.NO_VALUE if crashed else metric.named(experiment).text(Decimal(experiment["val_bpb"])),
         memory_gb=ledger.NO_MEMORY if crashed or memory is None else f"{memory:.1f}",
         status=experiment["status"],
         description=experiment["description"],
@@ -113,7 +114,7 @@ def is_experiment(line: str) -> bool:
 
 def is_row(run: Path, line: str) -> bool:
     """Whether it is a whole row: a description that was cut off looks like one, too, but not like what is recorded."""
-    if not ledger.fits(line):
+    if not ledger.fits(line, ledger.metric_of(run / TABLE)):
         return False
     one = experiments.by_commit(run).get(line[:7])
     return one is None or row_of(one).line() == line
@@ -129,15 +130,16 @@ def add_row(run: Path, experiment: Experiment) -> None:
 
 def write_all(run: Path) -> None:
     """The ledger of all experiments."""
-    durable.write_atomically(run / TABLE, text_of(map(row_of, experiments.read(run))))
+    durable.write_atomically(run / TABLE, text_of(run, map(row_of, experiments.read(run))))
 
 
-def text_of(rows: Iterable[Row]) -> str:
-    """The ledger with these rows."""
-    return "".join(f"{line}\n" for line in (ledger.HEADER, *(row.line() for row in rows)))
+def text_of(run: Path, rows: Iterable[Row]) -> str:
+    """The ledger of the run with these rows."""
+    header = ledger.header(manifest.metric_of(run).name)
+    return "".join(f"{line}\n" for line in (header, *(row.line() for row in rows)))
 
 
-def with_rows_by_hand(known: Sequence[Experiment], lines: Sequence[str]) -> list[Row]:
+def with_rows_by_hand(known: Sequence[Experiment], lines: Sequence[str], metric_name: str = metric.BPB) -> list[Row]:
     """The rows on record, in order, and those of `lines` that were written by hand, each behind the same row as there.
 
     What is a row on record but for its commit is no row of its own.
@@ -146,7 +148,7 @@ def with_rows_by_hand(known: Sequence[Experiment], lines: Sequence[str]) -> list
     texts = {astuple(row)[1:] for row in rows.values()}
     behind: dict[str, list[Row]] = {}
     last, taken = "", set(rows)
-    for line in filter(ledger.fits, lines):
+    for line in (one for one in lines if ledger.fits(one, metric_name)):
         row = ledger.row(line)
         if row.commit in rows:
             last = row.commit

@@ -1,4 +1,4 @@
-"""Complexity: two texts of train.py -> the lines that one has more, and how many code lines are added and removed.
+"""Complexity: the code before and after -> the lines that one has more, and how many code lines are added and removed.
 
 What is counted is the code, not how it is laid out: each text is parsed and written anew in one form (`ast.unparse`).
 So comments, blank lines, docstrings, quotes and wrapping are out of the count, and statements joined by `;` are more
@@ -9,6 +9,8 @@ that is no Python is counted as it stands.
 import ast
 from collections.abc import Callable, Iterable
 from difflib import SequenceMatcher
+
+from lab.store.code import Code
 
 WIDTH = 80  # columns of a counted line, its indentation aside
 
@@ -54,10 +56,20 @@ def changes(before: str, after: str) -> tuple[list[str], list[str]]:
     return _changed(before, after, code_lines)
 
 
-def counts(before: str, after: str) -> tuple[int, int]:
+def counts(before: str, after: str, lines_of: Callable[[str], list[str]] = counted_lines) -> tuple[int, int]:
     """The number of code lines added, and removed: for the verdict."""
-    added, removed = _changed(before, after, counted_lines)
+    added, removed = _changed(before, after, lines_of)
     return _size(added), _size(removed)
+
+
+def counts_of(before: Code, after: Code) -> tuple[int, int]:
+    """The same over several files; a text that is not called Python is counted as it is written."""
+    found = [
+        counts(before.get(path, ""), after.get(path, ""), counted_lines if path.endswith(".py") else code_lines)
+        for path in {**before, **after}
+        if before.get(path) != after.get(path)
+    ]
+    return sum(added for added, _ in found), sum(removed for _, removed in found)
 
 
 def _size(lines: Iterable[str]) -> int:

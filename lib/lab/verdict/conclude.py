@@ -114,7 +114,7 @@ def _tell_of_baseline(flight: Flight, evidence: Evidence) -> None:
     """In `problem`, for a person: what is wrong with it, and what to do about it, a line each."""
     word = evidence.failure or ""
     log = flight.folder / f"run.{flight.attempt}/run.log"
-    flight.write("problem", "\n".join(failed_baseline.told(word, evidence.why or "", log)))
+    flight.write("problem", "\n".join(failed_baseline.told(word, evidence.why or "", log, evidence.metric)))
 
 
 def _sent_back(flight: Flight, evidence: Evidence) -> str | None:

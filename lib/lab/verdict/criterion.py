@@ -1,8 +1,9 @@
-"""The decision: a candidate's val_bpb, code and memory against the incumbent's -> verdict, rule and reason.
+"""The decision: a candidate's value, code and memory against the incumbent's -> verdict, rule and reason.
 
 The protocol's simplicity criterion, made total: every gain has its row, and the rows meet without a gap. All numbers
 that are compared are Decimal: as binary floats, gains of exactly 0.001 or 0.005 land on the wrong side of the
-threshold one time in four. val_bpb in bits per byte (lower is better), memory in GiB, lines in code lines.
+threshold one time in four. Memory in GiB, lines in code lines. Values are of the metric; a gain is above 0 where the
+candidate is better. The fixed numbers are val_bpb's, in bits per byte; a gain of another metric is weighed by the band.
 """
 
 import math
@@ -10,20 +11,22 @@ from dataclasses import dataclass
 from decimal import Decimal
 from functools import cache
 
-from lab.store import ledger
+from lab.store.metric import VAL_BPB, Metric
 
 BAND = Decimal("0.001")  # a gain below this is about 0, where the noise is not known
 LARGE = Decimal("0.005")  # a gain above this may cost complexity
 LEAST_BAND = Decimal("0.0002")  # a measured noise is never believed to be smaller
 MAJOR_LINES = 20  # net code lines that make a change a major one
 LINES_PER_MILLI_GAIN = 20  # what each 0.001 of a large gain may cost
+LINES_PER_BAND = 20  # the same of another metric, for each band of it
+LARGE_BANDS = 5  # bands of another metric that make a large gain
 MEMORY_SHARE = Decimal("0.10")  # memory may grow by this share of the incumbent's,
 MEMORY_GB = Decimal("0.5")  # or by this much, without a question
 
 
 @dataclass(frozen=True)
 class Noise:
-    """The measured noise of val_bpb: its standard deviation with `df` degrees of freedom, and the runs of each mean."""
+    """The measured noise: a standard deviation with `df` degrees of freedom, and the runs of each mean."""
 
     sd: Decimal
     df: int
@@ -52,6 +55,7 @@ class Case:
     incumbent_memory: Decimal | None = None
     memory: Decimal | None = None
     noise: Noise | None = None
+    metric: Metric = VAL_BPB
 
 
 @dataclass(frozen=True)
@@ -65,40 +69,62 @@ class Decision:
 
 def decide(case: Case) -> Decision:
     """The table of the simplicity criterion, and then the memory rule."""
-    if case.candidate is None or not ledger.is_valid(case.candidate):
-        return Decision("crash", "crash", f"crash: val_bpb is {case.candidate}, nothing that can be compared")
-    gain = case.incumbent - case.candidate
+    metric = case.metric
+    if case.candidate is None or not metric.is_valid(case.candidate):
+        return Decision("crash", "crash", f"crash: {metric.name} is {case.candidate}, nothing that can be compared")
+    gain = metric.gain(case.incumbent, case.candidate)
     net = case.added - case.removed
-    band = band_of(case.noise)
-    verdict, rule, why = _by_gain(gain, net, band, max(LARGE, band), case)
+    band = band_of(case.noise, metric)
+    verdict, rule, why = _by_gain(gain, net, band, case)
     if verdict == "keep" and _is_too_much_memory(gain, case):
         verdict, rule, why = "discard", "memory", "too small a gain for that much more memory"
-    facts = f"gain {gain:+.6f}, band {band:.6f}, net lines {net:+d}, {_memory(case)}"
+    told = metric.gain_text(gain, case.incumbent), metric.amount(band, case.incumbent)
+    facts = f"gain {told[0]}, band {told[1]}, net lines {net:+d}, {_memory(case)}"
     return Decision(verdict, rule, f"{rule}: {facts}: {why}")
 
 
-def _by_gain(gain: Decimal, net: int, band: Decimal, large: Decimal, case: Case) -> tuple[str, str, str]:
-    """Verdict, rule, and why."""
-    if gain > large:
-        if net <= LINES_PER_MILLI_GAIN * gain * 1000:
+def _by_gain(gain: Decimal, net: int, band: Decimal, case: Case) -> tuple[str, str, str]:
+    """Verdict, rule, and why. Without noise the band may be 0: then a gain of just 0 is none."""
+    if gain > large_of(band, case.metric):
+        if _is_worth(gain, net, band, case.metric):
             return "keep", "large-gain", "a large gain at a reasonable cost of lines"
-        return "discard", "complexity", f"more than {LINES_PER_MILLI_GAIN} lines for each 0.001 of gain"
-    if gain >= band:
+        return "discard", "complexity", _price(case.metric)
+    if gain >= band and gain > 0:
         if net < MAJOR_LINES:
             return "keep", "gain", "a gain at a minimal cost of lines"
         return "discard", "complexity", f"{MAJOR_LINES} lines or more for a small gain"
-    if gain > -band:
+    if gain > -band or gain == 0:
         if net >= 0:
             return "discard", "no-gain", "about 0, and not simpler"
-        if case.best is not None and case.candidate is not None and case.candidate - case.best >= band:
-            return "discard", "no-gain", f"simpler, but a band worse than the best, {case.best:.6f}"
+        if case.best is not None and _is_worse_than_best(band, case):
+            return "discard", "no-gain", f"simpler, but a band worse than the best, {case.metric.text(case.best)}"
         return "keep", "simplification", "about 0, with less code"
     return "discard", "worse", "worse"
 
 
+def _is_worth(gain: Decimal, net: int, band: Decimal, metric: Metric) -> bool:
+    """Whether a large gain pays for its lines."""
+    if metric.is_bpb:
+        return net <= LINES_PER_MILLI_GAIN * gain * 1000
+    return net * band <= LINES_PER_BAND * gain
+
+
+def _price(metric: Metric) -> str:
+    if metric.is_bpb:
+        return f"more than {LINES_PER_MILLI_GAIN} lines for each 0.001 of gain"
+    return f"more than {LINES_PER_BAND} lines for each band of gain"
+
+
+def _is_worse_than_best(band: Decimal, case: Case) -> bool:
+    if case.best is None or case.candidate is None:
+        return False
+    lost = case.metric.gain(case.candidate, case.best)
+    return lost >= band and lost > 0
+
+
 def _is_too_much_memory(gain: Decimal, case: Case) -> bool:
-    """Whether the gain is below 0.001 for each 10 % more of memory."""
-    if not case.incumbent_memory or not case.memory:
+    """Whether the gain is below 0.001 for each 10 % more of memory; of another metric, a guard says it."""
+    if not case.incumbent_memory or not case.memory or not case.metric.is_bpb:
         return False
     extra = case.memory - case.incumbent_memory
     share = extra / case.incumbent_memory
@@ -111,9 +137,21 @@ def _memory(case: Case) -> str:
     return f"memory {case.incumbent_memory:.1f} -> {case.memory:.1f} GB"
 
 
-def band_of(noise: Noise | None) -> Decimal:
-    """Half the width of a 95 % confidence interval of a gain; fixed where the noise is not known."""
-    return BAND if noise is None else max(LEAST_BAND, noise.bound(0.975))
+def band_of(noise: Noise | None, metric: Metric = VAL_BPB) -> Decimal:
+    """Half the width of a 95 % confidence interval of a gain; fixed where the noise is not known.
+
+    What a person says by SMALL_GAIN is the least; of another metric than val_bpb nothing else is known to be too small.
+    """
+    if noise is None:
+        return metric.small or (BAND if metric.is_bpb else Decimal(0))
+    return max(metric.small or (LEAST_BAND if metric.is_bpb else Decimal(0)), noise.bound(0.975))
+
+
+def large_of(band: Decimal, metric: Metric = VAL_BPB) -> Decimal:
+    """The gain above which complexity may cost something."""
+    if metric.is_bpb:
+        return max(metric.large or LARGE, band)
+    return max(LARGE_BANDS * band, metric.large or Decimal(0))
 
 
 @cache

@@ -9,9 +9,10 @@ from decimal import Decimal
 from typing import Any
 
 from lab.runs import conditions
-from lab.store import manifest
+from lab.store import code, guards, manifest
 from lab.store.experiments import Experiment
 from lab.store.flight import Flight, all_of
+from lab.store.metric import VAL_BPB, Metric
 from lab.verdict import complexity, noise
 from lab.verdict.criterion import Noise
 from lab.verdict.index import Index
@@ -20,8 +21,9 @@ from lab.verdict.noise import Spread
 
 @dataclass(frozen=True, kw_only=True)
 class Evidence:
-    """On the experiment in flight, and on the incumbent. None: not known, or there is none. GB, bits per byte."""
+    """On the experiment in flight, and the incumbent. None: not known, or there is none. GB; values of the metric."""
 
+    metric: Metric = VAL_BPB
     is_baseline: bool = False
     runs_wanted: int = 1  # of a baseline
     failure: str | None = None
@@ -32,10 +34,11 @@ class Evidence:
     # What the table of the criterion is asked with
     val_bpb: Decimal | None = None
     memory: Decimal | None = None
-    lines: tuple[int, int] | None = None  # code lines added and removed; None: no train.py came back
+    lines: tuple[int, int] | None = None  # code lines added and removed; None: no code came back
     incumbent_bpb: Decimal | None = None
     incumbent_memory: Decimal | None = None
     best: Decimal | None = None
+    broken_guard: str | None = None  # which, and by what
     # val_bpb of single runs; empty of a failure, and before there is an incumbent
     candidate: Sequence[Decimal] = ()  # its first run, and those with fresh seeds
     incumbent: Sequence[Decimal] = ()  # those that the machine was as fast for as for the candidate's that decide,
@@ -51,8 +54,8 @@ class Evidence:
 
     @property
     def gain(self) -> Decimal:
-        """The incumbent's mean less the candidate's."""
-        return noise.average(self.incumbent) - noise.average(self.deciding)
+        """What the candidate's mean is better by."""
+        return self.metric.gain(noise.average(self.incumbent), noise.average(self.deciding))
 
     @property
     def noise(self) -> Noise | None:
@@ -73,24 +76,25 @@ class Evidence:
 
 def gather(flight: Flight, index: Index) -> Evidence:
     """The evidence on a flight that is measured, and on the incumbent that it was made on."""
-    run, measured, after = flight.run, flight.json("measure.json"), flight.text("train.py")
+    run, measured, after = flight.run, flight.json("measure.json"), code.after(flight)
     base = None if flight.is_baseline else index.keep(run, flight.need("base"))
     runs = {"candidate": measured["runs"], "incumbent": measured["incumbent_runs"]}
     evidence = Evidence(
+        metric=manifest.metric_of(run),
         is_baseline=flight.is_baseline,
         runs_wanted=int(manifest.read(run)["settings"].get("BASELINE_RUNS", "1")) if flight.is_baseline else 1,
         failure=measured["failure"],
         why=measured["why"],
-        disturbed=[(code, seed, why) for code, seed, why in measured["last"] if why],
-        seeds={code: [one["seed"] for one in made] for code, made in runs.items()},
+        disturbed=[(whose, seed, why) for whose, seed, why in measured["last"] if why],
+        seeds={whose: [one["seed"] for one in made] for whose, made in runs.items()},
         val_bpb=_decimal(measured["val_bpb"]),
         memory=_decimal(measured["memory_gb"]),
-        lines=None if after is None else complexity.counts(flight.need("before.py"), after),
+        lines=None if after is None else complexity.counts_of(code.before(flight), after),
         is_stale=flight.text("tip") not in (None, flight.text("parent")),
     )
     if base is None:
         return evidence
-    evidence = _with_incumbent(evidence, index, base)
+    evidence = _with_incumbent(evidence, index, base, measured.get("guards", {}))
     commit = flight.need("compared")
     known = index.runs_of(run, commit)
     asked = [*(int(one["seed"]) for one in known), *_seeds_in_the_air(flight)]
@@ -110,13 +114,16 @@ def _seeds_in_the_air(own: Flight) -> Iterator[int]:
                 yield int(asked[1])
 
 
-def _with_incumbent(evidence: Evidence, index: Index, incumbent: Experiment) -> Evidence:
-    """What is on record of the incumbent."""
+def _with_incumbent(evidence: Evidence, index: Index, incumbent: Experiment, guarded: Mapping[str, Any]) -> Evidence:
+    """What is on record of the incumbent; and whether the candidate, whose values are `guarded`, holds the guards."""
+    level = {name: _decimal(value) for name, value in (incumbent.get("guards") or {}).items()}
+    own = {name: _decimal(value) for name, value in guarded.items()}
     return replace(
         evidence,
         incumbent_bpb=incumbent["val_bpb"],
         incumbent_memory=_decimal(incumbent["memory_gb"]),
         best=_decimal(index.best and index.best["val_bpb"]),
+        broken_guard=None if evidence.failure else guards.first_broken(evidence.metric.guards, own, level),
     )
 
 
@@ -132,7 +139,7 @@ def _with_runs(evidence: Evidence, index: Index, level: Sequence[noise.Run], mea
         evidence,
         candidate=noise.values(own),
         incumbent=values,
-        incumbent_bpb=noise.average(values).quantize(Decimal("0.000001")),
+        incumbent_bpb=evidence.metric.rounded(noise.average(values)),
         is_like=bool(like),
         spread=index.closed.plus([*index.groups.values(), own[1:]]).spread(),
     )

@@ -19,8 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from lab.runs import conditions
-from lab.store import durable, experiments, jsonl, reruns, two_records
+from lab.store import durable, experiments, jsonl, manifest, reruns, two_records
 from lab.store.experiments import Experiment
+from lab.store.metric import Metric
 from lab.verdict import noise
 from lab.verdict.noise import Pool, Run, Spread
 
@@ -92,6 +93,7 @@ class Index:
     device: str | None = None  # the first that is known
     mark: int = 0  # of the rows (store/two_records.py)
     spent: dict[str, Decimal] = field(default_factory=dict)  # sums of SPENT; of what no experiment tells, there is none
+    is_max: bool = False  # more of the metric is better
     level: Decimal | None = None  # of the baseline: the mean of all its runs when the first change was kept
 
     # --- What it says -----------------------------------------------------------------------------------------------
@@ -99,7 +101,7 @@ class Index:
     baseline = Kept()  # the first experiment
     incumbent = Kept()  # the last keep
     replaced = Kept()  # the keep before that
-    best = Kept()  # the keep with the lowest val_bpb, the first of several
+    best = Kept()  # the keep with the best value, the first of several
     last = Kept()  # the last experiment
 
     @property
@@ -122,7 +124,7 @@ class Index:
         """Its gain over the baseline. Not the sum of the gains up to it: that would count the luck of each of them."""
         if self.level is None or keep == self.baseline:
             return Decimal(0)
-        return self.level - Decimal(keep["val_bpb"])
+        return Metric(is_max=self.is_max).gain(self.level, Decimal(keep["val_bpb"]))
 
     def keep(self, run: Path, commit: str) -> Experiment:
         """The keep of that commit: the incumbent, or an earlier one. Raises ValueError where there is none."""
@@ -148,17 +150,20 @@ class Index:
         """Take in what was appended since. False where a rerun came to a closed group: then it is of no more use."""
         is_new = not self.experiments.lines and not self.reruns.lines
         unheard: set[str] = set()
+        metric = None  # the manifest is read where there is something to fold in
         for line, one in self.reruns.new_lines(run / reruns.FILE):
             unheard |= {one["commit"]} - self.rerun_lines.keys()
             self.rerun_lines.setdefault(one["commit"], []).append(line)
             self._note("reruns", [one])
         for line, one in self.experiments.new_lines(run / experiments.FILE):
-            self._add(line, one)
+            metric = metric or manifest.metric_of(run)
+            self._add(line, one, metric)
             unheard.discard(one["commit"])
         return is_new or not unheard
 
-    def _add(self, line: str, one: Experiment) -> None:
+    def _add(self, line: str, one: Experiment, metric: Metric) -> None:
         """One experiment more."""
+        self.is_max = metric.is_max
         self.count += 1
         self.mark = two_records.marked_with(self.mark, one)
         told = {name: Decimal(one[name]) for name in SPENT if one.get(name) is not None}
@@ -170,11 +175,11 @@ class Index:
             self.lines["baseline"] = line
             self.rerun_lines.setdefault(one["commit"], [])
         if one["status"] == "keep":
-            self._keep(line, one)
+            self._keep(line, one, metric)
         elif self.count > 1:
             self._close(one)
 
-    def _keep(self, line: str, one: Experiment) -> None:
+    def _keep(self, line: str, one: Experiment, metric: Metric) -> None:
         """It is the incumbent from here on."""
         self.rerun_lines.setdefault(one["commit"], [])
         if incumbent := self.incumbent:
@@ -184,7 +189,7 @@ class Index:
             if self.level is None:
                 self.level = Decimal(one.get("incumbent_bpb") or incumbent["val_bpb"])
         self.lines["incumbent"] = line
-        if self.best is None or one["val_bpb"] < self.best["val_bpb"]:
+        if self.best is None or metric.gain(self.best["val_bpb"], one["val_bpb"]) > 0:
             self.lines["best"] = line
 
     def _close(self, one: Experiment) -> None:

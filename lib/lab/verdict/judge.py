@@ -18,7 +18,7 @@ def judge(flight: Flight, evidence: Evidence, decision: Decision) -> None:
         "rule": decision.rule,
         "reason": decision.reason,
         "incumbent_bpb": level,
-        "gain": None if value is None or level is None else level - value,
+        "gain": None if value is None or level is None else evidence.metric.gain(level, value),
         "lines_added": added,
         "lines_removed": removed,
     }
@@ -35,8 +35,10 @@ def decision_on(evidence: Evidence) -> Decision:
         decision = Decision("keep", "baseline", "baseline: the unmodified start of the run")
     else:
         lines, memories = evidence.lines or (0, 0), (evidence.incumbent_memory, evidence.memory)
-        case = Case(evidence.incumbent_bpb, evidence.val_bpb, *lines, evidence.best, *memories, evidence.noise)
-        decision = decide(case)
+        values = evidence.incumbent_bpb, evidence.val_bpb
+        decision = decide(Case(*values, *lines, evidence.best, *memories, evidence.noise, evidence.metric))
+        if decision.verdict == "keep" and evidence.broken_guard:
+            decision = Decision("discard", "guard", f"guard: {evidence.broken_guard}; else {decision.reason}")
     note = f"; not as usual: {evidence.disturbed[-1][2]}" if evidence.disturbed else ""
     return replace(decision, reason=decision.reason + note)
 

@@ -6,8 +6,9 @@ from typing import Any
 
 from lab.runs.failures import Failure
 from lab.runs.outcome import Outcome, Past, most, outcome_of
-from lab.store import ledger, manifest
+from lab.store import manifest
 from lab.store.flight import Flight
+from lab.store.metric import Metric
 from lab.verdict import noise
 from lab.verdict.index import Index
 
@@ -21,7 +22,8 @@ def measure(flight: Flight, index: Index) -> None:
     outcomes = [] if rejected is not None else [outcome_of(folder, past) for folder in _folders(flight)]
     last = outcomes[len(outcomes) - len(of_attempt(flight, flight.attempt)) :] if outcomes else []
     failed = next((one.failure for one in outcomes if one.code == "candidate" and one.failure), None)
-    flight.write_json("measure.json", _measured(outcomes, last, failed, rejected, is_baseline=flight.is_baseline))
+    facts = _measured(outcomes, last, failed, rejected, past.metric, is_baseline=flight.is_baseline)
+    flight.write_json("measure.json", facts)
     flight.write("mendable", "yes" if failed and failed.is_mendable else "no")
     if suspect := _suspect(flight, last, past):
         flight.write("suspect", suspect)
@@ -51,7 +53,7 @@ def _suspect(flight: Flight, last: Sequence[Outcome], past: Past) -> str | None:
 def past_of(run: Path, index: Index) -> Past:
     """Of the run whose folder is `run`."""
     baseline = index.baseline["runs"] if index.baseline else []
-    return Past(manifest.read(run)["comparable"], baseline, index.last_runs, run)
+    return Past(manifest.read(run)["comparable"], baseline, index.last_runs, run, manifest.metric_of(run))
 
 
 def _folders(flight: Flight) -> list[Path]:
@@ -72,11 +74,21 @@ def of_attempt(flight: Flight, attempt: int) -> list[Path]:
     return [*([own] if own.is_dir() else []), *beside]
 
 
+def _guarded(runs: Sequence[dict[str, Any]], metric: Metric) -> dict[str, Any]:
+    """The mean of what each guard looks at, where there are guards; None where a run has not told it."""
+    if not metric.guards:
+        return {}
+    told = {one.name: [run.get("guards", {}).get(one.name) for run in runs] for one in metric.guards}
+    means = {name: None if not own or None in own else noise.average(own) for name, own in told.items()}
+    return {"guards": {name: None if mean is None else round(mean, 6) for name, mean in means.items()}}
+
+
 def _measured(
     outcomes: Sequence[Outcome],
     last: Sequence[Outcome],
     failed: Failure | None,
     rejected: str | None,
+    metric: Metric,
     *,
     is_baseline: bool,
 ) -> dict[str, Any]:
@@ -84,10 +96,11 @@ def _measured(
     own = [one for one in outcomes if one.code == "candidate"]
     failure = failed.word if failed else None if own else "rejected"
     runs = [one.run for one in own]
-    deciding = noise.values(noise.deciding(runs, is_baseline=is_baseline))
+    deciding = noise.deciding(runs, is_baseline=is_baseline)
     memory = most(one.memory_gb for one in own)
     return {
-        "val_bpb": None if failure else str(ledger.to_bpb(noise.average(deciding))),
+        "val_bpb": None if failure else str(metric.rounded(noise.average(noise.values(deciding)))),
+        **_guarded(deciding, metric),
         "memory_gb": None if failure or memory is None else str(memory),
         "failure": failure,
         "why": failed.why if failed else rejected and f"rejected: {rejected}",

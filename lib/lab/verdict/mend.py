@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from lab.errors import Fault
-from lab.store import durable, experiments, jsonl, schemas, two_records
+from lab.store import durable, experiments, jsonl, manifest, schemas, two_records
 from lab.store.experiments import Experiment
 from lab.verdict import index
 
@@ -37,6 +37,8 @@ def _manifest(run: Path, kept: Sequence[dict[str, Any]]) -> list[str]:
             raise Fault(f"run '{run.name}' has no manifest, and git has no record of it", "begin a new run: make setup")
         _replace(path, json.dumps(found, indent=2, default=float) + "\n")
         durable.write_atomically(run / "start", f"{found['start']}\n")
+        if "EDITABLE" in found["settings"]:
+            durable.write_atomically(run / "editable", f"{found['settings']['EDITABLE']}\n")
         return ["manifest.json is that of the set-up again"]
     return []
 
@@ -62,10 +64,12 @@ def _objects(data: bytes) -> list[Any]:
 def _ledger(run: Path, known: Sequence[Experiment]) -> list[str]:
     path = run / two_records.TABLE
     was = path.read_bytes().decode(errors="surrogateescape") if path.exists() else None
-    rows = two_records.with_rows_by_hand(known, (was or "").replace("\r", "").split("\n"))
-    if was == two_records.text_of(rows):
+    lines = (was or "").replace("\r", "").split("\n")
+    rows = two_records.with_rows_by_hand(known, lines, manifest.metric_of(run).name)
+    text = two_records.text_of(run, rows)
+    if was == text:
         return []
-    _replace(path, two_records.text_of(rows))
+    _replace(path, text)
     by_hand = len(rows) - len(known)
     return [f"results.tsv is made again: rows: {len(rows)}, by hand of these: {by_hand}{_aside(run)}"]
 

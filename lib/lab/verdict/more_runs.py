@@ -6,7 +6,8 @@ most MOST times; and so is the incumbent, as long as it is known from fewer than
 compared with it. It stops as soon as the answer is clear. docs/noise.md says why it is so, and what it reaches.
 
 Before that, a run that was disturbed is made again, and so is the incumbent's, where the machine has become another one
-since. A val_bpb of less than half of the incumbent's is nothing that one process is believed on.
+since. A val_bpb of less than half of the incumbent's is nothing that one process is believed on. What a guard forbids
+is run no more.
 """
 
 from collections.abc import Sequence
@@ -92,7 +93,9 @@ def _code_wanted(evidence: Evidence, own: int, beside: int) -> str | None:
 def is_open(evidence: Evidence) -> bool:
     """Whether one more run of the candidate could still change the verdict."""
     gain, known, fresh = evidence.gain, evidence.noise, len(evidence.candidate) - 1
-    if not fresh and evidence.candidate[0] < noise.average(evidence.incumbent) / 2:
+    if evidence.broken_guard:
+        return False
+    if evidence.metric.is_bpb and not fresh and evidence.candidate[0] < noise.average(evidence.incumbent) / 2:
         return True  # nothing is that good, unless another process finds it, too
     if not known or not known.error:
         return False  # a trainer without noise, or one of which none is known: the fixed thresholds

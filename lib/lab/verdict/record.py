@@ -12,7 +12,7 @@ from typing import Any
 
 from lab.one_line import description
 from lab.proposal import changes
-from lab.store import experiments, jsonl, ledger, two_records
+from lab.store import code, experiments, jsonl, ledger, manifest, metric, two_records
 from lab.store.experiments import NEAR, Experiment
 from lab.store.flight import Flight, drop
 from lab.verdict import index, trailers
@@ -25,9 +25,10 @@ def record(flight: Flight, *, with_change: bool = True) -> Experiment:
     """Record the judged flight; what an interrupted call has left counts. Raises OSError with nothing half-written."""
     run, measured = flight.run, flight.json("measure.json")
     experiment = experiment_of(flight, next_number(run, flight.need("commit")), measured)
-    if with_change and (after := flight.text("train.py")) is not None:
+    if with_change and (after := code.after(flight)) is not None:
         is_near_miss = experiment["rule"] in experiments.NEAR_MISSES  # then it may be worth another look
-        change = changes.made_by(experiment["commit"], flight.need("before.py"), after, with_diff=is_near_miss)
+        texts = code.difference(code.before(flight), after)
+        change = changes.made_by(experiment["commit"], *texts, with_diff=is_near_miss)
         changes.append(run, change)
     experiments.append(run, experiment)
     return experiment
@@ -81,6 +82,7 @@ def experiment_of(flight: Flight, n: int, measured: dict[str, Any]) -> Experimen
         **flight.json("decision.json"),
         "failure": measured["failure"],
         "category": flight.text("category") or None,
+        **of_metric(flight, measured),
         "val_bpb": value,
         "memory_gb": memory,
         "wall_seconds": measured["wall_seconds"],
@@ -95,6 +97,13 @@ def experiment_of(flight: Flight, n: int, measured: dict[str, Any]) -> Experimen
         "flight": flight.folder.name,
         "description": description_of(flight, measured),
     }
+
+
+def of_metric(flight: Flight, measured: dict[str, Any]) -> dict[str, Any]:
+    """What the value is of, where it is no val_bpb; and what the guards look at, where there are any."""
+    name = manifest.metric_of(flight.run).name
+    named = {} if name == metric.BPB else {"metric": name}
+    return named | ({"guards": measured["guards"]} if "guards" in measured else {})
 
 
 def description_of(flight: Flight, measured: dict[str, Any]) -> str:
@@ -135,9 +144,10 @@ def total(amounts: list[Any], kind: Any) -> Any:
 
 def summary(experiment: dict[str, Any]) -> str:
     """`#4 keep 1.963210 (gain +0.012300)  raise MATRIX_LR 0.04 -> 0.06`"""
-    value = "" if experiment["val_bpb"] is None else f" {experiment['val_bpb']:.6f}"
+    known, measures = experiment["val_bpb"], metric.named(experiment)
+    value = "" if known is None else f" {measures.text(known)}"
     if experiment["failure"]:
         value += f" ({experiment['failure']})"
     elif experiment["gain"] is not None:
-        value += f" (gain {experiment['gain']:+.6f})"
+        value += f" (gain {measures.gain_text(experiment['gain'], known)})"
     return f"#{experiment['n']} {experiment['status']}{value}  {experiment['description']}"

@@ -13,7 +13,7 @@ from lab import hardware
 from lab.one_line import clean
 from lab.proposal import changes
 from lab.proposal.changes import Change
-from lab.store import experiments, manifest, memory
+from lab.store import code, experiments, manifest, memory, metric
 from lab.store.experiments import Experiment
 from lab.store.flight import Flight
 from lab.verdict import complexity
@@ -30,7 +30,9 @@ def remember(flight: Flight, index: Index, one: Experiment) -> None:
     setting = setting_of(run, index.device)
     _remember_incumbent(folder, flight, index, one, mark)
     if one["rule"] == "baseline":
-        began = f"run {run.name} at commit {manifest.read(run)['start'][:7]}, val_bpb {one['val_bpb']:.6f}"
+        measures = metric.named(one)
+        value = f"{measures.name} {measures.text(one['val_bpb'])}"
+        began = f"run {run.name} at commit {manifest.read(run)['start'][:7]}, {value}"
         _add(folder, "decisions", memory.DECIDED, "began", mark, f"{began}; {_dated(one, mark, setting)}")
     elif one["status"] == "keep":
         _remember_keep(folder, one, mark, setting)
@@ -47,7 +49,9 @@ def setting_of(run: Path, device: str | None) -> str:
 
 def _remember_keep(folder: Path, one: Experiment, mark: str, setting: str) -> None:
     """What won, and by how much; a simplification is a decision."""
-    value = f"val_bpb {one['incumbent_bpb']:.6f} -> {one['val_bpb']:.6f} ({one['gain']:+.6f})"
+    measures, level = metric.named(one), one["incumbent_bpb"]
+    values = f"{measures.text(level)} -> {measures.text(one['val_bpb'])}"
+    value = f"{measures.name} {values} ({measures.gain_text(one['gain'], level)})"
     lines = f"lines +{one['lines_added']} -{one['lines_removed']}"
     text = "; ".join(filter(None, [one["description"], value, lines, one["category"], _dated(one, mark, setting)]))
     if one["rule"] == "simplification":
@@ -81,8 +85,8 @@ def _remember_crash(folder: Path, flight: Flight, one: Experiment, mark: str, se
 
 def _mend(flight: Flight) -> str:
     """`x.relu() -> F.relu(x)`: the first line that the mend changed."""
-    before, after = flight.text("crashed.py"), flight.text("train.py")
-    added, removed = complexity.changes(before or "", after or "")
+    after = code.after(flight)
+    added, removed = complexity.changes(flight.text("crashed.py") or "", code.joined(after) if after else "")
     return f"{clean((removed or ['nothing'])[0], 80)} -> {clean((added or ['nothing'])[0], 80)}"
 
 

@@ -8,14 +8,16 @@ import json
 import math
 import statistics
 from collections.abc import Iterator, Sequence
+from decimal import Decimal
 from pathlib import Path
 
 from lab.errors import Fault
 from lab.runs import slots
 from lab.runs.outcome import outcome_of, seed_of
-from lab.store import experiments, reruns
+from lab.store import experiments, manifest, reruns
 from lab.store.experiments import Experiment
 from lab.store.flight import all_of
+from lab.store.metric import VAL_BPB, Metric
 from lab.verdict import index, noise
 from lab.verdict.criterion import Noise, band_of
 from lab.verdict.measure import past_of
@@ -84,7 +86,7 @@ def _recorded(run: Path, folder: Path, *, is_last: bool) -> tuple[str, str]:
         {one["seed"] for one in reruns.read(run) if one["commit"] == commit},
     )
     doubt = f" (not as usual: {result.disturbance})" if result.disturbance else ""
-    return COUNTED, f"{result.run['val_bpb']:.6f} with seed {seed}{doubt}"
+    return COUNTED, f"{manifest.metric_of(run).text(result.run['val_bpb'])} with seed {seed}{doubt}"
 
 
 def _on_holdout(folder: Path) -> dict[str, float]:
@@ -112,20 +114,21 @@ def noise_told(run: Path) -> str:
     known, incumbent = index.read(run), baseline_and_incumbent(run)[1]
     runs, spread = noise.values(known.groups[incumbent["commit"]]), known.spread
     count = "1 run" if len(runs) == 1 else f"{len(runs)} runs"
+    metric, level = manifest.metric_of(run), noise.average(runs)
     lines = [
-        spread_told(spread),
-        f"incumbent {noise.average(runs):.6f}, the mean of {count}: #{incumbent['n']} {incumbent['description']}",
+        spread_told(spread, metric, level),
+        f"incumbent {metric.text(level)}, the mean of {count}: #{incumbent['n']} {incumbent['description']}",
     ]
     if spread:
-        band = band_of(Noise(spread.sd, spread.df, 1, len(runs)))
-        lines.append(f"band      {band:.6f}: a single run that gains less on that has gained about 0")
+        band = metric.amount(band_of(Noise(spread.sd, spread.df, 1, len(runs)), metric), level)
+        lines.append(f"band      {band}: a single run that gains less on that has gained about 0")
     return "\n".join(lines)
 
 
-def spread_told(spread: Spread | None) -> str:
-    """The standard deviation of one run, for a person."""
+def spread_told(spread: Spread | None, metric: Metric = VAL_BPB, level: Decimal | None = None) -> str:
+    """The standard deviation of one run, for a person; `level`: a value."""
     if spread is None:
         return "noise     not known: no code was run twice"
     doubt = "; does train.py read SEED?" if spread.sd == 0 else ""
     degrees = "1 degree" if spread.df == 1 else f"{spread.df} degrees"
-    return f"noise     {spread.sd:.6f} is one standard deviation ({degrees} of freedom){doubt}"
+    return f"noise     {metric.amount(spread.sd, level)} is one standard deviation ({degrees} of freedom){doubt}"

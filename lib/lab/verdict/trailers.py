@@ -6,6 +6,7 @@ own in it, so the line of `git cherry-pick -x` comes last where the commit is a 
 
 from collections.abc import Sequence
 
+from lab.store import metric
 from lab.store.experiments import Experiment
 from lab.verdict import noise
 from lab.verdict.trust import Trust, interval
@@ -14,9 +15,12 @@ from lab.verdict.trust import Trust, interval
 def of_keep(tag: str, keep: Experiment, trust: Trust | None) -> list[str]:
     """`val_bpb: 1.985260` and so on, a line each; without a gain for a baseline; how sure it is, where known."""
     seeds = [str(run["seed"]) for run in noise.deciding(keep["runs"], is_baseline=keep["rule"] == "baseline")]
-    lines = [f"val_bpb: {keep['val_bpb']:.6f}"]
+    measures = metric.named(keep)
+    lines = [f"{measures.name}: {measures.text(keep['val_bpb'])}"]
     if keep["gain"] is not None:
-        lines.append(f"gain: {keep['gain']:+.6f}" + (f" ({interval(trust)})" if trust else ""))
+        lines.append(
+            f"gain: {measures.gain_text(keep['gain'], keep['val_bpb'])}" + (f" ({interval(trust)})" if trust else "")
+        )
     if trust:
         lines.append(f"trust: {trust.word or 'noise not measured'}")
     lines += [f"seeds: {' '.join(seeds)}"] if seeds else []

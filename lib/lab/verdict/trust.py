@@ -1,7 +1,7 @@
 """The keeps of a run -> how sure the gain of each is, by the noise over all that the run has measured.
 
 A gain is the one on record: the mean of the incumbent's runs less that of the runs that decided on the keep. Its
-interval rests on as many runs of the incumbent as are known today. Decimal, in bits per byte.
+interval rests on as many runs of the incumbent as are known today. Decimal, in the unit of the run's metric.
 """
 
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
 
-from lab.store import reruns
+from lab.store import metric, reruns
 from lab.store.experiments import Experiment
 from lab.verdict import noise
 from lab.verdict.criterion import LEAST_BAND, Noise
@@ -40,8 +40,9 @@ def of(keep: Experiment, level: Sequence[Run], spread: Spread | None) -> Trust |
         return Trust(None)
     runs = len(noise.values(noise.deciding(keep["runs"], is_baseline=False)))
     known = Noise(spread.sd, spread.df, max(1, runs), max(1, len(noise.values(level))))
-    half = max(LEAST_BAND, known.bound(0.975))
-    word = next((word for word, p in QUANTILES if gain > max(LEAST_BAND, known.bound(p))), WITHIN)
+    least = LEAST_BAND if metric.named(keep).is_bpb else Decimal(0)
+    half = max(least, known.bound(0.975))
+    word = next((word for word, p in QUANTILES if gain > max(least, known.bound(p))), WITHIN)
     return Trust(word, gain - half, gain + half)
 
 

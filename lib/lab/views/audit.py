@@ -2,7 +2,7 @@
 
 The claimed gain is that on record. It was selected for being large, so on average it is too
 large, by luck; runs with fresh seeds, side by side, were not selected. And it was selected on the validation text; on
-the holdout, text of the same kind, nothing was. Decimal, in bits per byte.
+the holdout, text of the same kind, nothing was. Decimal, in the unit of the run's metric.
 """
 
 import json
@@ -18,6 +18,7 @@ from typing import Any
 from lab.errors import Fault
 from lab.store import durable, manifest, reruns, schemas
 from lab.store.experiments import Experiment
+from lab.store.metric import VAL_BPB, Metric
 from lab.verdict import criterion, index, noise, replicates
 from lab.verdict.criterion import Noise
 from lab.verdict.noise import Run, Spread
@@ -46,11 +47,12 @@ class Pair:
 
     baseline: Run
     incumbent: Run
+    metric: Metric = VAL_BPB
 
     @property
     def gain(self) -> Decimal:
-        """The baseline's value less the incumbent's."""
-        return Decimal(self.baseline["val_bpb"]) - Decimal(self.incumbent["val_bpb"])
+        """What the incumbent's value is better by than the baseline's."""
+        return self.metric.gain(*(Decimal(one["val_bpb"]) for one in (self.baseline, self.incumbent)))
 
     @property
     def holdout_gain(self) -> Decimal | None:
@@ -93,6 +95,7 @@ class Audit:
     wanted: int
     partial: bool
     claimed: Decimal  # as status and report have it
+    metric: Metric = VAL_BPB
 
     @property
     def gain(self) -> Decimal:
@@ -152,7 +155,9 @@ class Audit:
         """Keeps in a hundred experiments that do nothing, with the settings of the run; None: unknown."""
         if self.baseline_runs > 1:
             return MEASURED
-        return None if self.spread is None else phantom_keeps(float(self.spread.sd))
+        if self.spread is None:
+            return None
+        return phantom_keeps(float(self.spread.sd), criterion.band_of(None, self.metric))
 
 
 def audit(run: Path, seeds: Sequence[int], *, partial: bool = False) -> str:
@@ -172,14 +177,15 @@ def gather(run: Path, seeds: Sequence[int], *, partial: bool) -> Audit:
     baseline, incumbent = replicates.baseline_and_incumbent(run)
     valued = {(one["commit"], one["seed"]): one for one in reruns.read(run) if one["val_bpb"] is not None}
     both = [[valued.get((one["commit"], seed)) for one in (baseline, incumbent)] for seed in seeds]
-    pairs = [Pair(one, other) for one, other in both if one and other]
+    metric = manifest.metric_of(run)
+    pairs = [Pair(one, other, metric) for one, other in both if one and other]
     if not pairs:
         raise Fault("no pair of runs gave two values", f"the logs are in '{run / 'logs'}'")
     baseline_runs = int(manifest.read(run)["settings"].get("BASELINE_RUNS", "1"))
     runs = _count(baseline, is_baseline=True), _count(incumbent, is_baseline=False)
     known = index.read(run)
     claimed = known.claimed(incumbent)
-    return Audit(baseline, incumbent, runs, pairs, known.spread, baseline_runs, len(seeds), partial, claimed)
+    return Audit(baseline, incumbent, runs, pairs, known.spread, baseline_runs, len(seeds), partial, claimed, metric)
 
 
 def _count(one: Experiment, *, is_baseline: bool) -> int:
@@ -187,14 +193,14 @@ def _count(one: Experiment, *, is_baseline: bool) -> int:
     return len(noise.values(noise.deciding(one["runs"], is_baseline=is_baseline))) or 1
 
 
-def phantom_keeps(sd: float) -> Decimal:
+def phantom_keeps(sd: float, band: Decimal = criterion.BAND) -> Decimal:
     """Keeps a night by the fixed thresholds, from single runs with this noise: the mean of seeded simulations."""
     source, kept = random.Random(0), 0
     for _ in range(NIGHTS if sd else 0):
         incumbent = source.gauss(0, sd)
         for _ in range(NIGHT):
             value = source.gauss(0, sd)
-            if incumbent - value >= criterion.BAND:
+            if incumbent - value >= band:
                 incumbent = value
                 kept += 1
     return Decimal(kept) / NIGHTS
@@ -234,30 +240,33 @@ def _rounded(digits: int, **numbers: Decimal | None) -> dict[str, Decimal | None
 def text_of(found: Audit) -> str:
     """A few lines for a person."""
     first, last = found.baseline, found.incumbent
-    gains = " ".join(f"{pair.gain:+.6f}" for pair in found.pairs)
+    metric, level = found.metric, Decimal(first["val_bpb"])
+    gains = " ".join(metric.gain_text(pair.gain, level) for pair in found.pairs)
     degraded = sum(bool(pair.is_degraded) for pair in found.pairs)
     doubt = f"; {degraded} of them while the machine was not as usual" if degraded else ""
     some = f"; stopped after {len(found.pairs)} of {found.wanted} pairs" if found.partial else ""
     return "\n".join(
         [
-            f"claimed   {_gain(found.claimed, found.claimed_interval)}, from {first['val_bpb']:.6f} to "
-            f"{last['val_bpb']:.6f}, #{last['n']} {last['description']}",
+            f"claimed   {_gain(found, found.claimed, found.claimed_interval)}, from {metric.text(level)} to "
+            f"{metric.text(Decimal(last['val_bpb']))}, #{last['n']} {last['description']}",
             f"fresh     {gains}{doubt}{some}",
-            f"there     {_gain(found.gain, found.interval)}",
-            f"holdout   {_gain(found.holdout_gain, found.holdout_interval)}",
+            f"there     {_gain(found, found.gain, found.interval)}",
+            f"holdout   {_gain(found, found.holdout_gain, found.holdout_interval)}",
             *_shares(found),
-            replicates.spread_told(found.spread),
+            replicates.spread_told(found.spread, metric, level),
             _phantoms(found),
             f"finding   {FINDINGS[found.finding]}{_more(found)}",
         ]
     )
 
 
-def _gain(gain: Decimal | None, interval: Interval) -> str:
+def _gain(found: Audit, gain: Decimal | None, interval: Interval) -> str:
     """`+0.070000, 95 % between +0.050000 and +0.090000`"""
     if gain is None:
         return "not known: no text is kept apart for it"
-    return f"{gain:+.6f}" + (f", 95 % between {' and '.join(f'{end:+.6f}' for end in interval)}" if interval else "")
+    level = Decimal(found.baseline["val_bpb"])
+    told, *ends = (found.metric.gain_text(one, level) for one in (gain, *(interval or ())))
+    return told + (f", 95 % between {' and '.join(ends)}" if ends else "")
 
 
 def _shares(found: Audit) -> list[str]:

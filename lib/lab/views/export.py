@@ -15,7 +15,7 @@ from typing import Any
 
 from lab.errors import Fault
 from lab.runs import logs
-from lab.store import durable, experiments, ledger, manifest, schemas
+from lab.store import durable, experiments, ledger, manifest, metric, schemas
 from lab.store.experiments import Experiment
 from lab.store.ledger import Row
 
@@ -62,7 +62,10 @@ def rows(run: Path) -> list[Experiment]:
     """An experiment for each row of the ledger; a foreign row, written by hand, has only the ledger's columns."""
     known = experiments.by_commit(run)
     found = enumerate(ledger.read(run / "results.tsv"), start=1)
-    return [{**(known.get(row.commit) or by_hand(n, row)), "foreign": row.commit not in known} for n, row in found]
+    empty = {"metric": ledger.metric_of(run / "results.tsv"), "guards": None}
+    return [
+        {**empty, **(known.get(row.commit) or by_hand(n, row)), "foreign": row.commit not in known} for n, row in found
+    ]
 
 
 def by_hand(n: int, row: Row) -> Experiment:
@@ -98,8 +101,10 @@ def as_json(run: Path) -> str:
 
 
 def metrics(experiment: Experiment) -> dict[str, float]:
-    """Its numbers, as far as they are known."""
-    return {name: float(experiment[name]) for name in METRICS if experiment[name] is not None}
+    """Its numbers, as far as they are known; the metric under its own name."""
+    own = experiment.get("metric") or metric.BPB
+    known = {name: experiment[name] for name in METRICS if experiment[name] is not None} | (experiment["guards"] or {})
+    return {own if name == metric.BPB else name: float(value) for name, value in known.items() if value is not None}
 
 
 def parameters(experiment: Experiment) -> dict[str, str]:

@@ -1,7 +1,7 @@
 """The rows of a ledger -> the verdict of our decision table on each, beside the recorded one, and a summary.
 
-A ledger has no code, so each change counts as zero net lines. The first row with a val_bpb is the baseline. val_bpb and
-gains in bits per byte, memory in GiB; all are Decimal.
+A ledger has no code, so each change counts as zero net lines. The first row with a value is the baseline. Memory in
+GiB; values are of the ledger's metric, val_bpb's in bits per byte; all are Decimal.
 """
 
 from dataclasses import dataclass
@@ -9,8 +9,9 @@ from decimal import Decimal
 from pathlib import Path
 
 from lab.errors import Fault
-from lab.store import foreign_ledger, ledger
+from lab.store import foreign_ledger, ledger, manifest
 from lab.store.ledger import Row, in_words
+from lab.store.metric import VAL_BPB, Metric
 from lab.verdict.criterion import Case, Noise, band_of, decide
 
 KNOWN = 10_000  # degrees of freedom of an sd that is taken as known: Student's t is 1.9602, the normal quantile 1.9600
@@ -37,13 +38,20 @@ class Line:
 def text(path: Path, sd: Decimal | None, df: int | None, *, own: bool) -> str:
     """A line for each row of the ledger at `path`, and a summary."""
     noise = noise_of(sd, df)
-    found = foreign_ledger.read(path)
-    recorded = judged(found.rows, noise, own=False)
-    lines = judged(found.rows, noise, own=True) if own else recorded
-    said = [*table(lines, band_of(noise)), *summary(recorded, lines, noise, own=own)]
+    found, metric = foreign_ledger.read(path), metric_of(path)
+    recorded = judged(found.rows, noise, own=False, metric=metric)
+    lines = judged(found.rows, noise, own=True, metric=metric) if own else recorded
+    said = [*table(lines, band_of(noise, metric), metric), *summary(recorded, lines, noise, own=own, metric=metric)]
     if found.left_out:
         said.append(f"left out  rows that cannot be read: {found.left_out} (lab validate --import names them)")
     return "\n".join(said)
+
+
+def metric_of(path: Path) -> Metric:
+    """That of the run beside the ledger; else the one that its header names, as one of which less is better."""
+    run, name = path.absolute().parent, ledger.metric_of(path)
+    known = manifest.metric_of(run)
+    return known if known.name == name else Metric(name=name)
 
 
 def noise_of(sd: Decimal | None, df: int | None) -> Noise | None:
@@ -55,70 +63,72 @@ def noise_of(sd: Decimal | None, df: int | None) -> Noise | None:
     return None if sd is None else Noise(sd, df or KNOWN, runs=1, incumbent_runs=1)
 
 
-def judged(rows: list[Row], noise: Noise | None, *, own: bool) -> list[Line]:
+def judged(rows: list[Row], noise: Noise | None, *, own: bool, metric: Metric = VAL_BPB) -> list[Line]:
     """Our verdicts. Each row is compared with the last recorded keep; with `own`, with our own last keep."""
     lines: list[Line] = []
     incumbent: Row | None = None
     best: Decimal | None = None
     for n, row in enumerate(rows, start=1):
-        line = _judged(n, row, incumbent, best, noise)
+        line = _judged(n, row, incumbent, best, noise, metric)
         lines.append(line)
-        value = value_of(row)
+        value = value_of(row, metric)
         verdict = line.verdict if own or incumbent is None else row.status
         if value is not None and verdict == "keep":
-            incumbent, best = row, min(value, best or value)
+            incumbent, best = row, value if best is None else metric.best([value, best])
     return lines
 
 
-def _judged(n: int, row: Row, incumbent: Row | None, best: Decimal | None, noise: Noise | None) -> Line:
-    value = value_of(row)
+def _judged(n: int, row: Row, incumbent: Row | None, best: Decimal | None, noise: Noise | None, metric: Metric) -> Line:
+    value = value_of(row, metric)
     if value is None:
         return Line(n, row, "crash", "crash", None)
     if incumbent is None:
         return Line(n, row, "keep", "baseline", None)
     reached = Decimal(incumbent.val_bpb)
-    memory = {"incumbent_memory": Decimal(incumbent.memory_gb), "memory": Decimal(row.memory_gb)}
-    decision = decide(Case(reached, value, added=0, removed=0, best=best, noise=noise, **memory))
-    return Line(n, row, decision.verdict, decision.rule, reached - value)
+    memories = Decimal(incumbent.memory_gb), Decimal(row.memory_gb)
+    decision = decide(Case(reached, value, 0, 0, best, *memories, noise, metric))
+    return Line(n, row, decision.verdict, decision.rule, metric.gain(reached, value))
 
 
-def value_of(row: Row) -> Decimal | None:
-    """Its val_bpb; None for a crash."""
+def value_of(row: Row, metric: Metric = VAL_BPB) -> Decimal | None:
+    """Its value; None for a crash, whose 0 may be a value of another metric."""
     value = Decimal(row.val_bpb)
-    return value if ledger.is_valid(value) else None
+    return value if metric.is_valid(value) and row.status != "crash" else None
 
 
-def table(lines: list[Line], band: Decimal) -> list[str]:
+def table(lines: list[Line], band: Decimal, metric: Metric = VAL_BPB) -> list[str]:
     """The rows under a title line; `!=` marks a verdict that differs from the recorded one."""
     title = LAYOUT.format("#", "commit", "done", "", "ours", "gain", "band", "rule", "description")
-    return [title, *(_shown(line, band) for line in lines), ""] if lines else []
+    return [title, *(_shown(line, band, metric) for line in lines), ""] if lines else []
 
 
-def _shown(line: Line, band: Decimal) -> str:
-    row = line.row
-    judged = ("", "") if line.gain is None else (f"{line.gain:+.6f}", f"{band:.6f}")
+def _shown(line: Line, band: Decimal, metric: Metric) -> str:
+    row, level = line.row, Decimal(line.row.val_bpb)
+    judged = ("", "") if line.gain is None else (metric.gain_text(line.gain, level), metric.amount(band, level))
     mark = "" if line.agrees else "!="
     text = LAYOUT.format(line.n, row.commit, row.status, mark, line.verdict, *judged, line.rule, row.description)
     return text if len(text) <= WIDTH else text[: WIDTH - 1].rstrip() + "…"
 
 
-def summary(recorded: list[Line], lines: list[Line], noise: Noise | None, *, own: bool) -> list[str]:
+def summary(
+    recorded: list[Line], lines: list[Line], noise: Noise | None, *, own: bool, metric: Metric = VAL_BPB
+) -> list[str]:
     """Counts of rows and keeps, how many keeps are within the noise, and what is left of the gain that they claim.
 
     `recorded` are our verdicts against the recorded keeps; `lines` are the verdicts that are shown.
     """
-    baseline = next((value_of(line.row) for line in lines if line.rule == "baseline"), None)
+    baseline = next((value_of(line.row, metric) for line in lines if line.rule == "baseline"), None)
     wins = {line.n: line.gain for line in recorded if line.row.status == "keep" and line.gain is not None}
     if baseline is None:
-        return [*_counted(lines), "no row has a val_bpb: there is nothing to compare"]
+        return [*_counted(lines), f"no row has a {metric.name}: there is nothing to compare"]
     if not wins:
         return [*_counted(lines), "no keep after the baseline: no gain is claimed"]
     left = [line.gain for line in lines if line.gain and line.verdict == "keep" and (own or line.n in wins)]
     claimed = sum(wins.values(), Decimal(0))
     return [
         *_counted(lines),
-        _noisy([*wins.values()], noise),
-        *_gains(baseline, claimed, sum(left, Decimal(0)), own=own),
+        _noisy([*wins.values()], noise, metric, baseline),
+        *_gains(baseline, claimed, sum(left, Decimal(0)), metric, own=own),
     ]
 
 
@@ -130,21 +140,23 @@ def _counted(lines: list[Line]) -> list[str]:
     ]
 
 
-def _noisy(gains: list[Decimal], noise: Noise | None) -> str:
+def _noisy(gains: list[Decimal], noise: Noise | None, metric: Metric, level: Decimal) -> str:
     """How many of the recorded keeps may be luck."""
-    band = band_of(noise)
-    below = f"below the band of {band:.6f}: {sum(gain < band for gain in gains)}"
+    band = band_of(noise, metric)
+    below = f"below the band of {metric.amount(band, level)}: {sum(gain < band for gain in gains)}"
     if noise is not None:
-        below += f", below one sd of {noise.sd:.6f}: {sum(gain < noise.sd for gain in gains)}"
+        below += f", below one sd of {metric.amount(noise.sd, level)}: {sum(gain < noise.sd for gain in gains)}"
     return f"wins      {len(gains)} keeps after the baseline; {below}"
 
 
-def _gains(baseline: Decimal, claimed: Decimal, left: Decimal, *, own: bool) -> list[str]:
+def _gains(baseline: Decimal, claimed: Decimal, left: Decimal, metric: Metric, *, own: bool) -> list[str]:
     """The gain that the recorded keeps claim, and what is left of it."""
     lost = claimed - left
     share = f" ({100 * abs(lost) / claimed:.0f} %)" if claimed > 0 else ""
     kept = "in our own chain" if own else "in those of them that our rule keeps"
+    reached = baseline + claimed if metric.is_max else baseline - claimed
+    amounts = [metric.amount(one, baseline) for one in (claimed, left, abs(lost))]
     return [
-        f"claimed   {claimed:.6f}, from {baseline:.6f} to {baseline - claimed:.6f}",
-        f"left      {left:.6f} {kept}: {abs(lost):.6f}{share} {'less' if lost >= 0 else 'more'}",
+        f"claimed   {amounts[0]}, from {metric.text(baseline)} to {metric.amount(reached, baseline)}",
+        f"left      {amounts[1]} {kept}: {amounts[2]}{share} {'less' if lost >= 0 else 'more'}",
     ]

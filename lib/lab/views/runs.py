@@ -8,6 +8,7 @@ it, of `folder`, `branch` and `git` (its records), joined by commas.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,9 @@ from lab.errors import EXPECTED
 from lab.one_line import clean
 from lab.store import experiments
 from lab.verdict import index
-from lab.views import status, take
+from lab.views import status, status_text, take
 from lab.views.in_words import local, moment
+from lab.views.status import Status
 
 TITLES = ("run", "rows", "kept", "best", "gain", "hours", "loop", "audit", "taken", "size", "last row")
 NUMBERS = {"rows", "kept", "hours", "size"}
@@ -66,8 +68,8 @@ def line_of(run: Path, known: Known, taken: set[str]) -> dict[str, str]:
         "run": known.tag,
         "rows": str(counts["total"]),
         "kept": str(counts["kept"]),
-        "best": f"{best['val_bpb']:.6f}" if best else "",
-        "gain": f"{at['gain']:+.6f} ({at['gain_percent']:.1f} %)" if best else "",
+        "best": best_in_words(at) if best else "",
+        "gain": gain_in_words(at) if best else "",
         "hours": "" if at["spent"]["hours"] is None else f"{at['spent']['hours']:.1f}",
         "loop": known.state,
         "audit": audited(run),
@@ -75,6 +77,19 @@ def line_of(run: Path, known: Known, taken: set[str]) -> dict[str, str]:
         "size": f"{at['run_mb']:.0f} MB",
         "last row": local(last_change(past.last, at["created"])),
     }
+
+
+def best_in_words(at: Status) -> str:
+    """The value, and of what it is one where that is not val_bpb."""
+    metric = status_text.metric_in(at)
+    return metric.text(status_text.decimal(at["best"]["val_bpb"])) + ("" if metric.is_bpb else f" {metric.name}")
+
+
+def gain_in_words(at: Status) -> str:
+    """Over the baseline."""
+    metric, level = status_text.metric_in(at), status_text.level_of(at) or Decimal(0)
+    gain = metric.gain_text(status_text.decimal(at["gain"]), level)
+    return gain + ("" if at["gain_percent"] is None else f" ({at['gain_percent']:.1f} %)")
 
 
 def only_left(known: Known) -> str:

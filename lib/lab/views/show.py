@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from lab.runs import failures, logs
-from lab.store import experiments
+from lab.store import experiments, manifest, metric
 from lab.store.experiments import Experiment
 from lab.verdict import index, trust
 from lab.verdict.trust import Trust
@@ -25,7 +25,7 @@ def show(run: Path, which: str, diff: str) -> str:
         return f"{head}\n\n{FOREIGN}\n"
     parts = [
         "\n".join([head, *fact_lines(found.known, trust_of(run, found.known))]),
-        printable(diff).strip("\n") or "train.py is its parent's",
+        printable(diff).strip("\n") or f"{manifest.editable(run)} is its parent's",
         log_end(run, found.known),
     ]
     return "\n\n".join(parts) + "\n"
@@ -48,7 +48,10 @@ def fact_lines(known: Experiment, sure: Trust | None) -> Iterator[str]:
         yield f"carried   from {earlier[:7]}, the same change on an earlier incumbent"
     yield f"reason    {known['reason']}"
     if known["gain"] is not None:
-        yield f"gain      {known['gain']:+.6f}, over {known['incumbent_bpb']:.6f}"
+        measures, level = metric.named(known), known["incumbent_bpb"]
+        yield f"gain      {measures.gain_text(known['gain'], level)}, over {measures.text(level)}"
+    for name, value in (known.get("guards") or {}).items():
+        yield f"guard     {name} {with_unit(value)}"
     if sure:
         yield f"sure      {sure.word or 'not known: the noise was not measured'}, {trust.interval(sure)}"
     yield f"lines     {line_changes(known)}"
@@ -58,7 +61,7 @@ def fact_lines(known: Experiment, sure: Trust | None) -> Iterator[str]:
     yield f"time      {began} to {ended}"
     yield f"training  {with_unit(known['wall_seconds'], ' s')} of wall clock"
     for run in known["runs"]:
-        yield f"run       {run_line(run)}"
+        yield f"run       {run_line(run, metric.named(known).name)}"
 
 
 def with_unit(value: Any, unit: str = "") -> str:
@@ -78,11 +81,11 @@ def proposer_of(known: Experiment) -> str:
     return ", ".join([with_unit(known["agent"]), f"attempts: {known['attempts']}", *more])
 
 
-def run_line(run: dict[str, Any]) -> str:
+def run_line(run: dict[str, Any], name: str) -> str:
     """One training run."""
     parts = [
         f"seed {with_unit(run['seed'])}",
-        f"val_bpb {with_unit(run['val_bpb'])}",
+        f"{name} {with_unit(run['val_bpb'])}",
         f"{with_unit(run['num_steps'])} steps",
     ]
     parts.append(f"{with_unit(run['training_seconds'])} s")
@@ -112,35 +115,42 @@ def log_end(run: Path, known: Experiment) -> str:
 def compare(run: Path, a: str, b: str, diff: str) -> str:
     """Two experiments: their facts, the loss in each tenth of the budget, and the diff from A to B."""
     both = [find(run, which) for which in (a, b)]
-    code = printable(diff).strip("\n") or ("Their train.py is the same." if all(one.known for one in both) else FOREIGN)
-    return "\n\n".join(["\n".join(side_by_side(both)), "\n".join(curves(run, both)), code]) + "\n"
+    same = f"Their {manifest.editable(run)} is the same."
+    code = printable(diff).strip("\n") or (same if all(one.known for one in both) else FOREIGN)
+    name = manifest.metric_of(run).name
+    return "\n\n".join(["\n".join(side_by_side(both, name)), "\n".join(curves(run, both)), code]) + "\n"
 
 
-def side_by_side(both: list[Found]) -> Iterator[str]:
+def side_by_side(both: list[Found], metric_name: str) -> Iterator[str]:
     """A line for each fact, a column for each experiment."""
-    table = [column(one) for one in both]
+    table = [column(one, metric_name) for one in both]
     for name in table[0]:
-        yield f"{name:<10}" + "".join(f"{values[name]:<24}" for values in table).rstrip()
+        yield f"{name:<{max(10, len(metric_name) + 1)}}" + "".join(f"{values[name]:<24}" for values in table).rstrip()
     for one in both:
         yield f"#{one.n:<8} {one.row.description}"
 
 
-def column(one: Found) -> dict[str, str]:
+def column(one: Found, metric_name: str) -> dict[str, str]:
     """The facts by name; a row that was written by hand has only the ledger's columns."""
     row, known = one.row, one.known
-    values = {"": f"#{one.n}", "commit": row.commit, "verdict": row.status, "val_bpb": row.val_bpb}
+    values = {"": f"#{one.n}", "commit": row.commit, "verdict": row.status, metric_name: row.val_bpb}
     values["memory_gb"] = row.memory_gb
     if known is None:
         return values | dict.fromkeys(("gain", "rule", "lines", "runs", "steps", "proposer"), "-")
     steps = [with_unit(run["num_steps"]) for run in known["runs"]]
     return values | {
-        "gain": "-" if known["gain"] is None else f"{known['gain']:+.6f}",
+        "gain": gain_of(known),
         "rule": known["rule"],
         "lines": line_changes(known),
         "runs": str(len(known["runs"])),
         "steps": steps[0] if steps else "-",
         "proposer": with_unit(known["agent"]),
     }
+
+
+def gain_of(known: Experiment) -> str:
+    """With its sign: above 0 is better."""
+    return "-" if known["gain"] is None else metric.named(known).gain_text(known["gain"], known["incumbent_bpb"])
 
 
 def curves(run: Path, both: list[Found]) -> Iterator[str]:

@@ -14,8 +14,14 @@ def sparkline(values: Sequence[float | None], scale: tuple[float, float], blocks
     return "".join(" " if place is None else blocks[round(place * (len(blocks) - 1))] for place in places)
 
 
-def best_so_far(keeps: Sequence[tuple[int, float]], rows: int, width: int) -> list[float | None]:
-    """The lowest value after each of `width` equal parts of the rows, one a row at least; `keeps`: number and value."""
+def best_so_far(
+    keeps: Sequence[tuple[int, float]], rows: int, width: int, *, is_max: bool = False
+) -> list[float | None]:
+    """The best value, the lowest or the highest, after each of `width` equal parts of the rows, one a row at least.
+
+    `keeps`: number and value.
+    """
     parts = min(width, rows)
     ends = [rows * (part + 1) / parts for part in range(parts)]
-    return [min((value for n, value in keeps if n <= end), default=None) for end in ends]
+    best = max if is_max else min
+    return [best((value for n, value in keeps if n <= end), default=None) for end in ends]

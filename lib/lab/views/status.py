@@ -14,12 +14,13 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, TypeVar
 
-from lab.errors import EXPECTED, Fault
+from lab.errors import EXPECTED, Fault, for_here
 from lab.one_line import clean
 from lab.runs import logs
 from lab.store import experiments, jsonl, ledger, manifest, schemas, two_records
 from lab.store.experiments import Experiment
 from lab.store.flight import Flight
+from lab.store.metric import VAL_BPB, Metric
 from lab.store.two_records import Difference
 from lab.verdict import index, trust
 from lab.verdict.index import SPENT, Index
@@ -77,7 +78,7 @@ def from_records(run: Path, most: int = LAST) -> Status:
 
     Of a damaged file nothing is known; `damage` says what is wrong.
     """
-    facts, damage = manifest.read(run), []
+    facts, metric, damage = manifest.read(run), manifest.metric_of(run), []
 
     def readable(read: Callable[[], T]) -> T | None:
         try:
@@ -100,8 +101,9 @@ def from_records(run: Path, most: int = LAST) -> Status:
         "created": facts["created"],
         "profile": facts["settings"]["PROFILE"],
         "time_budget": float(facts["settings"]["TIME_BUDGET"]),
+        "metric": {"name": metric.name, "goal": "max" if metric.is_max else "min"},
         "rows": None if lines is None else count_rows(recorded(lines, edited), past),
-        **progress(known),
+        **progress(known, metric),
         "spent": spent(known, readable(lambda: jsonl.read(run / WITHOUT_ROW)) or []),
         "trust": count_trust(sure),
         "audit": audited(run),
@@ -156,7 +158,7 @@ def spent(known: Index, others: Iterable[Mapping[str, Any]]) -> Status:
 
 def problem(what: str, hint: str) -> dict[str, str]:
     """A problem and its hint, for a person."""
-    return {"problem": clean(what, 300), "hint": hint}
+    return {"problem": clean(what, 300), "hint": for_here(hint)}
 
 
 def count_rows(lines: list[str], past: Index | None) -> dict[str, int]:
@@ -185,18 +187,18 @@ def last_agent(known: Index) -> str | None:
     return None if agent == "baseline" else agent
 
 
-def progress(past: Index) -> Status:
+def progress(past: Index, metric: Metric = VAL_BPB) -> Status:
     """The noise; baseline and best, once there is a baseline."""
     noise = {"sd": float(past.spread.sd), "df": past.spread.df} if past.spread else None
     if past.baseline is None or past.best is None:
         return {"noise": noise, **dict.fromkeys(("baseline", "best", "gain", "gain_percent"))}
-    gain, level = past.claimed(past.best), past.level or past.baseline["val_bpb"]
+    gain, level = past.claimed(past.best), past.level or Decimal(past.baseline["val_bpb"])
     return {
         "noise": noise,
         "baseline": headline(past.baseline),
         "best": headline(past.best),
         "gain": float(gain),
-        "gain_percent": float(round(100 * gain / level, 2)),
+        "gain_percent": float(round(100 * gain / abs(level), 2)) if level else None,
     }
 
 

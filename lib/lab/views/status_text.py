@@ -5,7 +5,9 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
+from decimal import Decimal
 
+from lab.store.metric import BPB, Metric
 from lab.verdict.trust import WITHIN
 from lab.views.in_words import clock, duration, local, moment
 from lab.views.sparkline import BLOCKS, best_so_far, sparkline
@@ -53,7 +55,7 @@ def body(at: Status, columns: int | None, height: int, air: Sequence[Line], belo
     rows = max(FEW, room(at, height) + FEW - taken)
     hidden = [line for place, line in enumerate(air) if place not in shown]
     in_air = [*(air[place] for place in shown), *([Line(rest_in_words(hidden))] if hidden else [])]
-    below_them = [*results(at), "", *(table(at["last"][-rows:], now()) if at["last"] else [])]
+    below_them = [*results(at), "", *(table(at["last"][-rows:], now(), metric_in(at).name) if at["last"] else [])]
     lines = [*map(Line, head(at)), *in_air, *map(Line, below_them)]
     return [replace(line, text=fit(printable(line.text), columns)) for line in lines]
 
@@ -192,7 +194,9 @@ def results(at: Status) -> list[str]:
     if best is None:
         found.append(f"best      {'not known' if at['damage'] else 'no baseline yet: make loop'}")
     else:
-        found.append(f"best      {best['val_bpb']:.6f}  #{best['n']} {best['description']}")
+        metric = metric_in(at)
+        what = "" if metric.is_bpb else f" {metric.name}, {metric.direction}"
+        found.append(f"best      {metric.text(decimal(best['val_bpb']))}{what}  #{best['n']} {best['description']}")
         found.append(f"gain      {gain_in_words(at)}")
         found += [*trust_lines(at), *progress_line(at)]
     return [
@@ -206,8 +210,26 @@ def gain_in_words(at: Status) -> str:
     """`+0.004700 (0.47 %) over the baseline's 0.997900`"""
     if at["best"]["n"] == at["baseline"]["n"]:
         return "none yet"
-    level = f"{at['best']['val_bpb'] + at['gain']:.6f}"
-    return f"{at['gain']:+.6f} ({at['gain_percent']:.2f} %) over the baseline's {level}"
+    metric, gain = metric_in(at), decimal(at["gain"])
+    level = decimal(at["best"]["val_bpb"]) + (-gain if metric.is_max else gain)
+    percent = "" if at["gain_percent"] is None else f" ({at['gain_percent']:.2f} %)"
+    return f"{metric.gain_text(gain, level)}{percent} over the baseline's {metric.text(level)}"
+
+
+def metric_in(at: Status) -> Metric:
+    """The metric, as far as a value of it is written."""
+    named = at.get("metric") or {}
+    return Metric(name=named.get("name") or BPB, is_max=named.get("goal") == "max")
+
+
+def decimal(number: float) -> Decimal:
+    """As it is written in a file."""
+    return Decimal(repr(number))
+
+
+def level_of(at: Status) -> Decimal | None:
+    """A value, whose decimals others have, too."""
+    return decimal(at["baseline"]["val_bpb"]) if at["baseline"] else None
 
 
 def rows_in_words(at: Status) -> str:
@@ -230,17 +252,19 @@ def trust_lines(at: Status) -> list[str]:
     """How sure the keeps are, by the noise; and what an audit has found again."""
     counts, noise = at["trust"], at["noise"]
     if not any(counts.values()):
-        return [] if noise is None else [f"noise     {noise_in_words(noise)}"]
+        return [] if noise is None else [f"noise     {noise_in_words(at)}"]
     kinds = ((counts["sure"], "sure"), (counts["likely"], "likely"), (counts["within"], "within the noise"))
     words = "how sure is not known, since the noise was not measured: make noise"
     if noise is not None:
-        words = f"{', '.join(f'{count} {kind}' for count, kind in kinds if count)}; {noise_in_words(noise)}"
+        words = f"{', '.join(f'{count} {kind}' for count, kind in kinds if count)}; {noise_in_words(at)}"
     return [f"keeps     {words}", f"audit     {audit_in_words(at)}"]
 
 
-def noise_in_words(noise: Status) -> str:
+def noise_in_words(at: Status) -> str:
     """`a run varies by 0.000700 (4 degrees of freedom)`"""
-    return f"a run varies by {noise['sd']:.6f} ({noise['df']} degree{'' if noise['df'] == 1 else 's'} of freedom)"
+    noise, level = at["noise"], level_of(at)
+    sd = metric_in(at).amount(decimal(noise["sd"]), level)
+    return f"a run varies by {sd} ({noise['df']} degree{'' if noise['df'] == 1 else 's'} of freedom)"
 
 
 def audit_in_words(at: Status) -> str:
@@ -260,7 +284,7 @@ def audit_in_words(at: Status) -> str:
 def progress_line(at: Status, width: int = CURVE, blocks: str = BLOCKS) -> list[str]:
     """The best so far, from the baseline to now."""
     rows = (at["rows"] or {"total": 0})["total"] + 1
-    values = best_so_far(at["curve"], rows, width)
+    values = best_so_far(at["curve"], rows, width, is_max=metric_in(at).is_max)
     known = [value for value in values if value is not None]
     if len(known) < FEW or min(known) == max(known):
         return []
@@ -283,18 +307,23 @@ def cost_in_words(spent: Status, at_a_time: float | None) -> str:
     return ", ".join(words)
 
 
-def table(rows: Sequence[Status], time: datetime) -> list[str]:
+def table(rows: Sequence[Status], time: datetime, name: str = BPB) -> list[str]:
     """The rows of the ledger below their titles."""
     return [
-        ROW.format("#", "ended", "verdict", "val_bpb", "gain", "description").rstrip(),
+        ROW.format("#", "ended", "verdict", name, "gain", "description").rstrip(),
         *(row_line(row, time) for row in rows),
     ]
+
+
+def gain_of(row: Status) -> str:
+    """With as many decimals as its value has."""
+    return f"{row['gain']:+.{len(row['val_bpb'].partition('.')[2])}f}"
 
 
 def row_line(row: Status, time: datetime) -> str:
     """`#17 07:12 keep, sure 0.993200 +0.004700 raise LR`, aligned."""
     verdict = row["status"] + (f", {SHORT.get(row['trust'], row['trust'])}" if row["trust"] else "")
-    gain = row["failure"] or ("" if row["gain"] is None else f"{row['gain']:+.6f}")
+    gain = row["failure"] or ("" if row["gain"] is None else gain_of(row))
     value = "" if row["status"] == "crash" else row["val_bpb"]
     mark = "(written by hand) " if row["foreign"] else ""
     return ROW.format(

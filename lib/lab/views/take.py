@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from lab.errors import Fault
-from lab.store import durable, experiments, schemas
+from lab.store import durable, experiments, metric, schemas
 from lab.store.experiments import Experiment
 from lab.verdict import index, trailers, trust
 from lab.verdict.index import Index
@@ -80,13 +80,14 @@ def of_one(night: Night, keep: Experiment) -> str:
 def of_all(night: Night, chosen: Sequence[Experiment]) -> str:
     """The message of all of them in one commit: a line for each, and the numbers of the whole."""
     last = chosen[-1]
+    measures = metric.named(last)
     words = [(night.trust.get(one["commit"]) or Trust(None)).word or "noise not measured" for one in chosen]
     body = [
-        f"#{one['n']} {one['val_bpb']:.6f} ({one['gain']:+.6f}, {word})  {one['description']}"
+        f"#{one['n']} {metric.named(one).text(one['val_bpb'])} ({one['gain']:+.6f}, {word})  {one['description']}"
         for one, word in zip(chosen, words, strict=True)
     ]
     lines = [
-        f"val_bpb: {last['val_bpb']:.6f}",
+        f"{measures.name}: {measures.text(last['val_bpb'])}",
         *([f"gain: {night.known.claimed(last):+.6f}"] if len(chosen) == len(night.keeps) - 1 else []),
         *(f"experiment: #{one['n']}" for one in chosen),
         f"run: {night.tag}",
@@ -95,7 +96,9 @@ def of_all(night: Night, chosen: Sequence[Experiment]) -> str:
         *map(trailers.copied_from, chosen),
     ]
     many = f"{len(chosen)} improvements" if len(chosen) > 1 else "an improvement"
-    return trailers.message(f"train.py: {many} of run {night.tag}, val_bpb {last['val_bpb']:.6f}", body, lines)
+    return trailers.message(
+        f"train.py: {many} of run {night.tag}, {measures.name} {measures.text(last['val_bpb'])}", body, lines
+    )
 
 
 def _proposer(chosen: Sequence[Experiment]) -> list[str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from lab.errors import Fault
 from lab.runs import failures, logs
-from lab.store import experiments, flight
+from lab.store import experiments, flight, manifest, metric
 from lab.store.experiments import Experiment
 from lab.verdict import index
 from lab.verdict.record import summary
@@ -69,9 +69,12 @@ def text(run: Path, one: Experiment, last: Experiment) -> str:
         return summary(one)
     lines = [summary(one), f"reason     {one['reason']}"]
     if incumbent:
-        lines.append(f"incumbent  #{incumbent['n']} {incumbent['val_bpb']:.6f}  {incumbent['description']}")
+        value = metric.named(incumbent).text(incumbent["val_bpb"])
+        lines.append(f"incumbent  #{incumbent['n']} {value}  {incumbent['description']}")
     is_this = incumbent and incumbent["commit"] == one["commit"]
-    lines.append(f"train.py   {'is this one' if is_this else 'is as before'}; the change: git show {commit}")
+    lines.append(
+        f"{manifest.editable(run):<9}  {'is this one' if is_this else 'is as before'}; the change: git show {commit}"
+    )
     log = run / "run.log" if one is last else logs.log_of(run, one)
     if one["failure"] not in (None, "rejected") and log and log.exists():
         lines += ["", f"The end of its log. {failures.UNTRUSTED}", "", failures.quoted(log)]

@@ -34,7 +34,9 @@ def report(
         one["changed"] = changed.get(one["name"])
         curves.add([row for row in rows if runs[row["run"]] is one], path.parent, len(runs), tell)
     tell("drawing")
-    ends, lines = progress_png.bounds(rows), axes.add(rows)
+    lines, named = axes.add(rows), {"runs": runs}
+    drawn = progress_png.costs(rows, progress_png.metric_of(named)["sign"])
+    ends = progress_png.bounds(drawn)
     data = {
         "made": f"{datetime.now():%Y-%m-%d %H:%M}",
         "refresh": refresh,
@@ -42,7 +44,8 @@ def report(
         "rows": rows,
         "notes": [note for one in runs for note in one.pop("notes")] + differences(runs),
         "bounds": ends,
-        "axes": [{**axis, "labels": labels_of(rows, ends, axis["name"])} for axis in lines],
+        "axis": progress_png.axis_title(named),
+        "axes": [{**axis, "labels": labels_of(drawn, ends, axis["name"])} for axis in lines],
     }
     out.mkdir(parents=True, exist_ok=True)
     html, picture = out / "report.html", out / "progress.png"
@@ -59,7 +62,7 @@ def labels_of(rows: Sequence[dict[str, Any]], ends: Sequence[float] | None, axis
 
 
 def differences(runs: Sequence[dict[str, Any]]) -> list[str]:
-    """Why the val_bpb of these runs cannot be compared, and other differences: one line for each fact."""
+    """Why the values of these runs cannot be compared, and other differences: one line for each fact."""
     lines = []
     for name, values in facts_by_name(runs).items():
         if len(set(values)) > 1 and (name != "device" or None not in values):
@@ -72,7 +75,13 @@ def differences(runs: Sequence[dict[str, Any]]) -> list[str]:
 def facts_by_name(runs: Sequence[dict[str, Any]]) -> dict[str, list[str | None]]:
     """The facts that should be equal: by name, the value in each run, None if unknown."""
     facts = [
-        {"profile": one["profile"], "TIME_BUDGET": one["budget"], "device": one["device"], **one["facts"]}
+        {
+            "metric": one["metric"]["name"],
+            "profile": one["profile"],
+            "TIME_BUDGET": one["budget"],
+            "device": one["device"],
+            **one["facts"],
+        }
         for one in runs
     ]
     names = dict.fromkeys(name for one in facts for name in one)

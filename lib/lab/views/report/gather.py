@@ -1,7 +1,8 @@
 """A ledger, and the files beside it -> a run for the report, ready for JSON; unknown values are null or absent.
 
 The ledger is read leniently (lab.store.foreign_ledger); `experiments.jsonl`, `manifest.json` and `audit.json` are used
-if they exist and are valid. val_bpb and gains in bits per byte, memory in GiB, times in seconds.
+if they exist and are valid. Memory in GiB, times in seconds; `bpb` and gains are of the run's metric, val_bpb's in bits
+per byte.
 """
 
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ from typing import Any
 
 from lab.store import experiments, foreign_ledger, schemas, two_records
 from lab.store.ledger import Row, in_words
+from lab.store.metric import Metric
 from lab.verdict import index, trust
 from lab.verdict.criterion import t_quantile
 from lab.verdict.noise import Spread
@@ -20,7 +22,7 @@ from lab.views.report.label_positions import is_keep
 Facts = dict[str, Any]
 TAKEN = (  # of a line of experiments.jsonl
     *("category", "rule", "reason", "failure", "gain", "wall_seconds", "tokens", "cost_usd", "agent", "attempts"),
-    *("runs", "lines_added", "lines_removed", "started", "ended"),
+    *("runs", "lines_added", "lines_removed", "started", "ended", "guards"),
 )
 MOST_SAID = 8  # of what was mended in a ledger
 DAMAGED = (ValueError, LookupError, TypeError, OSError, ArithmeticError)  # what reading a damaged file raises
@@ -28,11 +30,12 @@ DAMAGED = (ValueError, LookupError, TypeError, OSError, ArithmeticError)  # what
 
 def run_data(path: Path) -> Facts:
     """The run with the ledger `path`, with its `rows` and `notes`."""
-    found = foreign_ledger.read(path)
+    found, metric = foreign_ledger.read(path), replay.metric_of(path)
     facts = schemas.read_valid("manifest", path.parent / "manifest.json") or {}
     known, bad = experiments.salvaged(path.parent)
     past = {one["commit"][:7]: one for one in known}
-    rows = [row(line, past.get(line.row.commit)) for line in replay.judged(found.rows, None, own=False)]
+    judged = replay.judged(found.rows, None, own=False, metric=metric)
+    rows = [row(line, past.get(line.row.commit), metric) for line in judged]
     by_hand = [entry for entry in rows if past and entry.get("foreign")]
     for entry in by_hand:
         entry["by_hand"] = True  # nobody measured it here: no headline rests on it
@@ -44,6 +47,7 @@ def run_data(path: Path) -> Facts:
     return {
         "name": name,
         "ledger": str(path),
+        "metric": measured(metric, rows),
         "profile": chosen.get("PROFILE"),
         "budget": chosen.get("TIME_BUDGET"),
         "device": next((one["device"] for entry in rows for one in entry.get("runs", []) if one.get("device")), None),
@@ -61,10 +65,17 @@ def run_data(path: Path) -> Facts:
     }
 
 
-def row(line: replay.Line, known: Facts | None) -> Facts:
+def measured(metric: Metric, rows: Sequence[Facts]) -> Facts:
+    """What is measured: its name, `sign` (-1: more is better), and the decimals of its values."""
+    values = [entry["bpb"] for entry in rows if entry["bpb"] is not None]
+    places = max((metric.places(Decimal(value)) for value in values), default=6)
+    return {"name": metric.name, "sign": -1 if metric.is_max else 1, "places": min(places, 12)}
+
+
+def row(line: replay.Line, known: Facts | None, metric: Metric) -> Facts:
     """A row of the table: the ledger's five columns, and the facts of its experiment, if there is one."""
     memory = Decimal(line.row.memory_gb)
-    value = replay.value_of(line.row)
+    value = replay.value_of(line.row, metric)
     entry = {
         "n": line.n,
         "commit": line.row.commit,
@@ -76,7 +87,7 @@ def row(line: replay.Line, known: Facts | None) -> Facts:
     }
     if known is None:
         return {**entry, "foreign": True}
-    entry |= {name: known[name] for name in TAKEN if known[name] is not None}
+    entry |= {name: known[name] for name in TAKEN if known.get(name) is not None}
     recorded = {"n": known["n"], "status": known["status"], "bpb": known["val_bpb"], "memory": known["memory_gb"]}
     return {**entry, **recorded, "commit": known["commit"]}
 

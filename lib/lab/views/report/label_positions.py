@@ -76,7 +76,7 @@ class Place:
         return float(row["x"][self.axis] * (self.size.width - 10))
 
     def y(self, row: dict[str, Any]) -> float:
-        """The vertical position, by val_bpb; a smaller value is lower."""
+        """The vertical position, by cost; a smaller one is lower."""
         low, high = self.ends
         return TOP + (high - float(row["bpb"])) / (high - low) * (self.size.height - TOP)
 

@@ -7,6 +7,7 @@ rows.forEach((row, at) => {
   row.at = at;
 });
 const many = runs.length > 1;
+const METRIC = runs[0]?.metric ?? { name: "val_bpb", sign: 1, places: 6 }; // sign: -1 where more is better
 const RUN_COLORS = ["var(--keep)", "#3b6fd4", "#b65ad1", "#d07b17", "#0f9aa7", "#c2407f"]; // those of progress.vg.json
 const STATUSES = ["keep", "discard", "crash"];
 
@@ -27,7 +28,8 @@ function el(tag, properties = {}, ...children) {
 }
 
 const digits = (value, count) => (known(value) ? value.toFixed(count) : "–");
-const signed = (value, count = 6) => (known(value) ? (value >= 0 ? "+" : "−") + Math.abs(value).toFixed(count) : "–");
+const amount = (value) => digits(value, METRIC.places);
+const signed = (value, count = METRIC.places) => (known(value) ? (value >= 0 ? "+" : "−") + Math.abs(value).toFixed(count) : "–");
 const plural = (count, word, words = `${word}s`) => `${count.toLocaleString("en")} ${count === 1 ? word : words}`;
 const sum = (list) => list.reduce((total, value) => total + value, 0);
 const column = (list, name) => list.map((row) => row[name]).filter(known);
@@ -46,10 +48,11 @@ function duration(seconds) {
   return seconds < 5400 ? `${(seconds / 60).toFixed(0)} min` : `${(seconds / 3600).toFixed(1)} h`;
 }
 
+const cost = (row) => METRIC.sign * row.bpb; // of which less is better
 const ofRun = (run) => rows.filter((row) => row.run === run);
 const keepsOf = (run) => ofRun(run).filter((row) => row.status === "keep" && known(row.bpb) && !row.by_hand);
 const baselineOf = (run) => keepsOf(run)[0];
-const bestOf = (run) => keepsOf(run).reduce((best, row) => (best && best.bpb <= row.bpb ? best : row), undefined);
+const bestOf = (run) => keepsOf(run).reduce((best, row) => (best && cost(best) <= cost(row) ? best : row), undefined);
 const incumbentOf = (row) => rows.find((other) => other.run === row.run && other.n === row.against);
 const label = (row) => (many ? `${runs[row.run].name} #${row.n}` : `#${row.n}`);
 
@@ -97,7 +100,7 @@ function showTip(event, row) {
   tip.replaceChildren(
     el("strong", {}, row.description),
     el("div", {}, verdict(row), ` ${label(row)}  ${row.commit.slice(0, 7)}`),
-    el("div", {}, [known(row.bpb) ? `val_bpb ${digits(row.bpb, 6)}` : "no val_bpb", gain].filter(Boolean).join("  ")),
+    el("div", {}, [known(row.bpb) ? `${METRIC.name} ${amount(row.bpb)}` : `no ${METRIC.name}`, gain].filter(Boolean).join("  ")),
   );
   const box = tip.getBoundingClientRect();
   tip.style.left = `${Math.max(8, Math.min(event.clientX + 14, innerWidth - box.width - 8))}px`;
@@ -147,10 +150,10 @@ function factsOf(at) {
   if (!first) return [fact("experiments", String(all.length), "no baseline yet")];
   const best = bestOf(at);
   const gain = run.claimed;
-  const share = `${((100 * gain) / run.level).toFixed(2)} % of the baseline's ${digits(run.level, 6)}`;
-  const noise = run.noise ? `a run varies by ${digits(run.noise.sd, 6)} (sd)` : "the noise was not measured";
+  const share = `${((100 * gain) / Math.abs(run.level)).toFixed(2)} % of the baseline's ${amount(run.level)}`;
+  const noise = run.noise ? `a run varies by ${amount(run.noise.sd)} (sd)` : "the noise was not measured";
   return [
-    fact("best val_bpb", digits(best.bpb, 6), `#${best.n} ${cut(best.description, 60)}`),
+    fact(`best ${METRIC.name}`, amount(best.bpb), `#${best.n} ${cut(best.description, 60)}`),
     fact("gain that it claims", signed(gain), `${share}; ${noise}`, gain > 0 ? "good" : ""),
     auditFact(run),
     fact("kept", `${keepsOf(at).length - 1} of ${all.length - 1}`, [trustSaid(at), countsSaid(all)].filter(Boolean).join("; ")),
@@ -226,11 +229,12 @@ function progress() {
   }
   const said = runs.map((run, at) => {
     const [first, best] = [baselineOf(at), bestOf(at)];
-    return first ? `${many ? `${run.name}: f` : "F"}rom ${digits(first.bpb, 6)} to ${digits(best.bpb, 6)} at #${best.n}.` : "";
+    return first ? `${many ? `${run.name}: f` : "F"}rom ${amount(first.bpb)} to ${amount(best.bpb)} at #${best.n}.` : "";
   });
-  const crashes = rows.some((row) => !known(row.bpb)) ? " A cross at the upper edge is a crash." : "";
+  const edge = METRIC.sign > 0 ? "upper" : "lower";
+  const crashes = rows.some((row) => !known(row.bpb)) ? ` A cross at the ${edge} edge is a crash.` : "";
   const band = runs.some((run) => run.noise) ? " The shade is what a single run may be off by chance; a hollow dot is a keep within that noise." : "";
-  const far = rows.some((row) => known(row.bpb) && row.bpb > bounds[1]) ? " A triangle at the upper edge is a value above the picture." : "";
+  const far = rows.some((row) => known(row.bpb) && cost(row) > bounds[1]) ? ` A triangle at the ${edge} edge is a value beyond the picture.` : "";
   id("progress-text").textContent = `${said.join(" ")} The line is the best so far; a dot opens its row.${band}${crashes}${far}`;
   if (many) place.before(legend(runs.map((run, at) => [run.name, RUN_COLORS[at % RUN_COLORS.length]])));
   choice("axis", null, axes.length > 1 ? axes.map(({ name, title }) => [AXES[name] || title, name]) : [], () =>
@@ -243,10 +247,10 @@ const AXES = { n: "by number", keep: "keeps alone", time: "by time of day", hour
 
 function drawProgress(place, axis) {
   const there = rows.filter((row) => axis.name in row.x);
-  const points = there.map(({ at, run, n, status, bpb, gain, by_hand, trust, x }) => ({
-    ...{ at, run, n, status, bpb, gain, by_hand, trust },
-    x: x[axis.name],
-  }));
+  const points = there.map((row) => {
+    const { at, run, n, status, gain, by_hand, trust, x } = row;
+    return { at, run, n, status, bpb: known(row.bpb) ? cost(row) : undefined, gain, by_hand, trust, x: x[axis.name] };
+  });
   const room = place.clientWidth - AXIS;
   const { labels } = axis.labels.find(({ width }) => width <= room) || axis.labels.at(-1);
   for (let at = views.length; at--; ) if (views[at].place === place) views.splice(at, 1)[0].view.finalize();
@@ -254,7 +258,7 @@ function drawProgress(place, axis) {
     place,
     "progress",
     { rows: points, runs: runs.map(({ name, noise }) => ({ name, band: noise?.band })), labels },
-    { low: bounds[0], high: bounds[1], first: axis.first, last: axis.last, xTitle: axis.title, clock: axis.name === "time" },
+    { low: bounds[0], high: bounds[1], first: axis.first, last: axis.last, xTitle: axis.title, clock: axis.name === "time", sign: METRIC.sign, metric: data.axis },
     room < 620 ? 320 : 460,
   );
 }
@@ -265,7 +269,7 @@ const COLUMNS = [
   // title, value to sort by, cell, class
   ["#", (row) => row.run * 1e6 + row.n, (row) => label(row), "number"],
   ["verdict", (row) => STATUSES.indexOf(row.status) + Math.max(0, TRUST.indexOf(row.trust)) / 4, verdict, "status"],
-  ["val_bpb", (row) => row.bpb, (row) => digits(row.bpb, 6), "number less"],
+  [METRIC.name, (row) => row.bpb, (row) => amount(row.bpb), "number less"],
   ["gain", (row) => row.gain, (row) => (row.failure ? row.failure : signed(row.gain)), "number"],
   ["GB", (row) => row.memory, (row) => digits(row.memory, 1), "number less"],
   [
@@ -466,6 +470,7 @@ function details(row) {
     ["category", row.category],
     ["rule", row.rule],
     ["failure", row.failure],
+    ...Object.entries(row.guards ?? {}),
     ["memory", known(row.memory) ? `${digits(row.memory, 1)} GB` : undefined],
     [
       "code lines",
@@ -486,7 +491,7 @@ function details(row) {
     el("p", { className: "reason" }, row.reason || "No more is known than the row of the ledger."),
     el("dl", { className: "about" }, ...pairs),
     row.runs && row.runs.length ? runsOf(row) : null,
-    row.diff ? el("h3", {}, "Diff of train.py") : null,
+    row.diff ? el("h3", {}, "Diff") : null,
     row.diff ? diff(row.diff) : el("p", { className: "faint" }, noDiff(row)),
   ].filter(known);
 }
@@ -513,12 +518,12 @@ function grid(titles, lists, className = "narrow") {
 function runsOf(row) {
   const lists = row.runs.map((run) => [
     known(run.seed) ? String(run.seed) : "–",
-    digits(run.val_bpb, 6),
+    amount(run.val_bpb),
     known(run.num_steps) ? run.num_steps.toLocaleString("en") : "–",
     known(run.training_seconds) ? `${run.training_seconds.toFixed(1)} s` : "–",
     known(run.degraded) ? (run.degraded ? "disturbed" : "as usual") : "–",
   ]);
-  return grid(["seed", "val_bpb", "steps", "training", "machine"], lists);
+  return grid(["seed", METRIC.name, "steps", "training", "machine"], lists);
 }
 
 // --- Diffs -----------------------------------------------------------------------------------------------------------
@@ -677,10 +682,10 @@ function paid() {
 
 function pareto() {
   if (!bounds) return;
-  const measured = rows.filter((row) => known(row.bpb) && row.bpb <= bounds[1]);
+  const measured = rows.filter((row) => known(row.bpb) && cost(row) <= bounds[1]);
   const kinds = [
     ["memory", "memory, GB"],
-    ["net", "code lines of train.py, against the baseline"],
+    ["net", "code lines, against the baseline"],
   ];
   const drawn = kinds
     .map(([name, xTitle]) => [
@@ -694,17 +699,17 @@ function pareto() {
   const places = drawn.map(([xTitle, points]) => {
     const count = points.filter((point) => point.front).length;
     const place = el("div", { className: "picture" });
-    const text = `val_bpb against ${xTitle}: ${count} of ${points.length} are not beaten in both (joined by the line).`;
+    const text = `${METRIC.name} against ${xTitle}: ${count} of ${points.length} are not beaten in both (joined by the line).`;
     id("pareto-pictures").append(el("figure", {}, place, el("figcaption", {}, text)));
     return place;
   });
   if (drawn.length) show("pareto");
-  drawn.forEach(([xTitle, points], at) => draw(places[at], "pareto", { points }, { xTitle }, 260)); // all of them there: as wide as they stay
+  drawn.forEach(([xTitle, points], at) => draw(places[at], "pareto", { points }, { xTitle, sign: METRIC.sign, metric: METRIC.name }, 260)); // all of them there: as wide as they stay
 }
 
 /** The points of a picture, and which of them nothing beats in both; nothing where all cost the same. */
 function frontOf(list, name) {
-  const points = list.map((row) => ({ at: row.at, x: row[name], bpb: row.bpb, status: row.status }));
+  const points = list.map((row) => ({ at: row.at, x: row[name], bpb: cost(row), status: row.status }));
   points.sort((a, b) => a.x - b.x || a.bpb - b.bpb);
   let lowest = Infinity;
   for (const point of points) {
@@ -719,7 +724,7 @@ const MOST_PARAMETERS = 12;
 /** val_bpb against each constant that was moved, the one that was moved most first: a line leads from the incumbent. */
 function parameters() {
   if (!bounds) return;
-  const moves = rows.filter((row) => row.moved && known(row.bpb) && row.bpb <= bounds[1]);
+  const moves = rows.filter((row) => row.moved && known(row.bpb) && cost(row) <= bounds[1]);
   const names = [...new Set(moves.flatMap((row) => Object.keys(row.moved)))].map((name) => [
     name,
     moves.filter((row) => row.moved[name]).map((row) => moveOf(row, name)),
@@ -734,7 +739,7 @@ function parameters() {
   });
   const left = drawn.length - places.length;
   id("parameters-text").textContent =
-    `A dot is an experiment that moved the constant, green where it was kept; its line comes from the incumbent's value. Lower is better.${left > 0 ? ` The ${places.length} that were tried most often, of ${drawn.length}.` : ""}`;
+    `A dot is an experiment that moved the constant, green where it was kept; its line comes from the incumbent's value. ${METRIC.sign > 0 ? "Lower" : "Higher"} is better.${left > 0 ? ` The ${places.length} that were tried most often, of ${drawn.length}.` : ""}`;
   places.forEach((place, at) => drawParameter(place, drawn[at][1]));
 }
 
@@ -752,7 +757,7 @@ function drawParameter(place, points) {
 const MOST_MISSES = 12;
 
 function misses() {
-  const band = (row) => ["no-gain", "complexity", "memory", "conflict", "outrun"].includes(row.rule) || !row.rule;
+  const band = (row) => ["no-gain", "complexity", "memory", "guard", "conflict", "outrun"].includes(row.rule) || !row.rule;
   const near = rows.filter((row) => row.status === "discard" && row.gain > 0 && band(row)).sort((a, b) => b.gain - a.gain);
   if (!near.length) return;
   const lists = near
@@ -779,8 +784,8 @@ function auditOf(run, audit) {
   const onHoldout = audit.pairs.some((pair) => known(pair.holdout_gain));
   const lists = audit.pairs.map((pair) => [
     String(pair.seed),
-    digits(pair.baseline, 6),
-    digits(pair.incumbent, 6),
+    amount(pair.baseline),
+    amount(pair.incumbent),
     signed(pair.gain),
     ...(onHoldout ? [signed(pair.holdout_gain)] : []),
     known(pair.degraded) ? (pair.degraded ? "disturbed" : "as usual") : "–",
@@ -843,7 +848,7 @@ function changed() {
     const [first, last, best] = [baselineOf(at), keepsOf(at).at(-1), bestOf(at)];
     const other = best && best !== last ? ` The best, #${best.n}, was simplified since.` : "";
     const which = last
-      ? `From the baseline to ${label(last)}, the last keep: ${digits(first.bpb, 6)} to ${digits(last.bpb, 6)}.${other}`
+      ? `From the baseline to ${label(last)}, the last keep: ${amount(first.bpb)} to ${amount(last.bpb)}.${other}`
       : "";
     show("changed", el("p", { className: "faint" }, which), diff(run.changed));
   });
@@ -887,11 +892,11 @@ function compared() {
       run.budget ? `${run.budget} s` : "–",
       String(all.length),
       String(keepsOf(at).length),
-      digits(first?.bpb, 6),
-      digits(best?.bpb, 6),
+      amount(first?.bpb),
+      amount(best?.bpb),
       signed(gain),
-      first ? `${((100 * gain) / run.level).toFixed(2)} %` : "–",
-      run.noise ? digits(run.noise.sd, 6) : "–",
+      first ? `${((100 * gain) / Math.abs(run.level)).toFixed(2)} %` : "–",
+      run.noise ? amount(run.noise.sd) : "–",
       wall.length ? duration(sum(wall)) : "–",
       run.audit ? FINDINGS[run.audit.finding] : "–",
     ];

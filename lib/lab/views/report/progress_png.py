@@ -17,7 +17,7 @@ SCALE = 2  # pixels of progress.png for each of these
 
 
 def bounds(rows: Sequence[dict[str, Any]]) -> list[float] | None:
-    """Bottom and top of the val_bpb axis: room for labels below the best, and all baselines and keeps.
+    """Bottom and top of the axis, of costs: room for labels below the best, and all baselines and keeps.
 
     Worse values are drawn at the edge: one diverged run must not flatten the picture. None: no value at all.
     """
@@ -28,8 +28,24 @@ def bounds(rows: Sequence[dict[str, Any]]) -> list[float] | None:
     low, high = values[0], max(kept, default=values[-1])
     if high == low:
         high = values[len(values) * 9 // 10]
-    span = (high - low) or 0.01 * low
+    span = (high - low) or 0.01 * abs(low) or 1.0
     return [low - 0.28 * span, high + 0.15 * span]
+
+
+def costs(rows: Sequence[dict[str, Any]], sign: int) -> list[dict[str, Any]]:
+    """The rows with costs as values, of which less is better: where more is, `sign` is -1, and the picture mirrored."""
+    return [row if row["bpb"] is None else {**row, "bpb": sign * row["bpb"]} for row in rows]
+
+
+def metric_of(data: dict[str, Any]) -> dict[str, Any]:
+    """What the first run measures."""
+    return next((one["metric"] for one in data["runs"] if one.get("metric")), {"name": "val_bpb", "sign": 1})
+
+
+def axis_title(data: dict[str, Any]) -> str:
+    """`val_bpb (lower is better)`"""
+    metric = metric_of(data)
+    return f"{metric['name']} ({'lower' if metric['sign'] > 0 else 'higher'} is better)"
 
 
 def png(data: dict[str, Any]) -> bytes:
@@ -39,10 +55,12 @@ def png(data: dict[str, Any]) -> bytes:
     spec = json.loads((FOLDER / "progress.vg.json").read_text())
     del spec["autosize"]
     spec |= {"width": PICTURE.width, "height": PICTURE.height, "background": "white", "padding": 20}
+    sign = metric_of(data)["sign"]
+    rows = costs(data["rows"], sign)
     values = {
-        "rows": points(data["rows"]),
+        "rows": points(rows),
         "runs": [{"name": one["name"], "band": band_of(one)} for one in data["runs"]],
-        "labels": placed(data["rows"], data["bounds"], PICTURE),
+        "labels": placed(rows, data["bounds"], PICTURE),
     }
     for one in spec["data"]:
         one |= {"values": values[one["name"]]} if one["name"] in values else {}
@@ -50,6 +68,7 @@ def png(data: dict[str, Any]) -> bytes:
     axis = data["axes"][0]
     values_by_signal = {"low": low, "high": high, "last": axis["last"], "xTitle": axis["title"]}
     values_by_signal |= {"title": title(data), "subtitle": subtitle(data)}
+    values_by_signal |= {"sign": sign, "metric": axis_title(data)}
     for signal in spec["signals"]:
         signal |= {"value": values_by_signal[signal["name"]]} if signal["name"] in values_by_signal else {}
     picture: bytes = vl_convert.vega_to_png(spec, scale=SCALE)
@@ -85,9 +104,10 @@ def title_of(run: dict[str, Any], kept: Sequence[dict[str, Any]]) -> str:
     """Best and gain."""
     if not kept:
         return f"{run['name']}: no baseline yet"
-    best = min(row["bpb"] for row in kept)
-    share = 100 * run["claimed"] / run["level"]
-    return f"{run['name']}: val_bpb {best:.6f}, gain {run['claimed']:+.6f} ({share:.2f} %)"
+    named = run.get("metric") or {"name": "val_bpb", "sign": 1, "places": 6}
+    best, places = min(kept, key=lambda row: named["sign"] * row["bpb"])["bpb"], named["places"]
+    share = f" ({100 * run['claimed'] / abs(run['level']):.2f} %)" if run["level"] else ""
+    return f"{run['name']}: {named['name']} {best:.{places}f}, gain {run['claimed']:+.{places}f}{share}"
 
 
 def subtitle(data: dict[str, Any]) -> str:

@@ -1,0 +1,25 @@
+"""The environment, and a run -> each setting with its value and where that comes from, for a person."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from lab.store import manifest, schemas, settings
+
+OTHERS = {"AGENT": "catalog", "ENGINE": "local"}  # that no schema checks, and their defaults
+WIDEST = 44  # columns of a value
+
+
+def text(run: Path | None, environment: Mapping[str, str]) -> str:
+    """A line for each. Raises Fault where one is no valid setting, or another one than the run's."""
+    chosen = manifest.settings_of(run, environment) if run else settings.of_new_run(environment)
+    kept = manifest.read(run)["settings"] if run else {}
+    of_file = environment.get("LAB_FROM_FILE", "").split()
+    rows = []
+    for name in [*OTHERS, *schemas.load("settings")["properties"]]:
+        value = environment.get(name, OTHERS[name]) if name in OTHERS else chosen.get(name, "")
+        if name in environment:
+            source = "file" if name in of_file else "environment"
+        else:
+            source = f"run {run.name}" if run and name in kept else "default"
+        rows.append(f"{name:<20} {value or '-':<{WIDEST}} {source}")
+    return "\n".join(rows)

@@ -1,0 +1,132 @@
+# Which files an experiment may change, or add: those that the git pathspecs of EDITABLE match. What is asked about them is asked here.
+# Where that is train.py alone, a folder (a flight, an edit) has it as before.py and train.py; else it has folders, before/ with all of them,
+# and after/ with those that were changed or added (lib/lab/store/code.py reads both). Sourced by run/current_run.sh.
+# shellcheck shell=bash
+
+readonly MOST_FILES=200 # that one experiment adds
+
+# specs: SPECS are the pathspecs of the run; bin/setup writes them to RUN/editable, where they are not train.py.
+specs() {
+  [[ ! -v SPECS[@] ]] || return 0
+  SPECS=(train.py)
+  [[ ! -e $RUN/editable ]] || read -ra SPECS <"$RUN/editable"
+}
+
+# is_one_file: whether that is train.py and nothing else.
+is_one_file() { specs && [[ ${SPECS[*]} == train.py ]]; }
+
+# editable_files COMMIT [PATHSPEC]...: prints those that it has, and what else is matched, a NUL behind each.
+editable_files() {
+  local index
+  specs
+  index=$(mktemp)
+  GIT_INDEX_FILE=$index git read-tree "$1"
+  GIT_INDEX_FILE=$index git ls-files -z -- "${SPECS[@]}" "${@:2}"
+  rm -f "$index"
+}
+
+# changed_files COMMIT COMMIT [OPTION]: prints those of them that differ, a NUL behind each.
+changed_files() {
+  specs
+  git diff --no-ext-diff --no-renames --name-only -z "${@:3}" "$1" "$2" -- "${SPECS[@]}"
+}
+
+# before_of FOLDER PATH, after_of FOLDER PATH: FILE is where the folder has that file.
+before_of() { if is_one_file; then FILE=$1/before.py; else FILE=$1/before/$2; fi; }
+after_of() { if is_one_file; then FILE=$1/train.py; else FILE=$1/after/$2; fi; }
+
+# files_after FOLDER: AFTER are the files that it has as they are to be.
+files_after() {
+  AFTER=()
+  if is_one_file; then
+    [[ ! -e $1/train.py ]] || AFTER=(train.py)
+  elif [[ -d $1/after ]]; then
+    mapfile -d '' -t AFTER < <(cd "$1/after" && find . -type f -print0)
+    AFTER=("${AFTER[@]#./}")
+  fi
+}
+
+# has_after FOLDER: whether it has any.
+has_after() {
+  files_after "$1"
+  ((${#AFTER[@]} > 0)) && { ! is_one_file || [[ -s $1/train.py ]]; }
+}
+
+# show_file COMMIT PATH: prints it, as it would be checked out.
+show_file() { git cat-file --filters "$1:$2"; }
+
+# has_file COMMIT PATH
+has_file() { git cat-file -e "$1:$2" 2>/dev/null; }
+
+# write_before COMMIT FOLDER: all of them, as the commit has them.
+write_before() {
+  if is_one_file; then
+    show_file "$1" train.py >"$2/before.py"
+    return
+  fi
+  rm -rf "$2/before"
+  mkdir "$2/before"
+  GIT_INDEX_FILE=$2/before.index git read-tree "$1"
+  GIT_INDEX_FILE=$2/before.index git ls-files -z -- "${SPECS[@]}" |
+    GIT_INDEX_FILE=$2/before.index git --work-tree="$2/before" checkout-index --force -z --stdin
+  rm -f "$2/before.index"
+}
+
+# merge_file FOLDER PATH COMMIT: prints that file of COMMIT with what the folder changes in it. Fails where both have changed the same lines.
+merge_file() {
+  local base ours status=0
+  before_of "$1" "$2"
+  base=$FILE
+  [[ -e $base ]] || base=/dev/null # it is new
+  ours=$(mktemp -p "$1" ours.XXXXXX)
+  ! has_file "$3" "$2" || show_file "$3" "$2" >"$ours"
+  after_of "$1" "$2"
+  git merge-file -p --quiet "$ours" "$base" "$FILE" 2>/dev/null || status=1
+  rm -f "$ours"
+  return "$status"
+}
+
+# is_same_code FOLDER FOLDER: whether both have the same as it is to be.
+is_same_code() { if is_one_file; then cmp -s "$1/train.py" "$2/train.py"; else diff -rq "$1/after" "$2/after" >/dev/null 2>&1; fi; }
+
+# --- Those of the person's tree ---
+
+# edited_files: TOUCHED are those that are not as they are checked out; what was deleted is none.
+edited_files() {
+  TOUCHED=()
+  if is_one_file; then
+    cmp -s train.py <(show_file HEAD train.py) || TOUCHED=(train.py)
+    return
+  fi
+  mapfile -d '' -t TOUCHED < <(
+    git diff --no-ext-diff --no-renames --name-only --diff-filter=d -z HEAD -- "${SPECS[@]}"
+    new_files "$TREE"
+  )
+}
+
+# new_files WORK_TREE: prints those that git does not have there, a NUL behind each.
+new_files() { git --work-tree="$1" ls-files --others --exclude-standard -x __pycache__ -z -- "${SPECS[@]}" | head -z -n "$MOST_FILES"; }
+
+# is_edited: whether there are any.
+is_edited() {
+  edited_files
+  ((${#TOUCHED[@]} > 0))
+}
+
+# has_same_edit FOLDER: whether the edited files are those that it has.
+has_same_edit() {
+  local path
+  edited_files
+  files_after "$1"
+  ((${#TOUCHED[@]} == ${#AFTER[@]})) || return 1
+  for path in "${TOUCHED[@]}"; do
+    after_of "$1" "$path"
+    cmp -s "$path" "$FILE" || return 1
+  done
+}
+
+# files_told: EDITABLE, for a person.
+files_told() {
+  specs
+  printf '%s' "${SPECS[*]}"
+}
