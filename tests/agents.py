@@ -105,13 +105,15 @@ def equip(house: House, name: str, model: StandIn) -> None:
     home = Path(house.environment["HOME"])
     for path, text in FILES.get(name, {}).items():
         (home / path).parent.mkdir(parents=True, exist_ok=True)
+        if name == "pi" and "earendil-works" in str((BROUGHT / name).resolve()):
+            text = text.replace('"STANDIN_KEY"', '"$STANDIN_KEY"')  # of a variable, since its new name
         (home / path).write_text(text.replace("{url}", model.url))
     (home / "bin").mkdir(exist_ok=True)
     shim = home / "bin" / name
     shim.write_text(SHIM.format(port=model.port, real=(BROUGHT / name).resolve()))
     shim.chmod(0o755)
     node = Path(shutil.which("node") or "/usr/bin/node").parent
-    house.environment["PATH"] = f"{home}/bin:{house.environment['PATH']}:{node}"
+    house.environment["PATH"] = f"{home}/bin:{node}:{house.environment['PATH']}"
     house.environment |= {key: value.replace("{url}", model.url) for key, value in ENVIRONMENT[name].items()}
 
 

@@ -147,6 +147,8 @@ def experiment(source: random.Random, one: dict[str, Any], commit: str, past: li
         else "worse"
     )
     values = [value] if before else [value - SD, value, value + SD]
+    if before and one["keep"]:
+        values = [value - SD, value + SD / 3, value - SD / 3]  # a lucky one, and two fresh ones
     began = 10 * one["n"]
     return {
         "n": one["n"],

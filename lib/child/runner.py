@@ -304,7 +304,7 @@ class Run:
         log = os.open(self.path("run.log"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
         self.write("host", os.uname().nodename)
         self.write("started", now())
-        began, woke, killed_before = time.monotonic(), time.clock_gettime(BOOT_CLOCK), oom_kills()
+        began, before = time.monotonic(), counters()
         helper = self.start_helper(children)
         child = children.start(self.argv(self.cmd, "confine"), self.environment, log)
         self.write("pid", child)
@@ -314,16 +314,7 @@ class Run:
         if not children.end():
             status = 125
         self.write("ended", now())
-        # An orphan of the helper is the helper's, not the command's.
-        helpers = [pid for pid, session in children.sessions.items() if session == helper]
-        beside = sum(children.cpu_seconds.pop(pid) for pid in helpers)
-        for pid in helpers:
-            del children.peaks[pid]
-        # Those of a machine asleep, too, as prepare.py counts them; not by the time of day, which may be set.
-        spent = f'"wall_seconds": {time.clock_gettime(BOOT_CLOCK) - woke:.3f}, '
-        spent += f'"cpu_seconds": {sum(children.cpu_seconds.values()):.3f}, "beside_cpu_seconds": {beside:.3f}, '
-        spent += f'"peak_memory_mb": {max(children.peaks.values(), default=0.0):.1f}'
-        self.write("resources", f'{{{spent}, "oom_kills": {oom_kills() - killed_before}}}')
+        self.write("resources", used(children, helper, before))
         if status != 125 and not stop.wait(0):
             self.write("rc.new", status)
             os.rename(self.path("rc.new"), self.path("rc"))
@@ -381,6 +372,28 @@ def now() -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + f".{int(seconds % 1 * 1000):03d}Z"
 
 
+def counters() -> tuple[float, int, float]:
+    """The seconds since the machine was started, asleep or not; its OOM kills; for how long cores were idle."""
+    return time.clock_gettime(BOOT_CLOCK), oom_kills(), idle_seconds()
+
+
+def used(children: Children, helper: int, before: tuple[float, int, float]) -> str:
+    """What the command has used since, and its helper: a JSON object. An orphan of the helper is the helper's."""
+    own = [pid for pid, session in children.sessions.items() if session != helper]
+    beside = [pid for pid, session in children.sessions.items() if session == helper]
+    seconds, kills, idle = (now - then for now, then in zip(counters(), before, strict=True))
+    spent = {
+        "wall_seconds": round(seconds, 3),
+        "cpu_seconds": round(sum(children.cpu_seconds[pid] for pid in own), 3),
+        "beside_cpu_seconds": round(sum(children.cpu_seconds[pid] for pid in beside), 3),
+        "peak_memory_mb": round(max((children.peaks[pid] for pid in own), default=0.0), 1),
+        "oom_kills": int(kills),
+        "idle_cores": round(max(0, idle) / max(seconds, 0.001), 2),
+    }
+    # json is slow to import
+    return "{" + ", ".join(f'"{name}": {number}' for name, number in spent.items()) + "}"
+
+
 def oom_kills() -> int:
     """How many processes the kernel has ended for want of memory since the machine started; 0 where it does not say."""
     try:
@@ -388,6 +401,16 @@ def oom_kills() -> int:
             return next((int(line.split()[1]) for line in file if line.startswith("oom_kill ")), 0)
     except OSError:
         return 0
+
+
+def idle_seconds() -> float:
+    """For how long cores of the machine have had nothing to do since it was started, all of them together."""
+    try:
+        with open("/proc/stat") as file:
+            idle, waiting = file.readline().split()[4:6]
+    except (OSError, ValueError):
+        return 0
+    return (int(idle) + int(waiting)) / os.sysconf("SC_CLK_TCK")
 
 
 def run(folder: str) -> int:

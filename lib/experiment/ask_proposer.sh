@@ -140,6 +140,12 @@ copy_tree() {
     -c core.sparseCheckout=true -c core.sparseCheckoutCone=false -c core.splitIndex=false read-tree -m -u "$COMMIT" ||
     die "the copy of the tree for the proposer could not be made in '${TMPDIR:-/tmp}'" 'git says above why; for another folder: TMPDIR=/path/to/it make loop'
   cp "$git/index" "$FLIGHT/index"
+  # Where it is nobody's own file, it comes back (lib/lab/proposal/ideas.py).
+  rm -f "$FOLDER"/ideas.{given,back}
+  if [[ ! -e $scratch/tree/ideas.md && $MODE == propose ]]; then
+    cat "$RUN/ideas.md" >"$scratch/tree/ideas.md" 2>/dev/null || printf '# Ideas for later: one a line; take out what was tried\n' >"$scratch/tree/ideas.md"
+    cp "$scratch/tree/ideas.md" "$FOLDER/ideas.given"
+  fi
 }
 
 # what_is_copied: the patterns of a sparse checkout. What is built in needs two files; a folder of thousands is data, and an agent has it

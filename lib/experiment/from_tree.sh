@@ -5,16 +5,18 @@
 # is_edited: whether train.py is not the one that is checked out.
 is_edited() { ! cmp -s train.py <(git cat-file --filters HEAD:train.py); }
 
+# name_agent: whose change it is, where LAB_AGENT does not say it: coding agents leave a mark in the shells that they start.
+name_agent() {
+  local mark
+  for mark in CLAUDECODE:claude-code CODEX_THREAD_ID:codex CODEX_CI:codex GEMINI_CLI:gemini-cli OPENCODE:opencode PI_CODING_AGENT:pi; do
+    [[ -n ${LAB_AGENT+set} || -z $(printenv "${mark%%:*}") ]] || export LAB_AGENT=${mark#*:}
+  done
+}
+
 # save_edit DESCRIPTION TRAIN_PY PARENT AGENT: durably; an earlier one that nobody has measured is not thrown away.
 save_edit() {
   local new=$RUN/edit.new
-  rm -rf "$new"
-  mkdir "$new"
-  cp "$2" "$new/train.py"
-  put "$new/description" "$1"
-  put "$new/agent" "$4"
-  put "$new/parent" "$3"
-  make_durable "$new"/* "$new"
+  write_edit "$new" "$@"
   if cmp -s "$new/train.py" "$RUN/edit/train.py"; then
     rm -rf "$RUN/edit"
   else
@@ -22,6 +24,17 @@ save_edit() {
   fi
   mv "$new" "$RUN/edit"
   make_durable "$RUN"
+}
+
+# write_edit FOLDER DESCRIPTION TRAIN_PY PARENT AGENT: durably.
+write_edit() {
+  rm -rf "$1"
+  mkdir "$1"
+  cp "$3" "$1/train.py"
+  put "$1/description" "$2"
+  put "$1/agent" "$5"
+  put "$1/parent" "$4"
+  make_durable "$1"/* "$1"
 }
 
 # take_edit: into the flight. Fails where it has none.

@@ -14,6 +14,7 @@ hear_of_proposals() {
 # proposer_failed ID: it is asked again, later and later; after each third time in a row the catalog proposes one.
 proposer_failed() {
   local wait_s
+  [[ ${PROPOSERS_OF[$1]:-} != "$EDITED" ]] || return 0
   if [[ ${PROPOSERS_OF[$1]:-} != "$CATALOG" || $LOOP_AGENT == "$CATALOG" ]]; then
     FAILURES=$((FAILURES + 1))
     moment

@@ -1,6 +1,6 @@
 # Training runs beside the experiments, for bin/noise and bin/audit. They are done in runs/<tag>/replicates, so that an
 # experiment that an interrupted loop has left in flight stays as it is. Sourced.
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034 # IS_PARTIAL is for the verbs
 
 source "$TOOLKIT/lib/run/preflight.sh"
 source "$TOOLKIT/lib/experiment/training_run.sh"

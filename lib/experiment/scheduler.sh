@@ -7,8 +7,9 @@ source "$TOOLKIT/lib/experiment/until_fit.sh"
 source "$TOOLKIT/lib/experiment/proposer_failed.sh"
 source "$TOOLKIT/lib/experiment/candidates.sh"
 source "$TOOLKIT/lib/run/lost_objects.sh"
+source "$TOOLKIT/lib/experiment/budget.sh"
 
-readonly CATALOG=$TOOLKIT/lib/proposers/catalog
+readonly CATALOG=$TOOLKIT/lib/proposers/catalog EDITED=$TOOLKIT/lib/proposers/edited
 readonly MOST_KILLS=3    # times that the dispatcher of a flight may be killed before it is given up
 readonly MOST_GIVEN_UP=3 # flights in a row, from which on it is not they that are at fault
 readonly MOST_REPEATED=2
@@ -35,13 +36,15 @@ fly() {
   WAITING=("${FLIGHTS[@]}")
   while :; do
     beat
+    hear_of_flights
+    look_at_budget
     while has_place && next_flight; do
       # All that works on it is known by FLIGHT, the dispatcher too. Of a terminal that is closed a git hears even where that is
       # ignored, and gives up its lock.
       LAB_LOOP=$LOOP_AGENT LAB_PLACES=$PLACES FLIGHT=$RUN/flights/$ID start_child apart "$BASH" "$TOOLKIT/lib/experiment/dispatch" "$ID" ${HOPELESS[$ID]:+"${HOPELESS[$ID]}"}
       FLYING[$STARTED]=$ID
     done
-    ((${#FLYING[@]})) || { is_wanted && is_goal_open; } || break
+    ((${#FLYING[@]})) || { is_wanted && is_goal_open && ! is_over_budget; } || break
     look_around
     hear_of_proposals
     read -r -t 1 -u 3 ended || ended=nobody
@@ -51,29 +54,35 @@ fly() {
   done
 }
 
-is_goal_open() { ! has_baseline || ((GOAL == 0 || ROWS + ADDED < GOAL)); }
-
-# has_place: for one more flight: as many as there are slots, with DRAFTS ahead of them, and rows that are missing. Before there is a
-# baseline, one; and one asks alone, after a proposer has failed.
+# has_place: for one more flight: as many as there are slots, with DRAFTS ahead of them, and one for a change of the tree; and rows that
+# are missing. Before there is a baseline, one; and one asks alone, after a proposer has failed.
 has_place() {
   local flying=${#FLYING[@]}
   is_wanted && is_goal_open || return 1
+  ! is_over_budget || has_begun_waiting || return 1
   PLACES=1
   if has_baseline && { ((FAILURES == 0)) || has_candidates; }; then
     PLACES=$((SLOTS + DRAFTS - REPEATED / MOST_REPEATED))
-    ((GOAL == 0 || GOAL - ROWS - ADDED >= PLACES)) || PLACES=$((GOAL - ROWS - ADDED))
   fi
+  [[ $MARK == queue ]] || ! has_baseline || ! has_edit_waiting || PLACES=$((PLACES + 1))
+  ((GOAL == 0 || GOAL - ROWS - ADDED >= PLACES)) || PLACES=$((GOAL - ROWS - ADDED))
   ((flying < PLACES || flying == 0))
 }
 
-# next_flight: ID is one that waits, or a new one; AGENT_PATH is its proposer. Fails while that is not to be asked.
+# next_flight: ID is one that waits, or a new one; AGENT_PATH is its proposer. Fails while that is not to be asked. The queue
+# (lib/experiment/queue.sh) begins none but the baseline's.
 next_flight() {
-  if ((${#WAITING[@]})); then
-    ID=${WAITING[0]}
-    WAITING=("${WAITING[@]:1}")
+  local i
+  for i in "${!WAITING[@]}"; do
+    ID=${WAITING[i]}
+    { may_fly "$ID" && { ! is_over_budget || is_begun "$ID"; }; } || continue
+    [[ $MARK != queue || -e $RUN/flights/$ID/edit ]] || ! has_baseline || continue
+    unset "WAITING[i]"
+    [[ ! -e $RUN/flights/$ID/edit ]] || PROPOSERS_OF[$ID]=$EDITED
     AGENT_PATH=${PROPOSERS_OF[$ID]:-$LOOP_AGENT}
     return
-  fi
+  done
+  [[ $MARK != queue ]] || ! has_baseline || return 1
   moment
   ((MOMENT >= ASK_AT)) || has_candidates || return 1
   new_flight
@@ -97,6 +106,7 @@ land_those_that_ended() {
 land() {
   local id=${FLYING[$1]} status=0
   unset "FLYING[$1]"
+  BUDGET_AT=0
   end_of "$1" || status=$?
   landed "$id" "$status"
   [[ -e $RUN/flights/$id ]] || unset "PROPOSERS_OF[$id]" "KILLED[$id]" "HOPELESS[$id]" "BEATS[$id]" "SILENT[$id]" "SINCE[$id]" # there may be a hundred thousand

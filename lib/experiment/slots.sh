@@ -84,7 +84,7 @@ take_slot() {
 # still_wanted: for who waits for a slot: a loop that is not wanted any more ends after those that train; where all slots are out, the
 # flight waits for the machine.
 still_wanted() {
-  if [[ -n ${LAB_LOOP:-} && ! -e $RUN/wanted ]]; then
+  if [[ -n ${LAB_LOOP:-} && (! -e $RUN/wanted || -e $RUN/over) ]]; then
     printf 'rest\n'
     exit
   fi

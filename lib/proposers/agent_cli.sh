@@ -111,7 +111,7 @@ ask() {
 # answer: the last word of the model, or the line of what went wrong; the end.
 answer() {
   local status=0
-  "$LAB" agent-output "$CLI" "$TRANSCRIPT" "$ERRORS" "$USAGE" --status "$STATUS" || status=$?
+  "$LAB" heard "$CLI" "$TRANSCRIPT" "$ERRORS" "$USAGE" --status "$STATUS" || status=$?
   cat "$ERRORS" >>"$TRANSCRIPT"
   exit "$status"
 }

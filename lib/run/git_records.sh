@@ -14,6 +14,10 @@ keep_record() {
   git "${DURABLY[@]}" update-ref "$RECORDS/$TAG" "$record"
 }
 
+# note_numbers COMMIT FILE: the numbers of a keep, as trailers, are what `git log --notes=experiments/<tag>` shows below its message. One ref a
+# run: two loops would lose each other's.
+note_numbers() { git notes --ref="experiments/$TAG" add --force --file="$2" "$1" 2>/dev/null; }
+
 # records_again COMMIT: prints the last commit of a new chain, with what experiments.jsonl has of others than COMMIT.
 records_again() {
   local record line

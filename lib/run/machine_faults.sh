@@ -8,7 +8,7 @@ readonly LEAST_INODES=100 # of a file system that counts them
 readonly LOOK_S=60        # seconds for one look: a cold disk takes half of it to import torch, a broken driver for ever
 
 # fault KIND: what is wrong with that part of the machine, in one line, in FOUND; empty, where it is fit. So is a KIND that no look
-# can tell (network, shared-memory, variables): only another run can.
+# can tell (network, shared-memory, variables, load): only another run can.
 # shellcheck disable=SC2034 # used where this is sourced
 fault() {
   FOUND=

@@ -85,10 +85,20 @@ refuse_dirty() {
   [[ -z $files ]] || die "the tree has changes that are not committed: '${files//$'\n'/\', \'}'" 'commit them, or put them by: git stash'
 }
 
+# check_writable: a coding agent's sandbox keeps git's folder read only, and no experiment can be committed.
+check_writable() {
+  local path
+  for path in "$COMMON_DIR" "$COMMON_DIR/objects" "$COMMON_DIR/refs" "$GIT_FOLDER" "$TREE"; do
+    [[ -w $path ]] || die "'$path' is read only here: a sandbox, or another owner, keeps an experiment from being committed" \
+      "let bin/${0##*/} run outside of the sandbox, as 'In a sandbox' in AGENTS.md says (Codex: trust this project; .codex/rules/lab.rules allows it)"
+  done
+}
+
 # ready ARGUMENT...: all that must hold before an experiment may start; the verb goes on with these in the run's copy of the toolkit.
 ready() {
   local facts lines line
   open_run
+  check_writable
   AGENT_PATH=$(executable_in proposers "${AGENT:-catalog}")
   ENGINE_PATH=$(executable_in child/engines "${ENGINE:-local}")
   export AGENT_PATH ENGINE_PATH

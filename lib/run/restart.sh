@@ -5,6 +5,7 @@
 
 # shellcheck disable=SC2034 # used where this is sourced
 readonly MINUTE=${LAB_MINUTE:-60} # seconds; shorter in tests
+MARK=wanted
 
 # What of the environment a loop is started again with, besides the settings and what PASS_ENV names.
 readonly SAVED='^(PATH|HOME|TMPDIR|TZ|LANG|LC_[A-Z]+|UV_(PROJECT_ENVIRONMENT|CACHE_DIR)|LD_LIBRARY_PATH|PYTHONPATH|XDG_[A-Z]+_HOME|(CUDA|NCCL|TORCH|PYTORCH|TRITON|XLA|JAX|TF|HIP|ROCR|HSA|OMP|MKL|OPENBLAS|NUMEXPR)_[A-Z0-9_]+|HF_(HOME|HUB_CACHE|HUB_OFFLINE|DATASETS_CACHE|DATASETS_OFFLINE)|TRANSFORMERS_(CACHE|OFFLINE)|TOKENIZERS_PARALLELISM|WANDB_(MODE|DIR|PROJECT|ENTITY)|[Nn][Oo]_[Pp][Rr][Oo][Xx][Yy]|([Hh][Tt][Tt][Pp][Ss]?|[Aa][Ll][Ll])_[Pp][Rr][Oo][Xx][Yy]|(REQUESTS|CURL)_CA_BUNDLE|SSL_CERT_(FILE|DIR)|NODE_EXTRA_CA_CERTS|[A-Z_]+_(BASE_URL|API_BASE|ENDPOINT|MODEL)|CLAUDE_CONFIG_DIR|CODEX_HOME|LLM_USER_PATH|CLAUDE_CODE_USE_(BEDROCK|VERTEX)|AWS_(PROFILE|REGION)|LAB_AGENT_QUIET|LAB_MINUTE)$'
@@ -93,7 +94,8 @@ want() {
   make_durable "$RUN"
 }
 
-is_wanted() { [[ -e $RUN/wanted ]]; }
+# is_wanted: a loop is; or in the queue's own process, for which MARK is another one: the changes of the tree that rest are to be tried.
+is_wanted() { [[ -e $RUN/$MARK ]]; }
 
 unwant() { rm -f "$RUN/wanted"; }
 

@@ -533,6 +533,7 @@ def test_the_cpu_seconds_of_all_are_counted(engine: Engine) -> None:
     assert 0.3 + 0.6 + 0.2 < used < 0.3 + 0.6 + 1.8, used
     assert resources(run)["beside_cpu_seconds"] == 0
     assert 0 < resources(run)["wall_seconds"] < 60
+    assert 0 <= resources(run)["idle_cores"] <= len(os.sched_getaffinity(0)) + 0.1
 
 
 def test_a_helper_runs_beside_it_and_ends_with_it(engine: Engine) -> None:

@@ -101,7 +101,7 @@ def test_whatever_a_training_leaves_is_gone_before_the_next(run: House) -> None:
     """And nothing that it does to a tracked file, but those that measure, stops anything."""
     deeds = [LOOKS, *(deed for code in LEAVES.values() for deed in (code, LOOKS))]
     scripts = [f"cat >~/deed <<'END'\n{code}\nEND\n{SET.format(100 + n)}" for n, code in enumerate(deeds)]
-    assert run.loop(len(deeds), run.in_turn(*scripts)).status == 0
+    assert run.loop(len(deeds), run.in_turn(*scripts), timeout=300).status == 0
     clean, *others = [log_of(run, one).split("---")[0] for one in run.experiments()[1::2]]
     assert "'metrics.json'" in clean
     assert dict(zip(LEAVES, others, strict=True)) == dict.fromkeys(LEAVES, clean)

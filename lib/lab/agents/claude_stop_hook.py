@@ -2,7 +2,7 @@
 
 Only where a person has said so: by the file `runs/<tag>/unattended`, which `make stop` takes away. It holds what was
 known when the agent was last sent back: how many experiments there were, and how often it was sent back since the last
-new one. Only the standard library.
+new one. While an experiment of the agent's is in flight, it is sent back to wait. Only the standard library.
 """
 
 import json
@@ -13,10 +13,14 @@ from lab.store import durable
 
 IN_VAIN = 2  # times without a new experiment, after which an agent that wants to stop may
 
+UNATTENDED = "This run goes on unattended: nobody is there to answer, and a person stops it with `make stop`. "
 GO_ON = """\
-This run goes on unattended: nobody is there to answer, and a person stops it with `make stop`. Read the verdicts,
-make the next change of train.py, and try it: bin/experiment --from-tree 'what you changed'. If an experiment is still
-running (bin/status), wait for its verdict first: sleep 240; bin/status"""
+Read the last verdict (bin/wait), make the next change of train.py, and try it:
+bin/experiment --from-tree 'what you changed' --detach
+bin/wait"""
+WAIT = """\
+Your experiment {id} has no verdict yet. Wait for it: bin/wait {id}
+Its last line is `exit 75` as long as there is none: then call it again."""
 
 
 def before_stop(run: Path) -> str | None:
@@ -29,11 +33,12 @@ def before_stop(run: Path) -> str | None:
     except (OSError, ValueError, KeyError, TypeError):
         return None
     # Where it is not active, a person has spoken in between.
-    vain = known[1] + 1 if active and now == known[0] else 0
+    flying = sorted(path.parent.name for path in run.glob("flights/f*/edit"))
+    vain = 0 if flying else known[1] + 1 if active and now == known[0] else 0
     if vain > IN_VAIN:
         return None
     durable.write_atomically(marker, f"{now} {vain}\n", durable=False)
-    return GO_ON
+    return UNATTENDED + (WAIT.format(id=flying[0]) if flying else GO_ON)
 
 
 def _experiments(run: Path) -> int:

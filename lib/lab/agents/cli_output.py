@@ -1,7 +1,8 @@
 """The output of a coding agent's command line in one call -> its last message, its cost, and its fault, if any.
 
-Each agent has its own format, and no exit status can be trusted: `READERS` has a function for each agent. `FAULTS` are
-rules that classify the text of a fault, never the text of the model.
+Each agent has its own format, which changes with its versions, and no exit status can be trusted: `READERS` has a
+function for each agent. Nothing is raised, whatever was printed: what has another form than it should counts as if it
+were not there, and the last line says what went wrong. fault_rules.py says what a fault is; the model's text is none.
 """
 
 import json
@@ -14,10 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from lab.agents import edit_blocks
+from lab.agents.fault_rules import kind_of, reset_of
 from lab.store import durable
 
 Event = dict[str, Any]
 LONGEST = 200  # characters of a fault that are shown
+PLAIN = ("aider", "llm")  # whose output is text; that of all others is JSON
 
 
 @dataclass(frozen=True)
@@ -35,62 +38,6 @@ class Output:
         """For $LAB_USAGE."""
         usage = {"tokens": self.tokens, "cost_usd": self.cost_usd, "model": self.model}
         durable.write_atomically(path, json.dumps(usage) + "\n", durable=False)
-
-
-@dataclass(frozen=True)
-class Fault:
-    """A kind of fault: its name, the pattern of its text, and whether it passes by itself."""
-
-    name: str
-    pattern: str
-    passes: bool
-    hint: str = ""
-
-
-FAULTS = (
-    Fault(
-        "rate limit",
-        r"\b429\b|rate.?limit|too many requests|(usage|spend|session|weekly) limit|hit your limit|quota"
-        r"|resource.?exhausted|credit balance|\b402\b|payment required",
-        passes=True,
-    ),
-    Fault(
-        "login",
-        r"\b401\b|unauthori[sz]ed|authenticat|(invalid|incorrect|missing|no) api.?key|api.?key not valid|no key found"
-        r"|not logged in|run /login|login.{0,20}expired|token.{0,20}expired|\b403\b|permission_error",
-        passes=False,
-        hint="log in, or give the key: make doctor AGENT={name}",
-    ),
-    Fault("overload", r"\b(500|502|503|504|529)\b|overload|unavailable|internal server error|at capacity", passes=True),
-    Fault(
-        "network",
-        r"ECONN\w+|ENOTFOUND|ETIMEDOUT|EAI_AGAIN|ENETUNREACH|connection (was )?(refused|reset|closed|error)"
-        r"|unable to connect|connect(ion)? ?error|could not resolve|name resolution|fetch failed|network"
-        r"|error sending request|timed out",
-        passes=True,
-    ),
-)
-
-UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
-LENGTH = r"(\d{1,6}(?:\.\d+)?)\s*(ms|s(?=ec|[^a-z]|$)|m(?=in|[^a-z]|$)|h(?=our|r|[^a-z]|$)|d(?=ay|[^a-z]|$))[a-z]*"
-AFTER = re.compile(rf"\b(?:in|after:?)\s+((?:{LENGTH}[\s,]*(?:and\s+)?)+)|\bafter:?\s+(\d{{1,6}})\b", re.IGNORECASE)
-CLOCK = re.compile(r"(?:resets?|again)(?: at)?\s+(\d{1,2})(?::(\d\d))?\s*([ap]m)?\b", re.IGNORECASE)
-EPOCH = re.compile(r"\|(\d{10})\b")
-
-
-def reset_of(text: str, now: datetime) -> datetime | None:
-    """When a fault ends, by its text: seconds since 1970, a duration, or a local time of day."""
-    if found := EPOCH.search(text):
-        return datetime.fromtimestamp(int(found[1]))
-    if found := AFTER.search(text):
-        parts = re.findall(LENGTH, found[1] or f"{found[4]} s", re.IGNORECASE)
-        return now + timedelta(seconds=math.ceil(sum(float(number) * UNITS[unit.lower()] for number, unit in parts)))
-    found = CLOCK.search(text)
-    if not found or int(found[1]) > 23 or not (found[2] or found[3]):
-        return None
-    hour = int(found[1]) if not found[3] else int(found[1]) % 12 + 12 * (found[3].lower() == "pm")
-    at = now.replace(hour=hour, minute=int(found[2] or 0), second=0, microsecond=0)
-    return at if at > now else at + timedelta(days=1)
 
 
 def exit_status(output: Output, name: str, now: datetime) -> tuple[int, str]:
@@ -113,30 +60,55 @@ def exit_status(output: Output, name: str, now: datetime) -> tuple[int, str]:
 def read(name: str, transcript: Path, errors: Path, status: int) -> Output:
     """The output of the agent `name`, from the files of its stdout and stderr. Status 124: it ran out of time."""
     out, err = (path.read_text(encoding="utf-8", errors="replace") for path in (transcript, errors))
-    output = READERS[name](out, err)
-    lines = [line for line in reversed(err.splitlines()) if line.strip()]
+    try:
+        output = READERS[name](out, err)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, RecursionError):
+        output = Output()  # no form that we have thought of
+    output = output if name in PLAIN else _spoken(output, lines_of_text(out))
+    said = [*lines_of_text(err), *lines_of_text(out)]
     if status == 124:  # it may have retried again and again: the last line with a known kind says why
-        last = output.fault or next(filter(kind_of, lines), "")
+        last = output.fault or next(filter(kind_of, said), "")
         return replace(output, fault=f"no end within its time: {last}".removesuffix(": "))
-    return replace(output, fault=output.fault or next(iter(lines), f"exit status {status}")) if status else output
+    if status and not output.fault:
+        return replace(output, fault=next(filter(kind_of, said[:6]), "") or next(iter(said), f"exit status {status}"))
+    return output
 
 
-def kind_of(fault: str) -> Fault | None:
-    """The first kind whose pattern fits."""
-    return next((kind for kind in FAULTS if re.search(kind.pattern, fault, re.IGNORECASE)), None)
+def _spoken(output: Output, lines: list[str]) -> Output:
+    """Of an agent that should print JSON: what else it printed, the last line first, where there is nothing else."""
+    if output.text or output.fault or not lines:
+        return output
+    return replace(output, fault=lines[0]) if kind_of(lines[0]) else replace(output, text=lines[0])
+
+
+def lines_of_text(text: str) -> list[str]:
+    """The lines that say something, and are no JSON, the last first."""
+    lines = (line.strip() for line in reversed(text.splitlines()))
+    return [line for line in lines if re.search(r"\w", line) and line[0] not in '{}[]"']
+
+
+# ---------------------------------------------------------------------------
+# What may have any form
+# ---------------------------------------------------------------------------
 
 
 def events(text: str) -> list[Event]:
     """The lines that are JSON objects."""
-    found = []
-    for line in text.splitlines():
-        try:
-            value = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(value, dict):
-            found.append(value)
-    return found
+    found = (_parsed(line) for line in text.splitlines() if line.lstrip().startswith("{"))
+    return [value for value in found if isinstance(value, dict)]
+
+
+def _parsed(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+
+
+def whole(text: str) -> Event:
+    """The last JSON object that has lines of its own; empty where there is none."""
+    found = (_parsed(one) for one in reversed(re.findall(r"^\{.*?^\}", text, re.MULTILINE | re.DOTALL)))
+    return next((one for one in found if isinstance(one, dict)), None) or next(iter(reversed(events(text))), {})
 
 
 def of_type(listed: Iterable[Event], *kinds: str) -> list[Event]:
@@ -144,49 +116,124 @@ def of_type(listed: Iterable[Event], *kinds: str) -> list[Event]:
     return [one for one in listed if one.get("type") in kinds]
 
 
+def part(value: Any, *names: str) -> Event:
+    """The object that lies at this path; empty where there is none."""
+    for name in names:
+        value = value.get(name) if isinstance(value, dict) else None
+    return value if isinstance(value, dict) else {}
+
+
+def parts(value: Any) -> list[Event]:
+    """The objects of a list, or of the values of an object."""
+    found = value if isinstance(value, list) else value.values() if isinstance(value, dict) else ()
+    return [one for one in found if isinstance(one, dict)]
+
+
+def words(value: Any) -> str:
+    """A text, a number, or a list of them; else nothing."""
+    if isinstance(value, list):
+        return " ".join(filter(None, map(words, value)))
+    return str(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else ""
+
+
+def amount(value: Any) -> float | None:
+    """A number that may be counted; None where it is none."""
+    fits = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1e12
+    return value if fits and math.isfinite(value) else None
+
+
 def total(numbers: Iterable[Any]) -> int | None:
     """Their sum; None where there is none."""
-    known = [int(number) for number in numbers if number is not None]
+    known = [int(known) for number in numbers if (known := amount(number)) is not None]
     return sum(known) if known else None
 
 
+def dollars(numbers: Iterable[Any]) -> float | None:
+    """Their sum; None where it is 0: then the price is not known."""
+    return sum(known for number in numbers if (known := amount(number))) or None
+
+
+def in_seconds(number: Any) -> datetime | None:
+    """The moment in so many seconds."""
+    known = amount(float(number) if isinstance(number, str) and re.fullmatch(r"\d{1,9}", number) else number)
+    return None if known is None else datetime.now() + timedelta(seconds=min(known, 1e8))
+
+
+def at_epoch(number: Any) -> datetime | None:
+    """The moment so many seconds after 1970."""
+    known = amount(number)
+    return None if known is None else datetime.fromtimestamp(min(known, 1e11))
+
+
+# ---------------------------------------------------------------------------
+# One of each agent
+# ---------------------------------------------------------------------------
+
+COUNTS = ("inputTokens", "outputTokens", "cacheReadInputTokens", "cacheCreationInputTokens")
+COUNTS_OF_A_MESSAGE = ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
+
+
 def claude(out: str, err: str) -> Output:
-    """`--output-format stream-json`: the last event sums up all models that were used."""
+    """`--output-format stream-json`: the last event sums up all models that were used; one that was ended has none."""
     listed = events(out)
-    result = next(iter(reversed(of_type(listed, "result"))), None)
-    if result is None:
-        return Output()
-    models: dict[str, Any] = result.get("modelUsage") or {}
-    counts = ("inputTokens", "outputTokens", "cacheReadInputTokens", "cacheCreationInputTokens")
-    tokens = total(used.get(count) for used in models.values() for count in counts)
-    said = str(result.get("result") or " ".join(result.get("errors") or [])) or str(result.get("subtype"))
-    failed = bool(result.get("is_error"))
-    limits = [one.get("rate_limit_info") or {} for one in of_type(listed, "rate_limit_event")]
-    resets = [one["resetsAt"] for one in limits if one.get("status") == "rejected" and one.get("resetsAt")]
+    results = of_type(listed, "result")
+    if not results:
+        return _claude_cut_off(listed)
+    result, models = results[-1], part(results[-1], "modelUsage")
+    said = words(result.get("result")) or words(result.get("errors")) or words(result.get("subtype"))
+    # Without a model, it is no message of one: a limit has been told like this, and called a success.
+    failed = bool(result.get("is_error")) or (not models and kind_of(said) is not None)
     return Output(
         text="" if failed else said,
-        tokens=tokens,
-        cost_usd=result.get("total_cost_usd") if models else None,
+        tokens=total(used.get(count) for used in parts(models) for count in COUNTS),
+        cost_usd=amount(result.get("total_cost_usd")) if models else None,
         model=next(iter(models), None),
         fault=said if failed else "",
-        reset=datetime.fromtimestamp(resets[-1]) if resets and failed else None,
+        reset=_claude_reset(listed) if failed else None,
     )
+
+
+def _claude_cut_off(listed: list[Event]) -> Output:
+    """Without its last event: the usage of each message, and what it was waiting for."""
+    messages = {
+        words(message.get("id")): message for one in of_type(listed, "assistant") if (message := part(one, "message"))
+    }
+    retry = next((one for one in reversed(listed) if one.get("subtype") == "api_retry"), None)
+    waits = retry is not None and listed[-1] is retry
+    return Output(
+        tokens=total(part(one, "usage").get(count) for one in messages.values() for count in COUNTS_OF_A_MESSAGE),
+        model=next((words(one.get("model")) for one in messages.values()), None),
+        fault=words([retry.get("error_status"), retry.get("error")]) if retry and waits else "",
+        reset=in_seconds((amount(retry.get("retry_delay_ms")) or 0) / 1000)
+        if retry and waits
+        else _claude_reset(listed),
+    )
+
+
+def _claude_reset(listed: list[Event]) -> datetime | None:
+    limits = [part(one, "rate_limit_info") for one in of_type(listed, "rate_limit_event")]
+    resets = [
+        at_epoch(one.get("resetsAt")) for one in limits if one.get("status") == "rejected" and one.get("resetsAt")
+    ]
+    return resets[-1] if resets else None
 
 
 def codex(out: str, err: str) -> Output:
     """`--json`: items, and the end of the turn. It retries by itself: an error counts if no turn was completed."""
     listed = events(out)
-    items = [one.get("item") or {} for one in of_type(listed, "item.completed")]
-    messages = [str(item.get("text", "")) for item in of_type(items, "agent_message")]
-    used = [one.get("usage") or {} for one in of_type(listed, "turn.completed")]
+    items = [part(one, "item") for one in of_type(listed, "item.completed")]
+    messages = [words(item.get("text")) for item in of_type(items, "agent_message")]
+    ended = of_type(listed, "turn.completed")
+    used = [part(one, "usage") for one in of_type(listed, "turn.completed", "turn.failed")]
     faults = [
-        str(one.get("message") or one.get("error", {}).get("message"))
+        words(one.get("message")) or words(part(one, "error").get("message")) or words(one.get("error"))
         for one in of_type(listed, "error", "turn.failed")
     ]
+    fault = next(filter(None, reversed(faults)), "turn.failed" if faults else "")
     return Output(
         text=messages[-1] if messages else "",
         tokens=total(one.get(count) for one in used for count in ("input_tokens", "output_tokens")),
-        fault=faults[-1] if faults and not used else "",
+        fault="" if ended else fault,
     )
 
 
@@ -194,54 +241,51 @@ def llm(out: str, err: str) -> Output:
     """`--usage`: text on stdout, a line of tokens on stderr."""
     used = re.search(r"^Token usage: ([\d,]+) input(?:, ([\d,]+) output)?", err, re.MULTILINE)
     faults = re.findall(r"^Error: (.*)", err, re.MULTILINE)
-    tokens = total(int(number.replace(",", "")) for number in used.groups() if number) if used else None
+    tokens = total(rounded(number) for number in used.groups() if number) if used else None
     return Output(text=edit_blocks.said(out), tokens=tokens, fault=faults[-1] if faults else "")
 
 
 def opencode(out: str, err: str) -> Output:
     """`--format json`: parts of messages. A cost of 0 means that the price is unknown."""
     listed = events(out)
-    parts = [one.get("part") or {} for one in of_type(listed, "text", "step_finish")]
-    said = [str(part["text"]) for part in parts if part.get("text")]
-    used = [part for part in parts if "tokens" in part]
-    faults = [one.get("error", {}).get("data") or one.get("error", {}) for one in of_type(listed, "error")]
+    listed_parts = [part(one, "part") for one in of_type(listed, "text", "step_finish")]
+    said = [text for one in listed_parts if (text := words(one.get("text")))]
+    faults = [part(one, "error", "data") or part(one, "error") for one in of_type(listed, "error")]
     fault = faults[-1] if faults else {}
-    wait = str((fault.get("responseHeaders") or {}).get("retry-after", ""))
     return Output(
         text=said[-1] if said else "",
-        tokens=total(part["tokens"].get("total") for part in used),
-        cost_usd=sum(part.get("cost") or 0 for part in used) or None,
-        fault=" ".join(str(fault[key]) for key in ("statusCode", "message", "name") if fault.get(key)),
-        reset=datetime.now() + timedelta(seconds=int(wait)) if wait.isdigit() else None,
+        tokens=total(part(one, "tokens").get("total") for one in listed_parts),
+        cost_usd=dollars(one.get("cost") for one in listed_parts),
+        fault=words([fault.get(key) for key in ("statusCode", "message", "name")]),
+        reset=in_seconds(part(fault, "responseHeaders").get("retry-after")),
     )
 
 
 def pi(out: str, err: str) -> Output:
     """`--mode json`: the messages of the model, each with its usage."""
-    messages = [one.get("message") or {} for one in of_type(events(out), "message_end")]
+    messages = [part(one, "message") for one in of_type(events(out), "message_end")]
     mine = [message for message in messages if message.get("role") == "assistant"]
-    used = [message["usage"] for message in mine if message.get("usage")]
-    said = [str(part["text"]) for message in mine for part in of_type(message.get("content", []), "text")]
+    used = [part(message, "usage") for message in mine]
+    said = [words(one.get("text")) for message in mine for one in of_type(parts(message.get("content")), "text")]
     last = mine[-1] if mine else {}
     return Output(
         text=said[-1] if said else "",
         tokens=total(one.get("totalTokens") for one in used),
-        cost_usd=sum((one.get("cost") or {}).get("total") or 0 for one in used) or None,
-        model=last.get("model"),
-        fault=str(last.get("errorMessage") or ""),
+        cost_usd=dollars(part(one, "cost").get("total") for one in used),
+        model=words(last.get("model")) or None,
+        fault=words(last.get("errorMessage")),
     )
 
 
 def gemini(out: str, err: str) -> Output:
     """`--output-format json`: one object, on stdout or, with an error, on stderr."""
-    found = re.findall(r"^\{$.*?^\}", out + "\n" + err, re.MULTILINE | re.DOTALL)
-    whole = events(found[-1].replace("\n", " "))[0] if found else {}
-    models: dict[str, Any] = (whole.get("stats") or {}).get("models") or {}
+    answer = whole(out + "\n" + err)
+    models = part(answer, "stats", "models")
     return Output(
-        text=str(whole.get("response") or ""),
-        tokens=total(one.get("tokens", {}).get("total") for one in models.values()),
+        text=words(answer.get("response")),
+        tokens=total(part(one, "tokens").get("total") for one in parts(models)),
         model=next(iter(models), None),
-        fault=str((whole.get("error") or {}).get("message") or ""),
+        fault=words(part(answer, "error").get("message")) or words(answer.get("error")),
     )
 
 
@@ -249,32 +293,35 @@ def aider(out: str, err: str) -> Output:
     """Text: messages of the program, the answer, and a line of rounded token counts. It exits 0 after any fault."""
     faults = re.findall(r"^litellm\.\w+: (.*(?:\n\S.*)*)", out, re.MULTILINE)
     used = re.findall(r"^Tokens: ([\d.,]+[kM]?) sent, (?:.* )?([\d.,]+[kM]?) received", out, re.MULTILINE)
-    cost = re.findall(r"Cost: \$[\d.]+ message, \$([\d.]+) session", out)
+    cost = re.findall(r"Cost: \$[\d.]+ message, \$(\d+\.?\d*) session", out)
     answers = re.findall(r"\n\n((?:(?!\n\n.* to the chat).)*?)\n*^Tokens: ", out, re.MULTILINE | re.DOTALL)
     return Output(
         text=edit_blocks.said(answers[-1]) if answers else "",
         tokens=total(rounded(number) for pair in used for number in pair),
-        cost_usd=float(cost[-1]) if cost else None,
+        cost_usd=amount(float(cost[-1])) if cost else None,
         fault=faults[-1] if faults and not used else "",
     )
 
 
-def rounded(number: str) -> int:
-    """`1.2k` -> 1200."""
-    return round(float(number.rstrip("kM").replace(",", "")) * {"k": 1e3, "M": 1e6}.get(number[-1], 1))
+def rounded(number: str) -> int | None:
+    """`1.2k` -> 1200; None for what is no number."""
+    try:
+        return round(float(number.rstrip("kM").replace(",", "")) * {"k": 1e3, "M": 1e6}.get(number[-1], 1))
+    except (ValueError, OverflowError):
+        return None
 
 
 def mini(out: str, err: str) -> Output:
     """Its trajectory: what the last command submitted, and the usage of each answer."""
-    whole = next(iter(events(out.replace("\n", " "))), {})
-    info: dict[str, Any] = whole.get("info") or {}
-    responses = [(one.get("extra") or {}).get("response") or {} for one in whole.get("messages") or []]
-    failed = str(info.get("exit_status") or "") not in ("", "Submitted")
+    trajectory = whole(out)
+    info = part(trajectory, "info")
+    responses = [part(one, "extra", "response") for one in parts(trajectory.get("messages"))]
+    failed = words(info.get("exit_status")) not in ("", "Submitted")
     return Output(
-        text=str(info.get("submission") or ""),
-        tokens=total((one.get("usage") or {}).get("total_tokens") for one in responses),
-        cost_usd=(info.get("model_stats") or {}).get("instance_cost") or None,
-        fault=f"{info['exit_status']}: {info.get('exception_str') or ''}".removesuffix(": ") if failed else "",
+        text=words(info.get("submission")),
+        tokens=total(part(one, "usage").get("total_tokens") for one in responses),
+        cost_usd=dollars([part(info, "model_stats").get("instance_cost")]),
+        fault=f"{words(info['exit_status'])}: {words(info.get('exception_str'))}".removesuffix(": ") if failed else "",
     )
 
 

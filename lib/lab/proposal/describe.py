@@ -12,20 +12,27 @@ from lab.verdict import complexity
 
 OUTPUT = 65536  # bytes of the end of stdout that are read
 CATEGORY = re.compile(r"category: *(\S.*)", re.IGNORECASE)
+NOTE = re.compile(r"note: *(\S.*)", re.IGNORECASE)
+NOTES = 5  # lines, the last
+LONGEST_NOTE = 300  # characters
 ASSIGNMENT = re.compile(r"([A-Za-z_][A-Za-z_0-9.]*) *= *(.*?) *(?:#.*)?")
 
 
 def describe(folder: Path) -> None:
-    """Write `description`, `category` (may be empty), and `rejected` or `in_the_air`, why it is not to be trained."""
+    """Write `description`, `category`, `notes`, which may be empty, and `rejected` or `in_the_air`: why not trained."""
     flight = Flight(folder)
     said = _last_lines(flight.folder / "said")
     category = next((match[1] for line in said if (match := CATEGORY.fullmatch(line))), "")
-    said = [line for line in said if not CATEGORY.fullmatch(line)]
+    notes = [
+        match[1] for line in _last_lines(flight.folder / "said", LONGEST_NOTE + 10) if (match := NOTE.fullmatch(line))
+    ]
+    said = [line for line in said if not CATEGORY.fullmatch(line) and not NOTE.fullmatch(line)]
     (folder / "in_the_air").unlink(missing_ok=True)
     rejected = rejection(flight)
     derived = "change train.py" if rejected else derive(flight.need("before.py"), flight.need("train.py"))
     flight.write("description", description(said[-1] if said else derived, rejected))
     flight.write("category", clean(category, 40))
+    flight.write("notes", "\n".join(clean(note, LONGEST_NOTE) for note in notes[-NOTES:]))
     if rejected:
         flight.write("rejected", rejected)
     elif other := same_in_the_air(flight):
@@ -40,14 +47,14 @@ def same_in_the_air(flight: Flight) -> str | None:
     return next((one.folder.name for one in others if one.text("code") == flight.text("code")), None)
 
 
-def _last_lines(path: Path) -> list[str]:
+def _last_lines(path: Path, length: int = LONGEST) -> list[str]:
     """The last lines of a file of any size and any bytes, cleaned, without empty ones."""
     if not path.exists():
         return []
     with path.open("rb") as file:
         file.seek(max(0, path.stat().st_size - OUTPUT))
         lines = re.split(r"[\r\n]", file.read().decode(errors="replace"))
-    return [text for line in lines if (text := clean(line, LONGEST))]
+    return [text for line in lines if (text := clean(line, length))]
 
 
 def rejection(flight: Flight) -> str:

@@ -17,6 +17,7 @@ from lab.store.experiments import NEAR_MISSES, Experiment, outcome
 
 LONGEST_OF_MANY = 120  # characters of a description, where many stand in a line
 KNOWN = {category.casefold(): category for category in CATEGORIES}
+NOTE = 300  # characters
 BELIEF = 6  # tries that an untried category starts with; one of them is a keep
 
 
@@ -34,6 +35,7 @@ class Try:
     lines: str
     category: Category | None
     change: Change
+    notes: tuple[str, ...] = ()
 
     def what(self, place: str) -> str:
         """The change at the place: the move of its constant, else the description."""
@@ -59,6 +61,7 @@ def _try(one: Experiment, change: Change) -> Try:
         lines=lines_of(one),
         category=category_of(one["category"], change),
         change=change,
+        notes=tuple(clean(note, NOTE) for note in one.get("notes") or ()),
     )
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from lab.one_line import clean
 from lab.proposal.check_edit import LARGEST
-from lab.proposal.describe import CATEGORY
+from lab.proposal.describe import CATEGORY, NOTE
 from lab.store import durable, jsonl
 from lab.store.flight import Flight
 from lab.verdict import complexity
@@ -102,8 +102,9 @@ def _candidate(path: Path, before: str) -> Candidate:
         said.append(lines.pop(0).lstrip("#").strip())
     said = [line for line in said if line]
     categories = [line for line in said if CATEGORY.fullmatch(line)]
-    described = [line for line in said if line not in categories]
-    return Candidate("\n".join(lines), "\n".join([*categories[:1], *described[:1]]))
+    notes = [line for line in said if NOTE.fullmatch(line)]
+    described = [line for line in said if line not in categories and line not in notes]
+    return Candidate("\n".join(lines), "\n".join([*notes, *categories[:1], *described[:1]]))
 
 
 def _code(text: str) -> Sequence[str]:

@@ -20,6 +20,7 @@ Run = Mapping[str, Any]
 AGREE = Decimal("0.00005")  # a script may print fewer decimals
 SLACK = {"cpu": 2.0}  # seconds that a run may spend beside its budget more than any run of the baseline did
 SLACK_GPU = 30.0  # of the wall, since code is compiled
+IDLE = 0.5  # cores, on average: with fewer there was no core for a process more
 MOST_SLOWER = 2  # the largest allowance for a slower machine, as a factor
 
 NUMBERS = (
@@ -74,6 +75,12 @@ def outside_seconds(folder: Path, record: Record, time_budget: float) -> float |
 def cpu_seconds(folder: Path) -> float | None:
     """User and system seconds of all processes of the run, by the runner; None: unknown."""
     return _resource(folder, "cpu_seconds")
+
+
+def was_starved(folder: Path, time_budget: float) -> bool:
+    """Whether it had not even the CPU seconds of its budget while no core was idle: others had them. Unknown: no."""
+    spent, idle = cpu_seconds(folder), _resource(folder, "idle_cores")
+    return spent is not None and idle is not None and spent < time_budget and idle < IDLE
 
 
 def peak_memory_mb(folder: Path) -> float | None:

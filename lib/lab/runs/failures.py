@@ -62,6 +62,12 @@ def on_another_device(device: str, usual: str) -> Failure:
     return Failure("error", why, "moved", "gpu", why)
 
 
+def starved(timeout: Failure) -> Failure:
+    """A run that is over its time because others had the cores: its clock counts CPU seconds."""
+    fault = "other processes had the cores"
+    return Failure(timeout.word, f"{timeout.why}: {fault}", "starved", "load", fault)
+
+
 # Colours, movements of the cursor, titles of windows: from ESC to their end, or that of the line.
 ESCAPE = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|[\]PX^_][^\x07\x1b\r\n]*(?:\x07|\x1b\\)?|[ -/]*[0-~])")
 # The line of an exception: by its name; or whatever it is called, the first that is not indented below a traceback.

@@ -20,7 +20,10 @@ from lab.store import ledger
 
 Run = dict[str, Any]
 
-METRIC = re.compile(rb"(?:\A|[\r\n])(val_bpb|peak_vram_mb|training_seconds|num_steps):[ \t]*([^\s]{0,64})")
+METRIC = re.compile(
+    rb"(?:\A|[\r\n])(val_bpb|peak_vram_mb|training_seconds|num_steps|total_tokens_M|num_params_M):[ \t]*([^\s]{0,64})"
+)
+LAST = 3  # tenths of the time, of which the loss is listed
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,8 @@ def outcome_of(folder: Path, past: Past) -> Outcome:
     if record and "val_bpb" not in printed:  # where a GPU admits one process, the training ends before the evaluation
         printed["val_bpb"] = f"{evaluation_record.measured_bpb(record):f}"
     failure = failures.cause(status, lacks(printed.get("val_bpb")), failures.tail(log), _oom_kills(folder))
+    if failure and failure.word == "timeout" and past.device == "cpu":
+        failure = failures.starved(failure) if evaluation_record.was_starved(folder, _budget(folder)) else failure
     record = None if failure else record
     run = _run(folder, printed, record, past)
     failure = failure or _doubt(folder, Decimal(printed["val_bpb"]), record, run, past)
@@ -93,6 +98,7 @@ def _run(folder: Path, printed: dict[str, str], record: Record | None, past: Pas
         "num_steps": None if steps is None else int(steps),
         "training_seconds": _number(printed.get("training_seconds")),
         "degraded": None,
+        **_learned(folder / "run.log", printed),
     }
     if record is None:
         return listed
@@ -106,6 +112,13 @@ def _run(folder: Path, printed: dict[str, str], record: Record | None, past: Pas
         "device": record["device"],
         **conditions.from_record(record, slots.trainings(past.folder, folder)),
     }
+
+
+def _learned(log: Path, printed: dict[str, str]) -> dict[str, Any]:
+    """On how much, by how large a model, and how well; what is not told is left out."""
+    sizes = {"tokens_m": _number(printed.get("total_tokens_M")), "params_m": _number(printed.get("num_params_M"))}
+    losses = [None if loss is None else round(loss, 4) for loss in logs.curve(log).values(10)[-LAST:]]
+    return {name: size for name, size in sizes.items() if size} | ({"losses": losses} if any(losses) else {})
 
 
 def _doubt(folder: Path, printed: Decimal, record: Record | None, run: Run, past: Past) -> Failure | None:

@@ -71,6 +71,11 @@ class Flight:
         return clean(lines[-1], LONGEST) if lines else None
 
     @property
+    def what(self) -> str | None:
+        """What it tries: its description, or that of a change of the tree which nobody has looked at yet."""
+        return self.text("description") or self.text("edit/description")
+
+    @property
     def is_baseline(self) -> bool:
         """Whether this is the unmodified start of a run, which is compared with nothing."""
         return self.text("agent") == "baseline"

@@ -1,4 +1,4 @@
-"""The judged flight -> a line each of `changes.jsonl`, `experiments.jsonl`; a row, `verdict`, `best`.
+"""The judged flight -> a line each of `changes.jsonl`, `experiments.jsonl`; a row, `verdict`, `note`, `best`.
 
 Each is written unless it is there, so that an interrupted call is simply made again. The line of `experiments.jsonl`
 comes first, and all that follows is made of it: what was recorded once is not recorded differently, even if a power cut
@@ -15,7 +15,7 @@ from lab.proposal import changes
 from lab.store import experiments, jsonl, ledger, two_records
 from lab.store.experiments import NEAR, Experiment
 from lab.store.flight import Flight, drop
-from lab.verdict import index
+from lab.verdict import index, trailers
 from lab.verdict.index import Index
 
 WITHOUT_ROW = "without-row.jsonl"  # what proposers have taken for what came to no row
@@ -52,9 +52,12 @@ def catch_up(run: Path) -> None:
 
 
 def settle(flight: Flight, known: Index, experiment: Experiment) -> None:
-    """What follows from the line on record, which the index has: the row, `record`, `verdict` and `best`."""
+    """What follows from the line on record, which the index has: the row, `record`, `note`, `verdict` and `best`."""
     two_records.add_row(flight.run, experiment)
     flight.write("record", f"{summary(experiment)}\n\n{jsonl.line_of(experiment)}")
+    if experiment["status"] == "keep":
+        numbers = trailers.of_keep(flight.run.name, experiment, None)
+        flight.write("note", "\n".join([*numbers, f"reason: {experiment['reason']}"]))
     flight.write("verdict", experiment["status"])
     if is_new_best(experiment, known):
         flight.write_json("best", experiment)
@@ -87,7 +90,9 @@ def experiment_of(flight: Flight, n: int, measured: dict[str, Any]) -> Experimen
         **spent(flight),
         "started": flight.text("started"),
         "ended": datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "notes": [line for line in (flight.text("notes") or "").split("\n") if line],
         "carried_from": flight.lines("carried_from"),
+        "flight": flight.folder.name,
         "description": description_of(flight, measured),
     }
 

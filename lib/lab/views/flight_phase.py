@@ -52,10 +52,14 @@ def facts_of(flight: Flight, *, at_work: bool) -> Found | None:
         return None
     attempt = int(done.split("\n")[0].split()[1])
     trains = training(flight.run, flight.folder / f"run.{attempt}") if at_work else None
+    now = phase(done, trains, at_work=at_work)
+    is_left = (
+        now == "proposing" and flight.text("edit/description") is not None
+    )  # a change of the tree is no draft to be made
     return {
         "id": flight.folder.name,
-        "phase": phase(done, trains, at_work=at_work),
-        "description": flight.text("description"),
+        "phase": "drafted" if is_left else now,
+        "description": flight.what,
         "agent": flight.text("agent"),
         "step": current_step(done),
         "attempt": attempt,

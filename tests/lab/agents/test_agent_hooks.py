@@ -202,3 +202,13 @@ def test_nobody_is_trapped(run: House) -> None:
     marker.touch()
     assert [stop(run, active=active) for active in (False, True, True, True)] == [2, 2, 2, 0]
     assert stop(run, active=False) == 2, "a person has spoken since"
+
+
+def test_who_has_an_experiment_in_flight_is_sent_to_wait_for_it(run: House) -> None:
+    """However often: it brings a row in the end."""
+    (run.run_folder / "unattended").touch()
+    (run.run_folder / "flights/f7/edit").mkdir(parents=True)
+    for _ in range(5):
+        given = json.dumps({"stop_hook_active": True})
+        said = run.call("bash", "-c", f"echo '{given}' | lib/run/claude-hook before_stop")
+        assert (said.status, "bin/wait f7" in said.err, "sleep" in said.err) == (2, True, False)

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 from house import ROOT, House, lab_step
+from lab.errors import Fault
 from lab.one_line import clean
 from lab.proposal import brief as module
-from lab.proposal import changes, hints
+from lab.proposal import changes, hints, ideas, strategy
 from lab.store import schemas
 
 GOLDEN = ROOT / "tests" / "golden"
@@ -528,3 +529,82 @@ def test_the_proposer_gets_the_brief_that_make_brief_prints(run: House) -> None:
     copying = run.proposer(f'cp "$LAB_BRIEF" {run.outside}/given; exit 75')
     assert run.once(copying).status == 1
     assert (run.outside / "given").read_text() == run.call("bin/brief").out
+
+
+# --- how it trained, notes, ideas ------------------------------------------------------------------------------------
+
+
+def trained(steps: int, tokens_m: float, losses: list[float | None]) -> list[dict[str, Any]]:
+    run = {"seed": 42, "val_bpb": 0.99, "num_steps": steps, "training_seconds": 60.0, "degraded": None}
+    return [run | {"tokens_m": tokens_m, "params_m": 12.5, "losses": losses}]
+
+
+def test_code_that_is_only_slower_is_seen_to_be(tmp_path: Path) -> None:
+    night = [
+        BASELINE | {"runs": trained(76, 9.3, [5.2, 5.0, 4.9])},
+        experiment(2, "discard", 1.005, "slow", rule="worse", runs=trained(50, 6.1, [None, 5.4, 5.3])),
+    ]
+    text = brief(tmp_path, night)
+    assert "\n  76 steps in 60 s; 155k tokens a second; 12.5 M parameters; loss in the last tenths of the time" in text
+    assert "- #2 discard, worse by 0.0071, 50 steps, 102k tok/s, loss 5.300, lines +0 -0: slow" in text
+
+
+def test_a_near_miss_has_the_notes_of_its_proposer_and_a_keep_has_not_failed(tmp_path: Path) -> None:
+    night = [
+        BASELINE,
+        experiment(2, "discard", 0.9974, "VALUE", rule="no-gain", notes=["the loss still fell; 0.08 is next"]),
+        experiment(3, "keep", 0.9932, "won"),
+        experiment(4, "discard", 1.2, "lost", rule="worse"),
+    ]
+    made = [changed(one, MATRIX_LR=f"0.0{one['n']}") for one in night[2:]]
+    text = brief(tmp_path, night, made)
+    assert "    note: the loss still fell; 0.08 is next" in section(text, "Near misses")
+    (failed,) = (row for row in section(text, "What failed") if "MATRIX_LR" in row)
+    assert ("#4" in failed, "#3" in failed, ", 1 try:" in failed) == (True, False, True)
+
+
+def test_ideas_outlive_the_call_and_what_others_have_added_meanwhile_stays(tmp_path: Path) -> None:
+    run = tmp_path / "runs/mar14"
+    flight = run / "flights/f1"
+    flight.mkdir(parents=True)
+    (run / "ideas.md").write_text("# Ideas\nfirst\nnew from another\n")
+    (flight / "ideas.given").write_text("# Ideas\nfirst\n")
+    (flight / "ideas.back").write_text("# Ideas\nsecond \x1b[31mred\n\n")
+    assert lab_step("ideas", flight).exit_code == 0
+    assert ideas.read(run) == ["second [31mred", "new from another"]
+    (flight / "ideas.back").unlink()
+    lab_step("ideas", flight)
+    assert len(ideas.read(run)) == 2, "a file that was deleted deletes nothing"
+    assert section(brief(tmp_path, NIGHT), "Ideas for later") == ["- new from another", "- second [31mred"]
+
+
+# --- a plateau -------------------------------------------------------------------------------------------------------
+
+
+def test_on_a_plateau_another_keep_is_started_from_now_and_then(tmp_path: Path) -> None:
+    """The best but the incumbent, in turn."""
+    night = [BASELINE, *(experiment(n, "keep", 0.99 - n / 1000, f"keep {n}") for n in (2, 3, 4))]
+    found = []
+    for since in range(40):
+        past = [*night, *losses(since)]
+        one = strategy.start(past, night[-1], {})
+        found.append(one and one["n"])
+    assert [n for n in found if n] == [3, 2, 1, 3]
+    assert found.index(3) == strategy.RESTART_AFTER
+    flight = tmp_path / "runs/mar14/flights/f9"
+    flight.mkdir(parents=True)
+    brief(tmp_path, [*night, *losses(24)])
+    (flight / "before.py").write_text(TRAIN)
+    (flight / "done").write_text("attempt 1\n")
+    text = module.flight_brief(flight)
+    assert "- Start again from #3 (0.987000): train.py in this folder is of this keep," in text
+    assert (flight / "from").read_text() == f"{3:040x}\n"
+
+
+def test_a_person_says_which_keep_is_started_from(tmp_path: Path) -> None:
+    night = [BASELINE, experiment(2, "keep", 0.99, "a"), experiment(3, "discard", 1.0, "b", rule="worse")]
+    for asked, found in (("#1", 1), ("1", 1), ("2", None), ("", None)):
+        one = strategy.start(night, night[1], {"PARENT": asked})
+        assert (one and one["n"]) == found
+    with pytest.raises(Fault, match="PARENT '#3' is no keep"):
+        strategy.start(night, night[1], {"PARENT": "#3"})

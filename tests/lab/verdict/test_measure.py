@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from lab.runs.outcome import Past, outcome_of
 from lab.store.flight import Flight
 from lab.verdict import index
 from lab.verdict.measure import measure as step
@@ -283,6 +284,28 @@ def test_a_fault_of_the_machine_is_suspected(tmp_path: Path) -> None:
     (log.parent / "rc").write_text("0\n")
     call(tmp_path)
     assert not suspect.exists()
+
+
+@pytest.mark.parametrize(
+    ("device", "cpu_seconds", "idle_cores", "part"),
+    [
+        ("cpu", 59.0, 0.4, "load"),
+        ("cpu", 60.0, 0.4, None),  # it has had its budget
+        ("cpu", 1.0, 0.6, None),  # it hangs: there was a core for it
+        ("cpu", 1.0, None, None),
+        ("cuda", 1.0, 0.4, None),  # whose clock is that of the wall
+    ],
+)
+def test_over_its_time_since_others_had_the_cores(
+    tmp_path: Path, device: str, cpu_seconds: float, idle_cores: float | None, part: str | None
+) -> None:
+    measure(tmp_path, "step 1\n", 124)
+    run = tmp_path / "flights/f1/run.1"
+    (run / "resources").write_text(json.dumps({"cpu_seconds": cpu_seconds, "idle_cores": idle_cores}))
+    failure = outcome_of(run, Past({}, [{"device": device}], [], tmp_path)).failure
+    assert failure is not None
+    assert (failure.word, failure.part) == ("timeout", part)
+    assert failure.why == "killed: it ran longer than RUN_TIMEOUT" + (": other processes had the cores" if part else "")
 
 
 def test_it_is_suspected_of_a_run_of_the_incumbent_too(tmp_path: Path) -> None:

@@ -134,6 +134,8 @@ def test_baseline(run: Path) -> None:
         "cost_usd": None,
         "started": "2026-03-14T09:26:53Z",
         "carried_from": [],
+        "flight": "f1",
+        "notes": [],
         "description": "baseline",
     }
     assert rows(run) == [f"{BASELINE[:7]}\t0.997900\t44.0\tkeep\tbaseline"]

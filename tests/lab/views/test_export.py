@@ -31,6 +31,7 @@ def night(tmp_path: Path) -> Path:
         "attempts": 1,
         "ended": "2026-03-14T09:26:53Z",
         "carried_from": [],
+        "flight": "f1",
     }
     lines = [{**empty, **facts, **json.loads(line)} for line in path.read_text().splitlines()]
     for line in lines:

@@ -1,0 +1,46 @@
+# When a loop has enough: the rows that were asked for, or MAX_HOURS, MAX_COST or MAX_TOKENS. runs/<tag>/over says which of these is reached; then
+# what trains is brought to its end, also after a restart, and nothing else is begun. Sourced by scheduler.sh.
+# shellcheck shell=bash
+
+BUDGET_AT=0 # the moment when it is looked at again
+
+# begin_budget: from now on is counted, unless this loop is one that is started again.
+begin_budget() {
+  [[ ${LAB_RESTARTED:-} != yes || ! -e $RUN/budget ]] || return 0
+  rm -f "$RUN/over" "$RUN/over.unknown"
+  core begin_budget "$RUN"
+}
+
+is_goal_open() {
+  if [[ $MARK == queue ]]; then has_edit_waiting; else ! has_baseline || ((GOAL == 0 || ROWS + ADDED < GOAL)); fi
+}
+
+is_over_budget() { [[ $MARK != queue && -e $RUN/over ]]; }
+
+# is_begun ID: whether that flight has begun to train.
+is_begun() { compgen -G "$RUN/flights/$1/run.*" >/dev/null; }
+
+# has_begun_waiting: whether one waits that trained when an earlier loop ended.
+has_begun_waiting() {
+  local id
+  for id in "${WAITING[@]}"; do ! is_begun "$id" || return 0; done
+  return 1
+}
+
+# look_at_budget: each minute, and whenever a flight has ended.
+look_at_budget() {
+  local word why
+  [[ $MARK != queue && "$MAX_HOURS$MAX_COST$MAX_TOKENS" =~ [1-9] && ! -e $RUN/over ]] || return 0
+  moment
+  ((MOMENT >= BUDGET_AT)) || return 0
+  BUDGET_AT=$((MOMENT + 100 * MINUTE))
+  core budget "$RUN" budget.says
+  read -r word why <"$RUN/budget.says" || return 0
+  if [[ $word == over ]]; then
+    put "$RUN/over" "$why"
+    tell "$why: the loop ends after what trains"
+  elif [[ ! -e $RUN/over.unknown ]]; then
+    tell "$why"
+    : >"$RUN/over.unknown"
+  fi
+}

@@ -1,0 +1,206 @@
+"""What coding agents say of a fault -> its kind, and when it ends. Rules are data, each with lines that were seen.
+
+Agents reword these lines with every version. So a rule looks for few words, and a line that no rule knows is told as it
+stands. tests/lab/agents/test_cli_output.py tries every example.
+"""
+
+import math
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+LONGEST = 4000  # characters of a fault that are looked at
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A kind of fault: the pattern of its text, whether it passes by itself, and lines that it has to fit."""
+
+    name: str
+    passes: bool
+    pattern: str
+    examples: tuple[str, ...]
+    hint: str = ""
+
+
+FAULTS = (  # the first that fits
+    Fault(
+        "rate limit",
+        passes=True,
+        pattern=r"\b429\b|rate.?limit|too many requests|(usage|spend|session|weekly|monthly|\d+-hour|opus|sonnet) limit"
+        r"|(hit|reached|exceeded) your .{0,30}limit|out of (extra |free )?(usage|credits|quota)|quota"
+        r"|resource.?exhausted|credit balance|insufficient.(credits|funds|balance)|\b402\b|payment required",
+        examples=(
+            "API Error: Request rejected (429) · Rate limit reached",
+            "exceeded retry limit, last status: 429 Too Many Requests",
+            "Claude AI usage limit reached|1773496800",
+            "5-hour limit reached ∙ resets 3am",
+            "Opus weekly limit reached ∙ resets Oct 10 at 9pm",
+            "You've hit your limit · resets 3pm (Europe/Berlin)",
+            "You're out of extra usage · resets Oct 6, 3pm (America/New_York)",
+            "You've hit your usage limit. Upgrade to Pro, or try again at Mar 14th, 2026 3:05 PM.",
+            "You exceeded your current quota. Please retry in 35.2s.",
+            "429 in 3 steps, after 2 modules",
+            "Your credit balance is too low to access the Anthropic API",
+            "RESOURCE_EXHAUSTED: model quota",
+            "no end within its time: 429 rate_limit",
+        ),
+    ),
+    Fault(
+        "login",
+        passes=False,
+        pattern=r"\b401\b|unauthori[sz]ed|authenticat|(invalid|incorrect|missing|no) api.?key|api.?key not valid"
+        r"|no key found|not logged in|run /login|log ?in .{0,20}(again|expired)|login.{0,20}expired"
+        r"|token.{0,20}(expired|revoked)|\b403\b|permission_error|no (auth|credentials)",
+        hint="log in, or give the key: make doctor AGENT={name}",
+        examples=(
+            "Failed to authenticate. API Error: 401 Invalid API key",
+            "Invalid API key · Please run /login",
+            "No key found - add one using 'llm keys set openai'",
+            "Your access token could not be refreshed because your refresh token was revoked. Please log in again.",
+            "OAuth token has expired. Please obtain a new token or refresh your existing token.",
+            "API key not valid. Please pass a valid API key.",
+        ),
+    ),
+    Fault(
+        "overload",
+        passes=True,
+        pattern=r"\b(500|502|503|504|529)\b|overload|unavailable|internal server error|at capacity|server_error",
+        examples=(
+            "API Error: 529 Overloaded",
+            "unexpected status 503 Service Unavailable: The model is overloaded, url: http://x",
+            "Selected model is at capacity. Please try a different model.",
+        ),
+    ),
+    Fault(
+        "network",
+        passes=True,
+        pattern=r"ECONN\w+|ENOTFOUND|ETIMEDOUT|EAI_AGAIN|ENETUNREACH|connection (was )?(refused|reset|closed|error)"
+        r"|unable to connect|connect(ion)? ?error|could not resolve|name resolution|fetch failed|network"
+        r"|error sending request|timed out|(stream|socket) (was )?(disconnected|closed|hang up)|reconnecting",
+        examples=(
+            "Unable to connect to API (ECONNREFUSED)",
+            "Connection error.",
+            "stream disconnected before completion: error sending request for url (https://x)",
+            "Reconnecting... 5/5",
+            "TypeError: fetch failed",
+            "getaddrinfo EAI_AGAIN api.x",
+        ),
+    ),
+)
+
+
+def kind_of(fault: str) -> Fault | None:
+    """The first kind whose pattern fits."""
+    text = fault[-LONGEST:]
+    return next((kind for kind in FAULTS if re.search(kind.pattern, text, re.IGNORECASE)), None)
+
+
+# ---------------------------------------------------------------------------
+# When it ends
+# ---------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Reset:
+    """How a text says when a fault ends; of what it finds, `moment` makes a local time, seen from now.
+
+    `examples`: a text, and the seconds from 2026-03-14 13:50:00 UTC until then.
+    """
+
+    pattern: str
+    moment: Callable[[re.Match[str], datetime], datetime]
+    examples: tuple[tuple[str, int], ...]
+
+
+UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
+LENGTH = r"\d{1,6}(?:\.\d{1,9})?\s*(?:ms|s(?=ec|[^a-z]|$)|m(?=in|[^a-z]|$)|h(?=our|r|[^a-z]|$)|d(?=ay|[^a-z]|$))[a-z]*"
+MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+TIME = r"(?P<hour>\d{1,2})(?::(?P<minute>\d\d))?\s*(?P<half>[ap]m)?\b(?:\s*\((?P<zone>[A-Za-z0-9_+/-]{1,40})\))?"
+DAY = rf"(?P<month>{'|'.join(MONTHS)})[a-z]*\.? (?P<day>\d{{1,2}})(?:st|nd|rd|th)?(?:,? (?P<year>\d{{4}}))?"
+
+
+def _epoch(found: re.Match[str], now: datetime) -> datetime:
+    return datetime.fromtimestamp(int(found[1]))
+
+
+def _after(found: re.Match[str], now: datetime) -> datetime:
+    parts = re.findall(r"([\d.]+)\s*(ms|[smhd])", found[1].lower()) if found[1] else [(found[2], "s")]
+    return now + timedelta(seconds=math.ceil(sum(float(number) * UNITS[unit] for number, unit in parts)))
+
+
+def _clock(found: re.Match[str], now: datetime) -> datetime:
+    """The next such time of day. Raises ValueError for a bare number, which is none."""
+    known = found.groupdict()
+    if not (known["minute"] or known["half"]):
+        raise ValueError("no time of day")
+    there = _there(known["zone"], now)
+    hour = int(known["hour"])
+    if known["half"]:
+        hour = hour % 12 + 12 * (known["half"].lower() == "pm")
+    at = there.replace(hour=hour, minute=int(known["minute"] or 0), second=0, microsecond=0)
+    if not known.get("month"):
+        return _here(at if at > there else at + timedelta(days=1))
+    at = at.replace(month=MONTHS.index(known["month"].lower()) + 1, day=int(known["day"]))
+    if known["year"]:
+        return _here(at.replace(year=int(known["year"])))
+    return _here(at if at > there - timedelta(days=1) else at.replace(year=at.year + 1))
+
+
+def _there(zone: str | None, now: datetime) -> datetime:
+    """The same moment in that zone; one that is not known is ours."""
+    try:
+        return now.astimezone(ZoneInfo(zone)) if zone else now.astimezone()
+    except (OSError, ValueError, KeyError):  # ZoneInfoNotFoundError is a KeyError
+        return now.astimezone()
+
+
+def _here(at: datetime) -> datetime:
+    return at.astimezone().replace(tzinfo=None)
+
+
+RESETS = (
+    Reset(r"\|(\d{10})\b", _epoch, (("Claude AI usage limit reached|1773496800", 600),)),
+    Reset(
+        rf"\b(?:in|after:?)\s+((?:{LENGTH}[\s,]*(?:and\s+)?)+)|\bafter:?\s+(\d{{1,6}})\b",
+        _after,
+        (
+            ("Try again in 2 days 3 hours 4 minutes.", 183840),
+            ("Limit 30000. Please try again in 6m0s.", 360),
+            ("Please retry in 35.2s.", 36),
+            ("429, retry-after: 20", 20),
+        ),
+    ),
+    Reset(
+        rf"(?:resets?|again|until)(?: at| on)? {DAY},?(?: at)? {TIME}",
+        _clock,
+        (
+            ("weekly limit reached ∙ resets Mar 16 at 9pm (UTC)", 198600),
+            ("You're out of extra usage · resets Mar 15, 3pm (America/New_York)", 105000),
+            ("try again at Mar 14th, 2026 3:05 PM (UTC).", 4500),
+            ("resets Jan 2 at 1pm (UTC)", 25398600),
+        ),
+    ),
+    Reset(
+        rf"(?:resets?|again|until)(?: at)?\s+{TIME}",
+        _clock,
+        (
+            ("You've hit your limit · resets 3pm (Europe/Berlin)", 600),
+            ("5-hour limit reached ∙ resets 2:05am (UTC)", 44100),
+            ("resets 3pm (Nowhere/Atall)", 4200),
+        ),
+    ),
+)
+
+
+def reset_of(fault: str, now: datetime) -> datetime | None:
+    """When a fault ends, by its text, in local time; None where it does not say, or says what no time is."""
+    for rule in RESETS:
+        if found := re.search(rule.pattern, fault[-LONGEST:], re.IGNORECASE):
+            try:
+                return rule.moment(found, now)
+            except (ValueError, OverflowError, OSError):
+                continue
+    return None

@@ -1,0 +1,64 @@
+"""The past of a run -> where the next proposal looks, and from which keep it starts.
+
+As long as there are keeps: the most promising kind of idea. Without one, the search changes its way, step by step:
+after WIDER_AFTER experiments it broadens, after CROSS_AFTER it crosses near misses, after RADICAL_AFTER it makes
+radical changes, and from RESTART_AFTER on each fourth proposal starts from another keep: some local bests can only be
+left by going back.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from lab.catalog.choose import RADICAL_AFTER, WIDER_AFTER
+from lab.errors import Fault
+from lab.proposal import lessons
+from lab.proposal.lessons import Try
+from lab.store.experiments import Experiment
+
+CROSS_AFTER, RESTART_AFTER = 12, 24  # experiments in a row that were not kept
+EACH = 4
+KEEPS = 5  # that are started from in turn: the best
+
+
+def looks(tries: Sequence[Try], misses: Sequence[Try], start: Experiment | None) -> Iterator[str]:
+    """What to do next, in lines."""
+    first, *others = lessons.directions(tries)
+    since = lessons.experiments_since_keep(tries)
+    if start:
+        yield f"- Start again from #{start['n']} ({start['val_bpb']:.6f}): train.py in this folder is of this keep,"
+        yield "  not the incumbent's. Go another way from there than what followed. It is compared with the incumbent."
+    if since >= RADICAL_AFTER:
+        yield f"- Nothing was kept for {since} experiments: small steps are used up. Make a radical change."
+        yield "- For example another kind of block, attention, optimizer or embedding; or half of the code gone."
+        yield f"- Left alone the longest, and so a place for it: {'; '.join(others)}."
+    elif since >= WIDER_AFTER:
+        yield f"- Nothing was kept for {since} experiments: leave what was tried last."
+        yield f"- Look at {first}; or at {'; '.join(others)}."
+    elif tries and not since:
+        yield f"- #{tries[-1].n} was just kept ({tries[-1].text}): go one step further, or use what it made possible."
+    if since < WIDER_AFTER:
+        yield f"- The most promising kind of idea so far: {first}."
+    if both := lessons.pair(misses, tries):
+        order = "Cross them: make both changes at once" if since >= CROSS_AFTER else "Not combined yet"
+        yield f"- {order}: the near misses #{both[0].n} and #{both[1].n}."
+    if since >= WIDER_AFTER:
+        yield "- Read train.py again from the top: what takes time, and brings nothing? Removing it counts, too."
+
+
+def start(past: Sequence[Experiment], incumbent: Experiment | None, settings: Mapping[str, str]) -> Experiment | None:
+    """The keep that the next proposal starts from, where that is not the incumbent: PARENT, or in turn on a plateau.
+
+    Raises Fault where PARENT is no keep.
+    """
+    keeps = [one for one in past if one["status"] == "keep" and (not incumbent or one["commit"] != incumbent["commit"])]
+    if asked := settings.get("PARENT", "").lstrip("#"):
+        if incumbent and asked == str(incumbent["n"]):
+            return None
+        if found := next((one for one in keeps if str(one["n"]) == asked), None):
+            return found
+        there = ", ".join(f"#{one['n']}" for one in past if one["status"] == "keep")
+        raise Fault(f"PARENT '{settings['PARENT']}' is no keep of this run", f"there are {there}: PARENT=#1 make loop")
+    since = next((count for count, one in enumerate(reversed(past)) if one["status"] == "keep"), 0)
+    if since < RESTART_AFTER or (since - RESTART_AFTER) % EACH or not keeps:
+        return None
+    best = sorted(keeps, key=lambda one: one["val_bpb"])[:KEEPS]
+    return best[(since - RESTART_AFTER) // EACH % len(best)]

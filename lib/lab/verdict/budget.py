@@ -1,0 +1,72 @@
+"""What proposers have taken since a person started the loop -> whether that is as much as it may take.
+
+`runs/<tag>/budget` has when that was, and what all had taken until then; a loop that is started again goes on counting
+from there. Counted are rows, calls that came to none, and what trains. Limits: MAX_HOURS, MAX_COST (USD),
+MAX_TOKENS, from the environment of the loop; 0 is none.
+"""
+
+import json
+import os
+import time
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from lab.store import durable, experiments, flight, jsonl
+from lab.verdict import index, record
+
+FILE = "budget"
+AMOUNTS = ("cost_usd", "tokens")
+
+
+def begin_budget(run: Path) -> None:
+    """Count from now on."""
+    since = {"since": time.time(), **{name: str(amount) for name, amount in taken(run).items()}}
+    durable.write_atomically(run / FILE, json.dumps(since) + "\n")
+
+
+def budget(run: Path) -> str | None:
+    """`over ...`, which limit is reached; `unknown ...`, where nobody tells what is limited; None: neither."""
+    return says(run, os.environ, time.time())
+
+
+def says(run: Path, settings: Mapping[str, str], now: float) -> str | None:
+    """The same, by these settings, at that time."""
+    limits = {name: Decimal(settings.get(name) or 0) for name in ("MAX_HOURS", "MAX_COST", "MAX_TOKENS")}
+    if not any(limits.values()):
+        return None
+    used = since_then(run, now)
+    for name, unit, amount in zip(limits, ("hours", "USD", "tokens"), used.values(), strict=True):
+        if limits[name] and amount is not None and amount >= limits[name]:
+            said = f"{amount.quantize(Decimal('0.01')).normalize():f} of {limits[name]:f} {unit}"
+            return f"over {name} is reached: {said}\n"
+    if limits["MAX_COST"] and used["tokens"] and used["cost_usd"] is None:
+        return "unknown the agent does not tell what it costs: MAX_COST cannot end this loop; MAX_TOKENS can\n"
+    return None
+
+
+def since_then(run: Path, now: float) -> dict[str, Decimal | None]:
+    """Hours, USD and tokens since then; None where nothing of it is known."""
+    path = run / FILE
+    began = jsonl.object_in(path.read_bytes()) if path.is_file() else None
+    began = began or {"since": now}
+    total = taken(run)
+    used = {name: total[name] - Decimal(str(began.get(name, 0))) if name in total else None for name in AMOUNTS}
+    return {"hours": Decimal(str(max(now - float(began["since"]), 0))) / 3600, **used}
+
+
+def taken(run: Path) -> dict[str, Decimal]:
+    """What all of a run have taken; of what nobody has told, there is nothing."""
+    known = index.read(run)
+    on_record = {one["commit"] for one in experiments.last(run, 20)}
+    reports = [known.spent, *jsonl.read(run / record.WITHOUT_ROW), *_in_the_air(run, on_record)]
+    told = {name: [Decimal(one[name]) for one in reports if one.get(name) is not None] for name in AMOUNTS}
+    return {name: sum(amounts, Decimal(0)) for name, amounts in told.items() if amounts}
+
+
+def _in_the_air(run: Path, on_record: set[str]) -> Iterator[Mapping[str, Any]]:
+    """Of each flight that trains. Drafts do not count yet: a loop ends at the same row with them and without."""
+    for one in flight.all_of(run):
+        if any(one.folder.glob("run.*")) and one.text("commit") not in on_record:
+            yield record.spent(one)
