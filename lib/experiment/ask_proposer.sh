@@ -140,6 +140,7 @@ copy_tree() {
   rm -f "$FOLDER"/ideas.{given,back}
   if [[ ! -e $scratch/tree/ideas.md && $MODE == propose ]]; then
     cat "$RUN/ideas.md" >"$scratch/tree/ideas.md" 2>/dev/null || printf '# Ideas for later: one a line; take out what was tried\n' >"$scratch/tree/ideas.md"
+    printf '/ideas.md\n' >"$git/info/exclude"
     cp "$scratch/tree/ideas.md" "$FOLDER/ideas.given"
   fi
 }
