@@ -47,7 +47,15 @@ noise: ## run the incumbent again, and tell the noise [N=3]
 	@bin/noise
 audit: ## how much of the claimed gain is there in fresh runs [K=2]
 	@bin/audit
-report: ## the night as one page, and the progress picture [TAGS='mar14 mar15', or LEDGER=results.tsv OUT=DIR]
+runs: ## every run: rows, keeps, best, gain, hours, audit, taken, size
+	@bin/runs
+drop: ## the end of a run: branch, folder and refs, after they are shown [TAG=mar14 FORCE=1]
+	@bin/drop
+prune: ## the same, of what is old and not taken [DAYS=30 FORCE=1]
+	@bin/prune
+take: ## what a run has kept, as commits on another branch [ONTO=main N="4 9" SQUASH=1]
+	@bin/take
+report: ## the night as one page, and the progress picture [WATCH=1, TAGS="mar14 mar15", or LEDGER=results.tsv OUT=DIR]
 	@bin/report
 doctor: ## whether this machine is fit for a night [AGENT=catalog]
 	@bin/doctor

@@ -7,6 +7,8 @@ train.py imports it, and is the only file that an experiment edits.
     uv run prepare.py --corpus DIR     the same from your own .txt, .md and .parquet files (column `text`)
     uv run prepare.py --check          what makes two val_bpb comparable, as one line of JSON; exits 3 without good data
     uv run prepare.py --evaluate DIR   what train.py, or a loop, starts: evaluates the model that is handed over in DIR
+    uv run prepare.py --holdout        what `make audit` asks for first: the text that nothing is optimised against
+    uv run prepare.py --evaluate DIR --holdout   evaluates the model in DIR on that text
 
 Profile `full` keeps the constants, data set, tokenizer and order of rows of karpathy/autoresearch (MIT).
 """
@@ -147,6 +149,7 @@ def packaged_corpus(folder: Path, _: int) -> Corpus:
 DATASET = "karpathy/climbmix-400b-shuffle"
 NUM_SHARDS = 10  # training shards, unless --num-shards says otherwise; 5 minutes of an H100 read about as much once
 VAL_SHARD = 6542  # the last one, pinned for validation
+HOLDOUT_SHARD = 6541  # never for training: the holdout
 CONNECTIONS = 8
 WAITS = (0, 1, 4, 16)  # seconds before each attempt at a shard; what gets on is attempted for longer by the library
 
@@ -309,7 +312,7 @@ VOCAB_SIZE = PROFILES[PROFILE].vocab_size
 EVAL_TOKENS = PROFILES[PROFILE].eval_tokens
 TIME_BUDGET = chosen_budget(PROFILES[PROFILE].time_budget)
 DATA = CACHE / PROFILE  # train.bin: tokens, uint16; tokenizer.json; data.json: source and hashes of the others
-JUDGE = DATA / "judge"  # val.bin, and the corpus of one's own: a loop hides this folder, and that, from training
+JUDGE = DATA / "judge"  # val.bin, holdout.bin, a corpus of one's own: a loop hides this, and that, from all but itself
 
 
 # ---------------------------------------------------------------------------
@@ -427,6 +430,24 @@ def write_tokens(tokenizer: Tokenizer, documents: Iterable[str], path: Path) -> 
     return number, size, tokens
 
 
+def prepare_holdout() -> None:
+    """Fetches the shard of the holdout, where validation has one of its own; of other text, the holdout is there."""
+    if data_state() != "good":
+        no_data(data_state())
+    path = JUDGE / "holdout.bin"
+    if read_record()["source"].startswith(f"{DATASET}, ") and not path.exists():
+        # Into the folder that training does not see, too.
+        (shard,) = fetch([f"shard_{HOLDOUT_SHARD:05d}.parquet"], JUDGE)
+        new = path.with_suffix(".new")
+        write_tokens(Tokenizer.from_directory(), Shards([shard]), new)
+        new.rename(path)
+        shard.unlink()
+    rows = sum(1 for _ in holdout_rows(Tokenizer.from_directory()))
+    if not rows:
+        fail("no text is left for a holdout in", JUDGE, "a larger corpus has some", status=4)
+    print(f"the holdout: {rows * MAX_SEQ_LEN:,} tokens")
+
+
 def prepare(folder: Path | None, num_shards: int | None) -> None:
     """Prepares the data, unless it is there. It is built next to its place, and renamed: what is there is whole."""
     asked = str(folder.resolve()) if folder else f"{DATASET}, {num_shards} shards" if num_shards else None
@@ -512,9 +533,10 @@ def comparable_facts() -> dict[str, Any]:
 
 
 def load_tokens(split: str) -> np.ndarray:
-    """The token stream of `train` or `val`, memory-mapped: ready at once, and read as it is used."""
+    """The token stream of `train`, `val` or `holdout`, memory-mapped: ready at once, and read as it is used."""
+    path = JUDGE / "holdout.bin" if split == "holdout" else data_paths()[f"{split}.bin"]
     try:
-        return np.memmap(data_paths()[f"{split}.bin"], dtype=np.uint16, mode="r")
+        return np.memmap(path, dtype=np.uint16, mode="r")
     except FileNotFoundError:
         no_data("missing")
 
@@ -613,6 +635,21 @@ def eval_rows(tokenizer: Tokenizer) -> Iterator[np.ndarray]:
     packed = PROFILES[PROFILE].packed
     rows = packed_rows("val", MAX_SEQ_LEN, bos) if packed else streamed_rows("val", MAX_SEQ_LEN, bos, shuffled=False)
     return (row for row, _ in islice(rows, eval_tokens() // MAX_SEQ_LEN))
+
+
+def holdout_rows(tokenizer: Tokenizer) -> Iterator[np.ndarray]:
+    """As many rows as are pinned, or what there is: of a shard of its own, else of the validation text behind those.
+
+    No verdict rests on them, and no agent sees them: what was selected on the pinned rows was not selected on these.
+    """
+    bos, packed, apart = tokenizer.get_bos_token_id(), PROFILES[PROFILE].packed, (JUDGE / "holdout.bin").exists()
+    rows = packed_rows if packed else functools.partial(streamed_rows, shuffled=False)
+    pinned = eval_tokens() // MAX_SEQ_LEN
+    first = 0 if apart else pinned
+    for row, epoch in islice(rows("holdout" if apart else "val", MAX_SEQ_LEN, bos), first, first + pinned):
+        if epoch > 1:  # the text has come to its end
+            return
+        yield row
 
 
 def training_rows(tokenizer: Tokenizer) -> Iterator[np.ndarray]:
@@ -1367,6 +1404,23 @@ def works() -> dict[str, Any]:
     return {"works": True}
 
 
+def serve_holdout(folder: Path) -> None:
+    """The same model on the holdout: bits per byte into `record/holdout.json`, which no verdict reads."""
+    import torch
+
+    torch.set_num_threads(1)
+    said = in_child(lambda: on_holdout(read_handover(folder / "handover")))
+    if "holdout_bpb" not in said:
+        raise SystemExit(f"prepare: the model could not be evaluated on the holdout: {said}")
+    write_whole(folder / "record/holdout.json", said)
+
+
+def on_holdout(handover: Handover) -> dict[str, Any]:
+    evaluation = Evaluation(handover.graph, handover.device, Tokenizer.from_directory(), holdout_rows)
+    evaluation.score()
+    return {"holdout_bpb": evaluation.bits_per_byte(), "tokens": evaluation.rows * MAX_SEQ_LEN}
+
+
 def evaluated(handed_over: Path) -> dict[str, Any]:
     """The record of what was handed over. ValueError: it cannot be measured, and why."""
     handover = read_handover(handed_over)
@@ -1381,7 +1435,7 @@ def measured(graph: Graph, device: str) -> dict[str, Any]:
     evaluation.score()
     cuts = evaluation.check()
     return {
-        "val_bpb": evaluation.nats / math.log(2) / evaluation.text_bytes,
+        "val_bpb": evaluation.bits_per_byte(),
         "tokens": evaluation.rows * MAX_SEQ_LEN,
         "bytes": evaluation.text_bytes,
         "cuts": cuts,
@@ -1391,14 +1445,20 @@ def measured(graph: Graph, device: str) -> dict[str, Any]:
 
 
 class Evaluation:
-    """Of one graph: the nats of each token of the pinned rows, with what comes after as it is, and replaced."""
+    """Of one graph: the nats of each token of some rows, with what comes after as it is, and replaced."""
 
-    def __init__(self, graph: Graph, device: str, tokenizer: Tokenizer) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        device: str,
+        tokenizer: Tokenizer,
+        rows_of: Callable[[Tokenizer], Iterator[np.ndarray]] = eval_rows,
+    ) -> None:
         import torch
 
-        self.graph, self.device, self.tokenizer = graph, device, tokenizer
+        self.graph, self.device, self.tokenizer, self.rows_of = graph, device, tokenizer, rows_of
         self.size = graph.shape[0]
-        rows = [row[:-1] for row in eval_rows(tokenizer)]  # the targets are read when they are due
+        rows = [row[:-1] for row in rows_of(tokenizer)]  # the targets are read when they are due
         self.rows = len(rows)
         more = islice(training_rows(tokenizer), max(0, AT_ONCE * self.size - self.rows))  # so that neighbours change
         self.inputs = np.stack([*rows, *(row[:-1] for row in more)])
@@ -1429,7 +1489,7 @@ class Evaluation:
         """Row by row: in float32 the logits of a batch could be 9 GB."""
         import torch
 
-        due, sums = eval_rows(self.tokenizer), []
+        due, sums = self.rows_of(self.tokenizer), []
         for start in range(0, self.rows, self.size):
             logits = self.logits(np.take(self.inputs, range(start, start + self.size), axis=0, mode="wrap"))
             for place, row in enumerate(islice(due, self.size)):
@@ -1438,6 +1498,10 @@ class Evaluation:
                 self.losses[start + place], self.targets[start + place] = losses, targets
                 sums.append((losses.sum().item(), self.token_bytes[targets].sum().item()))
         self.nats, self.text_bytes = map(math.fsum, zip(*sums, strict=True))
+
+    def bits_per_byte(self) -> float:
+        """Of what was scored."""
+        return self.nats / math.log(2) / self.text_bytes
 
     def check(self) -> int:
         """How many cuts were tried. ValueError when what comes after a cut, or another row, changes what was before.
@@ -1609,10 +1673,11 @@ def main() -> None:
     parser.add_argument("--corpus", type=Path, metavar="DIR", help="take .txt, .md and .parquet files from here")
     parser.add_argument("--num-shards", type=int, metavar="N", help=f"profile full: training shards ({NUM_SHARDS})")
     parser.add_argument("--evaluate", type=Path, metavar="DIR", help="evaluate the model that is handed over in DIR")
+    parser.add_argument("--holdout", action="store_true", help="prepare the text of make audit, or evaluate DIR on it")
     parser.add_argument("--check", action="store_true", help="print what makes val_bpb comparable; 3: no good data")
     args = parser.parse_args()
     if args.evaluate:
-        serve(args.evaluate)
+        (serve_holdout if args.holdout else serve)(args.evaluate)
         return
     if args.check:
         if (state := data_state()) != "good":
@@ -1621,12 +1686,15 @@ def main() -> None:
         return
     if args.corpus and not args.corpus.is_dir():
         fail("not a folder", args.corpus, "--corpus takes a folder of .txt, .md or .parquet files")
-    if args.num_shards is not None and not 1 <= args.num_shards <= VAL_SHARD:
-        fail("not a number of shards", args.num_shards, f"--num-shards takes 1 to {VAL_SHARD}")
+    if args.num_shards is not None and not 1 <= args.num_shards <= HOLDOUT_SHARD:
+        fail("not a number of shards", args.num_shards, f"--num-shards takes 1 to {HOLDOUT_SHARD}")
     try:
         CACHE.mkdir(parents=True, exist_ok=True)
         with FileLock(CACHE / f"{PROFILE}.lock"):
-            prepare(args.corpus, args.num_shards)
+            if args.holdout:
+                prepare_holdout()
+            else:
+                prepare(args.corpus, args.num_shards)
     except OSError as error:
         fail(f"{error.strerror}".lower(), error.filename, "AUTORESEARCH_CACHE says where the data goes")
 

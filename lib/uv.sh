@@ -51,7 +51,8 @@ bring_env() {
 
 # sync_env: by a pyproject.toml of the toolkit's, or of a person's; theirs does not bring our core.
 sync_env() {
-  local options=()
+  local options=() quiet=(--quiet)
+  [[ ! -t 2 ]] || quiet=() # at a terminal it draws a bar for what it downloads
   [[ -e $TOOLKIT/pyproject.toml ]] || die "no 'pyproject.toml' in '$TREE': uv would not know what train.py needs" 'uv init --bare'
   grep -q '^\[project\]' "$TOOLKIT/pyproject.toml" ||
     die "'pyproject.toml' has no [project], by which uv knows what train.py needs" "give it one: uv init --bare in an empty folder shows how; or take the toolkit's"
@@ -60,7 +61,7 @@ sync_env() {
     options=(--no-group torch)
   fi
   say "bringing the environment: uv sync$( ((${#options[@]})) || printf ' (PyTorch is large: the first time takes a while)')"
-  (cd "$TOOLKIT" && uv sync --quiet "${options[@]}" >&2) || die "'uv sync' failed" 'the lines above say why; it needs the network and Python 3.10 or later'
+  (cd "$TOOLKIT" && uv sync --project . "${quiet[@]}" "${options[@]}" >&2) || die "'uv sync' failed" 'the lines above say why; it needs the network and Python 3.10 or later'
   ((${#options[@]} == 0)) || : >"$VENV/without-torch"
   [[ -x $VENV/bin/lab && ! -e $VENV/core ]] || bring_core
 }

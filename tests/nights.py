@@ -147,6 +147,8 @@ def experiment(source: random.Random, one: dict[str, Any], commit: str, past: li
         else "worse"
     )
     values = [value] if before else [value - SD, value, value + SD]
+    if before and one["keep"]:
+        values = [value - SD, value + SD / 3, value - SD / 3]  # a lucky one, and two fresh ones
     began = 10 * one["n"]
     return {
         "n": one["n"],
@@ -229,6 +231,9 @@ def audit(tag: str, past: list[dict[str, Any]]) -> dict[str, Any]:
             "baseline": first["val_bpb"],
             "incumbent": round(last["val_bpb"] + lost, 6),
             "gain": round(claimed - lost, 6),
+            "baseline_holdout": round(first["val_bpb"] + 0.012, 6),
+            "incumbent_holdout": round(last["val_bpb"] + lost + 0.0135, 6),
+            "holdout_gain": round(claimed - lost - 0.0015, 6),
             "degraded": False,
         }
         for seed, lost in ((7001, 0.0021), (7002, 0.0034))
@@ -239,13 +244,20 @@ def audit(tag: str, past: list[dict[str, Any]]) -> dict[str, Any]:
     found = {
         "tag": tag,
         "audited": "2026-11-25T07:00:00Z",
+        "wanted": 2,
+        "partial": False,
         "baseline": ends[0],
         "incumbent": ends[1],
         "pairs": pairs,
         "claimed_gain": claimed,
+        "claimed_low": claimed - 0.0014,
+        "claimed_high": claimed + 0.0014,
         "reproduced_gain": gain,
         "reproduced_low": gain - 0.0011,
         "reproduced_high": gain + 0.0011,
+        "holdout_gain": round(gain - 0.0015, 6),
+        "holdout_low": gain - 0.0026,
+        "holdout_high": gain - 0.0004,
         "share": share,
         "share_low": None,
         "share_high": None,

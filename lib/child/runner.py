@@ -5,10 +5,11 @@ Usage: runner.py RUN_DIR | --cancel RUN_DIR | --end NAME=VALUE | --can-confine |
 
 RUN_DIR holds `cmd` (shell text), `cwd`, `limit_s` (seconds), `env` (NAME=value lines) and, where they are wanted:
 `confine`, a line for each path that is to be hidden from the command, or can be read or written by it all the same
-(`hide PATH`, `read PATH`, `write PATH`): all else is then read-only, and there is no network; and `beside`, the shell
-text of a helper outside of that confinement, with `confine-beside` in one of its own. What it has to say is in
-`reply/`, where `ended` is written when it has ended. It ends with the command; but when that has exited with 0 and
-there is `reply/busy`, it comes to its own end, within the limit.
+(`hide PATH`, `read PATH`, `write PATH`): of two that concern a path the later one holds, all else is read-only, unless
+the first is `write /`, and there is no network, unless there is a line `network`; and `beside`, the shell text of a
+helper outside of that confinement, with `confine-beside` in one of its own. What it has to say is in `reply/`, where
+`ended` is written when it has ended. It ends with the command; but when that has exited with 0 and there is
+`reply/busy`, it comes to its own end, within the limit.
 
 It writes handle (its pid, and when that began), run.log, host, started, pid; when the command has ended, ended and
 resources (JSON: CPU seconds of the command and of all that it started, whoever their parents were by then; of the
@@ -60,9 +61,15 @@ PRIVATE = (
     "LAB_CALLER",
 )  # where the ledger is, and who is told of a keep
 CALLER = "LAB_CALLER_"  # before names that the caller has had, too (lib/environment.sh)
+SANDBOX = ["bwrap", "--die-with-parent", "--as-pid-1", "--unshare-pid"]
 # Devices stay, for a GPU is one of them; the shared memory among them is the command's own.
-SANDBOX = ["bwrap", "--die-with-parent", "--as-pid-1", "--unshare-pid", "--unshare-net", "--ro-bind", "/", "/"]
-SANDBOX += ["--dev-bind", "/dev", "/dev", "--tmpfs", "/dev/shm", "--proc", "/proc"]
+MOUNTED = ["--dev-bind", "/dev", "/dev", "--tmpfs", "/dev/shm", "--proc", "/proc"]
+# Root could mount all of it anew; it keeps what files of other users need, and a sandbox of the command's own.
+KEPT = ("CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "SETFCAP", "SETGID", "SETUID")
+if os.geteuid() == 0:
+    SANDBOX += ["--cap-drop", "ALL"]
+    for capability in KEPT:
+        SANDBOX += ["--cap-add", f"CAP_{capability}"]
 OWN = os.path.abspath(__file__)
 FIRST = [sys.executable, "-IS", OWN, "--first"]
 
@@ -343,22 +350,20 @@ class Run:
 
 def sandbox(wanted: str) -> list[str]:
     """The words of bubblewrap for the lines of `confine`."""
-    paths: dict[str, list[str]] = {"hide": [], "read": [], "write": []}
-    for line in wanted.splitlines():
-        word, path = line.split(" ", 1)
-        paths[word].append(path)
-    words, again = list(SANDBOX), list[str]()
-    for path in paths["hide"]:
-        if os.path.isdir(path):
+    lines = [line.partition(" ")[::2] for line in wanted.splitlines()]
+    words = [*SANDBOX, *([] if ("network", "") in lines else ["--unshare-net"])]
+    words += ["--bind" if lines[:1] == [("write", "/")] else "--ro-bind", "/", "/", *MOUNTED]
+    again = list[str]()
+    for word, path in lines:
+        if word == "hide" and os.path.isdir(path):
             words += ["--tmpfs", path]
             again += ["--remount-ro", path]  # when what can be seen in it all the same has its place
-        elif os.path.exists(path):
+        elif word == "hide" and os.path.exists(path):
             words += ["--ro-bind", os.devnull, path]
-    words += ["--ro-bind", OWN, OWN]  # a loop's copy of the toolkit lies in what is hidden
-    for word, option in (("read", "--ro-bind"), ("write", "--bind")):
-        for path in paths[word]:
-            words += [option, path, path]
-    return words + again
+        elif word in ("read", "write") and path != "/":
+            words += ["--ro-bind" if word == "read" else "--bind", path, path]
+    # A loop's copy of the toolkit lies in what is hidden.
+    return [*words, "--ro-bind", OWN, OWN, *again]
 
 
 def now() -> str:
@@ -385,7 +390,8 @@ def used(children: Children, helper: int, before: tuple[float, int, float]) -> s
         "oom_kills": int(kills),
         "idle_cores": round(max(0, idle) / max(seconds, 0.001), 2),
     }
-    return "{" + ", ".join(f'"{name}": {number}' for name, number in spent.items()) + "}"  # json is slow to import
+    # json is slow to import
+    return "{" + ", ".join(f'"{name}": {number}' for name, number in spent.items()) + "}"
 
 
 def oom_kills() -> int:
@@ -460,7 +466,7 @@ def main(arguments: list[str]) -> int:
         variable = os.fsencode(arguments[1])
         return 0 if end_all(lambda: tagged(variable), lambda: tagged(variable)) else 1
     if arguments[:1] == ["--can-confine"]:
-        os.execvp("timeout", ["timeout", "--kill-after=2", "10", *SANDBOX, "true"])
+        os.execvp("timeout", ["timeout", "--kill-after=2", "10", *sandbox(""), "true"])
     if arguments[:1] == ["--first"]:
         return first(arguments[1:])
     return run(arguments[0])

@@ -3,10 +3,12 @@
 
 source "$TOOLKIT/lib/run/api_keys.sh"
 source "$TOOLKIT/lib/experiment/places.sh"
+source "$TOOLKIT/lib/experiment/confinement.sh"
 
 readonly CALL=$FLIGHT/call # the RUN_DIR of the call: a proposer is limited and ended just as a training run is
 readonly ENGINE_HERE=$TOOLKIT/lib/child/engines/local
-readonly LARGEST=1048576  # bytes of a train.py
+readonly LARGEST=1048576  # bytes of a train.py, and of what a proposer says
+readonly LONGEST=67108864 # bytes of a transcript
 readonly MOST_WANTED=8    # candidates of one call
 readonly MOST_COPIED=2000 # files of a folder
 # What is not copied, though the commit has it: the toolkit, for it is no part of the task, and says of each rule how it is
@@ -84,10 +86,11 @@ want_of() {
 # call_proposer MODE COMMIT FOLDER: lets the proposer edit a copy of the tree of COMMIT once; MODE is what it is asked for: `propose`,
 # or `mend` after a crash. Reads FOLDER/brief; writes to FOLDER agent, said (its stdout), train.py, if one came back that can be
 # read, changed, a line for each tracked file that it changed (`git diff --name-status`), candidates/, the further ones, and last
-# answered. The proposer may write usage.json (what it took) and transcript (all that it saw and said) there. FLIGHT/call is the RUN_DIR, with its stderr.
+# answered. What it took and what it did, usage.json and transcript, come with it. FLIGHT/call is the RUN_DIR, with its stderr.
 #
 # The copy is a repository of its own without a remote, outside of this tree (an agent obeys the instructions of every
-# folder above it), and only its train.py comes back. What was changed is judged, by this tree's git, which the
+# folder above it). All that a proposer is to read or write lies in its scratch, for FOLDER is hidden from it; what comes back is copied
+# when it has ended, as plain files, and only train.py of the copy. What was changed is judged, by this tree's git, which the
 # proposer cannot reach; how it exits says nothing (real agents exit 0 after a refusal, or a 401).
 call_proposer() {
   local MODE=$1 COMMIT=$2 FOLDER=$3
@@ -148,7 +151,7 @@ copy_tree() {
 # what_is_copied: the patterns of a sparse checkout. What is built in needs two files; a folder of thousands is data, and an agent has it
 # from git (`git show HEAD:data/x`).
 what_is_copied() {
-  if [[ $AGENT_PATH == */lib/proposers/@(catalog|edited|retry) ]]; then
+  if is_ours; then
     printf '%s\n' /train.py /prepare.py /.gitattributes
     return
   fi
@@ -163,24 +166,86 @@ ask() {
   printf '%s' "$AGENT_TIMEOUT" >"$CALL/limit_s"
   want=$(cat "$FOLDER/want" 2>/dev/null) || want=1
   ((want == 1)) || mkdir -p "$scratch/tree/candidates" # a CLI that may write in there need not be able to make it
-  printf '%s\n' "LAB_BRIEF=$FOLDER/brief" "LAB_TAG=$TAG" "LAB_MODE=$MODE" "TMPDIR=$scratch/tmp" \
-    "LAB_USAGE=$FOLDER/usage.json" "LAB_TRANSCRIPT=$FOLDER/transcript" "LAB_EDIT=$FLIGHT/edit" "LAB_WANT=$want" >"$CALL/env"
-  printf 'exec %q <%q >%q' "$AGENT_PATH" "$FOLDER/brief" "$FOLDER/said" >"$CALL/cmd"
+  cp "$FOLDER/brief" "$scratch/brief"
+  printf '%s\n' "LAB_BRIEF=$scratch/brief" "LAB_TAG=$TAG" "LAB_MODE=$MODE" "TMPDIR=$scratch/tmp" \
+    "LAB_USAGE=$scratch/usage.json" "LAB_TRANSCRIPT=$scratch/transcript" "LAB_EDIT=$FLIGHT/edit" "LAB_WANT=$want" >"$CALL/env"
+  printf 'exec %q <%q >%q' "$AGENT_PATH" "$scratch/brief" "$scratch/said" >"$CALL/cmd"
+  rm -f "$CALL"/{confine,touched}
+  is_ours || hold
   run_child "$ENGINE_HERE" "$CALL" || :
   [[ -e $CALL/rc ]] || "$ENGINE_HERE" --cancel "$CALL" # whoever killed the engine has left the proposer
+  exit_if_stopped
+  is_ours || look_what_it_touched
 }
 
-# bring_back: its train.py, and so many further candidates as it was asked for, where they are plain files: one byte more than may be
-# shows that one is too large.
+# hold: the proposer is confined; or what it must not touch is remembered.
+hold() {
+  local path
+  if [[ ${LAB_HELD:-no} == yes ]]; then
+    confine_proposer "$scratch"
+    git_configurations | while IFS= read -r path; do [[ -e $path || -L $path ]] || printf '%s\n' "$path"; done >"$CALL/absent"
+  else
+    : >"$RUN/loose" # lib/run/branch.sh
+    git for-each-ref --format='%(refname) %(objectname)' "refs/experiments/$TAG/" "$RECORDS/$TAG" >"$CALL/refs"
+    core look_before "$CALL"
+  fi
+}
+
+# look_what_it_touched: what it has touched is put back, told, and in CALL/touched, a line each: such a proposal is rejected.
+look_what_it_touched() {
+  local path aside
+  if [[ -e $CALL/confine ]]; then
+    while IFS= read -r path; do # a file that was not there could not be made read-only
+      [[ -e $path || -L $path ]] || continue
+      aside=$RUN/aside/$(date +%Y%m%d-%H%M%S)-$$
+      mkdir -p "$aside"
+      mv -f -- "$path" "$aside"
+      printf '%s\n' "$path"
+    done <"$CALL/absent" >"$CALL/touched"
+  else
+    core look_after "$CALL" touched
+    put_refs_back >>"$CALL/touched"
+  fi
+  [[ ! -s $CALL/touched ]] || tell "the proposer has touched what is not its own, which is put back: $(paste -sd' ' "$CALL/touched")"
+}
+
+# put_refs_back: of experiments on record, and the chain of records, which only grows; a line for each.
+put_refs_back() {
+  local ref commit now
+  while read -r ref commit; do
+    now=$(git rev-parse --quiet --verify "$ref") || now=
+    if [[ $ref == "$RECORDS/"* ]]; then
+      [[ -z $now ]] || ! git merge-base --is-ancestor "$commit" "$now" 2>/dev/null || continue
+    elif [[ $now == "$commit" ]] || ! is_on_record "$commit"; then
+      continue
+    fi
+    git "${DURABLY[@]}" update-ref "$ref" "$commit" 2>/dev/null || : # the object is gone, too: lib/run/git_records.sh
+    printf '%s\n' "$ref"
+  done <"$CALL/refs"
+}
+
+# is_ours: whether the proposer is one of ours that is no agent; those read the runs.
+is_ours() { [[ $AGENT_PATH == "$TOOLKIT"/lib/proposers/@(catalog|edited|retry) ]]; }
+
+# bring_back: what it has said, and its train.py, and so many further candidates as it was asked for.
 bring_back() {
-  local path=$scratch/tree/train.py
-  [[ ! -f $path || -L $path ]] || head -c $((LARGEST + 1)) -- "$path" >"$FOLDER/train.py"
-  path=$scratch/tree/ideas.md
-  [[ ! -e $FOLDER/ideas.given || ! -f $path || -L $path ]] || head -c 20000 -- "$path" >"$FOLDER/ideas.back"
+  : >"$FOLDER/said"
+  : >"$FOLDER/changed"
+  [[ ! -L $scratch && ! -L $scratch/tree ]] || return 0 # it has made another folder of it
+  bring_file said "$FOLDER/said" "$LARGEST"
+  bring_file usage.json "$FOLDER/usage.json" "$LARGEST"
+  bring_file transcript "$FOLDER/transcript" "$LONGEST"
+  bring_file tree/train.py "$FOLDER/train.py" $((LARGEST + 1)) # one byte more than may be shows that it is too large
+  rm -f "$FOLDER/ideas.back"
+  [[ ! -e $FOLDER/ideas.given ]] || bring_file tree/ideas.md "$FOLDER/ideas.back" 20000
   [[ ! -s $FOLDER/want || ! -d $scratch/tree/candidates || -L $scratch/tree/candidates ]] || bring_candidates "$(<"$FOLDER/want")"
   GIT_INDEX_FILE=$FLIGHT/index git -c core.fileMode=false --work-tree="$scratch/tree" \
     diff --no-ext-diff --no-renames --name-status >"$FOLDER/changed"
+  [[ ! -s $CALL/touched ]] || sed 's/^/M\t/' "$CALL/touched" >>"$FOLDER/changed"
 }
+
+# bring_file NAME TARGET MOST: a plain file of the scratch, so many bytes at most: never through a link, nor out of a pipe.
+bring_file() { [[ ! -f $scratch/$1 || -L $scratch/$1 ]] || head -c "$3" -- "$scratch/$1" >"$2"; }
 
 # bring_candidates COUNT: the new files in candidates/, so many at most.
 bring_candidates() {

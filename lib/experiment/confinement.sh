@@ -1,4 +1,5 @@
-# What a training run can reach: whether it is confined, and the files of RUN_DIR that ask the runner to confine it. Sourced.
+# What a training run, its evaluator and a proposer can reach: whether they are confined, and the files of RUN_DIR that ask the runner
+# to confine them. Sourced.
 # shellcheck shell=bash
 
 # confine: it can write nothing but its checkout, what it hands over, and a scratch, its TMPDIR; it has no network, sees no other
@@ -10,13 +11,21 @@ confine() {
   mkdir -p "$scratch" "$RUN_DIR/handover" "$RUN_DIR/reply"
   {
     hidden_from_all
-    for path in "$AUTORESEARCH_CACHE"/*/judge "$AUTORESEARCH_CACHE/data" "$(uv_cache)"; do
-      [[ ! -d $path ]] || printf 'hide %s\n' "$path"
-      [[ ! -e $path/source ]] || hide_source "$(<"$path/source")"
-    done
+    hidden_text
+    path=$(uv_cache)
+    [[ ! -d $path ]] || printf 'hide %s\n' "$path"
     printf '%s\n' "write $CHECKOUT" "write $scratch" "write $RUN_DIR/handover" "read $RUN_DIR/reply"
   } >"$RUN_DIR/confine"
   printf '%s\n' "TMPDIR=$scratch" "UV_CACHE_DIR=$scratch/uv" "TRITON_HOME=$scratch" "CUDA_CACHE_PATH=$scratch/cuda" >>"$RUN_DIR/env"
+}
+
+# hidden_text: all that is validated on, and what is held back.
+hidden_text() {
+  local path
+  for path in "$AUTORESEARCH_CACHE"/*/judge "$AUTORESEARCH_CACHE/data"; do
+    [[ ! -d $path ]] || printf 'hide %s\n' "$path"
+    [[ ! -e $path/source ]] || hide_source "$(<"$path/source")"
+  done
 }
 
 # hide_source FOLDER: the corpus of one's own that the validation text was taken from; unless what a run needs lies in it.
@@ -36,8 +45,58 @@ confine_evaluator() {
   } >"$RUN_DIR/confine-beside"
 }
 
-hidden_from_all() {
-  printf '%s\n' "hide $TREE/runs" "hide $COMMON_DIR" "hide $TREE/.env" "read $TOOLKIT/lib/child/runner.py"
+hidden_from_all() { printf '%s\n' "hide $TREE/runs" "hide $COMMON_DIR" "hide $TREE/.env"; }
+
+# confine_proposer SCRATCH: in CALL. It writes where it likes, and has a network; but what experiments rest on it can only read: the tree and
+# its git directory, the environment, the data, git's configuration, and whatever PATH has. Hidden are the runs, their ledgers among
+# them, what is validated on, and .env. One that has a shell, and nothing that holds it, writes in its scratch alone.
+confine_proposer() {
+  {
+    is_mini || printf 'write /\n'
+    printf 'network\n'
+    what_night_rests_on | { xargs -d '\n' readlink -e -- || :; } | sort -u | sed 's/^/read /'
+    printf '%s\n' "hide $TREE/runs" "hide $TREE/.env"
+    hidden_text
+    printf '%s\n' "read $TOOLKIT" "write $1"
+    ! is_mini || writable_for_mini "$1"
+  } >"$CALL/confine"
+  printf '%s\n' "UV_CACHE_DIR=$1/tmp/uv" >>"$CALL/env"
+}
+
+# what_night_rests_on: paths that a proposer, and an unconfined training, must leave alone; some may not be there.
+what_night_rests_on() {
+  local path folders
+  printf '%s\n' "$TREE" "$COMMON_DIR" "$GIT_FOLDER" "$VENV" "$AUTORESEARCH_CACHE" "$AUTORESEARCH_MEMORY" "$(uv_cache)" \
+    ~/.config/systemd /sys /usr /etc "$(readlink -f "$VENV/bin/python" | sed 's,/bin/[^/]*$,,')"
+  git_configurations
+  IFS=: read -ra folders <<<"$PATH"
+  for path in "${folders[@]}"; do
+    [[ $path != /* || ~/ == "$path"/* || $path == / ]] || printf '%s\n' "$path"
+  done
+}
+
+# git_configurations: the files that git reads on this account, beside those of the repository, whether they are there or not.
+git_configurations() {
+  printf '%s\n' ~/.gitconfig "${XDG_CONFIG_HOME:-$HOME/.config}/git"
+  { git config --list --show-origin --name-only -z 2>/dev/null || :; } | tr '\0' '\n' | sed -n 's/^file:\(\/.*\)/\1/p' | sort -u
+}
+
+is_mini() { [[ $AGENT_PATH == "$TOOLKIT/lib/proposers/mini" ]]; }
+
+# what_is_watched: where nothing holds a run, or a proposer, what it could leave for git, for Python, or for who starts this loop again, is
+# looked at before and after (lib/lab/runs/tampering.py).
+what_is_watched() {
+  printf '%s\n' "$COMMON_DIR"/{config,config.worktree,shallow,info,hooks,objects/info} "$GIT_FOLDER/config.worktree" \
+    "$VENV/pyvenv.cfg" "$VENV/bin" "$VENV"/lib/python*/site-packages "$RUN"/{wanted,prepared,prepared.py,variables} \
+    ~/.config/systemd/user
+  git_configurations
+}
+
+# writable_for_mini SCRATCH: its settings, which it makes where there are none; of its copy of the tree the one file to edit, and what is new.
+writable_for_mini() {
+  local settings=${MSWEA_GLOBAL_CONFIG_DIR:-${XDG_CONFIG_HOME:-$HOME/.config}/mini-swe-agent}
+  mkdir -p "$settings"
+  printf '%s\n' "write $settings" "read $1/tree/prepare.py" "read $1/tree/.git"
 }
 
 # uv_cache: where uv keeps packages; nothing, where the environment has links into it.
@@ -45,17 +104,19 @@ uv_cache() {
   [[ ${UV_LINK_MODE:-} == symlink ]] || printf '%s' "${UV_CACHE_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/uv}"
 }
 
-# choose_confinement FACTS: exports whether `prepare.py --evaluate` measures, and whether training runs are confined. A stranger's script
-# may write where it likes, as it does without us: so by itself only a pair that has an evaluator is.
+# choose_confinement FACTS: exports whether `prepare.py --evaluate` measures, and whether training runs, and proposers, are confined. A
+# stranger's script may write where it likes, as it does without us: so by itself only a pair that has an evaluator is.
 choose_confinement() {
-  export LAB_EVALUATOR=no LAB_CONFINED=no
+  export LAB_EVALUATOR=no LAB_CONFINED=no LAB_HELD=no
   [[ $1 != *'"evaluator": true'* ]] || LAB_EVALUATOR=yes
-  [[ $CONFINE == yes || ($CONFINE == auto && $LAB_EVALUATOR == yes) ]] || return 0
+  what_is_watched | sort -u >"$RUN/watched"
+  [[ $CONFINE != no ]] || return 0
   if "$LAB_PYTHON" -IS "$TOOLKIT/lib/child/runner.py" --can-confine >/dev/null 2>&1; then
-    LAB_CONFINED=yes
+    LAB_HELD=yes
+    [[ $CONFINE == auto && $LAB_EVALUATOR == no ]] || LAB_CONFINED=yes
   elif [[ $CONFINE == yes ]]; then
     die "CONFINE is 'yes', but bubblewrap does not work here" 'make doctor says why'
-  else
-    say 'training is not confined: bubblewrap does not work here (make doctor says why)'
+  elif [[ $LAB_EVALUATOR == yes ]]; then
+    say 'training and proposers are not confined: bubblewrap does not work here (make doctor says why)'
   fi
 }

@@ -62,11 +62,11 @@ has_edit_waiting() {
   return 1
 }
 
-# drop_litter: what killed dispatchers have left beside the folders; what is known of trainings of long ago; and which slots were out,
+# drop_litter: what killed dispatchers have left beside the folders; whether proposers of an earlier loop were unconfined; what is known of trainings of long ago; and which slots were out,
 # for only a loop looks at them again.
 drop_litter() {
   hold_flights
-  rm -rf "$RUN"/flights/*.{new,old} "$RUN"/slots/*.out
+  rm -rf "$RUN"/flights/*.{new,old} "$RUN"/slots/*.out "$RUN/loose"
   let_go
   [[ ! -e $RUN/flights/ended ]] || { tail -n 1000 "$RUN/flights/ended" >"$RUN/flights/ended.new" && mv -f "$RUN/flights/ended.new" "$RUN/flights/ended"; }
   [[ ! -e $RUN/slots/uses ]] || { tail -n 1000 "$RUN/slots/uses" >"$RUN/slots/uses.new" && mv -f "$RUN/slots/uses.new" "$RUN/slots/uses"; }

@@ -43,4 +43,6 @@ core() {
   return "$status"
 }
 
+is_core_alive() { kill -0 "$LAB_CORE" 2>/dev/null; }
+
 core_is_gone() { die 'the Python core of this loop has ended' 'start the loop again'; }

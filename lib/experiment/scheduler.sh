@@ -6,19 +6,22 @@ source "$TOOLKIT/lib/experiment/look_around.sh"
 source "$TOOLKIT/lib/experiment/until_fit.sh"
 source "$TOOLKIT/lib/experiment/candidates.sh"
 source "$TOOLKIT/lib/experiment/budget.sh"
+source "$TOOLKIT/lib/run/lost_objects.sh"
 
 readonly CATALOG=$TOOLKIT/lib/proposers/catalog EDITED=$TOOLKIT/lib/proposers/edited
-readonly MOST_KILLS=3 # times that the dispatcher of a flight may be killed before that is a fault
+readonly MOST_KILLS=3    # times that the dispatcher of a flight may be killed before it is given up
+readonly MOST_GIVEN_UP=3 # flights in a row, from which on it is not they that are at fault
 readonly MOST_REPEATED=2
 
 # Rows of this loop, which are not counted in the ledger each time, for there may be a hundred thousand; ids of flights that an
 # earlier loop has left, or whose dispatcher was killed; failures of the proposer, in a row; proposals since the last verdict that
 # were in the air already: for each MOST_REPEATED a place stays empty until the next.
-ADDED=0 WAITING=() FAILURES=0 REPEATED=0
+ADDED=0 WAITING=() FAILURES=0 REPEATED=0 GIVEN_UP=0
 # Whether the catalog is asked next; the moments from which on the proposer is asked again, and of its last failure.
 IS_FALL_BACK=no ASK_AT=0 FAILED_AT=0
 declare -A FLYING=()                 # the id of the flight, by the pid of its dispatcher
 declare -A PROPOSERS_OF=() KILLED=() # who proposes, and how often its dispatcher was killed, by the id
+declare -A HOPELESS=()               # why a flight is given up, by the id
 
 # fly ROWS: until the rows that are asked for are there, or no loop is wanted any more. ROWS: how many there are.
 fly() {
@@ -37,7 +40,7 @@ fly() {
     while has_place && next_flight; do
       # All that works on it is known by FLIGHT, the dispatcher too. Of a terminal that is closed a git hears even where that is
       # ignored, and gives up its lock.
-      LAB_LOOP=$LOOP_AGENT LAB_PLACES=$PLACES FLIGHT=$RUN/flights/$ID start_child apart "$BASH" "$TOOLKIT/lib/experiment/dispatch" "$ID"
+      LAB_LOOP=$LOOP_AGENT LAB_PLACES=$PLACES FLIGHT=$RUN/flights/$ID start_child apart "$BASH" "$TOOLKIT/lib/experiment/dispatch" "$ID" ${HOPELESS[$ID]:+"${HOPELESS[$ID]}"}
       FLYING[$STARTED]=$ID
     done
     ((${#FLYING[@]})) || { is_wanted && is_goal_open && ! is_over_budget; } || break
@@ -105,7 +108,7 @@ land() {
   BUDGET_AT=0
   end_of "$1" || status=$?
   landed "$id" "$status"
-  [[ -e $RUN/flights/$id ]] || unset "PROPOSERS_OF[$id]" "KILLED[$id]" "BEATS[$id]" "SILENT[$id]" "SINCE[$id]" # there may be a hundred thousand
+  [[ -e $RUN/flights/$id ]] || unset "PROPOSERS_OF[$id]" "KILLED[$id]" "HOPELESS[$id]" "BEATS[$id]" "SILENT[$id]" "SINCE[$id]" # there may be a hundred thousand
 }
 
 # landed ID STATUS: what follows from how a dispatcher has ended.
@@ -113,7 +116,7 @@ landed() {
   local kind since
   case $2 in
     0 | 4)
-      REPEATED=0 FIT_WAIT_S=$MINUTE
+      REPEATED=0 FIT_WAIT_S=$MINUTE GIVEN_UP=0
       over machine loop restarts
       (($2 == 4)) || ADDED=$((ADDED + 1))
       hear_of_proposals
@@ -121,6 +124,11 @@ landed() {
     1) proposer_failed "$1" ;;
     5 | 6) ;; # dropped: another one takes its place; or it rests, for no loop is wanted any more
     7) REPEATED=$((REPEATED + 1)) ;;
+    9 | 10)
+      ADDED=$(($(rows) - ROWS))
+      GIVEN_UP=$((GIVEN_UP + 1))
+      ((GIVEN_UP < MOST_GIVEN_UP)) || rest_a_while
+      ;;
     3)
       read -r kind since FOUND <"$RUN/flights/$1/machine"
       until_fit "$kind" "$since"
@@ -132,8 +140,13 @@ landed() {
       if [[ -n $FOUND ]]; then
         moment
         until_fit disk "$MOMENT"
-      elif (($2 < 128 || ${KILLED[$1]:-0} >= MOST_KILLS)); then
-        exit 2
+        rm -f "$RUN/flights/$1/failed" # it was not the step
+      elif (($2 == 8)); then
+        is_core_alive || new_core
+      elif (($2 < 128)); then
+        mend_lost || exit 2
+      elif ((${KILLED[$1]:-0} >= MOST_KILLS)); then
+        HOPELESS[$1]="its processes were killed $((MOST_KILLS + 1)) times"
       else
         KILLED[$1]=$((${KILLED[$1]:-0} + 1))
         tell "flight '$1' was killed: it goes on"
@@ -146,6 +159,21 @@ landed() {
       fi
       ;;
   esac
+}
+
+# new_core: the one that this loop had was killed. Training runs that it has looked at are made again.
+new_core() {
+  tell 'the Python core of this loop was killed: there is a new one'
+  end_core
+  start_core
+  core check_run "$RUN" checked || exit 2
+}
+
+# rest_a_while: flights are given up one after the other: it may be the toolkit, or the machine. Longer each time, until there is a row.
+rest_a_while() {
+  trouble loop "$GIVEN_UP flights were given up in a row; going on in $FIT_WAIT_S s"
+  pause "$FIT_WAIT_S"
+  FIT_WAIT_S=$((FIT_WAIT_S < 30 * MINUTE ? 2 * FIT_WAIT_S : 60 * MINUTE))
 }
 
 # hear_of_proposals: whether the proposer works again: there is one of a call that was begun after the last one that failed.

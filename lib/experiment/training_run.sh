@@ -35,6 +35,7 @@ train() {
   run_engine
   exit_if_stopped
   [[ ! -d $RUN_DIR/scratch ]] || rm -rf "$RUN_DIR/scratch" # with which it may have filled the disk
+  [[ ${LAB_HOLDOUT:-no} != yes ]] || evaluate_on_holdout
   [[ ${LAB_EVALUATOR:-no} != yes ]] || clear_handover
   [[ -e $RUN_DIR/rc ]] || die "the engine '${ENGINE_PATH##*/}' ended without a verdict on the run" "see what it said above, and '$RUN_DIR'"
   core look_after "$RUN_DIR" changed
@@ -69,6 +70,19 @@ order_evaluator() {
   printf 'exec %q -I -X utf8 %q --evaluate %q' "$LAB_PYTHON" "$RUN_DIR/evaluator/prepare.py" "$RUN_DIR" >"$RUN_DIR/beside"
   printf '%s\n' "LAB_EVALUATION=$RUN_DIR" >>"$RUN_DIR/env"
   [[ ${LAB_CONFINED:-no} != yes ]] || confine_evaluator
+}
+
+# evaluate_on_holdout: for bin/audit, what the run has handed over, apart from it, on the host that computes; record/holdout.json has it,
+# unless there is none.
+evaluate_on_holdout() {
+  local apart=$RUN_DIR/holdout
+  [[ -e $RUN_DIR/record/evaluation.json && -e $RUN_DIR/handover/graph.json ]] || return 0
+  mkdir -p "$apart"
+  printf 'exec %q -I -X utf8 %q --evaluate %q --holdout' "$LAB_PYTHON" "$RUN_DIR/evaluator/prepare.py" "$RUN_DIR" >"$apart/cmd"
+  cp "$RUN_DIR"/{cwd,limit_s,env} "$apart"
+  [[ ! -e $RUN_DIR/confine-beside ]] || cp "$RUN_DIR/confine-beside" "$apart/confine"
+  run_child "$ENGINE_PATH" "$apart" >/dev/null || :
+  exit_if_stopped
 }
 
 # clear_handover: graph and weights, which may be large, go when they are measured, but for those that ARTIFACTS names.

@@ -65,8 +65,9 @@ def main() -> None:
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--import", "lenient", is_flag=True, help="mend a ledger found in the wild; exit 1: rows were left out")
 @click.option("--out", type=click.Path(path_type=Path), help="with --import: the new file for the mended ledger")
+@click.option("--verbose", is_flag=True, help="say of a valid ledger what was checked")
 @click.pass_context
-def validate(ctx: click.Context, file: Path, lenient: bool, out: Path | None) -> None:
+def validate(ctx: click.Context, file: Path, lenient: bool, out: Path | None, verbose: bool) -> None:
     """Check a ledger: exit 0, or 1 with `FILE:LINE: column: problem` for each bad row (2: unreadable).
 
     With --import, such a line says what is mended; it ends in "left out" where a row cannot be.
@@ -83,6 +84,8 @@ def validate(ctx: click.Context, file: Path, lenient: bool, out: Path | None) ->
 
         said = check_ledger.problems(file)
         failed = bool(said)
+        if verbose and not failed:
+            print(check_ledger.checked(file), file=sys.stderr)
     print(*said, sep="\n", end="\n" if said else "")
     ctx.exit(1 if failed else 0)
 
@@ -306,6 +309,41 @@ def export(run: Path | None, kind: str, out: Path | None) -> None:
     print(export.export(run or export.checked_out(), kind, out), end="")
 
 
+@main.command()
+@click.argument("tree", type=FOLDER)
+@click.option(
+    "--old", type=click.IntRange(min=0), help="only the tags of what is older than so many days, and not taken"
+)
+def runs(tree: Path, old: int | None) -> None:
+    """Print a line for each run of the TREE. Stdin: the facts of lib/run/all_runs.sh."""
+    from lab.views import runs
+
+    print(runs.table(tree, stdin()) if old is None else "\n".join(runs.old(tree, stdin(), old)))
+
+
+@main.command()
+@RUN
+@click.argument("wanted")
+def keeps(run: Path, wanted: str) -> None:
+    """Print number, commit and parent of each keep that is WANTED, as `4 9`; of all keeps, where that is empty."""
+    from lab.views import take
+
+    for one in take.keeps(run, wanted):
+        print(take.facts(one))
+
+
+@main.command("take-messages")
+@RUN
+@click.argument("folder", type=FOLDER)
+@click.argument("numbers", nargs=-1, type=int, required=True)
+@click.option("--squash", is_flag=True, help="one message for all of them")
+def take_messages(run: Path, folder: Path, numbers: tuple[int, ...], squash: bool) -> None:
+    """Write the commit message of each keep of these NUMBERS into FOLDER."""
+    from lab.views import take
+
+    take.write_messages(run, numbers, folder, squash=squash)
+
+
 @main.command("baseline-and-incumbent")
 @RUN
 def baseline_and_incumbent(run: Path) -> None:
@@ -313,6 +351,15 @@ def baseline_and_incumbent(run: Path) -> None:
     from lab.verdict import replicates
 
     print(*(experiment["commit"] for experiment in replicates.baseline_and_incumbent(run)))
+
+
+@main.command("run-seconds")
+@RUN
+def run_seconds(run: Path) -> None:
+    """Print how long a training run takes: seconds of the wall, by those of late."""
+    from lab.verdict import replicates
+
+    print(replicates.run_seconds(run))
 
 
 @main.command("fresh-seed")
@@ -337,11 +384,12 @@ def noise(run: Path) -> None:
 @main.command()
 @RUN
 @click.argument("seeds", nargs=-1, type=int)
-def audit(run: Path, seeds: tuple[int, ...]) -> None:
+@click.option("--partial", is_flag=True, help="Not all of these pairs have been run.")
+def audit(run: Path, seeds: tuple[int, ...], *, partial: bool) -> None:
     """Write audit.json for the pairs of runs with these SEEDS, and print the same as text."""
     from lab.views import audit
 
-    print(audit.audit(run, seeds))
+    print(audit.audit(run, seeds, partial=partial))
 
 
 @main.command()
@@ -349,11 +397,20 @@ def audit(run: Path, seeds: tuple[int, ...]) -> None:
 @click.option(
     "--out", type=click.Path(path_type=Path), required=True, help="the folder for report.html and progress.png"
 )
-def report(ledgers: tuple[Path, ...], out: Path) -> None:
+@click.option("--refresh", type=click.IntRange(min=1), help="seconds after which the page loads itself anew")
+def report(ledgers: tuple[Path, ...], out: Path, refresh: int | None) -> None:
     """Write the report of these LEDGERS and the files beside them. Stdin: git's diffs, in the form of bin/report."""
     from lab.views import report
 
-    print(*report.report(ledgers, stdin(), out), sep="\n")
+    show = progress_line if sys.stderr.isatty() else report.silent
+    paths = report.report(ledgers, stdin(), out, refresh=refresh, tell=show)
+    show("")
+    print(*paths, sep="\n")
+
+
+def progress_line(text: str) -> None:
+    """Draw a line that the next one takes the place of, for a person at a terminal."""
+    print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
 
 
 @main.command("apply-blocks")

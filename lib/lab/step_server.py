@@ -14,16 +14,19 @@ from contextlib import redirect_stdout, suppress
 from importlib import import_module
 from pathlib import Path
 
-from lab.errors import EXPECTED, message
+from lab import one_line
+from lab.errors import EXPECTED, Fault, message
 from lab.runs import tampering
 
 SERVED = {  # step -> the module that it is in
-    "check_run": "verdict.check_run", "record_replicate": "verdict.replicates", "catch_up": "verdict.record",
-    "forgo": "verdict.record",
-    "begin_budget": "verdict.budget", "budget": "verdict.budget", "wave": "proposal.wave", "ideas": "proposal.ideas",
+    "check_run": "verdict.check_run", "record_replicate": "verdict.replicates",
+    "take_replicate": "verdict.replicates", "catch_up": "verdict.record",
+    "forgo": "verdict.record", "wave": "proposal.wave", "ideas": "proposal.ideas",
+    "begin_budget": "verdict.budget", "budget": "verdict.budget",
     "flight_brief": "proposal.brief", "mend": "proposal.mend_brief", "describe": "proposal.describe",
     "look_before": "runs.tampering", "look_after": "runs.tampering", "free_places": "runs.slots",
-    "conclude": "verdict.conclude", "close": "verdict.conclude", "land": "store.flight", "drop": "store.flight",
+    "conclude": "verdict.conclude", "close": "verdict.conclude", "give_up": "verdict.conclude",
+    "land": "store.flight", "drop": "store.flight",
 }  # fmt: skip
 NAMES = {
     **SERVED,
@@ -39,8 +42,6 @@ def main(arguments: list[str] | None = None) -> int:
         name, folder = sys.argv[1:] if arguments is None else arguments
         if name == "--serve":
             return serve(Path(folder))
-        if name not in NAMES:
-            raise ValueError(f"no step is called '{name}'")
         says = _function(name)(Path(folder))
     except EXPECTED as error:
         print(message(error), file=sys.stderr)
@@ -51,6 +52,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _function(name: str) -> Callable[[Path], str | None]:
+    if name not in NAMES:
+        raise ValueError(f"no step is called '{name}'")
     found: Callable[[Path], str | None] = getattr(import_module(f"lab.{NAMES[name]}"), name)
     return found
 
@@ -81,12 +84,24 @@ def _answer(run: Path, name: str, folder: Path, file: Path) -> int:
             print(told, file=sys.stderr)
         try:
             with file.open("w", errors="surrogateescape") as out, redirect_stdout(out):
-                return main([name, str(folder)])
+                print(_function(name)(folder) or "", end="")
+                return 0
         finally:
             tampering.learn_records(run)  # also where the step has a fault: what it wrote is ours
     except EXPECTED as error:
         print(message(error), file=sys.stderr)
+        note_fault(folder, error)
         return 2
-    except Exception:
+    except Exception as error:
         traceback.print_exc()
+        note_fault(folder, error)
         return 1
+
+
+def note_fault(folder: Path, error: Exception) -> None:
+    """In the flight, what its step fails by (lib/experiment/dispatch); `for_person`: what a person is to mend."""
+    flight = next((one for one in (folder, *folder.parents) if one.parent.name == "flights"), None)
+    if flight is not None and flight.is_dir():
+        said = one_line.clean(f"{type(error).__name__}: {error}", one_line.LONGEST)
+        with suppress(OSError):
+            (flight / ("for_person" if isinstance(error, Fault) else "fault")).write_text(f"{said}\n")

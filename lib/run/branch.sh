@@ -26,8 +26,9 @@ look_at_branch() {
     while IFS= read -r -d '' file; do
       case $file in
         train.py) try_commit && return ;;
-        prepare.py) die "prepare.py is '$(git rev-parse --short "$AT:$file")' in commit '${AT:0:7}', but the run was set up with '$(git rev-parse --short "$INCUMBENT:$file")'" "begin a new run: make setup TAG=$(free_tag)" ;;
         *.md | LICENSE | docs/*) ;;
+        *) [[ ! -e $RUN/loose ]] || { put_loose_back "$file" && return; } ;;&
+        prepare.py) die "prepare.py is '$(git rev-parse --short "$AT:$file")' in commit '${AT:0:7}', but the run was set up with '$(git rev-parse --short "$INCUMBENT:$file")'" "begin a new run: make setup TAG=$(free_tag)" ;;
         *) COMPARED=$AT ;;
       esac
     done < <(git diff --no-renames --name-only -z "$INCUMBENT" "$AT")
@@ -56,6 +57,9 @@ put_branch_back() {
   # shellcheck disable=SC2034 # used where this is sourced
   TIP=$INCUMBENT COMPARED=$INCUMBENT
 }
+
+# put_loose_back FILE: where a proposer is at work that nothing holds, nobody can tell its commit from a person's.
+put_loose_back() { put_branch_back "a commit on it has changed '$1' while proposers are not confined: stop the loop, commit it again, and start it"; }
 
 # restore_branch: somebody has deleted it.
 restore_branch() {

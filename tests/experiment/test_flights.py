@@ -263,7 +263,8 @@ def test_a_change_that_is_not_trained_yet_is_carried_over_before_it_is(many: Hou
     """While its proposer thinks, another one is kept: it is made on that, without a word, and trains once."""
     together(many, 0)
     slow = f"until grep -q 'A 0.05' {many.run_folder}/results.tsv; do sleep 0.1; done; {sets('C', '0.07')}"
-    assert many.loop(2, calls(many, f"sleep 1; {sets('A', '0.05')}", slow), SLOTS="2").status == 0
+    agent = calls(many, f"sleep 1; {sets('A', '0.05')}", slow)
+    assert many.loop(2, agent, SLOTS="2", CONFINE="no").status == 0  # it waits for a row
     first, second = many.experiments()[1:]
     assert (first["description"], second["description"]) == ("A 0.05", "C 0.07")
     assert (second["status"], second["parent"], second.get("carried_from", [])) == ("keep", first["commit"], [])
@@ -276,7 +277,7 @@ def test_a_proposal_that_conflicts_before_it_trains_is_dropped_and_replaced(many
     together(many, 0)
     slow = f"until grep -q 'VALUE 0.9' {many.run_folder}/results.tsv; do sleep 0.1; done; {sets('VALUE', '0.8')}"
     agent = calls(many, f"sleep 1; {sets('VALUE', '0.9')}", slow, sets("A", "-0.5"))
-    assert many.loop(2, agent, SLOTS="2").status == 0
+    assert many.loop(2, agent, SLOTS="2", CONFINE="no").status == 0  # it waits for a row
     assert many.statuses() == ["keep", "keep", "discard"]
     assert "dropped, for it changes the same lines as a keep since" in told(many)
     assert "VALUE 0.8" in told(many)
@@ -422,15 +423,54 @@ def test_a_dispatcher_that_is_killed_when_its_flight_is_over_makes_no_row_more(m
     many.check_invariants()
 
 
-def test_a_flight_that_is_killed_again_and_again_ends_the_loop(many: House) -> None:
+def test_a_flight_that_is_killed_again_and_again_is_given_up(many: House) -> None:
     step = many.tree / "lib/experiment/steps/25-kills"
-    step.write_text("# Reads nothing; writes ~/kills.\necho >>~/kills\nkill -KILL $PPID\n")
-    result = many.loop(1, calls(many, WORSE))
-    assert result.status == 2
+    step.write_text(
+        "# Reads FLIGHT; writes ~/kills.\n[[ $FLIGHT == */f3 ]] || exit 0\necho >>~/kills\nkill -KILL $PPID\n"
+    )
+    assert many.loop(2, calls(many, WORSE)).status == 0
     assert (many.outside / "home/kills").read_text().count("\n") == 4, "it went on three times"
+    assert many.statuses() == ["keep", "crash", "discard"]
+    last = many.experiments()[1]
+    assert (last["failure"], last["reason"]) == ("error", "crash: its processes were killed 4 times")
     step.unlink()
-    assert many.loop(1, "/bin/false").status == 0
-    assert len(many.rows()) == 2
+    many.check_invariants()
+
+
+def test_a_step_that_fails_twice_in_the_same_way_gives_its_flight_up(many: House) -> None:
+    """Before there is a commit it is dropped; what fails once, or each time in another way, goes on."""
+    step = many.tree / "lib/experiment/steps/{}-fails"
+    fails = {
+        "17": "[[ $FLIGHT != */f3 ]] || exit 3\n",
+        "25": "[[ $FLIGHT != */f4 ]] || exit 4\n",
+        "26": "[[ $FLIGHT != */f5 || -e ~/once ]] || { echo >~/once && exit 5; }\n",
+    }
+    for name, line in fails.items():
+        Path(str(step).format(name)).write_text(f"# Reads FLIGHT; writes ~/once.\n{line}")
+    assert many.loop(2, calls(many, WORSE)).status == 0
+    assert many.statuses() == ["keep", "crash", "discard"]
+    assert many.experiments()[1]["reason"] == "crash: step 25-fails failed twice, with exit status 4"
+    assert "flight 'f3' is given up: step 17-fails failed twice, with exit status 3" in told(many)
+    assert told(many).count("it is done once more") == 3
+    for name in fails:
+        Path(str(step).format(name)).unlink()
+    many.check_invariants()
+
+
+def test_what_is_deleted_from_git_is_written_again_or_the_flight_goes_on_without_it(many: House) -> None:
+    """The incumbent's commit, tree and train.py; then the commit of a flight, before it is trained."""
+    step = many.tree / "lib/experiment/steps/25-deletes"
+    remove = 'gone() { rm -f "$COMMON_DIR/objects/${1:0:2}/${1:2}"; }\n'
+    step.write_text(
+        "# Reads FLIGHT; writes ~/once.\n" + remove + '[[ ! -e ~/once ]] || exit 0\necho >~/once\ncd "$TREE"\n'
+        'for one in $(git rev-parse "$(<"$RUN/incumbent")"{,^{tree},:train.py} "$(<"$FLIGHT/commit")"); do\n'
+        'gone "$one"\ndone\n'
+    )
+    assert many.loop(2, calls(many, WORSE)).status == 0
+    assert many.statuses() == ["keep", "discard", "discard"]
+    assert "were gone from git: they are written again" in told(many)
+    assert "was gone from git: it is made again" in told(many)
+    step.unlink()
     many.check_invariants()
 
 
@@ -464,7 +504,7 @@ def test_a_dispatcher_that_does_not_answer_is_ended_and_its_flight_goes_on(many:
 def test_numbers_are_those_of_the_verdicts_not_of_the_flights(many: House) -> None:
     """The flight that began first ends last."""
     agent = calls(many, f"until grep -q 'VALUE' {many.run_folder}/results.tsv; do sleep 0.1; done; {WORSE}", WORSE)
-    assert many.loop(2, agent, SLOTS="2").status == 0
+    assert many.loop(2, agent, SLOTS="2", CONFINE="no").status == 0  # it waits for a row
     assert [one["n"] for one in many.experiments()] == [1, 2, 3]
     assert all(str(a["ended"]) <= str(b["ended"]) for a, b in pairwise(many.experiments()))
     many.check_invariants()

@@ -148,7 +148,7 @@ def test_a_foreign_row_is_never_deleted(based: House) -> None:
         file.write("a1b2c3d\t0.850000\t0.0\tdiscard\tby hand\n")
     assert based.once(based.setting("0.8")).status == 0
     assert [row[4] for row in based.rows()] == ["baseline", "VALUE 0.9", "by hand", "VALUE 0.8"]
-    assert "by hand  (foreign" in based.call("bin/status").out
+    assert "(written by hand)" in based.call("bin/status").out
 
 
 def test_a_foreign_row_is_no_baseline(run: House) -> None:
@@ -198,7 +198,7 @@ def test_a_second_loop_is_told_who_holds_the_tree(slow: House) -> None:
         for verb in ("bin/loop", "bin/experiment"):
             refused(slow, f"another loop holds this tree: 'pid {first.pid} since ", verb, status=75)
         refused(slow, "another loop holds this tree", "bin/setup", status=75, TAG="mar15")
-        assert f"loop      running, pid {first.pid}" in slow.call("bin/status").out
+        assert f"(pid {first.pid})" in slow.call("bin/status").out
         assert first.poll() is None, "nobody has waited for it"
         first.terminate()
         assert first.wait(20) == 143

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from datetime import date
 from pathlib import Path
 
@@ -219,3 +220,19 @@ def test_nothing_of_the_callers_git_environment_is_heard(house: House) -> None:
     house.call("git", "init", "--quiet", str(other))
     house.setup(GIT_DIR=str(other / ".git"), GIT_WORK_TREE=str(other), GIT_INDEX_FILE=str(other / "index"))
     assert house.git("symbolic-ref", "--short", "HEAD") == "autoresearch/mar14"
+
+
+def test_on_last_nights_branch_it_says_where_it_begins_and_how_from_the_best(based: House) -> None:
+    """Where the other began: two runs with one baseline can be compared, and what is to stay is taken."""
+    assert based.once(based.setting("0.9")).status == 0
+    best = based.git("rev-parse", "HEAD")
+    said = based.call("bin/setup", TAG="mar15")
+    assert said.status == 0
+    assert (based.tree / "runs/mar15/start").read_text() == (based.run_folder / "start").read_text()
+    begins, of_best = said.err.splitlines()[-2:]
+    assert re.match(
+        r"run 'mar15' begins at [0-9a-f]{7}, where run 'mar14' began, on branch 'autoresearch/mar15'", begins
+    )
+    assert of_best.endswith(": make setup TAG=mar15b FROM=autoresearch/mar14")
+    assert based.call("bash", "-c", of_best.rsplit(": ", 1)[1]).status == 0
+    assert (based.tree / "runs/mar15b/start").read_text().strip() == best

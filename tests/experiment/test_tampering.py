@@ -1,7 +1,10 @@
 """What a training run has changed beside its own files is as it was before, byte for byte, and the run is blamed."""
 
+import importlib.util
 import os
+import py_compile
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -172,8 +175,9 @@ def test_a_copy_grows_with_its_record(run: Path, size: int, monkeypatch: pytest.
 
 
 @pytest.mark.parametrize("deed", ["changed", "removed", "all removed"])
-def test_copies_that_were_changed_too_are_a_fault(run: Path, deed: str) -> None:
-    """Nothing is restored from them, and nothing goes on."""
+def test_copies_that_were_changed_too_are_a_fault(run: Path, deed: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a record that is too large for the memory nothing is restored, and nothing goes on."""
+    monkeypatch.setattr(tampering, "REMEMBERED", 0)
     run_dir = begin(run)
     (run / "results.tsv").write_bytes(b"mine")
     if deed == "all removed":
@@ -201,13 +205,78 @@ def test_the_toolkit_is_put_back(run: Path, deed: object) -> None:
     more = step.with_name("35-mine")
     more.write_text("#!/bin/sh\n")
     (tampering.TOOLKIT / "lib/linked").symlink_to("/etc")
-    (tampering.TOOLKIT / "lib/__pycache__").mkdir()
-    (tampering.TOOLKIT / "lib/__pycache__/x.pyc").write_text("not looked at")
     assert set(end(run_dir)) == {STEP, str(more.relative_to(tampering.TOOLKIT)), "lib/linked"}
     assert (step.read_text(), step.stat().st_mode & 0o777, step.is_symlink()) == ("#!/bin/sh\n", 0o755, False)
     assert not more.exists()
     assert not (tampering.TOOLKIT / "lib/linked").exists()
     assert end(begin(run)) == []
+
+
+def test_bytecode_that_is_not_its_source_s_goes(run: Path) -> None:
+    """Python would run it in place of the source; what Python itself has written meanwhile stays."""
+    own, other = tampering.TOOLKIT / "lib/own.py", tampering.TOOLKIT / "lib/other.py"
+    for path in (own, other):
+        path.write_text("def f(x):\n    return x + 1\n")
+    run_dir = begin(run)
+    kept = Path(py_compile.compile(str(own)) or "")
+    poisoned = Path(py_compile.compile(str(own), importlib.util.cache_from_source(str(other))) or "")
+    poisoned.write_bytes(kept.read_bytes().replace(b"\x01", b"\x02"))
+    (kept.parent / "x.pyc").write_text("of no source")
+    assert set(end(run_dir)) == {str(poisoned), str(kept.parent / "x.pyc")}
+    assert list(kept.parent.iterdir()) == [kept]
+    assert end(begin(run)) == []
+
+
+def test_what_is_watched_is_put_back(run: Path, tmp_path: Path) -> None:
+    """Files and folders, there or not; a marker that a person may take away at any time stays away."""
+    hooks, config, wanted, absent = (tmp_path / name for name in ("hooks", "config", "wanted", "absent"))
+    hooks.mkdir()
+    (hooks / "mine").symlink_to("/etc/hosts")
+    config.write_text("[core]\n")
+    config.chmod(0o600)
+    wanted.write_text("GOAL=0\n")
+    (run / "watched").write_text("".join(f"{path}\n" for path in (hooks, config, wanted, absent)))
+    run_dir = begin(run)
+    (hooks / "mine").unlink()
+    (hooks / "post-commit").write_text("#!/bin/sh\n")
+    config.write_text("[core]\nfsmonitor = evil\n")
+    absent.write_text("[filter]\n")
+    wanted.unlink()
+    changed = {hooks / "mine", hooks / "post-commit", config, absent}
+    assert set(end(run_dir)) == {str(path) for path in changed}
+    assert (hooks / "mine").readlink() == Path("/etc/hosts")
+    assert (config.read_text(), config.stat().st_mode & 0o777) == ("[core]\n", 0o600)
+    assert not [path for path in (absent, wanted, hooks / "post-commit") if path.exists()]
+    assert len(list((run / "aside").glob("*/*"))) == 3, "what was made of them is kept for a person"
+    wanted.write_text("GOAL=0\n")
+    run_dir = begin(run)
+    wanted.write_text("GOAL=0\nON_KEEP=evil\n")
+    assert end(run_dir) == [str(wanted)]
+    assert wanted.read_text() == "GOAL=0\n"
+
+
+def test_a_proposer_is_looked_at_as_a_run_is(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its scratch is its own; the environment is looked at, too."""
+    environment = tmp_path / "venv"
+    (environment / "lib").mkdir(parents=True)
+    (environment / "lib/torch.py").write_text("x = 1\n")
+    monkeypatch.setattr(sys, "prefix", str(environment))
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    begin(run)  # the flight
+    call = run / "flights/f1/call"
+    call.mkdir()
+    (call / "cwd").write_text(str(scratch))
+    asked(run, lambda: look_before(call))
+    (scratch / "train.py").write_text("x = 2\n")
+    (environment / "lib/torch.py").write_text("x = 22\n")
+    (environment / "lib/new.py").write_text("x = 1\n")
+    (call.parent / "done").write_text("attempt 1\n40-judge\n")
+    said: list[str] = []
+    asked(run, lambda: said.extend(look_after(call).splitlines()))
+    names = {str(environment / "lib/torch.py"), str(environment / "lib/new.py"), "runs/mar14/flights/f1/done"}
+    assert set(said) == names
+    assert (call.parent / "done").read_bytes() == FACTS["done"]
 
 
 # --- The facts of its flight -----------------------------------------------------------------------------------------

@@ -175,7 +175,7 @@ def test_what_a_training_run_has_done_is_told_before_the_next_request(core: Core
     core.ask(asker.line(2, "describe", run / "flights/f1"))
     assert asker.heard() == ["2 0"]
     assert (run / "results.tsv").read_text() == "rows\n"
-    assert core.log.read_text().startswith("put back what a training run has changed: 'results.tsv'; ")
+    assert core.log.read_text().startswith("put back what a run, or a proposer, has changed: 'results.tsv'; ")
     core.ask(asker.line(3, "look_after", run_dir, run_dir / "changed"))
     assert asker.heard() == ["3 0"]
     assert (run_dir / "changed").read_text() == "runs/mar 14/results.tsv\n"

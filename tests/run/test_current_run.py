@@ -50,7 +50,7 @@ def test_without_tag_and_off_its_branch_it_is_the_only_run_of_which_a_loop_is_wa
         slow.wait_for("runs/mar14/flights/*/run.1/pid")
         slow.git("checkout", "--quiet", "main")
         slow.call("git", "branch", "autoresearch/mar15")
-        assert f"loop      running, pid {process.pid}" in slow.call("bin/status").out
+        assert f"(pid {process.pid})" in slow.call("bin/status").out
         assert slow.call("bin/stop").status == 0
         slow.seconds.write_text("0")
         assert process.wait(30) == 0

@@ -64,7 +64,7 @@ def test_an_edited_ledger_is_told_and_put_back(three: House, what: str) -> None:
     assert "trouble   results.tsv is not what was recorded, in 1 row; " in said.out
     assert "best      0.900000" in said.out
     if what not in ("a row less", "a commit"):
-        assert "rows      2 after the baseline: 1 keep, 1 discard" in said.out
+        assert "rows      1 kept of 2, 1 discarded" in said.out
     hint = next(line for line in said.out.splitlines() if line.startswith("hint")).split(maxsplit=1)[1]
     assert three.call("bash", "-c", hint).status == 0
     assert table(three) == before
@@ -151,7 +151,7 @@ def test_a_whole_last_row_without_a_newline_is_no_torn_one(three: House) -> None
     path = three.run_folder / "results.tsv"
     before = path.read_text()
     path.write_text(before.removesuffix("\n"))
-    assert "rows      2 after" in three.call("bin/status").out
+    assert "rows      1 kept of 2" in three.call("bin/status").out
     assert three.loop(1, three.setting("0.8")).status == 0
     assert path.read_text().startswith(before)
     assert [one["n"] for one in three.experiments()] == [1, 2, 3, 4]
@@ -201,3 +201,18 @@ def test_no_headline_rests_on_a_row_that_nobody_measured(three: House) -> None:
     assert len(rows["notes"]) == 2
     assert three.call("bin/report").status == 0
     assert "best      0.900000" in three.call("bin/status").out
+
+
+def test_validate_says_what_it_has_checked(based: House) -> None:
+    result = based.call("bin/validate")
+    assert (result.status, result.out) == (0, "")
+    assert result.err.strip().endswith(
+        "results.tsv: valid, rows: 1; each is as it was recorded in experiments.jsonl, or written by hand"
+    )
+    table = based.outside / "found.tsv"
+    table.write_text((based.run_folder / "results.tsv").read_text())
+    assert (
+        based.call("bin/validate", str(table))
+        .err.strip()
+        .endswith("found.tsv: valid, rows: 1; header, columns, numbers, verdicts, no commit twice")
+    )

@@ -222,7 +222,7 @@ def test_no_hub_in_reach(tree: Path) -> None:
 def test_a_number_of_shards_that_is_none(number: str, tree: Path) -> None:
     done = python("prepare.py", f"--num-shards={number}", tree=tree, env=environment(tree.parent / "cache"))
     assert done.returncode == 2
-    assert done.stderr == f"prepare: not a number of shards '{number}'\nhint: --num-shards takes 1 to 6542\n"
+    assert done.stderr == f"prepare: not a number of shards '{number}'\nhint: --num-shards takes 1 to 6541\n"
 
 
 # --- Rows ---

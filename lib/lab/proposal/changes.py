@@ -51,7 +51,7 @@ def made_by(commit: str, before: str, after: str, *, with_diff: bool) -> Change:
     names = [name for name in {**then, **now} if then.get(name) != now.get(name)][:MOST]
     return Change(
         commit,
-        {name: _differing(then.get(name), now.get(name)) for name in names},
+        {name: differing(then.get(name), now.get(name)) for name in names},
         _places(before, after),
         diff(before, after) if with_diff else None,
     )
@@ -63,7 +63,7 @@ def constants(text: str) -> dict[str, str]:
     return {match[1]: clean(match[2], LONGEST_VALUE) for match in found if match}
 
 
-def _differing(old: str | None, new: str | None) -> list[str | None]:
+def differing(old: str | None, new: str | None) -> list[str | None]:
     """The old and the new text; of `2 if SMALL else 9` only the value that moved, if only one did."""
     pair = [BY_PROFILE.fullmatch(text or "") for text in (old, new)]
     if pair[0] and pair[1]:

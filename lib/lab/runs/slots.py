@@ -21,7 +21,7 @@ def trainings(run: Path, folder: Path) -> float | None:
     devices = _text(folder, "devices")
     if began is None or ended is None or devices is None or ended <= began:
         return None
-    others = [*_past(run, devices), *_at_work(run, devices, folder)]
+    others = [*past(run, devices), *_at_work(run, devices, folder)]
     shared = sum(max(0.0, min(ended, until) - max(began, since)) for since, until in others)
     return round(max(1.0, 1 + (shared - _own(others, began, ended)) / (ended - began)), 2)
 
@@ -31,15 +31,15 @@ def _own(others: list[tuple[float, float]], began: float, ended: float) -> float
     return ended - began if (began, ended) in others else 0.0
 
 
-def _past(run: Path, devices: str) -> list[tuple[float, float]]:
-    """The runs on these devices that have ended."""
+def past(run: Path, devices: str | None = None) -> list[tuple[float, float]]:
+    """When the runs on these devices, or on any, began and ended; those that have ended."""
     path = run / "slots/uses"
     if not path.exists():
         return []
     with path.open("rb") as file:
         file.seek(max(0, path.stat().st_size - RECENT))
         lines = [line.decode(errors="replace").split("\t") for line in file.read().split(b"\n")]
-    times = [(_time(line[2]), _time(line[3])) for line in lines if len(line) == 4 and line[1] == devices]
+    times = [(_time(line[2]), _time(line[3])) for line in lines if len(line) == 4 and devices in (None, line[1])]
     return [(since, until) for since, until in times if since is not None and until is not None]
 
 

@@ -5,6 +5,7 @@ a line is no object.
 """
 
 import json
+import mmap
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ Experiment = dict[str, Any]
 FILE = "experiments.jsonl"
 NEAR_MISSES = ("no-gain", "complexity", "memory", "conflict", "outrun")  # rules that discard what may have gained
 WINDOW = 1000  # experiments that a proposal looks at, so that its time does not grow in a long run
+MOST_KEEPS = 1000  # that a view looks at
 NEAR = 1 << 20  # bytes of the end; an experiment in flight is there, if it is on record
 
 
@@ -30,6 +32,23 @@ def by_commit(run: Path) -> dict[str, Experiment]:
 def last(run: Path, count: int) -> list[Experiment]:
     """The last experiments of the run, oldest first."""
     return jsonl.last(run / FILE, count)
+
+
+def keeps(run: Path, most: int = MOST_KEEPS) -> list[Experiment]:
+    """The last keeps of the run, oldest first, the baseline among them; found without reading the lines between."""
+    path = run / FILE
+    if not path.exists() or path.stat().st_size == 0:
+        return []
+    found: list[Experiment] = []
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        end = data.rfind(b"\n") + 1  # what follows is torn
+        while len(found) < most and (at := data.rfind(b'"status": "keep"', 0, end)) >= 0:
+            begin = data.rfind(b"\n", 0, at) + 1
+            one = jsonl.parsed(path, None, data[begin : data.find(b"\n", at)])
+            end = begin
+            if one["status"] == "keep":
+                found.append(one)
+    return found[::-1]
 
 
 def recorded(run: Path, commit: str) -> Experiment | None:

@@ -41,6 +41,15 @@ def problems(name: str, value: Any) -> list[tuple[str, str]]:
     return found
 
 
+def read_valid(name: str, path: Path) -> dict[str, Any] | None:
+    """The object in the file `path`; None where it is missing, damaged, or not valid by schema `name`."""
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return None
+    return value if fits(name, value) else None
+
+
 def require(name: str, value: Any) -> None:
     """Raise ValueError with the first problem of `value`, if it has one: what we write must be valid."""
     for where, problem in problems(name, value):

@@ -6,7 +6,8 @@ record is only finished, and `summary`, written last, says that all is. Whoever 
 one flight is judged after the other.
 
 What was measured on an incumbent that has been replaced since is only screened: what could not be kept there is
-discarded. What could is carried over (lib/experiment/steps/15-carry-over), and measured anew.
+discarded. What could is carried over (lib/experiment/steps/15-carry-over), and measured anew. `give_up` is for a
+flight whose steps fail (lib/experiment/dispatch).
 """
 
 from pathlib import Path
@@ -53,6 +54,20 @@ def close(folder: Path) -> str | None:
         return _finished(flight, known, recorded)
     known = _with_reruns(flight, known, is_believed=True)
     return _decided(flight, known, gather(flight, known))
+
+
+def give_up(folder: Path) -> str | None:
+    """A crash row for a flight that comes to no verdict, since a step of it fails each time: `given_up` says how."""
+    flight = Flight(folder)
+    known = index.read(flight.run)
+    if recorded := experiments.recorded(flight.run, flight.need("commit")):
+        return _finished(flight, known, recorded)
+    why = f"crash: {flight.need('given_up')}"
+    nothing = dict.fromkeys(("incumbent_bpb", "gain", "lines_added", "lines_removed"))
+    flight.write_json("decision.json", {"status": "crash", "rule": "crash", "reason": why, **nothing})
+    unknown = dict.fromkeys(("val_bpb", "memory_gb", "wall_seconds"))
+    flight.write_json("measure.json", {**unknown, "failure": "error", "why": why, "runs": []})
+    return _finished(flight, known, record(flight, with_change=False))  # the change may be what cannot be read
 
 
 def _with_reruns(flight: Flight, known: Index, *, is_believed: bool) -> Index:
@@ -147,7 +162,7 @@ def _finished(flight: Flight, known: Index, recorded: Experiment) -> str | None:
     told = None
     try:
         remember(flight, known, recorded)
-    except (OSError, ValueError) as error:  # the experiment is on record all the same
+    except (OSError, ValueError, RecursionError, MemoryError) as error:  # the experiment is on record all the same
         where = memory.folder(flight.run)
         told = f"this experiment could not be added to the memory, '{where}': {error}\n"
     index.store(flight.run, known)

@@ -25,7 +25,7 @@ from lab.verdict import noise
 from lab.verdict.noise import Pool, Run, Spread
 
 FILE, INCUMBENT = "index.json", "incumbent"
-VERSION = 4
+VERSION = 5
 RECENT = 4 * conditions.USUAL  # runs, in several places
 SPENT = ("tokens", "cost_usd", "wall_seconds")
 
@@ -92,6 +92,9 @@ class Index:
     device: str | None = None  # the first that is known
     mark: int = 0  # of the rows (store/two_records.py)
     spent: dict[str, Decimal] = field(default_factory=dict)  # sums of SPENT; of what no experiment tells, there is none
+    claimed: dict[str, Decimal] = field(
+        default_factory=dict
+    )  # of `best` and `incumbent`: the gains up to it, summed up
 
     # --- What it says -----------------------------------------------------------------------------------------------
 
@@ -175,8 +178,10 @@ class Index:
             if incumbent != self.baseline:
                 self._close(incumbent)
         self.lines["incumbent"] = line
+        self.claimed["incumbent"] = self.claimed.get("incumbent", Decimal(0)) + _gain(one, self.replaced)
         if self.best is None or one["val_bpb"] < self.best["val_bpb"]:
             self.lines["best"] = line
+            self.claimed["best"] = self.claimed["incumbent"]
 
     def _close(self, one: Experiment) -> None:
         """Its group has all its runs."""
@@ -195,6 +200,14 @@ def _evidence(one: Experiment | None, rerun_lines: Iterable[str]) -> list[Run]:
     """The runs of the same code that are evidence: those that decided on its experiment, if it has one; its reruns."""
     own = noise.deciding(one["runs"], is_baseline=one["rule"] == "baseline") if one else []
     return [*own, *map(_object, rerun_lines)]
+
+
+def _gain(keep: Experiment, before: Experiment | None) -> Decimal:
+    """The gain on record, which was measured on all runs of its incumbent; else the difference of the two rows."""
+    known = keep.get("gain")
+    if known is None:
+        known = before["val_bpb"] - keep["val_bpb"] if before else 0
+    return Decimal(known)
 
 
 def _float(number: Any) -> float | None:
@@ -253,5 +266,6 @@ def _stored(run: Path) -> Index | None:
 def _from_json(kept: dict[str, Any]) -> Index:
     """From what `store` has written."""
     own, again, pool = Bookmark(**kept.pop("experiments")), Bookmark(**kept.pop("reruns")), kept.pop("closed")
-    spent = {name: Decimal(total) for name, total in kept.pop("spent").items()}
-    return Index(own, again, closed=Pool(Decimal(pool["squares"]), pool["df"]), spent=spent, **kept)
+    spent, claimed = ({key: Decimal(total) for key, total in kept.pop(name).items()} for name in ("spent", "claimed"))
+    closed = Pool(Decimal(pool["squares"]), pool["df"])
+    return Index(own, again, closed=closed, spent=spent, claimed=claimed, **kept)

@@ -1,4 +1,4 @@
-"""The judged flight -> a line each of `changes.jsonl`, `experiments.jsonl`; a row, `verdict`, `best`.
+"""The judged flight -> a line each of `changes.jsonl`, `experiments.jsonl`; a row, `verdict`, `note`, `best`.
 
 Each is written unless it is there, so that an interrupted call is simply made again. The line of `experiments.jsonl`
 comes first, and all that follows is made of it: what was recorded once is not recorded differently, even if a power cut
@@ -15,17 +15,17 @@ from lab.proposal import changes
 from lab.store import experiments, jsonl, ledger, two_records
 from lab.store.experiments import NEAR, Experiment
 from lab.store.flight import Flight, drop
-from lab.verdict import index
+from lab.verdict import index, trailers
 from lab.verdict.index import Index
 
 WITHOUT_ROW = "without-row.jsonl"  # what proposers have taken for what came to no row
 
 
-def record(flight: Flight) -> Experiment:
+def record(flight: Flight, *, with_change: bool = True) -> Experiment:
     """Record the judged flight; what an interrupted call has left counts. Raises OSError with nothing half-written."""
     run, measured = flight.run, flight.json("measure.json")
     experiment = experiment_of(flight, next_number(run, flight.need("commit")), measured)
-    if (after := flight.text("train.py")) is not None:
+    if with_change and (after := flight.text("train.py")) is not None:
         is_near_miss = experiment["rule"] in experiments.NEAR_MISSES  # then it may be worth another look
         change = changes.made_by(experiment["commit"], flight.need("before.py"), after, with_diff=is_near_miss)
         changes.append(run, change)
@@ -52,9 +52,12 @@ def catch_up(run: Path) -> None:
 
 
 def settle(flight: Flight, known: Index, experiment: Experiment) -> None:
-    """What follows from the line on record, which the index has: the row, `record`, `verdict` and `best`."""
+    """What follows from the line on record, which the index has: the row, `record`, `note`, `verdict` and `best`."""
     two_records.add_row(flight.run, experiment)
     flight.write("record", f"{summary(experiment)}\n\n{jsonl.line_of(experiment)}")
+    if experiment["status"] == "keep":
+        numbers = trailers.of_keep(flight.run.name, experiment, None)
+        flight.write("note", "\n".join([*numbers, f"reason: {experiment['reason']}"]))
     flight.write("verdict", experiment["status"])
     if is_new_best(experiment, known):
         flight.write_json("best", experiment)

@@ -4,10 +4,14 @@ Each is a RUN_DIR in `runs/<tag>/replicates/run.N`, and has `commit`, the code t
 interrupted loop has left are none of ours, but their seeds are not used a second time.
 """
 
+import json
+import math
+import statistics
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from lab.errors import Fault
+from lab.runs import slots
 from lab.runs.outcome import outcome_of, seed_of
 from lab.store import experiments, reruns
 from lab.store.experiments import Experiment
@@ -18,6 +22,7 @@ from lab.verdict.measure import past_of
 from lab.verdict.more_runs import DISTURBED
 from lab.verdict.noise import Spread
 
+RECENT = 9  # runs that say how long one takes
 COUNTED, AGAIN, LOST = "counted", "again", "lost"
 
 
@@ -48,10 +53,21 @@ def _unrecorded_seeds(run: Path) -> Iterator[int]:
 
 def record_replicate(folder: Path) -> str:
     """Record the ended run in `folder`. Returns a word (`counted`, `again` with its seed, `lost`), and what is told."""
-    return " ".join(_recorded(folder.parents[1], folder)) + "\n"
+    return " ".join(_recorded(folder.parents[1], folder, is_last=False)) + "\n"
 
 
-def _recorded(run: Path, folder: Path) -> tuple[str, str]:
+def take_replicate(folder: Path) -> str:
+    """The same of a run that is not made again, though it was disturbed."""
+    return " ".join(_recorded(folder.parents[1], folder, is_last=True)) + "\n"
+
+
+def run_seconds(run: Path) -> int:
+    """The wall seconds that a training run takes here: the median of those of late."""
+    known = [until - since for since, until in slots.past(run)][-RECENT:]
+    return math.ceil(statistics.median(known)) if known else 60
+
+
+def _recorded(run: Path, folder: Path, *, is_last: bool) -> tuple[str, str]:
     commit, seed = _commit(folder), _seed(folder)
     if changed := (folder / "changed").read_text().split("\n")[:-1]:
         return LOST, f"the run with seed {seed} does not count: it changed '{', '.join(changed)}'"
@@ -59,11 +75,25 @@ def _recorded(run: Path, folder: Path) -> tuple[str, str]:
     if result.failure:
         return LOST, f"the run with seed {seed} does not count: {result.failure.why}"
     times = sum((_commit(one), _seed(one)) == (commit, seed) for one in folder.parent.glob("run.*"))
-    if result.disturbance and times <= DISTURBED:
+    if result.disturbance and times <= DISTURBED and not is_last:
         return AGAIN, result.disturbance
-    reruns.append(run, commit, [result.run], {one["seed"] for one in reruns.read(run) if one["commit"] == commit})
+    reruns.append(
+        run,
+        commit,
+        [result.run | _on_holdout(folder)],
+        {one["seed"] for one in reruns.read(run) if one["commit"] == commit},
+    )
     doubt = f" (not as usual: {result.disturbance})" if result.disturbance else ""
     return COUNTED, f"{result.run['val_bpb']:.6f} with seed {seed}{doubt}"
+
+
+def _on_holdout(folder: Path) -> dict[str, float]:
+    """What make audit has evaluated beside; nothing where there is none."""
+    try:
+        value = json.loads((folder / "record/holdout.json").read_text())["holdout_bpb"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+    return {"holdout_bpb": round(float(value), 6)}
 
 
 def _commit(folder: Path) -> str:

@@ -1,7 +1,8 @@
 """Fresh pairs of runs of the baseline and the incumbent -> how much of the claimed gain can be reproduced.
 
 The claimed gain is the difference of two rows of the ledger. It was selected for being large, so on average it is too
-large, by luck; runs with fresh seeds, side by side, were not selected. Decimal, in bits per byte.
+large, by luck; runs with fresh seeds, side by side, were not selected. And it was selected on the validation text; on
+the holdout, text of the same kind, nothing was. Decimal, in bits per byte.
 """
 
 import json
@@ -27,6 +28,8 @@ NIGHT = 100  # experiments that do nothing
 NIGHTS = 2000  # simulated, for a standard error of 0.04 keeps
 MEASURED = Decimal("0.29")  # phantom keeps a night where the noise is measured: tests/bench/verdicts, docs/noise.md
 
+Interval = tuple[Decimal, Decimal] | None  # None: unknown
+
 FINDINGS = {
     "reproduced": "the gain is reproduced",
     "less": "a gain is reproduced, but less than claimed",
@@ -50,6 +53,12 @@ class Pair:
         return Decimal(self.baseline["val_bpb"]) - Decimal(self.incumbent["val_bpb"])
 
     @property
+    def holdout_gain(self) -> Decimal | None:
+        """The same on the holdout; None unless both have a value there."""
+        baseline, incumbent = (run.get("holdout_bpb") for run in (self.baseline, self.incumbent))
+        return None if baseline is None or incumbent is None else Decimal(baseline) - Decimal(incumbent)
+
+    @property
     def is_degraded(self) -> bool | None:
         """Whether the machine was disturbed; None: unknown."""
         known = [run["degraded"] for run in (self.baseline, self.incumbent) if run["degraded"] is not None]
@@ -57,19 +66,32 @@ class Pair:
 
     def as_json(self) -> dict[str, Any]:
         """The object in `audit.json`."""
-        values = {"baseline": self.baseline["val_bpb"], "incumbent": self.incumbent["val_bpb"]}
-        return {"seed": self.baseline["seed"], **values, "gain": self.gain, "degraded": self.is_degraded}
+        both = {"baseline": self.baseline, "incumbent": self.incumbent}
+        return {
+            "seed": self.baseline["seed"],
+            **{name: run["val_bpb"] for name, run in both.items()},
+            "gain": self.gain,
+            **{f"{name}_holdout": run.get("holdout_bpb") for name, run in both.items()},
+            "holdout_gain": self.holdout_gain,
+            "degraded": self.is_degraded,
+        }
 
 
 @dataclass(frozen=True)
 class Audit:
-    """The two experiments, the fresh pairs, the noise over all runs (None: unknown), and a setting of the run."""
+    """The two experiments, how many runs each had, the fresh pairs, the noise over all runs (None: unknown), a setting.
+
+    `wanted` pairs were asked for; `partial`: not all of them were run.
+    """
 
     baseline: Experiment
     incumbent: Experiment
+    runs: tuple[int, int]
     pairs: Sequence[Pair]
     spread: Spread | None
     baseline_runs: int
+    wanted: int
+    partial: bool
 
     @property
     def claimed(self) -> Decimal:
@@ -82,12 +104,36 @@ class Audit:
         return noise.average([pair.gain for pair in self.pairs])
 
     @property
-    def interval(self) -> tuple[Decimal, Decimal] | None:
-        """The 95 % interval of the gain, by the pooled noise: two pairs alone make it 13 standard errors wide."""
-        if self.spread is None:
+    def on_holdout(self) -> list[Decimal]:
+        """The gains of the pairs there."""
+        return [gain for pair in self.pairs if (gain := pair.holdout_gain) is not None]
+
+    @property
+    def holdout_gain(self) -> Decimal | None:
+        """Their mean."""
+        return noise.average(self.on_holdout) if self.on_holdout else None
+
+    @property
+    def interval(self) -> Interval:
+        """Of the reproduced gain."""
+        return self.around(self.gain, len(self.pairs), len(self.pairs))
+
+    @property
+    def claimed_interval(self) -> Interval:
+        """Of the claimed gain, by the runs that the two rows are the means of."""
+        return self.around(self.claimed, *self.runs)
+
+    @property
+    def holdout_interval(self) -> Interval:
+        """Of the gain on the holdout: seeds make the noise there as they do on the validation text."""
+        return self.around(self.holdout_gain, len(self.on_holdout), len(self.on_holdout))
+
+    def around(self, gain: Decimal | None, runs: int, other_runs: int) -> Interval:
+        """The 95 % interval of a gain, by the pooled noise: two pairs alone make it 13 standard errors wide."""
+        if gain is None or self.spread is None:
             return None
-        half = Noise(self.spread.sd, self.spread.df, len(self.pairs), len(self.pairs)).bound(0.975)
-        return self.gain - half, self.gain + half
+        half = Noise(self.spread.sd, self.spread.df, runs, other_runs).bound(0.975)
+        return gain - half, gain + half
 
     def share(self, gain: Decimal | None) -> Decimal | None:
         """The share of the claimed gain; None if no gain is claimed, or for None."""
@@ -113,16 +159,19 @@ class Audit:
         return None if self.spread is None else phantom_keeps(float(self.spread.sd))
 
 
-def audit(run: Path, seeds: Sequence[int]) -> str:
-    """Write `audit.json` for the pairs of runs with these seeds in reruns.jsonl. Returns it as text for a person."""
-    found = gather(run, seeds)
+def audit(run: Path, seeds: Sequence[int], *, partial: bool = False) -> str:
+    """Write `audit.json` for the pairs of runs with these seeds in reruns.jsonl. Returns it as text for a person.
+
+    partial: not all of them were run. Raises Fault if no pair has two values.
+    """
+    found = gather(run, seeds, partial=partial)
     text = json.dumps(as_json(found, manifest.read(run)["tag"]), indent=2, default=float, ensure_ascii=False)
     schemas.require("audit", json.loads(text))
     durable.write_atomically(run / FILE, text + "\n")
     return text_of(found)
 
 
-def gather(run: Path, seeds: Sequence[int]) -> Audit:
+def gather(run: Path, seeds: Sequence[int], *, partial: bool) -> Audit:
     """The audit. Raises Fault if no pair has two values."""
     baseline, incumbent = replicates.baseline_and_incumbent(run)
     valued = {(one["commit"], one["seed"]): one for one in reruns.read(run) if one["val_bpb"] is not None}
@@ -130,8 +179,15 @@ def gather(run: Path, seeds: Sequence[int]) -> Audit:
     pairs = [Pair(one, other) for one, other in both if one and other]
     if not pairs:
         raise Fault("no pair of runs gave two values", f"the logs are in '{run / 'logs'}'")
-    wanted = int(manifest.read(run)["settings"].get("BASELINE_RUNS", "1"))
-    return Audit(baseline, incumbent, pairs, index.read(run).spread, wanted)
+    baseline_runs = int(manifest.read(run)["settings"].get("BASELINE_RUNS", "1"))
+    runs = _count(baseline, is_baseline=True), _count(incumbent, is_baseline=False)
+    spread = index.read(run).spread
+    return Audit(baseline, incumbent, runs, pairs, spread, baseline_runs, len(seeds), partial)
+
+
+def _count(one: Experiment, *, is_baseline: bool) -> int:
+    """How many runs its val_bpb is the mean of."""
+    return len(noise.values(noise.deciding(one["runs"], is_baseline=is_baseline))) or 1
 
 
 def phantom_keeps(sd: float) -> Decimal:
@@ -149,15 +205,22 @@ def phantom_keeps(sd: float) -> Decimal:
 
 def as_json(found: Audit, tag: str) -> dict[str, Any]:
     """`audit.json` (schemas/audit.schema.json): val_bpb and gains with six decimals, shares with four."""
-    gain, (low, high), spread = found.gain, found.interval or (None, None), found.spread
+    spread, none = found.spread, (None, None)
+    low, high = found.interval or none
+    claimed_low, claimed_high = found.claimed_interval or none
+    holdout_low, holdout_high = found.holdout_interval or none
     return {
         "tag": tag,
         "audited": datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "wanted": found.wanted,
+        "partial": found.partial,
         "baseline": {name: found.baseline[name] for name in ("n", "commit", "val_bpb")},
         "incumbent": {name: found.incumbent[name] for name in ("n", "commit", "val_bpb")},
         "pairs": [pair.as_json() for pair in found.pairs],
-        **_rounded(6, claimed_gain=found.claimed, reproduced_gain=gain, reproduced_low=low, reproduced_high=high),
-        **_rounded(4, share=found.share(gain), share_low=found.share(low), share_high=found.share(high)),
+        **_rounded(6, claimed_gain=found.claimed, claimed_low=claimed_low, claimed_high=claimed_high),
+        **_rounded(6, reproduced_gain=found.gain, reproduced_low=low, reproduced_high=high),
+        **_rounded(6, holdout_gain=found.holdout_gain, holdout_low=holdout_low, holdout_high=holdout_high),
+        **_rounded(4, share=found.share(found.gain), share_low=found.share(low), share_high=found.share(high)),
         **_rounded(6, sd=spread.sd if spread else None),
         "df": spread.df if spread else None,
         "baseline_runs": found.baseline_runs,
@@ -177,19 +240,27 @@ def text_of(found: Audit) -> str:
     gains = " ".join(f"{pair.gain:+.6f}" for pair in found.pairs)
     degraded = sum(bool(pair.is_degraded) for pair in found.pairs)
     doubt = f"; {degraded} of them while the machine was not as usual" if degraded else ""
-    between = f", 95 % between {' and '.join(f'{end:+.6f}' for end in found.interval)}" if found.interval else ""
+    some = f"; stopped after {len(found.pairs)} of {found.wanted} pairs" if found.partial else ""
     return "\n".join(
         [
-            f"claimed   {found.claimed:+.6f}, from {first['val_bpb']:.6f} to {last['val_bpb']:.6f}, "
-            f"#{last['n']} {last['description']}",
-            f"fresh     {gains}{doubt}",
-            f"there     {found.gain:+.6f}{between}",
+            f"claimed   {_gain(found.claimed, found.claimed_interval)}, from {first['val_bpb']:.6f} to "
+            f"{last['val_bpb']:.6f}, #{last['n']} {last['description']}",
+            f"fresh     {gains}{doubt}{some}",
+            f"there     {_gain(found.gain, found.interval)}",
+            f"holdout   {_gain(found.holdout_gain, found.holdout_interval)}",
             *_shares(found),
             replicates.spread_told(found.spread),
             _phantoms(found),
             f"finding   {FINDINGS[found.finding]}{_more(found)}",
         ]
     )
+
+
+def _gain(gain: Decimal | None, interval: Interval) -> str:
+    """`+0.070000, 95 % between +0.050000 and +0.090000`"""
+    if gain is None:
+        return "not known: no text is kept apart for it"
+    return f"{gain:+.6f}" + (f", 95 % between {' and '.join(f'{end:+.6f}' for end in interval)}" if interval else "")
 
 
 def _shares(found: Audit) -> list[str]:

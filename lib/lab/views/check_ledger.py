@@ -7,6 +7,15 @@ from lab.store import experiments, ledger, two_records
 from lab.verdict import index
 
 
+def checked(path: Path) -> str:
+    """What was looked at, of a ledger without a problem."""
+    rows, run = len(ledger.lines(path)), path.resolve().parent
+    what = f"{path}: valid, rows: {rows}"
+    if path.resolve().name == two_records.TABLE and (run / experiments.FILE).exists():
+        return f"{what}; each is as it was recorded in {experiments.FILE}, or written by hand"
+    return f"{what}; header, columns, numbers, verdicts, no commit twice"
+
+
 def problems(path: Path) -> list[str]:
     """Those of its form; where it has none, how it differs from the experiments beside it. Raises OSError, Fault."""
     run = path.resolve().parent

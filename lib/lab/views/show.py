@@ -130,16 +130,16 @@ def column(one: Found) -> dict[str, str]:
 
 
 def curves(run: Path, both: list[Found]) -> Iterator[str]:
-    """The mean training loss in each tenth of the budget, and the difference (second less first)."""
+    """The mean training loss in each tenth of the budget, and by how much the second is ahead: lower is better."""
     found = [logs.log_of(run, one.known) if one.known else None for one in both]
     values = [logs.curve(log).values(TENTHS) if log else [None] * TENTHS for log in found]
     missing = [f"#{one.n}" for one, curve in zip(both, values, strict=True) if not any(curve)]
     if missing:
         yield f"No training loss to compare: no log that tells of one is kept of {' and '.join(missing)}."
         return
-    yield f"{'loss':<12}{f'#{both[0].n}':<12}{f'#{both[1].n}':<12}difference"
+    yield f"{'loss':<12}{f'#{both[0].n}':<12}{f'#{both[1].n}':<12}#{both[1].n} ahead by"
     for tenth, (first, second) in enumerate(zip(*values, strict=True)):
         share = f"{100 * tenth // TENTHS} to {100 * (tenth + 1) // TENTHS} %"
-        difference = "" if first is None or second is None else f"{second - first:+.6f}"
+        difference = "" if first is None or second is None else f"{first - second:+.6f}"
         a, b = ("-" if loss is None else f"{loss:.6f}" for loss in (first, second))
         yield f"{share:<12}{a:<12}{b:<12}{difference}".rstrip()

@@ -8,7 +8,7 @@ import mmap
 import os
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
@@ -17,17 +17,20 @@ from typing import Any, TypeVar
 from lab.errors import EXPECTED, Fault
 from lab.one_line import clean
 from lab.runs import logs
-from lab.store import experiments, jsonl, ledger, manifest, two_records
+from lab.store import experiments, jsonl, ledger, manifest, schemas, two_records
 from lab.store.experiments import Experiment
 from lab.store.flight import Flight
 from lab.store.two_records import Difference
-from lab.verdict import index
+from lab.verdict import index, trust
 from lab.verdict.index import SPENT, Index
 from lab.verdict.record import WITHOUT_ROW
+from lab.verdict.trust import Trust
 from lab.views import flight_phase
+from lab.views.in_words import moment
 
 LAST = 5  # rows
-UNPUBLISHED = ("damage", "last_agent", "incumbent")  # only for the text form and make watch
+RECENT = 20  # experiments, from which the pace is told
+UNPUBLISHED = ("damage", "last_agent", "incumbent", "recent", "curve", "unfit")  # only for the text form and make watch
 
 Facts = Mapping[str, str]
 Status = dict[str, Any]
@@ -42,7 +45,12 @@ def facts_of(text: str) -> dict[str, str]:
 
 def status(run: Path, facts: Facts) -> Status:
     """The whole status. Raises OSError or ValueError if `run` is not the folder of a run."""
-    return {**from_records(run), **live(run, facts)}
+    return joined(from_records(run), live(run, facts))
+
+
+def joined(records: Status, now: Status) -> Status:
+    """What the records say and what is at work, and the pace, which rests on both."""
+    return {**records, **now, **pace(records["recent"], now["loop"])}
 
 
 def as_json(at: Status) -> str:
@@ -64,8 +72,11 @@ def proposer(at: Status) -> str | None:
 # ---------------------------------------------------------------------------
 
 
-def from_records(run: Path) -> Status:
-    """What the run is, and its results so far. Of a damaged file nothing is known; `damage` says what is wrong."""
+def from_records(run: Path, most: int = LAST) -> Status:
+    """What the run is, its results so far, and its last rows, `most` of them.
+
+    Of a damaged file nothing is known; `damage` says what is wrong.
+    """
     facts, damage = manifest.read(run), []
 
     def readable(read: Callable[[], T]) -> T | None:
@@ -80,7 +91,9 @@ def from_records(run: Path) -> Status:
     known = past or Index()
     edited = [] if lines is None or past is None else edits(run, lines, past)
     damage.extend(told_of_edits(run, edited))
-    agent = known.last.get("agent") if known.last else None
+    kept = (past and readable(lambda: experiments.keeps(run))) or []
+    sure = trust.of_keeps(run, kept, known.spread)
+    recent = (past and readable(lambda: experiments.last(run, max(RECENT, most)))) or []
     return {
         "tag": facts["tag"],
         "start": facts["start"],
@@ -89,10 +102,16 @@ def from_records(run: Path) -> Status:
         "time_budget": float(facts["settings"]["TIME_BUDGET"]),
         "rows": None if lines is None else count_rows(recorded(lines, edited), past),
         **progress(known),
-        "noise": {"sd": float(known.spread.sd), "df": known.spread.df} if known.spread else None,
         "spent": spent(known, readable(lambda: jsonl.read(run / WITHOUT_ROW)) or []),
-        "last": last_rows(run, lines or [], is_known=past is not None),
-        "last_agent": None if agent == "baseline" else agent,
+        "trust": count_trust(sure),
+        "audit": audited(run),
+        "last_keep": kept[-1].get("ended") if kept else None,
+        "recent": [(one.get("ended"), one.get("wall_seconds")) for one in recent[-RECENT:]],
+        "curve": [(one["n"], float(one["val_bpb"])) for one in kept],
+        "last": last_rows(
+            run, (lines or [])[-most:], len(lines or []), [*kept, *recent], sure, is_known=past is not None
+        ),
+        "last_agent": last_agent(known),
         "incumbent": known.incumbent,
         "run_mb": megabytes(run),
         "damage": damage,
@@ -160,12 +179,20 @@ def baseline_row(lines: list[str], past: Index | None) -> str | None:
     return next((line for line in lines if line.startswith(f"{commit}\t")), None)
 
 
+def last_agent(known: Index) -> str | None:
+    """Who proposed the last experiment; the baseline nobody did."""
+    agent = known.last.get("agent") if known.last else None
+    return None if agent == "baseline" else agent
+
+
 def progress(past: Index) -> Status:
-    """Baseline and best, once there is a baseline."""
+    """The noise; baseline and best, once there is a baseline."""
+    noise = {"sd": float(past.spread.sd), "df": past.spread.df} if past.spread else None
     if past.baseline is None or past.best is None:
-        return dict.fromkeys(("baseline", "best", "gain", "gain_percent"))
-    gain: Decimal = past.baseline["val_bpb"] - past.best["val_bpb"]
+        return {"noise": noise, **dict.fromkeys(("baseline", "best", "gain", "gain_percent"))}
+    gain = past.claimed["best"]
     return {
+        "noise": noise,
         "baseline": headline(past.baseline),
         "best": headline(past.best),
         "gain": float(gain),
@@ -179,15 +206,84 @@ def headline(experiment: Experiment) -> Status:
     return {**known, "val_bpb": float(experiment["val_bpb"])}
 
 
-def last_rows(run: Path, lines: list[str], *, is_known: bool) -> list[Status]:
-    """The last rows; a row without an experiment, written by hand, is foreign (None: unknown)."""
-    first = max(0, len(lines) - LAST)
-    found = [ledger.row(line) for line in lines[first:]]
+def count_trust(sure: Mapping[str, Trust]) -> dict[str, int]:
+    """How many keeps are sure, likely, within the noise, and not known."""
+    counts = Counter(one.word for one in sure.values())
+    return {
+        "sure": counts[trust.SURE],
+        "likely": counts[trust.LIKELY],
+        "within": counts[trust.WITHIN],
+        "unknown": counts[None],
+    }
+
+
+def audited(run: Path) -> Status | None:
+    """The gains that make audit has found; None where it has not run."""
+    found = schemas.read_valid("audit", run / "audit.json")
+    names = ("claimed", "reproduced", "holdout")
+    gains = (
+        {f"{name}_{what}": found[f"{name}_{what}"] for name in names for what in ("gain", "low", "high")}
+        if found
+        else {}
+    )
+    return found and {"n": found["incumbent"]["n"], "pairs": len(found["pairs"]), "partial": found["partial"], **gains}
+
+
+def last_rows(
+    run: Path, lines: list[str], total: int, known: list[Experiment], sure: Mapping[str, Trust], *, is_known: bool
+) -> list[Status]:
+    """These last rows of `total`, with what is on record; one written by hand is foreign (None: unknown)."""
+    found = [ledger.row(line) for line in lines]
     ours = commits_on_record(run, [row.commit for row in found])
+    by_commit = {one["commit"][:7]: one for one in known}
+    places = range(total - len(found) + 1, total + 1)
     return [
-        {"n": n, **vars(row), "foreign": row.commit not in ours if is_known else None}
-        for n, row in enumerate(found, start=first + 1)
+        {
+            "n": n,
+            **vars(row),
+            "foreign": row.commit not in ours if is_known else None,
+            **on_record(by_commit.get(row.commit), sure),
+        }
+        for n, row in zip(places, found, strict=True)
     ]
+
+
+def on_record(one: Experiment | None, sure: Mapping[str, Trust]) -> Status:
+    """Of a row: its number, where it has one; its gain, how sure that is, why it failed, and when it ended."""
+    if one is None:
+        return dict.fromkeys(("gain", "trust", "failure", "ended"))
+    gain, known = one.get("gain"), sure.get(one["commit"])
+    return {
+        "n": one["n"],
+        "gain": None if gain is None else float(gain),
+        "trust": known.word if known else None,
+        "failure": one.get("failure"),
+        "ended": one.get("ended"),
+    }
+
+
+def pace(recent: Sequence[tuple[str | None, Any]], loop: Status) -> Status:
+    """Experiments an hour, and how many trainings were at work at a time, on average, in the last RECENT of them.
+
+    While a loop is running, of those that it has brought: what was between two loops is no slowness.
+    """
+    known = [(when, float(wall or 0)) for ended, wall in recent if (when := moment(ended))]
+    since = moment_of_local(loop["since"]) if loop["alive"] else None
+    ours = [(when, wall) for when, wall in known if since is None or when > since]
+    if since is None or len(ours) == len(known) > 1:
+        since, ours = (ours[0][0], ours[1:]) if ours else (None, [])
+    if since is None or not ours or (span := (ours[-1][0] - since).total_seconds()) <= 0:
+        return {"per_hour": None, "trainings_at_a_time": None}
+    share = sum(wall for _, wall in ours) / span
+    return {"per_hour": round(3600 * len(ours) / span, 2), "trainings_at_a_time": round(share, 3)}
+
+
+def moment_of_local(said: str | None) -> datetime | None:
+    """A time as lib/run/tree.sh writes it, in local time."""
+    try:
+        return datetime.strptime(said or "", "%Y-%m-%d %H:%M:%S").astimezone()
+    except ValueError:
+        return None
 
 
 def commits_on_record(run: Path, commits: list[str]) -> set[str]:
@@ -227,6 +323,7 @@ def live(run: Path, facts: Facts) -> Status:
         "flights": flight_phase.flights(run, alive=alive),
         "beside": flight_phase.beside(run, alive=alive),
         "free_mb": shutil.disk_usage(run).free // 1_000_000,
+        "unfit": (run / "trouble.machine").exists(),
         "problems": troubles(run) + dead_loop(run, facts),
     }
 

@@ -4,12 +4,21 @@ import textwrap
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime, timezone
 
+from lab.verdict.trust import WITHIN
+from lab.views.in_words import clock, duration, local, moment
+from lab.views.sparkline import BLOCKS, best_so_far, sparkline
 from lab.views.status import Status, proposer
 
 SCREEN = 24  # lines
 FEW = 2  # rows of the ledger that are shown, and so many experiments in flight, however little room there is
 FLYING = "in flight "
+CURVE = 60  # columns of the curve of the best
+ALL = 1.05  # trainings at a time: up to this it is one slot's share of the time
+WORDS = {"drafted": "proposed", "judging": "being judged", "evaluating": "being evaluated"}  # of phases
+SHORT = {WITHIN: "noise"}  # in a column
+ROW = "{:>5} {:<6} {:<12} {:<8} {:<9} {}"
 
 
 @dataclass(frozen=True)
@@ -44,13 +53,14 @@ def body(at: Status, columns: int | None, height: int, air: Sequence[Line], belo
     rows = max(FEW, room(at, height) + FEW - taken)
     hidden = [line for place, line in enumerate(air) if place not in shown]
     in_air = [*(air[place] for place in shown), *([Line(rest_in_words(hidden))] if hidden else [])]
-    lines = [*map(Line, head(at)), *in_air, *map(Line, [*results(at), "", *map(row_line, at["last"][-rows:])])]
+    below_them = [*results(at), "", *(table(at["last"][-rows:], now()) if at["last"] else [])]
+    lines = [*map(Line, head(at)), *in_air, *map(Line, below_them)]
     return [replace(line, text=fit(printable(line.text), columns)) for line in lines]
 
 
 def room(at: Status, height: int) -> int:
     """How many lines there are for what is in flight."""
-    return height - len(head(at)) - len(results(at)) - 1 - min(FEW, len(at["last"]))
+    return height - len(head(at)) - len(results(at)) - 2 - min(FEW, len(at["last"]))
 
 
 def fitting(air: Sequence[Line], heights: Sequence[int], most: int) -> list[int]:
@@ -89,55 +99,64 @@ def wrapped(line: str, columns: int | None) -> list[str]:
 
 def head(at: Status) -> list[str]:
     """The run, and its loop."""
-    who = ", ".join(f"{role} {name}" for role, name in (("proposer", proposer(at)), ("engine", at["engine"])) if name)
+    set_up = local(moment(at["created"])) or at["created"]
     return [
-        f"run       {at['tag']}, from {at['start'][:7]}, set up {at['created']}",
-        f"branch    {at['branch'] or 'not known'}",
-        f"profile   {at['profile']}, {at['time_budget']:g} s a run" + (f"; {who}" if who else ""),
-        f"loop      {loop_state(at['loop'])}",
+        f"run       {at['tag']}, from {at['start'][:7]}, set up {set_up}; "
+        f"{at['profile']}, {at['time_budget']:g} s a run",
+        f"loop      {loop_state(at)}",
     ]
 
 
-def loop_state(loop: Status) -> str:
-    """Whether a loop is running, and who restarts it."""
+def loop_state(at: Status) -> str:
+    """Whether a loop is running, who proposes, and who restarts it."""
+    loop, who = at["loop"], proposer(at)
     if loop["alive"]:
-        state = f"running, pid {loop['pid'] or 'unknown'}" + (f" since {loop['since']}" if loop["since"] else "")
+        state = (
+            "running" + (f" since {loop['since'][:-3]}" if loop["since"] else "") + f" (pid {loop['pid'] or 'unknown'})"
+        )
+        state += f", asks {who}" if who else ""
     else:
         state = "not running" + ("" if loop["wanted"] else ": make loop")
     if loop["wanted"] or loop["alive"]:
-        state += f"; {loop['watched_by']} looks after it" if loop["watched_by"] else "; no cron: make cron"
+        state += f"; {loop['watched_by']} looks after it" if loop["watched_by"] else "; nobody restarts it: make cron"
     return state
 
 
 def flying(at: Status) -> list[Line]:
     """What is in flight, a line each, and the run beside it."""
-    budget, is_alone = at["time_budget"], len(at["flights"]) == 1
-    found = [
-        Line(flight_line(one, budget, at["loop"], is_alone=is_alone), one["phase"], training_of(one))
-        for one in at["flights"]
-    ]
+    found = [Line(flight_line(one, at), one["phase"], training_of(one)) for one in at["flights"]]
     if beside := at["beside"]:
-        found.append(Line(f"a run beside the experiments, {training_line(beside, budget)}", "training", beside))
+        found.append(
+            Line(f"a run of make audit or make noise, {training_line(beside, at['time_budget'])}", "training", beside)
+        )
     found = found or [Line("nothing")]
     return [replace(line, text=f"{'' if at else FLYING:<{len(FLYING)}}{line.text}") for at, line in enumerate(found)]
 
 
-def flight_line(flight: Status, budget: float, loop: Status, *, is_alone: bool) -> str:
-    """`f7 training, slot 1, attempt 2, 34 s of 60 s, loss 2.3457: raise LR`; what may be long is last."""
-    slot = [] if is_alone or flight["slot"] is None else [f"slot {flight['slot']}"]
+def flight_line(flight: Status, at: Status) -> str:
+    """`f7 training in slot 1, attempt 2, 34 s of 60 s, loss 2.3457: raise LR`; what may be long is last."""
+    is_alone = len(at["flights"]) == 1
+    slot = "" if is_alone or flight["slot"] is None else f" in slot {flight['slot']}"
     attempt = [f"attempt {flight['attempt']}"] if (flight["attempt"] or 1) > 1 else []
-    how_far = [training_line(trained, budget)] if (trained := training_of(flight)) else []
-    said = ", ".join([phase_in_words(flight, loop), *slot, *attempt, *how_far])
+    how_far = [training_line(trained, at["time_budget"])] if (trained := training_of(flight)) else []
+    said = ", ".join([phase_in_words(flight, at) + slot, *attempt, *how_far])
     return f"{flight['id']} {said}" + (f": {flight['description']}" if flight["description"] else "")
 
 
-def phase_in_words(flight: Status, loop: Status) -> str:
-    """The phase; where it waits for a person, or is asked once more, with that."""
-    if flight["phase"] == "proposing" and (flight["step"] or "").endswith("-mend"):
-        return "proposing a mend"
-    return (
-        f"{flight['phase']} for a loop" if flight["phase"] == "waiting" and not loop["alive"] else str(flight["phase"])
-    )
+def phase_in_words(flight: Status, at: Status) -> str:
+    """What happens to it, or what it waits for."""
+    phase, who = flight["phase"], flight["agent"] or proposer(at) or "the proposer"
+    if phase == "proposing" and who == "baseline":
+        return "beginning"
+    if phase == "proposing":
+        return f"asking {who}" + (" to mend it" if (flight["step"] or "").endswith("-mend") else "")
+    if phase != "waiting":
+        return WORDS.get(phase, str(phase))
+    if not at["loop"]["alive"]:
+        return "waiting for a loop"
+    if at["beside"]:
+        return "waiting for make audit or make noise to end"
+    return "waiting until the machine is fit" if at["unfit"] else "waiting for a slot"
 
 
 def rest_in_words(hidden: Sequence[Line]) -> str:
@@ -167,34 +186,117 @@ def training_of(flight: Status) -> Status | None:
 
 
 def results(at: Status) -> list[str]:
-    """Rows, best, noise, cost and disk."""
-    best, known = at["best"], at["noise"]
-    found = [f"rows      {'not known' if at['rows'] is None else rows_in_words(at['rows'])}"]
+    """Rows and pace, best, gain and how sure it is, what it took."""
+    best = at["best"]
+    found = [f"rows      {'not known' if at['rows'] is None else rows_in_words(at)}"]
     if best is None:
         found.append(f"best      {'not known' if at['damage'] else 'no baseline yet: make loop'}")
     else:
-        gain = f"gain {at['gain']:+.6f}, {at['gain_percent']:.2f} %"
-        found.append(f"baseline  {at['baseline']['val_bpb']:.6f}")
-        found.append(f"best      {best['val_bpb']:.6f} ({gain}), #{best['n']} {best['description']}")
-    if known:
-        found.append(f"noise     {known['sd']:.6f} is one standard deviation ({known['df']} degrees of freedom)")
-    if cost := cost_in_words(at["spent"]):
-        found.append(f"spent     {cost}")
-    return [*found, f"disk      {at['run_mb']:.1f} MB in runs/{at['tag']}, {at['free_mb'] / 1000:.1f} GB free"]
+        found.append(f"best      {best['val_bpb']:.6f}  #{best['n']} {best['description']}")
+        found.append(f"gain      {gain_in_words(at)}")
+        found += [*trust_lines(at), *progress_line(at)]
+    return [
+        *found,
+        *spent_lines(at),
+        f"disk      {at['run_mb']:.1f} MB in runs/{at['tag']}, {at['free_mb'] / 1000:.1f} GB free",
+    ]
 
 
-def rows_in_words(rows: dict[str, int]) -> str:
-    """`125 after the baseline: 22 keep, 102 discard, 1 crash`"""
-    return "{total} after the baseline: {kept} keep, {discarded} discard, {crashed} crash".format_map(rows)
+def gain_in_words(at: Status) -> str:
+    """`+0.004700 (0.47 %) over the baseline's 0.997900`"""
+    if at["best"]["n"] == at["baseline"]["n"]:
+        return "none yet"
+    level = f"{at['baseline']['val_bpb']:.6f}"
+    return f"{at['gain']:+.6f} ({at['gain_percent']:.2f} %) over the baseline's {level}"
 
 
-def cost_in_words(spent: Status) -> str:
-    """As far as it is known: `7.9 h of training, 1,514,000 tokens, 5.14 USD`."""
+def rows_in_words(at: Status) -> str:
+    """`22 kept of 125, 102 discarded, 1 crashed; 6.2 an hour, the last keep 40 min ago`"""
+    rows = at["rows"]
+    words = f"{rows['kept']} kept of {rows['total']}" if rows["total"] else "none after the baseline yet"
+    words += "".join(f", {rows[name]} {name}" for name in ("discarded", "crashed") if rows[name])
+    more = [] if at["per_hour"] is None else [f"{at['per_hour']:.3g} an hour"]
+    if at["last_keep"] and rows["kept"] and (when := moment(at["last_keep"])):
+        more.append(f"the last keep {duration((now() - when).total_seconds())} ago")
+    return words + (f"; {', '.join(more)}" if more else "")
+
+
+def now() -> datetime:
+    """The time, in UTC."""
+    return datetime.now(timezone.utc)
+
+
+def trust_lines(at: Status) -> list[str]:
+    """How sure the keeps are, by the noise; and what an audit has found again."""
+    counts, noise = at["trust"], at["noise"]
+    if not any(counts.values()):
+        return [] if noise is None else [f"noise     {noise_in_words(noise)}"]
+    kinds = ((counts["sure"], "sure"), (counts["likely"], "likely"), (counts["within"], "within the noise"))
+    words = "not known, for the noise was not measured: make noise"
+    if noise is not None:
+        words = f"{', '.join(f'{count} {kind}' for count, kind in kinds if count)}; {noise_in_words(noise)}"
+    return [f"keeps     {words}", f"audit     {audit_in_words(at)}"]
+
+
+def noise_in_words(noise: Status) -> str:
+    """`a run varies by 0.000700 (4 degrees of freedom)`"""
+    return f"a run varies by {noise['sd']:.6f} ({noise['df']} degree{'' if noise['df'] == 1 else 's'} of freedom)"
+
+
+def audit_in_words(at: Status) -> str:
+    """`+0.004400 found again with fresh seeds (95 %: +0.0031 to +0.0057), on the holdout +0.004100`"""
+    found = at["audit"]
+    if found is None:
+        return "not audited yet: make audit"
+    low, high = found["reproduced_low"], found["reproduced_high"]
+    words = f"{found['reproduced_gain']:+.6f} found again with fresh seeds"
+    words += "" if None in (low, high) else f" (95 %: {low:+.4f} to {high:+.4f})"
+    words += "" if found["holdout_gain"] is None else f", on the holdout {found['holdout_gain']:+.6f}"
+    words += " so far" if found["partial"] else ""
+    kept = at["incumbent"]["n"] if at["incumbent"] else found["n"]
+    return words if kept == found["n"] else f"{words}; of #{found['n']}, and #{kept} is kept since: make audit"
+
+
+def progress_line(at: Status, width: int = CURVE, blocks: str = BLOCKS) -> list[str]:
+    """The best so far, from the baseline to now."""
+    rows = (at["rows"] or {"total": 0})["total"] + 1
+    values = best_so_far(at["curve"], rows, width)
+    known = [value for value in values if value is not None]
+    if len(known) < FEW or min(known) == max(known):
+        return []
+    return [f"progress  {sparkline(values, (min(known), max(known)), blocks)}"]
+
+
+def spent_lines(at: Status) -> list[str]:
+    """What the run has taken, as far as it is known; nothing where nothing is."""
+    words = cost_in_words(at["spent"], at["trainings_at_a_time"])
+    return [f"spent     {words}"] if words else []
+
+
+def cost_in_words(spent: Status, at_a_time: float | None) -> str:
+    """`7.9 h of training (83 % of the time), 1,514,000 tokens, 5.14 USD`"""
     units = (("hours", "{:.1f} h of training"), ("tokens", "{:,} tokens"), ("cost_usd", "{:.2f} USD"))
-    return ", ".join(words.format(spent[name]) for name, words in units if spent[name] is not None)
+    words = [text.format(spent[name]) for name, text in units if spent[name] is not None]
+    if words and spent["hours"] is not None and at_a_time is not None:
+        share = f"{100 * at_a_time:.0f} % of the time" if at_a_time <= ALL else f"{at_a_time:.1f} at a time"
+        words[0] += f" ({share})"
+    return ", ".join(words)
 
 
-def row_line(row: Status) -> str:
-    """A row of the ledger, aligned."""
-    mark = "  (foreign: written by hand)" if row["foreign"] else ""
-    return f"{row['commit']}  {row['val_bpb']}  {row['memory_gb']:>5}  {row['status']:<7}  {row['description']}{mark}"
+def table(rows: Sequence[Status], time: datetime) -> list[str]:
+    """The rows of the ledger below their titles."""
+    return [
+        ROW.format("#", "ended", "verdict", "val_bpb", "gain", "description").rstrip(),
+        *(row_line(row, time) for row in rows),
+    ]
+
+
+def row_line(row: Status, time: datetime) -> str:
+    """`#17 07:12 keep, sure 0.993200 +0.004700 raise LR`, aligned."""
+    verdict = row["status"] + (f", {SHORT.get(row['trust'], row['trust'])}" if row["trust"] else "")
+    gain = row["failure"] or ("" if row["gain"] is None else f"{row['gain']:+.6f}")
+    value = "" if row["status"] == "crash" else row["val_bpb"]
+    mark = "(written by hand) " if row["foreign"] else ""
+    return ROW.format(
+        f"#{row['n']}", clock(moment(row["ended"]), time), verdict, value, gain, mark + row["description"]
+    )

@@ -21,6 +21,7 @@ from lab.runs.logs import Curve
 from lab.store import experiments
 from lab.store.experiments import Experiment
 from lab.views import status, status_text
+from lab.views.sparkline import ASCII_BLOCKS, BLOCKS, sparkline
 from lab.views.status import Facts, Status
 from lab.views.status_text import Line
 
@@ -28,8 +29,7 @@ EVERY = 1.0  # seconds
 MOST = 256 * 1024  # bytes
 RECORDS = ("results.tsv", experiments.FILE, "reruns.jsonl", "manifest.json")
 WIDTHS = tuple(width for width in range(80, 7, -1) if logs.PARTS % width == 0)  # of a curve, in columns
-BLOCKS = "▁▂▃▄▅▆▇█"
-ASCII_BLOCKS = "_.-=+*%#"
+ROWS = 200  # of the ledger, as many as a tall screen shows
 STYLES = {"keep": "green", "crash": "red", "trouble": "bold red", "hint": "yellow", "best": "bold"}
 
 
@@ -97,9 +97,9 @@ class Watched:
         """What there is now."""
         stamp = [_stamp(self._run / name) for name in RECORDS]
         if stamp != self._stamp:
-            self._stamp, self._records = stamp, status.from_records(self._run)
+            self._stamp, self._records = stamp, status.from_records(self._run, ROWS)
             self._incumbent = incumbent_curve(self._run, self._records["incumbent"])
-        at = {**self._records, **status.live(self._run, facts)}
+        at = status.joined(self._records, status.live(self._run, facts))
         if trains := status_text.in_training(at):
             self._follow(self._run / trains["log"])
         return Seen(at, self._curve, self._incumbent)
@@ -210,19 +210,13 @@ def scale_of(*curves: list[float | None]) -> tuple[float, float]:
     return min(values), max(values)
 
 
-def sparkline(values: list[float | None], scale: tuple[float, float], blocks: str) -> str:
-    """A character for each value; a blank where there is none."""
-    low, high = scale
-    span = (high - low) or 1.0
-    places = [None if value is None else min(max((value - low) / span, 0.0), 1.0) for value in values]
-    return "".join(" " if place is None else blocks[round(place * (len(blocks) - 1))] for place in places)
-
-
 def difference(here: list[float | None], there: list[float | None]) -> str:
-    """The loss of the run in flight less the incumbent's, at the last point where both have a value."""
+    """Whether the run in flight is ahead of the incumbent, at the last point where both have a loss."""
     passed = [place for place, value in enumerate(here) if value is not None][:-1]  # the last interval is not full yet
     both = [(place, a, b) for place in passed if (a := here[place]) is not None and (b := there[place]) is not None]
     if not both:
         return ""
     place, ours, incumbents = both[-1]
-    return f"          {ours - incumbents:+.6f} against the incumbent at {100 * (place + 1) // len(here)} %"
+    word = "ahead of" if ours <= incumbents else "behind"
+    share = 100 * (place + 1) // len(here)
+    return f"          {word} the incumbent by {abs(ours - incumbents):.4f} at {share} % of the training"

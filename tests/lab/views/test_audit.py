@@ -3,6 +3,7 @@
 import json
 import math
 import random
+import re
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -86,9 +87,14 @@ def test_a_phantom_is_found_out(tmp_path: Path) -> None:
     assert share in result.out
     assert "\nfinding   not reproduced: " in result.out
     assert "keeps of each 100 experiments that do nothing, with the fixed thresholds of BASELINE_RUNS=1" in result.out
-    told = [line for line in result.err.splitlines() if line.startswith("one more run")]
+    told = [line.split(": ")[1] for line in result.err.splitlines() if line.startswith("run ")]
     names = ("baseline", "incumbent")
-    assert told == [f"one more run of the {name}, with seed {seed}" for seed in seeds for name in names]
+    assert told == [f"one more of the {name}, with seed {seed}" for seed in seeds for name in names]
+    assert re.search(
+        r"^6 runs, about \d+ s, 1 at a time; after \d+ s none is begun any more$", result.err, re.MULTILINE
+    )
+    assert (said["wanted"], said["partial"], said["holdout_gain"]) == (3, False, None)
+    assert "there is no holdout: the gain is measured with fresh seeds alone" in result.err
     head = house.git("rev-parse", "HEAD")
     baseline = house.experiments()[0]["commit"]
     assert [(one["commit"], one["seed"]) for one in reruns(house)] == [(c, s) for s in seeds for c in (baseline, head)]
@@ -112,13 +118,17 @@ def audited(folder: Path, rows: tuple[float, float], fresh: list[tuple[float, fl
     (folder / "experiments.jsonl").write_text("".join(lines))
     setting = {"BASELINE_RUNS": str(more.pop("baseline_runs", 3))}
     (folder / "manifest.json").write_text(json.dumps({"tag": "mar14", "settings": setting}))
+    apart = more.pop("holdout", [(None, None)] * len(fresh))
+    partial = ["--partial"] if more.pop("partial", False) else []
     both = [(seed, *pair) for seed, pair in enumerate(zip((BASE, LAST), values, strict=True) for values in fresh)]
     pairs = [
-        {"commit": c, "seed": seed + 50, "val_bpb": v, "degraded": None, **more} for seed, *two in both for c, v in two
+        {"commit": c, "seed": seed + 50, "val_bpb": v, "degraded": None, **more, "holdout_bpb": h}
+        for (seed, *two), there in zip(both, apart, strict=True)
+        for (c, v), h in zip(two, there, strict=True)
     ]
     (folder / "reruns.jsonl").write_text("".join(json.dumps(one) + "\n" for one in pairs))
     seeds = [str(50 + n) for n in range(len(fresh))]
-    result = CliRunner().invoke(main, ["audit", str(folder), *seeds])
+    result = CliRunner().invoke(main, ["audit", str(folder), *seeds, *partial])
     assert result.exit_code == 0, result.output
     said = json.loads((folder / "audit.json").read_text())
     assert schemas.problems("audit", said) == []
@@ -134,7 +144,26 @@ def test_the_interval_rests_on_all_noise_of_the_run(tmp_path: Path) -> None:
     assert said["share"] == 0.7
     assert said["phantom_keeps_per_100"] == 0.29
     assert "phantoms  0.3 keeps of each 100 experiments that do nothing, with the measured noise" in said["text"]
-    assert "claimed   +0.100000, from 1.000000 to 0.900000, #2 x\nfresh     +0.070000 +0.070000\n" in said["text"]
+    half = (said["claimed_high"] - said["claimed_low"]) / 2
+    assert half == pytest.approx(T[df] * sd * math.sqrt(1 / 3 + 1), rel=1e-3), "the row of the baseline is a mean of 3"
+    ends = f"95 % between {said['claimed_low']:+.6f} and {said['claimed_high']:+.6f}"
+    claimed = f"claimed   +0.100000, {ends}, from 1.000000 to 0.900000, #2 x\n"
+    assert f"{claimed}fresh     +0.070000 +0.070000\n" in said["text"]
+    assert (said["holdout_gain"], said["holdout_low"], said["pairs"][0]["holdout_gain"]) == (None, None, None)
+    assert "\nholdout   not known: no text is kept apart for it\n" in said["text"]
+
+
+def test_the_gain_on_the_holdout_and_a_part_of_the_pairs(tmp_path: Path) -> None:
+    apart = {"holdout": [(1.11, 1.06), (1.09, None)], "partial": True}
+    said = audited(tmp_path, (1.0, 0.9), [(1.01, 0.94), (0.99, 0.92)], **apart)
+    first, second = said["pairs"]
+    assert (first["baseline_holdout"], first["incumbent_holdout"], first["holdout_gain"]) == (1.11, 1.06, 0.05)
+    assert (second["baseline_holdout"], second["incumbent_holdout"], second["holdout_gain"]) == (1.09, None, None)
+    assert said["holdout_gain"] == 0.05
+    half = (said["holdout_high"] - said["holdout_low"]) / 2
+    assert half == pytest.approx((said["reproduced_high"] - said["reproduced_gain"]) * math.sqrt(2), rel=1e-3)
+    assert (said["wanted"], said["partial"]) == (2, True)
+    assert "; stopped after 2 of 2 pairs\n" in said["text"]
 
 
 @pytest.mark.parametrize(

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from house import ROOT, House, shared
+from house import IMPROVE, ROOT, House, shared
 from lab.store import ledger
-from lab.views.report import curves, diffs, gather, label_positions, page, progress_png
+from lab.views.report import axes, curves, diffs, gather, label_positions, page, parameters, progress_png, silent
 from nights import Night, dream
 
 EVIL = (
@@ -35,7 +35,8 @@ def data_of(html: Path) -> Data:
 
 def write(house: House, out: Path, **settings: str) -> Data:
     result = house.call("bin/report", OUT=str(out), **settings)
-    assert (result.status, result.err) == (0, "")
+    address = (out / "report.html").as_uri()
+    assert (result.status, result.err) == (0, f"open it: {address}\n"), "as pathlib quotes it"
     assert result.out.splitlines() == [str(out / "report.html"), str(out / "progress.png")]
     assert (out / "progress.png").read_bytes().startswith(b"\x89PNG")
     return data_of(out / "report.html")
@@ -68,7 +69,17 @@ def test_the_page_has_all_that_is_known(night: House) -> None:
         if one["n"] > 1:
             assert f"+{one['description'].split()[1]} = " in row["diff"]
             assert one["parent"] == data["rows"][row["against"] - 1]["commit"]
-    assert (run["noise"]["df"], run["audit"]["finding"]) == (2, "less")
+    kept = [one for one in past if one["status"] == "keep"]
+    assert (run["noise"]["df"], run["audit"]["finding"]) == (2 + len(kept) - 1, "less")
+    assert run["noise"]["band"] > run["noise"]["sd"]
+    sure = {row["n"]: row["trust"] for row in data["rows"] if "trust" in row}
+    assert list(sure) == [one["n"] for one in kept[1:]]
+    assert set(sure.values()) == {"sure", "likely", "within the noise"}
+    for row in data["rows"]:
+        if row["n"] in sure:
+            assert row["low"] < row["gain"] < row["high"]
+            assert (sure[row["n"]] == "within the noise") == (row["low"] <= 0)
+    assert [axis["name"] for axis in data["axes"]] == ["n", "keep", "time", "hours", "cost"]
     assert run["changed"].count("\n+") >= sum(one["status"] == "keep" for one in past) - 1
     assert data["notes"] == []
 
@@ -169,6 +180,7 @@ def test_every_ledger_can_be_gathered(path: Path) -> None:
     run = gather.run_data(path)
     assert json.loads(page.blob(run))["name"] == path.stem
     rows = [{"run": 0, **row} for row in run["rows"]]
+    axes.add(rows)
     ends = progress_png.bounds(rows)
     assert (ends is None) == all(row["bpb"] is None for row in rows)
     assert len(label_positions.placed(rows, ends, progress_png.PICTURE)) <= sum(row["status"] == "keep" for row in rows)
@@ -214,7 +226,7 @@ def test_the_first_run_with_a_metric_is_shown(tmp_path: Path) -> None:
     damaged = log("abcdef3-1.log.gz", 6.0)
     damaged.write_bytes(damaged.read_bytes()[:-12])
     rows = [{"n": n, "status": "keep", "commit": f"abcdef{n}" + "0" * 33} for n in (1, 2, 3, 4)]
-    curves.add(rows, tmp_path, 1)
+    curves.add(rows, tmp_path, 1, silent)
     assert [row.get("curve", [None])[0] for row in rows] == [2.0, 4.0, None, None]
 
 
@@ -242,6 +254,59 @@ def test_there_is_room_for_the_keeps_first_and_then_the_newest(monkeypatch: pyte
     ]
 
 
+# --- Constants ---
+
+
+@pytest.mark.parametrize(
+    ("diff", "description", "moves"),
+    [
+        ("-LR = 0.04  # of matrices\n+LR = 0.06\n", "x", {"LR": [0.04, 0.06]}),
+        ("-BATCH = 2**15\n+BATCH = 2**16 // 4\n", "x", {"BATCH": [32768, 16384]}),
+        ("-DEPTH = 2 if SMALL else 9\n+DEPTH = 2 if SMALL else 12\n", "x", {"DEPTH": [9, 12]}),
+        ("-KIND = 'a'\n+KIND = 'b'\n-N = True\n+N = False\n", "x", {}),
+        ("-N = 9**9**9**9\n+N = 1\n", "x", {}),
+        ("-N = __import__('os').getpid()\n+N = 1\n", "x", {}),
+        ("+NEW = 3\n", "x", {}),
+        ("", "raise MATRIX_LR 0.04 -> 0.06, and more", {}),
+        ("", "raise MATRIX_LR 0.04 -> 0.06", {"MATRIX_LR": [0.04, 0.06]}),
+        ("", "embedding LR 0.6 to 0.8 (again)", {"embedding LR": [0.6, 0.8]}),
+        ("", "halve batch 524K to 262K", {}),
+    ],
+)
+def test_a_constant_that_moved(diff: str, description: str, moves: parameters.Moves) -> None:
+    assert parameters.moved(diff, description) == moves
+
+
+# --- Axes ---
+
+
+def test_the_axes_are_those_that_something_is_known_for() -> None:
+    rows: list[Data] = [
+        {"run": 0, "n": n, "status": "keep" if n < 3 else "crash", "bpb": 1.0 if n < 3 else None} for n in (1, 2, 3)
+    ]
+    assert [axis["name"] for axis in axes.add(rows)] == ["n", "keep"]
+    assert [row["x"] for row in rows] == [{"n": 0.1, "keep": 0.33333}, {"n": 0.2, "keep": 0.66667}, {"n": 0.3}]
+    for row in rows:
+        row |= {"wall_seconds": 1800, "ended": f"2026-03-14T0{row['n']}:00:00Z", "cost_usd": None}
+    found = {axis["name"]: axis for axis in axes.add(rows)}
+    assert list(found) == ["n", "keep", "time", "hours"]
+    assert (found["hours"]["first"], found["hours"]["last"]) == (0, 1.5)
+    assert [row["x"]["time"] for row in rows] == [0, 0.5, 1]
+
+
+def test_the_title_of_the_picture_says_the_best_and_the_gain() -> None:
+    """The gains of the keeps up to the best, as status and the page have them; and whether it was audited."""
+    row = {"run": 0, "status": "keep"}
+    rows = [
+        {**row, "n": n, "bpb": bpb, "gain": gain} for n, bpb, gain in ((1, 1.0, None), (2, 0.9, 0.11), (3, 0.95, 0.0))
+    ]
+    data = {"runs": [{"name": "mar14", "audit": None}], "rows": rows}
+    assert progress_png.title(data) == ["mar14: val_bpb 0.900000, gain +0.110000 (11.00 %), not audited yet"]
+    data["runs"] = [{"name": "mar14", "audit": {"reproduced_gain": 0.07}}]
+    assert progress_png.title(data)[0].endswith(", found again +0.070000")
+    assert progress_png.title({"runs": [{"name": "new"}], "rows": []}) == ["new: no baseline yet"]
+
+
 # --- The picture ----------------------------------------------------------------------------------------------------
 
 
@@ -250,7 +315,7 @@ def boxes_of(found: list[Data], place: label_positions.Place) -> list[label_posi
     boxes = []
     for one in found:
         wide = label_positions.LETTER * len(one["text"])
-        left = place.x(one) + one["dx"] - (wide if one["align"] == "right" else 0)
+        left = place.x({"x": {place.axis: one["x"]}}) + one["dx"] - (wide if one["align"] == "right" else 0)
         y = place.y(one) + one["dy"]
         boxes.append((left, y - label_positions.TALL / 2, left + wide, y + label_positions.TALL / 2))
     return boxes
@@ -258,7 +323,8 @@ def boxes_of(found: list[Data], place: label_positions.Place) -> list[label_posi
 
 @pytest.mark.parametrize("size", [progress_png.PICTURE, *progress_png.PAGE], ids=lambda size: str(size.width))
 @pytest.mark.parametrize("seed", range(4))
-def test_no_label_covers_anything(size: label_positions.Size, seed: int) -> None:
+@pytest.mark.parametrize("axis", ["n", "keep"])
+def test_no_label_covers_anything(size: label_positions.Size, seed: int, axis: str) -> None:
     source, best = random.Random(seed), 1.0
     rows: list[Data] = []
     for n in range(1, source.choice([20, 130, 400])):
@@ -272,8 +338,11 @@ def test_no_label_covers_anything(size: label_positions.Size, seed: int) -> None
         )
     ends = progress_png.bounds(rows)
     assert ends is not None
-    place = label_positions.Place(size, label_positions.axis_end(rows), ends)
-    found = label_positions.placed(rows, ends, size)
+    if axis not in {one["name"] for one in axes.add(rows)}:
+        return  # a night that kept nothing
+    place = label_positions.Place(size, axis, ends)
+    rows = [row for row in rows if axis in row["x"]]
+    found = label_positions.placed(rows, ends, size, axis)
     boxes = boxes_of(found, place)
     assert boxes
     for at, box in enumerate(boxes):
@@ -302,6 +371,21 @@ PERSON = """
   const numbers = () => cells().map((cell) => Number(cell.textContent.slice(1)));
   const click = (selector) => document.querySelector(selector).click();
   await wait();
+  const byAddress = [...document.querySelectorAll("tr.row.open td:first-child")].map((cell) => cell.textContent);
+  click("tr.row.open button");
+  const axis = document.getElementById("axis");
+  seen.axes = [];
+  for (const { value } of axis.options) {
+    axis.value = value;
+    axis.dispatchEvent(new Event("change"));
+    await wait();
+    seen.axes.push(document.querySelectorAll("#progress-picture .mark-symbol path").length);
+  }
+  axis.value = "n";
+  axis.dispatchEvent(new Event("change"));
+  await wait();
+  seen.cards = document.querySelectorAll(".facts > div").length;
+  seen.constants = document.querySelectorAll("#parameters-pictures svg").length;
   const dots = [...document.querySelectorAll("#progress-picture .mark-symbol path")];
   seen.dots = dots.length;
   dots[3].dispatchEvent(new PointerEvent("pointermove", { bubbles: true, clientX: 50, clientY: 50 }));
@@ -309,6 +393,8 @@ PERSON = """
   dots[3].dispatchEvent(new MouseEvent("click", { bubbles: true, clientX: 50, clientY: 50 }));
   await wait();
   seen.opened = document.querySelectorAll("tr.opened .diff .added").length;
+  seen.address = location.hash;
+  seen.byAddress = byAddress;
   seen.curves = document.querySelectorAll("tr.opened .picture svg").length;
   seen.focus = document.activeElement.getAttribute("aria-expanded");
   document.activeElement.click();
@@ -341,7 +427,7 @@ def look(html: Path, folder: Path, size: str) -> Data:
     (folder / "page.html").write_text(f"{text}<script>{PERSON}</script>")  # past its end is in its body
     options = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"]
     options += ["--disable-background-networking", "--disable-component-update", f"--user-data-dir={folder}/profile"]
-    options += ["--virtual-time-budget=20000", f"--window-size={size}", "--dump-dom", f"file://{folder}/page.html"]
+    options += ["--virtual-time-budget=20000", f"--window-size={size}", "--dump-dom", f"file://{folder}/page.html#7"]
     done = subprocess.run([str(CHROMIUM), *options], capture_output=True, text=True, timeout=60, check=False)
     found = re.search(r'<pre id="seen">(.*?)</pre>', done.stdout)
     assert found is not None, done.stderr
@@ -355,6 +441,11 @@ def test_a_person_can_use_it(night: House, tmp_path: Path) -> None:
     rows = data["rows"]
     seen = look(night.outside / "out/report.html", tmp_path, "1200,900")
     assert seen["dots"] == len(rows)
+    assert seen["byAddress"] == ["#7"], "whoever is sent an address with a number finds that row opened"
+    assert re.fullmatch("#[0-9]+", seen["address"])
+    assert seen["axes"] == [len(rows), sum(row["status"] == "keep" for row in rows), *[len(rows)] * 3]
+    assert seen["cards"] == 5
+    assert seen["constants"] > 1
     assert "raise " in seen["tip"]
     assert "val_bpb" in seen["tip"]
     assert seen["opened"] >= 1
@@ -369,3 +460,19 @@ def test_a_person_can_use_it(night: House, tmp_path: Path) -> None:
     assert len(set(seen["papers"])) == 2
     assert (seen["images"], seen["title"]) == (0, "mar14: experiments")
     assert seen["wide"] <= 0
+
+
+def test_it_is_written_anew_as_long_as_a_loop_works(slow: House) -> None:
+    """The page loads itself anew until then; in the end it stands still."""
+    slow.seconds.write_text("0.4")
+    page_file = slow.run_folder / "report.html"
+    with slow.running("bin/loop", AGENT=str(slow.proposer(IMPROVE)), MAX_EXPERIMENTS="2"):
+        slow.wait_for("runs/mar14/flights/f*/run.1/pid")
+        result = slow.call("bin/report", WATCH="1", timeout=90)
+    assert result.status == 0
+    assert "it is written anew after each row" in result.err
+    data = data_of(page_file)
+    assert len(data["rows"]) == len(slow.rows())
+    assert "refresh" not in data
+    again = slow.call("bin/report", WATCH="1")
+    assert (again.status, again.err.splitlines()[0]) == (0, "no loop is working: it is written once")

@@ -118,7 +118,7 @@ def test_compare(night: House) -> None:
     assert table["val_bpb"] == ["1.000000", "0.900000"]
     assert table["gain"] == ["+0.000000", "+0.100000"]
     assert table["proposer"] == ["other", "value"]
-    assert loss.splitlines()[1] == "0 to 10 %   9.750000    9.650000    -0.100000"
+    assert loss.splitlines()[1] == "0 to 10 %   9.750000    9.650000    +0.100000"
     assert len(loss.splitlines()) == 11
     assert "\n-VALUE = 1.0\n+VALUE = 0.9\n" in "\n\n".join(diff)
     assert "\n-OTHER = 6\n+OTHER = 5\n" in "\n\n".join(diff)

@@ -15,6 +15,7 @@ from lab.cli import main
 from lab.store import ledger, schemas
 from lab.views import status as module
 from lab.views import status_text
+from nights import audit as night_audit
 
 MANIFEST = {
     "tag": "mar14",
@@ -30,7 +31,7 @@ ROWS = [
 ]
 
 
-ALIVE = {"alive": "yes", "pid": "7", "since": "noon"}
+ALIVE = {"alive": "yes", "pid": "7", "since": "2026-03-14 10:00:00"}
 COMMITTED = "10-propose\n15-carry-over\n20-commit\n"  # steps that are done
 
 
@@ -78,28 +79,96 @@ def as_json(run: Path, **facts: str) -> dict[str, Any]:
     return at
 
 
+def rows_in(lines: list[str]) -> list[str]:
+    """Those of the ledger."""
+    return [line for line in lines if re.match(r" +#\d+ ", line)]
+
+
 def line(run: Path, name: str, **facts: str) -> str:
     return next(line for line in status(run, **facts) if line.startswith(name))
 
 
 def test_whole(tmp_path: Path) -> None:
-    facts = {"branch": "autoresearch/mar14", "wanted": "yes", **ALIVE, "since": "2026-03-14 10:00:00"}
+    facts = {"branch": "autoresearch/mar14", "wanted": "yes", **ALIVE}
     facts |= {"agent": "claude", "engine": "local", "watcher": "cron"}
     assert status(make_run(tmp_path, ROWS), **facts) == [
-        "run       mar14, from 0123456, set up 2026-03-14T09:26:53Z",
-        "branch    autoresearch/mar14",
-        "profile   small, 60 s a run; proposer claude, engine local",
-        "loop      running, pid 7 since 2026-03-14 10:00:00; cron looks after it",
+        f"run       mar14, from 0123456, set up {local('2026-03-14T09:26:53Z')}; small, 60 s a run",
+        "loop      running since 2026-03-14 10:00 (pid 7), asks claude; cron looks after it",
         "in flight nothing",
-        "rows      3 after the baseline: 1 keep, 1 discard, 1 crash",
-        "baseline  0.997900",
-        "best      0.993200 (gain +0.004700, 0.47 %), #2 increase LR to 0.04",
+        "rows      1 kept of 3, 1 discarded, 1 crashed",
+        "best      0.993200  #2 increase LR to 0.04",
+        "gain      +0.004700 (0.47 %) over the baseline's 0.997900",
+        "progress  █▁▁▁",
         "",
-        "a1b2c3d  0.997900   44.0  keep     baseline",
-        "b2c3d4e  0.993200   44.2  keep     increase LR to 0.04",
-        "c3d4e5f  1.005000   44.0  discard  switch to GeLU activation",
-        "d4e5f60  0.000000    0.0  crash    double model width (OOM)",
+        "    # ended  verdict      val_bpb  gain      description",
+        "   #1        keep         0.997900           baseline",
+        "   #2        keep         0.993200           increase LR to 0.04",
+        "   #3        discard      1.005000           switch to GeLU activation",
+        "   #4        crash                           double model width (OOM)",
     ]
+
+
+def local(said: str) -> str:
+    return f"{datetime.fromisoformat(said.replace('Z', '+00:00')).astimezone():%Y-%m-%d %H:%M}"
+
+
+def measured(run: Path, gains: dict[int, float], began: datetime) -> None:
+    """All that a loop records: gains, fresh runs of the keeps, and an end each ten minutes from then on."""
+    path = run / "experiments.jsonl"
+    past = [json.loads(line) for line in path.read_text().splitlines()]
+    for at, one in enumerate(past):
+        value = one["val_bpb"]
+        runs = [{"seed": 42 + n, "val_bpb": value and value + n / 1e4, "num_steps": 9} for n in (-1, 0, 1)]
+        ended = began + timedelta(minutes=10 * at)
+        one |= {"runs": runs, "gain": gains.get(one["n"]), "failure": "oom" if value is None else None}
+        one |= {"wall_seconds": 480, "ended": f"{ended:%Y-%m-%dT%H:%M:%SZ}"}
+    path.write_text("".join(json.dumps(one) + "\n" for one in past))
+
+
+def test_what_a_person_wants_to_know_in_the_morning(tmp_path: Path) -> None:
+    """Numbers, times on the clock on the wall, the pace, and how much of it is to be believed."""
+    rows = [*ROWS, ("e5f6071", "0.993100", "44.0", "keep", "a little"), ("f607182", "0.991000", "44.0", "keep", "more")]
+    run = make_run(tmp_path, rows)
+    began = datetime.now(timezone.utc) - timedelta(minutes=75)
+    measured(run, {2: 0.0047, 3: -0.0118, 5: 0.0001, 6: 0.0004}, began)
+    lines = status(run)
+    assert "rows      3 kept of 5, 1 discarded, 1 crashed; 6 an hour, the last keep 25 min ago" in lines
+    assert "gain      +0.005200 (0.52 %) over the baseline's 0.997900" in lines, "the gains of its keeps, summed up"
+    (keeps,) = [line for line in lines if line.startswith("keeps")]
+    assert re.fullmatch(
+        r"keeps     1 sure, 1 likely, 1 within the noise; a run varies by 0\.0000\d\d \(\d degrees of freedom\)",
+        keeps,
+    )
+    assert "audit     not audited yet: make audit" in lines
+    assert "spent     0.8 h of training (80 % of the time)" in lines
+    clocks = [f"{(began + timedelta(minutes=10 * at)).astimezone():%H:%M}" for at in range(6)]
+    assert lines[-5:] == [
+        f"   #2 {clocks[1]}  keep, sure   0.993200 +0.004700 increase LR to 0.04",
+        f"   #3 {clocks[2]}  discard      1.005000 -0.011800 switch to GeLU activation",
+        f"   #4 {clocks[3]}  crash                 oom       double model width (OOM)",
+        f"   #5 {clocks[4]}  keep, noise  0.993100 +0.000100 a little",
+        f"   #6 {clocks[5]}  keep, likely 0.991000 +0.000400 more",
+    ]
+    at = as_json(run)
+    assert at["trust"] == {"sure": 1, "likely": 1, "within": 1, "unknown": 0}
+    assert (at["per_hour"], at["trainings_at_a_time"], at["last"][-1]["trust"]) == (6.0, 0.8, "likely")
+    since = f"{(began + timedelta(minutes=35)).astimezone():%Y-%m-%d %H:%M:%S}"
+    pace = as_json(run, **{**ALIVE, "since": since})["per_hour"]
+    assert pace == pytest.approx(8, abs=0.1), "of this loop's: two in 15 minutes"
+
+
+def test_the_audit_is_told_and_of_which_keep_it_is(tmp_path: Path) -> None:
+    run = make_run(tmp_path, ROWS)
+    measured(run, {2: 0.0047, 3: -0.0118}, datetime.now(timezone.utc))
+    past = [json.loads(line) for line in (run / "experiments.jsonl").read_text().splitlines()]
+    (run / "audit.json").write_text(json.dumps(night_audit("mar14", past)))
+    told = line(run, "audit")
+    gains = r"\+0\.001950 found again with fresh seeds \(95 %: \+0\.0008 to \+0\.003[01]\), on the holdout \+0\.0\d+"
+    assert re.fullmatch(f"audit     {gains}", told)
+    assert as_json(run)["audit"]["reproduced_gain"] == 0.00195
+    with (run / "experiments.jsonl").open("a") as file:
+        file.write(json.dumps({**past[1], "n": 5, "commit": "e" * 40, "val_bpb": 0.99}) + "\n")
+    assert line(run, "audit").endswith("; of #2, and #5 is kept since: make audit")
 
 
 def test_the_disk(tmp_path: Path) -> None:
@@ -110,15 +179,15 @@ def test_the_disk(tmp_path: Path) -> None:
 
 def test_just_set_up(tmp_path: Path) -> None:
     lines = status(make_run(tmp_path, []))
-    assert "rows      0 after the baseline: 0 keep, 0 discard, 0 crash" in lines
+    assert "rows      none after the baseline yet" in lines
     assert "best      no baseline yet: make loop" in lines
 
 
 def test_the_last_rows_alone(tmp_path: Path) -> None:
     rows = [ROWS[0], *((f"{n:07d}", "1.005000", "44.0", "discard", f"idea {n}") for n in range(2, 300))]
     lines = status(make_run(tmp_path, rows))
-    assert "rows      298 after the baseline: 0 keep, 298 discard, 0 crash" in lines
-    assert "best      0.997900 (gain +0.000000, 0.00 %), #1 baseline" in lines
+    assert "rows      0 kept of 298, 298 discarded" in lines
+    assert {"best      0.997900  #1 baseline", "gain      none yet"} <= set(lines)
     assert len(lines) < 20
     assert lines[-1].endswith("idea 299")
 
@@ -126,12 +195,12 @@ def test_the_last_rows_alone(tmp_path: Path) -> None:
 def test_a_crash_is_never_the_best_nor_a_discard(tmp_path: Path) -> None:
     """0.000000 would win a naive minimum; a discard below the best is one that cost too much."""
     rows = [*ROWS, ("e5f6071", "0.900000", "44.0", "discard", "a hundred lines")]
-    assert line(make_run(tmp_path, rows), "best").startswith("best      0.993200 (gain +0.004700, 0.47 %), #2 ")
+    assert line(make_run(tmp_path, rows), "best") == "best      0.993200  #2 increase LR to 0.04"
 
 
 def test_the_best_may_not_be_the_last_keep(tmp_path: Path) -> None:
     rows = [*ROWS, ("e5f6071", "0.993300", "44.0", "keep", "simpler")]
-    assert line(make_run(tmp_path, rows), "best").startswith("best      0.993200 (gain +0.004700, 0.47 %), #2 ")
+    assert line(make_run(tmp_path, rows), "best") == "best      0.993200  #2 increase LR to 0.04"
 
 
 def test_a_row_without_an_object_is_foreign(tmp_path: Path) -> None:
@@ -139,20 +208,21 @@ def test_a_row_without_an_object_is_foreign(tmp_path: Path) -> None:
     run = make_run(tmp_path, [*ROWS, ("e5f6071", "0.500000", "44.0", "keep", "by hand")], foreign=("e5f6071",))
     before = (run / "results.tsv").read_bytes()
     lines = status(run)
-    assert [line for line in lines if "foreign" in line] == [lines[-1]]
-    assert lines[-1].startswith("e5f6071  0.500000 ")
-    assert line(run, "best").startswith("best      0.993200 (gain +0.004700, 0.47 %), #2 ")
+    assert [line for line in lines if "(written by hand)" in line] == [lines[-1]]
+    assert lines[-1].startswith("   #5        keep         0.500000 ")
+    assert line(run, "best") == "best      0.993200  #2 increase LR to 0.04"
     assert (run / "results.tsv").read_bytes() == before
 
 
 @pytest.mark.parametrize(
     ("facts", "words"),
     [
-        ({"done": "attempt 1\n"}, "f1 proposing"),
-        ({"done": "attempt 1\n10-propose\n"}, "f1 drafted"),
-        ({"done": f"attempt 2\n{COMMITTED}", "description": "raise LR\n"}, "f1 waiting, attempt 2: raise LR"),
+        ({"done": "attempt 1\n"}, "f1 asking the proposer"),
+        ({"done": "attempt 1\n10-propose\n"}, "f1 proposed"),
+        ({"done": f"attempt 2\n{COMMITTED}", "description": "raise LR\n"},
+         "f1 waiting for a slot, attempt 2: raise LR"),
         ({"done": f"attempt 2\n{COMMITTED}30-run\n40-judge\n50-check-machine\n", "description": "raise LR\n"},
-         "f1 proposing a mend, attempt 2: raise LR"),
+         "f1 asking the proposer to mend it, attempt 2: raise LR"),
         ({}, "nothing"),
     ],
 )  # fmt: skip
@@ -162,6 +232,27 @@ def test_in_flight(tmp_path: Path, facts: dict[str, str], words: str) -> None:
     assert line(run, "in flight", **ALIVE) == f"in flight {words}"
     if facts:
         assert line(run, "in flight").startswith("in flight f1 waiting for a loop")
+
+
+@pytest.mark.parametrize(
+    ("agent", "done", "words"),
+    [
+        ("claude", "attempt 1\n", "asking claude"),
+        ("baseline", "attempt 1\n", "beginning"),
+        ("claude", f"attempt 1\n{COMMITTED}30-run\n40-judge\n", "being judged"),
+    ],
+)
+def test_a_phase_in_words(tmp_path: Path, agent: str, done: str, words: str) -> None:
+    run = make_run(tmp_path, ROWS)
+    fly(run, done=done, agent=f"{agent}\n")
+    assert line(run, "in flight", **ALIVE) == f"in flight f1 {words}"
+
+
+def test_what_is_waited_for(tmp_path: Path) -> None:
+    run = make_run(tmp_path, ROWS)
+    fly(run, done=f"attempt 1\n{COMMITTED}")
+    (run / "trouble.machine").write_text("the disk is full\n")
+    assert line(run, "in flight", **ALIVE) == "in flight f1 waiting until the machine is fit"
 
 
 def test_a_torn_last_line_is_no_object(tmp_path: Path) -> None:
@@ -188,7 +279,7 @@ def test_of_a_damaged_ledger_it_says_what_can_be_said(tmp_path: Path, damage: st
         file.write(damage)
     lines = status(run)
     assert "rows      not known" in lines
-    assert "best      0.993200 (gain +0.004700, 0.47 %), #2 increase LR to 0.04" in lines
+    assert "best      0.993200  #2 increase LR to 0.04" in lines
     assert lines[-2:] == [
         f"trouble   the ledger is damaged: '{run / 'results.tsv'}'",
         "hint      make validate names the lines to mend",
@@ -202,10 +293,10 @@ def test_of_damaged_objects_the_ledger_is_left(tmp_path: Path) -> None:
     path = run / "experiments.jsonl"
     path.write_text("half a line\n" + path.read_text())
     lines = status(run)
-    assert "rows      3 after the baseline: 1 keep, 1 discard, 1 crash" in lines, "the first is taken for it"
+    assert "rows      1 kept of 3, 1 discarded, 1 crashed" in lines, "the first is taken for it"
     assert "best      not known" in lines
     assert f"trouble   '{path}' is damaged in line 1" in lines
-    assert not [line for line in lines if "foreign" in line], "nobody knows"
+    assert not [line for line in lines if "by hand" in line], "nobody knows"
     assert as_json(run)["last"][0]["foreign"] is None
 
 
@@ -279,11 +370,11 @@ def test_nothing_heavy_is_imported(tmp_path: Path) -> None:
 
 
 def test_the_noise_is_told_once_it_is_known(tmp_path: Path) -> None:
-    run = make_run(tmp_path, ROWS)
+    run = make_run(tmp_path, ROWS[:1])
     assert not [line for line in status(run) if line.startswith("noise")]
-    reruns = [{"commit": "b2c3d4e".ljust(40, "0"), "seed": seed, "val_bpb": 0.9932 + seed / 1000} for seed in (1, 2)]
+    reruns = [{"commit": "a1b2c3d".ljust(40, "0"), "seed": seed, "val_bpb": 0.9979 + seed / 1000} for seed in (1, 2)]
     (run / "reruns.jsonl").write_text("".join(json.dumps(one) + "\n" for one in reruns))
-    assert "noise     0.001000 is one standard deviation (2 degrees of freedom)" in status(run)
+    assert "noise     a run varies by 0.001000 (2 degrees of freedom)" in status(run)
 
 
 def training(
@@ -338,7 +429,9 @@ def test_of_a_dead_loop_nothing_trains(tmp_path: Path) -> None:
 def test_whose_loop_it_is(tmp_path: Path) -> None:
     run = make_run(tmp_path, ROWS)
     assert line(run, "loop", wanted="no") == "loop      not running: make loop"
-    assert line(run, "loop", **ALIVE) == "loop      running, pid 7 since noon; no cron: make cron"
+    assert (
+        line(run, "loop", **ALIVE) == "loop      running since 2026-03-14 10:00 (pid 7); nobody restarts it: make cron"
+    )
     assert line(run, "loop", wanted="yes", watcher="cron") == "loop      not running; cron looks after it"
     assert "hint      make loop, make cron" in status(run, wanted="yes")
     (run / "restarts").write_text("3 1773480000 17\n")
@@ -350,7 +443,7 @@ def test_whose_loop_it_is(tmp_path: Path) -> None:
     assert told.endswith("; it said: loop: [31mno GPU")
     dead = {"alive": False, "pid": None, "since": None, "wanted": True, "watched_by": "cron"}
     assert as_json(run, wanted="yes", watcher="cron")["loop"] == dead
-    assert line(run, "loop", alive="yes") == "loop      running, pid unknown; no cron: make cron"
+    assert line(run, "loop", alive="yes") == "loop      running (pid unknown); nobody restarts it: make cron"
 
 
 def test_each_trouble_has_a_way_out(tmp_path: Path) -> None:
@@ -377,14 +470,14 @@ def test_it_fits_on_a_screen(tmp_path: Path) -> None:
     assert max(map(len, lines)) == 80
     assert "\x1b" not in "".join(lines)
     assert " ".join("".join(lines).split()).count("the disk is full") == 16, "what is wrong is whole"
-    assert sum(line.startswith("000000") for line in lines) == 5
+    assert len(rows_in(lines)) == 5
 
 
 LINES = {
-    "f1": "f1 training, slot 1, 34 s of 60 s, loss 2.3457: raise LR",
-    "f2": "f2 training, slot 0, running for 9 s, budget 60 s: deeper",
-    "f3": "f3 proposing",
-    "f4": "f4 waiting: wider",
+    "f1": "f1 training in slot 1, 34 s of 60 s, loss 2.3457: raise LR",
+    "f2": "f2 training in slot 0, running for 9 s, budget 60 s: deeper",
+    "f3": "f3 asking the proposer",
+    "f4": "f4 waiting for a slot: wider",
 }
 
 
@@ -403,7 +496,7 @@ def test_several_in_flight(tmp_path: Path) -> None:
     fly(run, "f12", done="attempt 1\n10-propose\n15-carry-over\n", description="shorter\n")
     lines = [re.sub(r"running for \d+ s", "running for 9 s", line) for line in status(run, **ALIVE)]
     first = next(n for n, line in enumerate(lines) if line.startswith("in flight "))
-    assert [line[10:] for line in lines[first : first + 5]] == [*LINES.values(), "f12 drafted: shorter"]
+    assert [line[10:] for line in lines[first : first + 5]] == [*LINES.values(), "f12 proposed: shorter"]
     assert [line[:10] for line in lines[first : first + 5]] == ["in flight ", *[" " * 10] * 4]
     assert lines[first + 5].startswith("rows ")
 
@@ -417,9 +510,9 @@ def spending(run: Path) -> None:
     (run / "reruns.jsonl").write_text("".join(json.dumps(one) + "\n" for one in reruns))
 
 
-@pytest.mark.parametrize(("troubles", "rows", "shown"), [(0, 5, 4), (1, 5, 4), (2, 2, 2)])
-def test_four_in_flight_fit_on_a_screen(tmp_path: Path, troubles: int, rows: int, shown: int) -> None:
-    """Rows of the ledger make room for them; then those that do not train, which are counted."""
+@pytest.mark.parametrize(("troubles", "rows"), [(0, 5), (1, 5), (2, 2)])
+def test_four_in_flight_fit_on_a_screen(tmp_path: Path, troubles: int, rows: int) -> None:
+    """Rows of the ledger make room for them."""
     long = [(f"{n:07d}", "1.005000", "44.0", "keep", "a long idea " * 15) for n in range(9)]
     run = several(make_run(tmp_path, [ROWS[0], *long]))
     (run / "flights/f1/description").write_text("a long idea " * 15)
@@ -429,11 +522,9 @@ def test_four_in_flight_fit_on_a_screen(tmp_path: Path, troubles: int, rows: int
     lines = status_text.text(module.status(run, ALIVE), 80).splitlines()
     assert len(lines) <= 24
     assert max(map(len, lines)) == 80
-    assert sum(line.startswith("000000") for line in lines) == rows
+    assert len(rows_in(lines)) == rows
     told = [line[10:] for line in lines if re.match(r"(in flight|         ) f\d+ ", line)]
-    assert [line.split()[0] for line in told] == ["f1", "f2", "f3", "f4"][:shown]
-    rest = [line for line in lines if line.strip().startswith("and ")]
-    assert rest == ([] if shown == 4 else ["          and 2 more: 1 proposing, 1 waiting"])
+    assert [line.split()[0] for line in told] == ["f1", "f2", "f3", "f4"]
 
 
 def test_of_a_run_in_much_trouble_a_few_lines_of_all_are_left(tmp_path: Path) -> None:
@@ -441,8 +532,8 @@ def test_of_a_run_in_much_trouble_a_few_lines_of_all_are_left(tmp_path: Path) ->
     for kind in ("machine", "proposer", "loop", "disk"):
         (run / f"trouble.{kind}").write_text("the disk is full " * 18)
     lines = status_text.text(module.status(run, ALIVE), 80).splitlines()
-    assert [line[10:].split()[0] for line in lines[4:7]] == ["f1", "f2", "and"]
-    assert sum(line.startswith(tuple(row[0] for row in ROWS)) for line in lines) == 2
+    assert [line[10:].split()[0] for line in lines[2:5]] == ["f1", "f2", "and"]
+    assert len(rows_in(lines)) == 2
 
 
 def test_more_than_fit_are_counted_and_those_that_train_come_first(tmp_path: Path) -> None:
@@ -454,7 +545,7 @@ def test_more_than_fit_are_counted_and_those_that_train_come_first(tmp_path: Pat
             fly(run, f"f{n}", done="attempt 1\n" + (COMMITTED if n % 2 else ""))
     lines = status_text.text(module.status(run, ALIVE), 80).splitlines()
     assert len(lines) == 24
-    ids = [line.split()[0] for line in (line[10:] for line in lines[4:]) if re.match(r"f\d+ ", line)]
+    ids = [line.split()[0] for line in (line[10:] for line in lines[2:]) if re.match(r"f\d+ ", line)]
     assert ids[-2:] == ["f30", "f35"]
     waiting = 19 - sum(int(one[1:]) % 2 for one in ids[:-2])
     rest = f"          and {40 - len(ids)} more: {waiting} waiting, {40 - len(ids) - waiting} proposing"

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 from house import House
 from lab.views import watch
-from lab.views.watch import BLOCKS, Watched
+from lab.views.sparkline import BLOCKS, sparkline
+from lab.views.watch import Watched
 from rich.console import Console
 from test_logs import told
 from test_status import ALIVE, LOG, ROWS, fly, make_run, several, spending, training
@@ -29,8 +30,8 @@ def drawn(seen: watch.Seen, columns: int, **options: bool) -> list[str]:
 
 def test_a_sparkline_has_a_scale() -> None:
     values = [9.0, 4.0, 3.0, None, 2.0]
-    assert watch.sparkline(values, (2.0, 4.0), BLOCKS) == "██▅ ▁"
-    assert watch.sparkline([2.0, 2.0], (2.0, 2.0), BLOCKS) == "▁▁", "a flat one divides by nothing"
+    assert sparkline(values, (2.0, 4.0), BLOCKS) == "██▅ ▁"
+    assert sparkline([2.0, 2.0], (2.0, 2.0), BLOCKS) == "▁▁", "a flat one divides by nothing"
     assert watch.scale_of([90.0, *[4.0] * 9, 2.0], [80.0, *[3.0] * 10]) == (2.0, 4.0), "but for where all begin"
     assert watch.scale_of([], [None]) == (0.0, 0.0)
 
@@ -38,7 +39,8 @@ def test_a_sparkline_has_a_scale() -> None:
 def test_the_difference_is_taken_where_both_have_been() -> None:
     """The last part of the run in flight is not over: its mean is that of its beginning."""
     here, there = [9.0, 5.0, 4.0, None], [9.5, 5.5, None, None]
-    assert watch.difference(here, there) == "          -0.500000 against the incumbent at 50 %"
+    assert watch.difference(here, there) == "          ahead of the incumbent by 0.5000 at 50 % of the training"
+    assert watch.difference(there, [*here[:3], 3.0]).strip().startswith("behind the incumbent by 0.5000 at 25 %")
     assert watch.difference([9.0, None], there[:2]) == ""
 
 
@@ -67,7 +69,7 @@ def test_a_bar_for_each_training(tmp_path: Path) -> None:
     (run / "flights/f2/run.1/run.log").write_text(LOG)
     seen = Watched(run).look(FACTS)
     lines = height_of(seen, 24)
-    beginnings = [line[:12].rstrip(" █▁") for line in lines[4:11]]
+    beginnings = [line[:12].rstrip(" █▁") for line in lines[2:9]]
     assert beginnings == [
         "in flight f1",
         "          ━━",
@@ -78,7 +80,7 @@ def test_a_bar_for_each_training(tmp_path: Path) -> None:
         "          f4",
     ]
     low = height_of(seen, 17)
-    assert [line[:12] for line in low[4:10]] == [*beginnings[:2], *beginnings[3:]]
+    assert [line[:12] for line in low[2:8]] == [*beginnings[:2], *beginnings[3:]]
     assert (len(lines), len(low)) == (20, 17)
 
 
@@ -94,7 +96,7 @@ def test_what_is_drawn_fits_any_height_with_four_trainings(tmp_path: Path, heigh
     assert bars == told == (4 if height >= 24 else 3)
     assert ("          and 1 more: 1 training" in lines) == (height < 24)
     assert any(line.startswith("loss ") for line in lines) == (height >= 24)
-    assert sum("discard  idea" in line for line in lines) == {50: 5, 24: 4, 20: 2}[height]
+    assert sum(line.endswith(" idea") for line in lines) == {50: 9, 24: 4, 20: 2}[height]
 
 
 def test_only_what_is_new_is_read(tmp_path: Path) -> None:
@@ -206,15 +208,16 @@ def test_in_a_terminal(terminal: Terminal) -> None:
         house.wait_for("runs/mar14/flights/f*/run.1/pid")
         shell = "bin/watch; echo status $?; exec bash --norc"
         terminal.call("new-session", "-d", "-x", "80", "-y", "24", shell)
-        lines = terminal.wait_for("against the incumbent at ", 80)
-        assert "-0.100000 against the incumbent" in lines[8]
-        assert lines[3].startswith(f"loop      running, pid {loop.pid} since ")
-        assert "━" in lines[5]
-        assert [line.split()[0] for line in lines[6:8]] == ["loss", "incumbent"]
+        lines = terminal.wait_for("ahead of the incumbent by 0.1000 at ", 80)
+        assert "ahead of the incumbent" in lines[6]
+        assert lines[1].startswith("loop      running since 20")
+        assert f"(pid {loop.pid})" in lines[1]
+        assert "━" in lines[3]
+        assert [line.split()[0] for line in lines[4:6]] == ["loss", "incumbent"]
         terminal.call("resize-window", "-x", "40", "-y", "24")
-        terminal.wait_for("...\nbranch", 40)
+        terminal.wait_for("...\nloop ", 40)
         terminal.call("resize-window", "-x", "80", "-y", "24")
-        terminal.wait_for(f"pid {loop.pid} since 20", 80)
+        terminal.wait_for(f"(pid {loop.pid})", 80)
         terminal.call("send-keys", "C-c")
         assert "run       mar14" not in "\n".join(terminal.wait_for("status 0")), "what was there before is there again"
         assert loop.poll() is None

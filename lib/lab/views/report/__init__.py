@@ -1,45 +1,61 @@
 """Ledgers, the files beside them, and git's diffs -> one self-contained page, and the progress picture."""
 
-from collections.abc import Sequence
-from datetime import datetime, timezone
+from collections.abc import Callable, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from lab.store import durable
-from lab.views.report import curves, diffs, gather, label_positions, page, progress_png
+from lab.views.report import axes, curves, diffs, gather, label_positions, page, parameters, progress_png
 
 LONGEST = 24  # characters of a fact, which may be a hash
+Tell = Callable[[str], None]
 
 
-def report(ledgers: Sequence[Path], stream: str, out: Path) -> list[Path]:
+def silent(_: str) -> None:
+    """Nobody wants to hear it."""
+
+
+def report(
+    ledgers: Sequence[Path], stream: str, out: Path, *, refresh: int | None = None, tell: Tell = silent
+) -> list[Path]:
     """Write `report.html` and `progress.png` of these ledgers to the folder `out`; return the two paths.
 
-    `stream` is git's output (lab.views.report.diffs). Raises Fault if a ledger cannot be read.
+    `stream` is git's output (lab.views.report.diffs). The page loads itself anew every `refresh` seconds; `tell` hears
+    what is at work. Raises Fault if a ledger cannot be read.
     """
+    tell("reading the ledgers")
     runs = [gather.run_data(path) for path in ledgers]
     rows = [{"run": at, **row} for at, one in enumerate(runs) for row in one.pop("rows")]
     by_commit, changed = diffs.parse(stream)
     diffs.add(rows, by_commit)
+    parameters.add(rows, by_commit)
     for path, one in zip(ledgers, runs, strict=True):
         one["changed"] = changed.get(one["name"])
-        curves.add([row for row in rows if runs[row["run"]] is one], path.parent, len(runs))
-    ends = progress_png.bounds(rows)
+        curves.add([row for row in rows if runs[row["run"]] is one], path.parent, len(runs), tell)
+    tell("drawing")
+    ends, lines = progress_png.bounds(rows), axes.add(rows)
     data = {
-        "made": datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
+        "made": f"{datetime.now():%Y-%m-%d %H:%M}",
+        "refresh": refresh,
         "runs": runs,
         "rows": rows,
         "notes": [note for one in runs for note in one.pop("notes")] + differences(runs),
         "bounds": ends,
-        "last": label_positions.axis_end(rows),
-        "labels": [
-            {"width": size.width, "labels": label_positions.placed(rows, ends, size)} for size in progress_png.PAGE
-        ],
+        "axes": [{**axis, "labels": labels_of(rows, ends, axis["name"])} for axis in lines],
     }
     out.mkdir(parents=True, exist_ok=True)
     html, picture = out / "report.html", out / "progress.png"
     durable.write_atomically(html, page.text(data), durable=False)
     durable.write_atomically(picture, progress_png.png(data), durable=False)
     return [html, picture]
+
+
+def labels_of(rows: Sequence[dict[str, Any]], ends: Sequence[float] | None, axis: str) -> list[dict[str, Any]]:
+    """The labels on an axis, for each width of the page."""
+    return [
+        {"width": size.width, "labels": label_positions.placed(rows, ends, size, axis)} for size in progress_png.PAGE
+    ]
 
 
 def differences(runs: Sequence[dict[str, Any]]) -> list[str]:

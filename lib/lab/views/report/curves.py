@@ -5,7 +5,7 @@ two curves can be compared at the same point, whatever their number of steps.
 """
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +16,14 @@ POINTS = 60
 MOST = 1000  # curves in a page
 
 
-def add(rows: Sequence[dict[str, Any]], run: Path, shared: int) -> None:
-    """Add a `curve` to rows with a log: the keeps first, then the newest. `shared`: the number of runs in the page."""
+def add(rows: Sequence[dict[str, Any]], run: Path, shared: int, tell: Callable[[str], None]) -> None:
+    """Add a `curve` to rows with a log: the keeps first, then the newest. `shared`: the number of runs in the page.
+
+    `tell` hears of each.
+    """
     there = [(row, log) for row in most_important_first(rows) if (log := logs.log_of(run, row))]
-    for row, log in there[: MOST // shared]:
+    for at, (row, log) in enumerate(there[: MOST // shared], start=1):
+        tell(f"reading the log of #{row['n']}, {at} of {min(len(there), MOST // shared)}")
         if curve := curve_of(log):
             row["curve"] = curve
 

@@ -4,7 +4,6 @@ The ledger is read leniently (lab.store.foreign_ledger); `experiments.jsonl`, `m
 if they exist and are valid. val_bpb and gains in bits per byte, memory in GiB, times in seconds.
 """
 
-import json
 from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
@@ -12,7 +11,9 @@ from typing import Any
 
 from lab.store import experiments, foreign_ledger, schemas, two_records
 from lab.store.ledger import Row, in_words
-from lab.verdict import index
+from lab.verdict import index, trust
+from lab.verdict.criterion import t_quantile
+from lab.verdict.noise import Spread
 from lab.views import replay
 
 Facts = dict[str, Any]
@@ -21,12 +22,13 @@ TAKEN = (  # of a line of experiments.jsonl
     *("runs", "lines_added", "lines_removed", "started", "ended"),
 )
 MOST_SAID = 8  # of what was mended in a ledger
+DAMAGED = (ValueError, LookupError, TypeError, OSError, ArithmeticError)  # what reading a damaged file raises
 
 
 def run_data(path: Path) -> Facts:
     """The run with the ledger `path`, with its `rows` and `notes`."""
     found = foreign_ledger.read(path)
-    facts = file_beside(path, "manifest")
+    facts = schemas.read_valid("manifest", path.parent / "manifest.json") or {}
     known, bad = experiments.salvaged(path.parent)
     past = {one["commit"][:7]: one for one in known}
     rows = [row(line, past.get(line.row.commit)) for line in replay.judged(found.rows, None, own=False)]
@@ -34,6 +36,8 @@ def run_data(path: Path) -> Facts:
     for entry in by_hand:
         entry["by_hand"] = True  # nobody measured it here: no headline rests on it
     link(rows, past)
+    noise = spread(path.parent)
+    believe(rows, path.parent, known, noise)
     chosen = facts.get("settings", {})
     name = facts.get("tag") or (path.absolute().parent.name if path.stem == "results" else path.stem)
     return {
@@ -43,23 +47,16 @@ def run_data(path: Path) -> Facts:
         "budget": chosen.get("TIME_BUDGET"),
         "device": next((one["device"] for entry in rows for one in entry.get("runs", []) if one.get("device")), None),
         "facts": facts.get("comparable", {}),
-        "noise": spread(path.parent),
-        "audit": file_beside(path, "audit") or None,
+        "noise": {"sd": noise.sd, "df": noise.df, "band": noise.sd * Decimal(t_quantile(0.975, noise.df))}
+        if noise
+        else None,
+        "audit": schemas.read_valid("audit", path.parent / "audit.json"),
         "counts": in_words(entry["status"] for entry in rows if not entry.get("by_hand")),
         "mended": found.said[:MOST_SAID],
         "more_mended": max(0, len(found.said) - MOST_SAID),
         "notes": notes(name, found, bad, by_hand) + edited(name, found.rows, past),
         "rows": rows,
     }
-
-
-def file_beside(path: Path, name: str) -> Facts:
-    """`<name>.json` beside the ledger; empty if it is missing or invalid."""
-    try:
-        value: Facts = json.loads((path.parent / f"{name}.json").read_text(encoding="utf-8"))
-        return {} if schemas.problems(name, value) else value
-    except (OSError, ValueError, RecursionError):
-        return {}
 
 
 def row(line: replay.Line, known: Facts | None) -> Facts:
@@ -98,13 +95,23 @@ def link(rows: Sequence[Facts], past: dict[str, Facts]) -> None:
             incumbent, lines = entry["n"], entry.get("net", lines)
 
 
-def spread(folder: Path) -> Facts | None:
+def spread(folder: Path) -> Spread | None:
     """The measured noise; None if it is unknown or unreadable."""
     try:
-        found = index.read(folder).spread
-    except (ValueError, LookupError, TypeError, OSError, ArithmeticError):
+        return index.read(folder).spread
+    except DAMAGED:
         return None
-    return {"sd": found.sd, "df": found.df} if found else None
+
+
+def believe(rows: Sequence[Facts], folder: Path, known: Sequence[Facts], noise: Spread | None) -> None:
+    """Add to each keep how sure its gain is (`trust`) and the ends of its interval, where the noise was measured."""
+    try:
+        sure = trust.of_keeps(folder, [one for one in known if one["status"] == "keep"], noise)
+    except DAMAGED:
+        return
+    for entry in rows:
+        if found := sure.get(entry["commit"]):
+            entry |= {"trust": found.word, "low": found.low, "high": found.high}
 
 
 def edited(name: str, rows: Sequence[Row], past: dict[str, Facts]) -> list[str]:

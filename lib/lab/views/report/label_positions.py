@@ -1,4 +1,7 @@
-"""Rows -> the positions of the labels of keeps in the progress picture, so that nothing overlaps. In pixels."""
+"""Rows -> the positions of the labels of keeps in the progress picture, so that nothing overlaps. In pixels.
+
+A row's place on the axis is its `x` of lab.views.report.axes: a share of the axis, from 0 to 1.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +11,6 @@ from lab.one_line import clean
 
 Box = tuple[float, float, float, float]  # left, top, right, bottom
 LETTER, TALL, GAP, STEP = 6.1, 13, 4, 7  # of a letter, of a line, beside a leader, between two tries
-FEW = 10  # experiments
 DOT, TOP = 4, 14  # half of a dot, the room for what is off the picture
 ABOVE, HIGHEST = -9, -60  # where a label above a dot may be
 
@@ -28,14 +30,17 @@ def is_keep(row: dict[str, Any]) -> bool:
     return row["status"] == "keep" and row["bpb"] is not None and not row.get("by_hand")
 
 
-def placed(rows: Sequence[dict[str, Any]], ends: Sequence[float] | None, size: Size) -> list[dict[str, Any]]:
+def placed(
+    rows: Sequence[dict[str, Any]], ends: Sequence[float] | None, size: Size, axis: str = "n"
+) -> list[dict[str, Any]]:
     """The labels of the keeps, the largest gains first, placed where the picture is empty.
 
     Each has the offset of its text from its dot in pixels, and overlaps no other label in a wider picture either.
     """
+    rows = [row for row in rows if axis in row["x"]]
     wins = [row for row in rows if is_keep(row)] if ends else []
     wins.sort(key=lambda row: -float("inf" if row["gain"] is None else row["gain"]))
-    place = Place(size, axis_end(rows), ends or (0, 1))
+    place = Place(size, axis, ends or (0, 1))
     taken = [place.dot(row) for row in rows if row["bpb"] is not None] + place.line(rows)
     found = []
     for row in wins[: size.most]:
@@ -44,7 +49,7 @@ def placed(rows: Sequence[dict[str, Any]], ends: Sequence[float] | None, size: S
         if spot:
             taken += [spot.text, spot.leader]
             side = {"align": spot.align, "dx": GAP if spot.align == "left" else -GAP, "dy": spot.dy}
-            found.append({"run": row["run"], "n": row["n"], "bpb": float(row["bpb"]), "text": text, **side})
+            found.append({"run": row["run"], "x": row["x"][axis], "bpb": float(row["bpb"]), "text": text, **side})
     return found
 
 
@@ -63,12 +68,12 @@ class Place:
     """The geometry of the picture, as in progress.vg.json."""
 
     size: Size
-    last: int
+    axis: str
     ends: Sequence[float]
 
     def x(self, row: dict[str, Any]) -> float:
-        """The horizontal position, by number."""
-        return float(row["n"] / self.last * (self.size.width - 10))
+        """The horizontal position."""
+        return float(row["x"][self.axis] * (self.size.width - 10))
 
     def y(self, row: dict[str, Any]) -> float:
         """The vertical position, by val_bpb; a smaller value is lower."""
@@ -116,11 +121,6 @@ class Place:
             if fits and not any(overlap(text, box) or overlap(leader, box) for box in near):
                 return Spot(align, dy, text, leader)
         return None
-
-
-def axis_end(rows: Sequence[dict[str, Any]]) -> int:
-    """The end of the axis of experiments; a run that has just begun gets room, too."""
-    return max(FEW, *(row["n"] for row in rows)) if rows else FEW
 
 
 def is_own(box: Box, x: float, y: float) -> bool:

@@ -2,7 +2,7 @@
 "use strict";
 
 const data = JSON.parse(document.getElementById("data").textContent);
-const { runs, rows, bounds, specs } = data;
+const { runs, rows, bounds, specs, axes } = data;
 rows.forEach((row, at) => {
   row.at = at;
 });
@@ -28,10 +28,17 @@ function el(tag, properties = {}, ...children) {
 
 const digits = (value, count) => (known(value) ? value.toFixed(count) : "–");
 const signed = (value, count = 6) => (known(value) ? (value >= 0 ? "+" : "−") + Math.abs(value).toFixed(count) : "–");
-const plural = (count, word) => `${count.toLocaleString("en")} ${word}${count === 1 ? "" : "s"}`;
+const plural = (count, word, words = `${word}s`) => `${count.toLocaleString("en")} ${count === 1 ? word : words}`;
 const sum = (list) => list.reduce((total, value) => total + value, 0);
 const column = (list, name) => list.map((row) => row[name]).filter(known);
 const cut = (text, length) => (text.length > length ? `${text.slice(0, length - 1)}…` : text);
+
+/** A time on record, which is UTC, by the clock of who reads this. */
+function localTime(said) {
+  const time = new Date(said);
+  const two = (number) => String(number).padStart(2, "0");
+  return `${time.getFullYear()}-${two(time.getMonth() + 1)}-${two(time.getDate())} ${two(time.getHours())}:${two(time.getMinutes())}`;
+}
 
 function duration(seconds) {
   if (!known(seconds)) return "–";
@@ -106,7 +113,9 @@ addEventListener("resize", () => {
 });
 addEventListener("scroll", () => showTip(), { passive: true });
 
-const verdict = (row) => el("span", { className: `verdict ${row.status}` }, row.status);
+const SHORT = { "within the noise": "noise" };
+const verdict = (row) =>
+  el("span", { className: `verdict ${row.status}` }, row.trust ? `${row.status}, ${SHORT[row.trust] || row.trust}` : row.status);
 
 function legend(entries) {
   const items = entries.map(([name, color]) => {
@@ -130,49 +139,58 @@ function head() {
   if (!many) id("facts").append(el("dl", { className: "facts" }, ...factsOf(0)));
 }
 
+/** Five cards: the best, what it claims to gain, what was found again of that, the experiments, what they took. */
 function factsOf(at) {
   const run = runs[at];
   const all = ofRun(at);
   const first = baselineOf(at);
-  const best = bestOf(at);
   if (!first) return [fact("experiments", String(all.length), "no baseline yet")];
-  const gain = first.bpb - best.bpb;
-  const count = (status) => all.filter((row) => row.status === status && !row.by_hand).length;
-  const facts = [
-    fact("best val_bpb", digits(best.bpb, 6), `#${best.n} ${cut(best.description, 70)}`),
-    fact(
-      "gain on the baseline",
-      signed(gain),
-      `${((100 * gain) / first.bpb).toFixed(2)} % of ${digits(first.bpb, 6)}`,
-      gain > 0 ? "good" : "",
-    ),
-    fact("experiments", all.length.toLocaleString("en"), STATUSES.map((status) => `${count(status)} ${status}`).join(", ")),
-    fact("noise", run.noise ? digits(run.noise.sd, 6) : "not known", noiseSaid(run.noise, gain)),
+  const best = bestOf(at);
+  const gain = gainOf(at);
+  const share = `${((100 * gain) / first.bpb).toFixed(2)} % of the baseline's ${digits(first.bpb, 6)}`;
+  const noise = run.noise ? `a run varies by ${digits(run.noise.sd, 6)} (sd)` : "the noise was not measured";
+  return [
+    fact("best val_bpb", digits(best.bpb, 6), `#${best.n} ${cut(best.description, 60)}`),
+    fact("gain that it claims", signed(gain), `${share}; ${noise}`, gain > 0 ? "good" : ""),
+    auditFact(run),
+    fact("kept", `${keepsOf(at).length - 1} of ${all.length - 1}`, [trustSaid(at), countsSaid(all)].filter(Boolean).join("; ")),
+    fact("training", ...costOf(all)),
   ];
-  return facts.concat(costOf(all), auditFact(run.audit));
 }
 
-function noiseSaid(noise, gain) {
-  if (!noise) return "no code was run twice";
-  return `sd of a run${noise.sd > 0 && gain > 0 ? `; the gain is ${(gain / noise.sd).toFixed(1)} of them` : ""}`;
+/** The gains of the keeps up to the best, summed up: each was measured against all runs of its incumbent. */
+const gainOf = (run) => sum(column(keepsOf(run).filter((row) => row.n <= bestOf(run).n), "gain"));
+
+const TRUST = ["sure", "likely", "within the noise"]; // the words of lab.verdict.trust
+
+/** `12 sure, 3 likely`; nothing where no noise was measured. */
+function trustSaid(run) {
+  const count = (word) => keepsOf(run).filter((row) => row.trust === word).length;
+  return TRUST.filter(count)
+    .map((word) => `${count(word)} ${word}`)
+    .join(", ");
 }
 
-/** Hours, tokens and money, each with how many rows it is known of. */
+function countsSaid(all) {
+  const count = (status) => all.filter((row) => row.status === status && !row.by_hand).length;
+  return [`${count("discard")} discarded`, `${count("crash")} crashed`].join(", ");
+}
+
+/** Hours, and below them time, tokens and money, each with how many rows it is known of. */
 function costOf(all) {
-  const facts = [];
-  const of = (values) => (values.length < all.length ? `, known of ${values.length} rows` : "");
+  const of = (values) => (values.length < all.length ? ` (of ${values.length} rows)` : "");
   const wall = column(all, "wall_seconds");
-  if (wall.length) facts.push(fact("training", duration(sum(wall)), `${nightOf(all)}${of(wall)}`));
   const tokens = column(all, "tokens");
   const money = column(all, "cost_usd");
-  if (tokens.length) facts.push(fact("tokens", sum(tokens).toLocaleString("en"), `of the proposer${of(tokens)}`));
-  if (money.length) facts.push(fact("cost", `$${sum(money).toFixed(2)}`, `of the proposer${of(money)}`));
-  return facts;
+  const words = [nightOf(all)];
+  if (tokens.length) words.push(`${sum(tokens).toLocaleString("en")} tokens${of(tokens)}`);
+  if (money.length) words.push(`$${sum(money).toFixed(2)}${of(money)}`);
+  return [wall.length ? duration(sum(wall)) : "not known", words.filter(Boolean).join("; ")];
 }
 
 function nightOf(all) {
   const times = column(all, "started").concat(column(all, "ended")).map(Date.parse);
-  return times.length ? `${duration((Math.max(...times) - Math.min(...times)) / 1000)} from first to last` : "of wall clock";
+  return times.length ? `in ${duration((Math.max(...times) - Math.min(...times)) / 1000)}` : "";
 }
 
 const FINDINGS = {
@@ -185,13 +203,18 @@ const FINDINGS = {
   "no-claim": "no gain is claimed",
 };
 
-function auditFact(audit) {
-  if (!audit) return [];
-  const share = known(audit.share)
-    ? `${(100 * audit.share).toFixed(0)} % of it in ${plural(audit.pairs.length, "fresh pair")}`
-    : "";
+const intervalSaid = (low, high) => (known(low) && known(high) ? `95 %: ${signed(low, 4)} to ${signed(high, 4)}` : "");
+
+function auditFact(run) {
+  const { audit } = run;
+  if (!audit) return fact("found again", "not audited yet", run.budget ? `make audit TAG=${run.name}` : "a ledger alone cannot be audited");
+  const said = [
+    intervalSaid(audit.reproduced_low, audit.reproduced_high),
+    known(audit.holdout_gain) ? `on the holdout ${signed(audit.holdout_gain)}` : "",
+    `${FINDINGS[audit.finding]}, ${plural(audit.pairs.length, "fresh pair")}${audit.partial ? " so far" : ""}`,
+  ];
   const className = { reproduced: "good", lost: "bad", worse: "bad" }[audit.finding] || "";
-  return [fact("audit", FINDINGS[audit.finding], share, className)];
+  return fact("found again", signed(audit.reproduced_gain), said.filter(Boolean).join("; "), className);
 }
 
 const AXIS = 80; // pixels that an axis takes of a picture's width
@@ -206,22 +229,35 @@ function progress() {
   }
   const said = runs.map((run, at) => {
     const [first, best] = [baselineOf(at), bestOf(at)];
-    return first
-      ? `${many ? `${run.name}: ` : ""}from ${digits(first.bpb, 6)} to ${digits(best.bpb, 6)} at #${best.n}; ${run.counts.split(": ")[1]}.`
-      : "";
+    return first ? `${many ? `${run.name}: f` : "F"}rom ${digits(first.bpb, 6)} to ${digits(best.bpb, 6)} at #${best.n}.` : "";
   });
   const crashes = rows.some((row) => !known(row.bpb)) ? " A cross at the upper edge is a crash." : "";
+  const band = runs.some((run) => run.noise) ? " The shade is what a single run may be off by chance; a hollow dot is a keep within that noise." : "";
   const far = rows.some((row) => known(row.bpb) && row.bpb > bounds[1]) ? " A triangle at the upper edge is a value above the picture." : "";
-  id("progress-text").textContent = `${said.join(" ")} The line is the best so far; a dot opens its row.${crashes}${far}`;
+  id("progress-text").textContent = `${said.join(" ")} The line is the best so far; a dot opens its row.${band}${crashes}${far}`;
   if (many) place.before(legend(runs.map((run, at) => [run.name, RUN_COLORS[at % RUN_COLORS.length]])));
-  const points = rows.map(({ at, run, n, status, bpb, gain, by_hand }) => ({ at, run, n, status, bpb, gain, by_hand }));
+  choice("axis", null, axes.length > 1 ? axes.map(({ name, title }) => [AXES[name] || title, name]) : [], () =>
+    drawProgress(place, axes.find(({ name }) => name === id("axis").value)),
+  );
+  drawProgress(place, axes[0]);
+}
+
+const AXES = { n: "by number", keep: "keeps alone", time: "by time of day", hours: "by hours of training", cost: "by cost" };
+
+function drawProgress(place, axis) {
+  const there = rows.filter((row) => axis.name in row.x);
+  const points = there.map(({ at, run, n, status, bpb, gain, by_hand, trust, x }) => ({
+    ...{ at, run, n, status, bpb, gain, by_hand, trust },
+    x: x[axis.name],
+  }));
   const room = place.clientWidth - AXIS;
-  const { labels } = data.labels.find(({ width }) => width <= room) || data.labels.at(-1);
+  const { labels } = axis.labels.find(({ width }) => width <= room) || axis.labels.at(-1);
+  for (let at = views.length; at--; ) if (views[at].place === place) views.splice(at, 1)[0].view.finalize();
   draw(
     place,
     "progress",
-    { rows: points, runs: runs.map(({ name }) => ({ name })), labels },
-    { low: bounds[0], high: bounds[1], last: data.last },
+    { rows: points, runs: runs.map(({ name, noise }) => ({ name, band: noise?.band })), labels },
+    { low: bounds[0], high: bounds[1], first: axis.first, last: axis.last, xTitle: axis.title, clock: axis.name === "time" },
     room < 620 ? 320 : 460,
   );
 }
@@ -231,7 +267,7 @@ function progress() {
 const COLUMNS = [
   // title, value to sort by, cell, class
   ["#", (row) => row.run * 1e6 + row.n, (row) => label(row), "number"],
-  ["verdict", (row) => STATUSES.indexOf(row.status), verdict, "status"],
+  ["verdict", (row) => STATUSES.indexOf(row.status) + Math.max(0, TRUST.indexOf(row.trust)) / 4, verdict, "status"],
   ["val_bpb", (row) => row.bpb, (row) => digits(row.bpb, 6), "number less"],
   ["gain", (row) => row.gain, (row) => (row.failure ? row.failure : signed(row.gain)), "number"],
   ["GB", (row) => row.memory, (row) => digits(row.memory, 1), "number less"],
@@ -343,22 +379,26 @@ function filters() {
     id("statuses").append(button);
   }
   const categories = [...new Set(column(rows, "category"))].sort();
+  const filter = (name) => (value) => {
+    wanted[name] = value;
+    arrange();
+  };
   choice(
     "category",
     "all categories",
     categories.map((name) => [name, name]),
+    filter("category"),
   );
-  choice("run", "all runs", many ? runs.map((run, at) => [run.name, at]) : []);
+  choice("run", "all runs", many ? runs.map((run, at) => [run.name, at]) : [], filter("run"));
 }
 
-function choice(name, all, entries) {
-  const select = id("filters").querySelector(`#${name}`);
+/** A list to choose from, hidden where there is nothing to choose; `all`: what chooses nothing. */
+function choice(name, all, entries, chosen) {
+  const select = id(name);
   select.hidden = !entries.length;
-  select.append(el("option", { value: "" }, all), ...entries.map(([text, value]) => el("option", { value }, text)));
-  select.addEventListener("change", () => {
-    wanted[name] = select.value;
-    arrange();
-  });
+  if (all) select.append(el("option", { value: "" }, all));
+  select.append(...entries.map(([text, value]) => el("option", { value }, text)));
+  select.addEventListener("change", () => chosen(select.value));
 }
 
 // --- A row, opened ---------------------------------------------------------------------------------------------------
@@ -369,10 +409,12 @@ function toggle(row) {
   if (row.opened) {
     row.opened.remove();
     row.opened = undefined;
+    if (location.hash === addressOf(row)) history.replaceState(null, "", " ");
   } else {
     const inside = el("div", { className: "inside" });
     row.opened = el("tr", { className: "opened", id: `details-${row.at}` }, el("td", { colSpan: columns.length }, inside));
     line.after(row.opened);
+    setAddress(row);
     inside.append(...details(row));
     compareCurves(row, inside);
   }
@@ -396,9 +438,19 @@ function openRow(row) {
     arrange();
   }
   if (!row.opened) toggle(row);
+  setAddress(row);
   showTip();
   lines.get(row).scrollIntoView({ block: "start" });
   lines.get(row).querySelector("button").focus({ preventScroll: true });
+}
+
+/** `#17`; of several runs `#mar14-17`. Whoever has the address finds the row opened. */
+const addressOf = (row) => `#${many ? `${runs[row.run].name}-` : ""}${row.n}`;
+const setAddress = (row) => history.replaceState(null, "", addressOf(row));
+
+function openAddressed() {
+  const row = rows.find((one) => addressOf(one) === decodeURIComponent(location.hash));
+  if (row) openRow(row);
 }
 
 function linkTo(row) {
@@ -412,6 +464,8 @@ function details(row) {
   const about = [
     ["commit", row.commit.slice(0, 12)],
     ["against", incumbent && `${label(incumbent)} ${incumbent.description}`],
+    ["gain", known(row.gain) ? [signed(row.gain), intervalSaid(row.low, row.high)].filter(Boolean).join("; ") : undefined],
+    ["how sure", row.trust],
     ["category", row.category],
     ["rule", row.rule],
     ["failure", row.failure],
@@ -425,8 +479,8 @@ function details(row) {
     ["proposer", row.agent],
     ["tokens", known(row.tokens) ? row.tokens.toLocaleString("en") : undefined],
     ["cost", known(row.cost_usd) ? `$${row.cost_usd.toFixed(4)}` : undefined],
-    ["started", row.started && row.started.slice(0, 16).replace("T", " ")],
-    ["ended", row.ended && row.ended.slice(0, 16).replace("T", " ")],
+    ["started", row.started && localTime(row.started)],
+    ["ended", row.ended && localTime(row.ended)],
   ];
   const pairs = about
     .filter(([, value]) => known(value))
@@ -522,7 +576,9 @@ function diffLine(line, mark) {
 
 // --- Curves ----------------------------------------------------------------------------------------------------------
 
-const pointsOf = (name, curve) => curve.map((y, at) => ({ name, x: (100 * (at + 0.5)) / curve.length, y }));
+/** Of a part of the training in which no step was printed there is no point: the line goes on to the next. */
+const pointsOf = (name, curve) =>
+  curve.map((y, at) => ({ name, x: (100 * (at + 0.5)) / curve.length, y })).filter(({ y }) => known(y));
 const EARLY = 6; // points: until then a loss falls from where every run begins, and would flatten the rest
 
 function lossChart(place, series, height) {
@@ -533,14 +589,15 @@ function lossChart(place, series, height) {
   return draw(place, "curves", { names: series.map(({ name, color }) => ({ name, color })), points }, signals, height);
 }
 
-function differenceChart(place, candidate, incumbent, height) {
-  const curve = candidate.curve.map((y, at) => (known(y) && known(incumbent.curve[at]) ? y - incumbent.curve[at] : null));
+/** By how much the candidate is ahead: as with a gain, above 0 is better. */
+function aheadChart(place, candidate, incumbent, height) {
+  const curve = candidate.curve.map((y, at) => (known(y) && known(incumbent.curve[at]) ? incumbent.curve[at] - y : null));
   const size = Math.max(...curve.slice(EARLY).filter(known).map(Math.abs), 1e-4);
-  const signals = { low: -size, high: size, zero: true, yTitle: "candidate − incumbent" };
+  const signals = { low: -size, high: size, zero: true, yTitle: "ahead by" };
   return draw(
     place,
     "curves",
-    { names: [{ name: "difference", color: "var(--blue)" }], points: pointsOf("difference", curve) },
+    { names: [{ name: "ahead", color: "var(--blue)" }], points: pointsOf("ahead", curve) },
     signals,
     height,
   );
@@ -555,7 +612,7 @@ function compareCurves(row, inside) {
   if (both) series.unshift({ name: `incumbent ${label(incumbent)}`, curve: incumbent.curve, color: "var(--discard)" });
   const [left, right] = [el("div", { className: "picture" }), el("div", { className: "picture" })];
   const title = el("h3", {}, "Training loss");
-  const text = both ? " Below 0 on the right: the candidate is ahead at that point." : "";
+  const text = both ? " Above 0 on the right: the candidate is ahead of the incumbent at that point." : "";
   const place = el(
     "div",
     {},
@@ -566,7 +623,7 @@ function compareCurves(row, inside) {
   );
   inside.querySelector("h3, p.faint").before(place);
   lossChart(left, series, 190);
-  if (both) differenceChart(right, row, incumbent, 190);
+  if (both) aheadChart(right, row, incumbent, 190);
 }
 
 const MOST_CURVES = 8;
@@ -660,6 +717,41 @@ function frontOf(list, name) {
   return points.length && points[0].x < points.at(-1).x ? points : undefined;
 }
 
+const MOST_PARAMETERS = 12;
+
+/** val_bpb against each constant that was moved, the one that was moved most first: a line leads from the incumbent. */
+function parameters() {
+  if (!bounds) return;
+  const moves = rows.filter((row) => row.moved && known(row.bpb) && row.bpb <= bounds[1]);
+  const names = [...new Set(moves.flatMap((row) => Object.keys(row.moved)))].map((name) => [
+    name,
+    moves.filter((row) => row.moved[name]).map((row) => moveOf(row, name)),
+  ]);
+  const drawn = names.filter(([, points]) => points.length > 1).sort((a, b) => b[1].length - a[1].length);
+  if (!drawn.length) return;
+  show("parameters");
+  const places = drawn.slice(0, MOST_PARAMETERS).map(([name, points]) => {
+    const place = el("div", { className: "picture" });
+    id("parameters-pictures").append(el("figure", {}, el("figcaption", {}, `${name}, ${plural(points.length, "try", "tries")}`), place));
+    return place;
+  });
+  const left = drawn.length - places.length;
+  id("parameters-text").textContent =
+    `A dot is an experiment that moved the constant, green where it was kept; its line comes from the incumbent's value. Lower is better.${left > 0 ? ` The ${places.length} that were tried most often, of ${drawn.length}.` : ""}`;
+  places.forEach((place, at) => drawParameter(place, drawn[at][1]));
+}
+
+function moveOf(row, name) {
+  const [from, x] = row.moved[name];
+  return { at: row.at, from, x, bpb: row.bpb, level: incumbentOf(row)?.bpb ?? row.bpb, status: row.status };
+}
+
+function drawParameter(place, points) {
+  const levels = points.flatMap(({ bpb, level }) => [bpb, level]);
+  const ends = points.flatMap(({ from, x }) => [{ x: from }, { x }]);
+  return draw(place, "parameter", { points, ends }, { low: Math.min(...levels), high: Math.max(...levels) }, 170);
+}
+
 const MOST_MISSES = 12;
 
 function misses() {
@@ -673,7 +765,7 @@ function misses() {
   const titles = ["", "gain", "category", "change", "why it was not kept"].filter(
     (title) => has.category || title !== "category",
   );
-  show("misses", grid(titles, used, ""));
+  show("misses", grid(titles, used, has.category ? "categorised" : "uncategorised"));
   if (near.length > MOST_MISSES)
     id("misses").append(el("p", { className: "faint" }, `The ${MOST_MISSES} largest of ${near.length}.`));
 }
@@ -687,16 +779,21 @@ function audits() {
 }
 
 function auditOf(run, audit) {
+  const onHoldout = audit.pairs.some((pair) => known(pair.holdout_gain));
   const lists = audit.pairs.map((pair) => [
     String(pair.seed),
     digits(pair.baseline, 6),
     digits(pair.incumbent, 6),
     signed(pair.gain),
+    ...(onHoldout ? [signed(pair.holdout_gain)] : []),
     known(pair.degraded) ? (pair.degraded ? "disturbed" : "as usual") : "–",
   ]);
-  const interval = known(audit.reproduced_low)
-    ? `, 95 % between ${signed(audit.reproduced_low)} and ${signed(audit.reproduced_high)}`
+  const within = intervalSaid(audit.reproduced_low, audit.reproduced_high);
+  const interval = within ? ` (${within})` : "";
+  const holdout = known(audit.holdout_gain)
+    ? ` On the holdout, text that nothing was chosen by: ${signed(audit.holdout_gain)} (${intervalSaid(audit.holdout_low, audit.holdout_high)}).`
     : "";
+  const partial = audit.partial ? ` ${plural(audit.pairs.length, "pair")} of ${audit.wanted} so far.` : "";
   const phantoms = known(audit.phantom_keeps_per_100)
     ? ` With the settings of this run, ${audit.phantom_keeps_per_100.toFixed(1)} of 100 experiments that do nothing would be kept.`
     : "";
@@ -705,12 +802,12 @@ function auditOf(run, audit) {
     el(
       "p",
       {},
-      `Claimed: ${signed(audit.claimed_gain)}, from #${audit.baseline.n} to #${audit.incumbent.n}. Found again with fresh seeds: ${signed(audit.reproduced_gain)}${interval}. `,
-      el("strong", {}, `${FINDINGS[audit.finding]}.`),
+      `Claimed: ${signed(audit.claimed_gain)}, from #${audit.baseline.n} to #${audit.incumbent.n}. Found again with fresh seeds: ${signed(audit.reproduced_gain)}${interval}.${holdout}${partial} `,
+      el("strong", {}, `${FINDINGS[audit.finding][0].toUpperCase()}${FINDINGS[audit.finding].slice(1)}.`),
       phantoms,
     ),
     auditBar(audit),
-    grid(["seed", "baseline", "incumbent", "gain", "machine"], lists),
+    grid(["seed", "baseline", "incumbent", "gain", ...(onHoldout ? ["on the holdout"] : []), "machine"], lists),
   ].filter(known);
 }
 
@@ -784,7 +881,7 @@ function compared() {
   if (!many) return;
   const lists = runs.map((run, at) => {
     const [all, first, best] = [ofRun(at), baselineOf(at), bestOf(at)];
-    const gain = first && first.bpb - best.bpb;
+    const gain = first && gainOf(at);
     const wall = column(all, "wall_seconds");
     return [
       run.name,
@@ -829,9 +926,37 @@ function theme() {
     document.documentElement.dataset.theme = dark ? "dark" : "light";
     button.textContent = dark ? "Light" : "Dark";
   };
-  set(preferred.matches);
+  set(kept.theme ? kept.theme === "dark" : preferred.matches);
   preferred.addEventListener("change", () => set(preferred.matches));
-  button.addEventListener("click", () => set(document.documentElement.dataset.theme !== "dark"));
+  button.addEventListener("click", () => {
+    set(document.documentElement.dataset.theme !== "dark");
+    kept.theme = document.documentElement.dataset.theme;
+  });
+}
+
+// --- While a loop works ----------------------------------------------------------------------------------------------
+
+/** What outlives that the page loads itself anew: in this tab, where the browser allows that. */
+const kept = (() => {
+  try {
+    sessionStorage.length;
+    return sessionStorage;
+  } catch {
+    return {};
+  }
+})();
+
+/** Load it anew, at the place where the reader is; not under somebody's eyes who reads an opened row, or types. */
+function refresh() {
+  if (kept.scroll) scrollTo(0, Number(kept.scroll));
+  kept.scroll = "";
+  if (!data.refresh) return;
+  id("made").textContent += `, anew every ${data.refresh} s`;
+  setInterval(() => {
+    if (id("search").value || rows.some((row) => row.opened)) return;
+    kept.scroll = String(scrollY);
+    location.reload();
+  }, 1000 * data.refresh);
 }
 
 theme();
@@ -844,7 +969,11 @@ table();
 curves();
 paid();
 pareto();
+parameters();
 misses();
 changed();
 measured();
 contents();
+refresh();
+openAddressed();
+addEventListener("hashchange", openAddressed);

@@ -10,21 +10,23 @@ import html
 import json
 import math
 import re
+import sys
+from contextlib import suppress
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from lab.store import durable
+
 FOLDER = Path(__file__).parent
-PICTURES = ("progress", "curves", "pareto")
+PICTURES = ("progress", "curves", "pareto", "parameter")
 SLOT = re.compile(r"\{\{(\w+)\}\}")
 
 
 def text(data: dict[str, Any]) -> str:
     """The whole page as HTML."""
-    import vl_convert
-
     specs = {name: json.loads((FOLDER / f"{name}.vg.json").read_text()) for name in PICTURES}
-    bundle = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
-    vega = f"(() => {{{bundle}}})();"  # in a scope of its own
+    vega = f"(() => {{{bundle()}}})();"  # in a scope of its own
     script = (FOLDER / "page.js").read_text()
     slots = {
         "title": html.escape(" ".join(one["name"] for one in data["runs"])),
@@ -36,6 +38,19 @@ def text(data: dict[str, Any]) -> str:
     }
     page = SLOT.sub(lambda slot: slots[slot[1]], (FOLDER / "page.html").read_text())
     return page.encode(errors="replace").decode()  # half of a pair of surrogates is JSON, but no UTF-8
+
+
+def bundle() -> str:
+    """The browser's Vega. To bundle it takes over a second, and it is the same until another version is installed."""
+    kept = Path(sys.prefix) / f"vega-{version('vl-convert-python')}.js"
+    if kept.exists():
+        return kept.read_text()
+    import vl_convert
+
+    text: str = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
+    with suppress(OSError):  # an environment that cannot be written
+        durable.write_atomically(kept, text, durable=False)
+    return text
 
 
 def blob(data: dict[str, Any]) -> str:

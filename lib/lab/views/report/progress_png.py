@@ -6,7 +6,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from lab.views.report.label_positions import Size, axis_end, is_keep, placed
+from lab.views.report.label_positions import Size, is_keep, placed
 
 FOLDER = Path(__file__).parent
 PICTURE = Size(1100, 480, 40, 44)  # of progress.png
@@ -39,13 +39,14 @@ def png(data: dict[str, Any]) -> bytes:
     spec |= {"width": PICTURE.width, "height": PICTURE.height, "background": "white", "padding": 20}
     values = {
         "rows": points(data["rows"]),
-        "runs": [{"name": one["name"]} for one in data["runs"]],
+        "runs": [{"name": one["name"], "band": band_of(one)} for one in data["runs"]],
         "labels": placed(data["rows"], data["bounds"], PICTURE),
     }
     for one in spec["data"]:
         one |= {"values": values[one["name"]]} if one["name"] in values else {}
     low, high = data["bounds"] or (0, 1)
-    values_by_signal = {"low": low, "high": high, "last": axis_end(data["rows"]), "title": title(data)}
+    axis = data["axes"][0]
+    values_by_signal = {"low": low, "high": high, "last": axis["last"], "xTitle": axis["title"], "title": title(data)}
     for signal in spec["signals"]:
         signal |= {"value": values_by_signal[signal["name"]]} if signal["name"] in values_by_signal else {}
     picture: bytes = vl_convert.vega_to_png(spec, scale=SCALE)
@@ -54,12 +55,37 @@ def png(data: dict[str, Any]) -> bytes:
 
 def points(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """The values of each row that the picture needs."""
-    names = ("run", "n", "status", "bpb", "gain", "description", "by_hand")
+    names = ("run", "n", "status", "bpb", "gain", "description", "by_hand", "trust")
     return [
-        {name: float(value) if isinstance(value := row.get(name), Decimal) else value for name in names} for row in rows
-    ]
+        {**{name: float(value) if isinstance(value := row.get(name), Decimal) else value for name in names},
+         "x": row["x"]["n"]}
+        for row in rows
+    ]  # fmt: skip
 
 
-def title(data: dict[str, Any]) -> str:
-    """`mar14: 23 keep, 102 discard, 1 crash`"""
-    return "; ".join(f"{one['name']}: {one['counts'].split(': ')[1]}" for one in data["runs"])
+def band_of(run: dict[str, Any]) -> float | None:
+    """What a single run may be off by chance."""
+    return float(run["noise"]["band"]) if run["noise"] else None
+
+
+def title(data: dict[str, Any]) -> list[str]:
+    """`mar14: val_bpb 0.969700, a gain of 0.028200 (2.83 %)`, a line for each run; and below how far to believe it."""
+    return [line for at, run in enumerate(data["runs"]) for line in title_of(run, rows_of(data, at))]
+
+
+def rows_of(data: dict[str, Any], run: int) -> list[dict[str, Any]]:
+    """Those of one run."""
+    return [row for row in data["rows"] if row["run"] == run]
+
+
+def title_of(run: dict[str, Any], rows: Sequence[dict[str, Any]]) -> list[str]:
+    """Best and gain; and, of a single run, what an audit has found again."""
+    kept = [row for row in rows if is_keep(row)]
+    if not kept:
+        return [f"{run['name']}: no baseline yet"]
+    best = min(kept, key=lambda row: row["bpb"])
+    gain = sum(Decimal(row["gain"] or 0) for row in kept if row["n"] <= best["n"])
+    share = 100 * gain / Decimal(kept[0]["bpb"])
+    audit = run["audit"]
+    again = "not audited yet" if audit is None else f"found again {audit['reproduced_gain']:+.6f}"
+    return [f"{run['name']}: val_bpb {best['bpb']:.6f}, gain {gain:+.6f} ({share:.2f} %), {again}"]

@@ -1,0 +1,33 @@
+"""A keep -> its numbers as the trailers of a commit message, for git log to tell the story without us.
+
+git takes no `_` in the key of a trailer. A block counts as one of trailers all the same where git finds a line of its
+own in it, so the line of `git cherry-pick -x` comes last where the commit is a copy.
+"""
+
+from collections.abc import Sequence
+
+from lab.store.experiments import Experiment
+from lab.verdict import noise
+from lab.verdict.trust import Trust, interval
+
+
+def of_keep(tag: str, keep: Experiment, trust: Trust | None) -> list[str]:
+    """`val_bpb: 1.985260` and so on, a line each; without a gain for a baseline; how sure it is, where known."""
+    seeds = [str(run["seed"]) for run in noise.deciding(keep["runs"], is_baseline=keep["rule"] == "baseline")]
+    lines = [f"val_bpb: {keep['val_bpb']:.6f}"]
+    if keep["gain"] is not None:
+        lines.append(f"gain: {keep['gain']:+.6f}" + (f" ({interval(trust)})" if trust else ""))
+    if trust:
+        lines.append(f"trust: {trust.word or 'noise not measured'}")
+    lines += [f"seeds: {' '.join(seeds)}"] if seeds else []
+    return [*lines, f"experiment: #{keep['n']}", f"run: {tag}"]
+
+
+def copied_from(keep: Experiment) -> str:
+    """As `git cherry-pick -x` writes it."""
+    return f"(cherry picked from commit {keep['commit']})"
+
+
+def message(subject: str, body: Sequence[str], trailers: Sequence[str]) -> str:
+    """A commit message."""
+    return "\n\n".join("\n".join(part) for part in ([subject], body, trailers) if part) + "\n"

@@ -1,0 +1,64 @@
+"""The keeps of a run -> how sure the gain of each is, by the noise over all that the run has measured.
+
+A gain is the one on record: the mean of the incumbent's runs less that of the runs that decided on the keep. Its
+interval rests on as many runs of the incumbent as are known today. Decimal, in bits per byte.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from itertools import pairwise
+from pathlib import Path
+
+from lab.store import reruns
+from lab.store.experiments import Experiment
+from lab.verdict import noise
+from lab.verdict.criterion import LEAST_BAND, Noise
+from lab.verdict.noise import Run, Spread
+
+SURE, LIKELY = "sure", "likely"
+WITHIN = "within the noise"
+WORDS = (SURE, LIKELY, WITHIN)
+QUANTILES = ((SURE, 0.99865), (LIKELY, 0.975))  # of Student's t: 3 and 2 standard errors of a noise that is well known
+
+
+@dataclass(frozen=True)
+class Trust:
+    """`word` is one of WORDS; the interval is of 95 %. None: the noise was not measured."""
+
+    word: str | None
+    low: Decimal | None = None
+    high: Decimal | None = None
+
+
+def of(keep: Experiment, level: Sequence[Run], spread: Spread | None) -> Trust | None:
+    """That of one keep; `level` are the runs of its incumbent. None for what has no gain, as a baseline."""
+    gain = keep.get("gain")
+    if gain is None:
+        return None
+    if spread is None:
+        return Trust(None)
+    runs = len(noise.values(noise.deciding(keep["runs"], is_baseline=False)))
+    known = Noise(spread.sd, spread.df, max(1, runs), max(1, len(noise.values(level))))
+    half = max(LEAST_BAND, known.bound(0.975))
+    word = next((word for word, p in QUANTILES if gain > max(LEAST_BAND, known.bound(p))), WITHIN)
+    return Trust(word, gain - half, gain + half)
+
+
+def of_keeps(run: Path, keeps: Sequence[Experiment], spread: Spread | None) -> dict[str, Trust]:
+    """Of all keeps of a run, by their commit; `keeps`: in order, from the baseline on."""
+    again = reruns.read(run) if spread else []
+    found = {}
+    for before, one in pairwise(keeps):
+        own = noise.deciding(before["runs"], is_baseline=before["rule"] == "baseline")
+        level = [*own, *(other for other in again if other["commit"] == before["commit"])]
+        if trust := of(one, level, spread):
+            found[one["commit"]] = trust
+    return found
+
+
+def interval(trust: Trust) -> str:
+    """`95 %: +0.0011 to +0.0034`, or that it is not known."""
+    if trust.low is None or trust.high is None:
+        return "confidence interval unknown"
+    return f"95 %: {trust.low:+.6f} to {trust.high:+.6f}"

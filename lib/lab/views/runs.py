@@ -1,0 +1,118 @@
+"""All runs of a tree, and what a shell knows of them -> a table for a person, and which are old and not taken.
+
+Facts, a line each: `taken HASH`, the commit of a keep that a branch of a person's has, itself or as a copy; and for
+each run `run TAG STATE LEFT`. STATE is `running`, `dead` (it should be running) or `stopped`; LEFT what there is of
+it, of `folder`, `branch` and `git` (its records), joined by commas.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+from lab.errors import EXPECTED
+from lab.one_line import clean
+from lab.store import experiments
+from lab.verdict import index
+from lab.views import status, take
+from lab.views.in_words import local, moment
+
+TITLES = ("run", "rows", "kept", "best", "gain", "hours", "loop", "audit", "taken", "size", "last row")
+NUMBERS = {"rows", "kept", "hours", "size"}
+
+
+@dataclass(frozen=True)
+class Known:
+    """What the shell knows of a run."""
+
+    tag: str
+    state: str
+    left: Sequence[str]
+
+
+def parse(facts: str) -> tuple[set[str], list[Known]]:
+    """The commits that were taken, and the runs, in their order."""
+    lines = [line.split() for line in facts.splitlines()]
+    runs = [Known(line[1], line[2], line[3].split(",")) for line in lines if line[0] == "run"]
+    return {line[1] for line in lines if line[0] == "taken"}, runs
+
+
+def table(tree: Path, facts: str) -> str:
+    """A line for each run, below the titles."""
+    taken, runs = parse(facts)
+    rows = [line_of(tree / "runs" / one.tag, one, taken) for one in runs]
+    shown = [name for name in TITLES if name in ("run", "loop") or any(row.get(name) for row in rows)]
+    cells = [shown, *([row.get(name, "") for name in shown] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    lines = ("  ".join(_padded(*one) for one in zip(row, widths, shown, strict=True)).rstrip() for row in cells)
+    return "\n".join(lines)
+
+
+def _padded(cell: str, width: int, name: str) -> str:
+    return cell.rjust(width) if name in NUMBERS else cell.ljust(width)
+
+
+def line_of(run: Path, known: Known, taken: set[str]) -> dict[str, str]:
+    """The cells by their title. Of a run without a folder, what is left of it; of a damaged one, that it is."""
+    if "folder" not in known.left:
+        return {"run": known.tag, "loop": only_left(known)}
+    try:
+        at, past = status.from_records(run), index.read(run)
+    except EXPECTED as error:
+        return {"run": known.tag, "loop": clean(str(error), 60)}
+    counts, best = at["rows"] or {"total": "?", "kept": "?"}, at["best"]
+    return {
+        "run": known.tag,
+        "rows": str(counts["total"]),
+        "kept": str(counts["kept"]),
+        "best": f"{best['val_bpb']:.6f}" if best else "",
+        "gain": f"{at['gain']:+.6f} ({at['gain_percent']:.1f} %)" if best else "",
+        "hours": "" if at["spent"]["hours"] is None else f"{at['spent']['hours']:.1f}",
+        "loop": known.state,
+        "audit": audited(run),
+        "taken": taken_in_words(run, taken),
+        "size": f"{at['run_mb']:.0f} MB",
+        "last row": local(last_change(past.last, at["created"])),
+    }
+
+
+def only_left(known: Known) -> str:
+    """What there is of a run without its folder."""
+    return f"only in git: make mend TAG={known.tag}" if "git" in known.left else "only its branch is left"
+
+
+def audited(run: Path) -> str:
+    """What an audit has found again."""
+    found = take.audit_of(run)
+    return "not yet" if found is None else f"{found['reproduced_gain']:+.6f}{' so far' if found['partial'] else ''}"
+
+
+def taken_in_words(run: Path, taken: set[str]) -> str:
+    """How many of its keeps a person's branch has."""
+    kept = [one["commit"] for one in experiments.keeps(run)[1:]]
+    mine = sum(commit in taken for commit in kept)
+    return f"{mine} of {len(kept)}" if mine else ""
+
+
+def last_change(last: dict[str, Any] | None, created: str) -> datetime:
+    """When its last experiment ended; before there is one, when it was set up."""
+    return moment((last or {}).get("ended")) or moment(created) or datetime.now(timezone.utc)
+
+
+def old(tree: Path, facts: str, days: int) -> list[str]:
+    """The tags of the runs that have had no row for so many days, of which nothing was taken, and no loop is wanted.
+
+    Of a run that cannot be read nothing is known, so it is not among them.
+    """
+    taken, runs = parse(facts)
+    limit = datetime.now(timezone.utc) - timedelta(days=days)
+    return [one.tag for one in runs if one.state == "stopped" and _is_old(tree / "runs" / one.tag, taken, limit)]
+
+
+def _is_old(run: Path, taken: set[str], limit: datetime) -> bool:
+    try:
+        created = status.from_records(run)["created"]
+        return last_change(index.read(run).last, created) < limit and not taken_in_words(run, taken)
+    except EXPECTED:
+        return False

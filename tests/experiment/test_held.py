@@ -1,0 +1,189 @@
+"""A proposer is held as a training run is: what it does beside its copy of the tree neither stays nor ends a night."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from house import ROOT, TRAIN, House, shared
+
+WORKS = (
+    shutil.which("bwrap")
+    and subprocess.run([sys.executable, ROOT / "lib/child/runner.py", "--can-confine"], check=False).returncode == 0
+)
+needs_bubblewrap = pytest.mark.skipif(not WORKS, reason="bubblewrap is not there, or does not work")
+
+BEGIN = """\
+T=~/../tree R=~/../tree/runs/mar14
+F=$(find $R/flights -name before.py 2>/dev/null | head -n 1)
+F=${F%/*}
+F=${F:-/nowhere}
+"""
+IDEA = "sed -i \"s/^VALUE = .*/VALUE = 1.$RANDOM/\" train.py; echo 'an idea'\n"
+EVIL = "git -C $T commit-tree $(git -C $T write-tree) -p HEAD -m evil"
+
+# An act, and what it is called where nothing holds the proposer: it is put back then, told, and the proposal rejected.
+# A `-`: not tried there.
+ACTS = {
+    "the ledger": ("echo mine >>$R/results.tsv", "results.tsv"),
+    "the experiments": ("echo '{}' >>$R/experiments.jsonl", "experiments.jsonl"),
+    "both copies of a record": ("for f in $R{,/kept}/experiments.jsonl; do echo '{}' >>$f; done", "experiments.jsonl"),
+    "the manifest": ("echo '{}' >$R/manifest.json", "manifest.json"),
+    "the incumbent": ("echo 0123 >$R/incumbent", "incumbent"),
+    "what is compared": ("echo '# more' >>$F/before.py", "before.py"),
+    "a verdict": ("echo keep >$F/verdict", "verdict"),
+    "the finished steps": ("printf 'attempt 1\\n10-propose\\n40-judge\\n70-record-failure\\n' >$F/done", "done"),
+    "the refs of experiments": (
+        "git -C $T update-ref -d $(git -C $T for-each-ref --format='%(refname)' refs/experiments/mar14 | head -n 1)",
+        "refs/experiments/mar14/",
+    ),
+    "the chain of records": (
+        "git -C $T update-ref refs/experiments/_records/mar14 HEAD",
+        "refs/experiments/_records/mar14",
+    ),
+    "a hook": (
+        "mkdir -p $T/.git/hooks && echo 'touch ~/ran' >$T/.git/hooks/reference-transaction",
+        "reference-transaction",
+    ),
+    "git's configuration": ("git -C $T config filter.x.clean 'touch ~/ran; cat'", ".git/config"),
+    "git's attributes": (
+        "mkdir -p $T/.git/info && echo 'train.py filter=x' >$T/.git/info/attributes",
+        "info/attributes",
+    ),
+    "a step": ("echo 'touch ~/ran' >$(echo $R/toolkit/*)/lib/experiment/steps/45-mine", "steps/45-mine"),
+    "bytecode of the core": (
+        "c=$(echo $R/toolkit/*/lib/lab/proposal/)__pycache__; mkdir -p $c && echo x >$c/rules.cpython-39.pyc",
+        "rules.cpython-39.pyc",
+    ),
+    "what starts the loop again": ("sed -i '1a ON_KEEP=touch ~/ran' $R/wanted", "wanted"),
+    "the branch": (f"git -C $T update-ref refs/heads/autoresearch/mar14 $({EVIL})", "-"),
+    "an object": ("rm -f $T/.git/objects/??/*", "-"),
+    "a stop": ("touch $R/stop || rm $R/wanted", "-"),
+    "the environment": ("touch {venv}/x", "-"),
+    "what PATH has": ("touch {path}/git-x", "-"),
+    "keys": ("cat $T/.env", "-"),
+    "validation text": ("cat ~/.cache/autoresearch/small/judge/val.bin", "-"),
+    "data": ("echo x >~/.cache/autoresearch/small/train.bin", "-"),
+    "the memory": ("echo x >>$T/memory/decisions.md", "-"),
+    "a person's file": ("echo x >>$T/README.md", "-"),
+    "the loop": ("kill -9 $LAB_HOLDER", "-"),
+    "the sandbox": ("mount -o remount,rw,bind / || umount $T/runs", "-"),
+}
+
+
+def held_house(folder: Path) -> House:
+    house = House(folder, TRAIN)
+    (house.tree / ".env").write_text("KEY=secret\n")
+    (house.tree / ".env").chmod(0o600)
+    for name in ("judge/val.bin", "train.bin"):
+        path = house.outside / "home/.cache/autoresearch/small" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("x")
+    house.setup()
+    house.baseline()
+    return house
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> House:
+    return shared(tmp_path_factory, "held", held_house)
+
+
+@pytest.fixture
+def run(made: House, tmp_path: Path) -> House:
+    return made.copy(tmp_path)
+
+
+def script(house: House, act: str) -> str:
+    act = act.replace("{venv}", str(house.environment["UV_PROJECT_ENVIRONMENT"]))
+    act = act.replace("{path}", house.environment["PATH"].split(":")[0])
+    return f"{BEGIN}if ({act}) >/dev/null 2>&1; then echo done; else echo held; fi >>~/acts\n{IDEA}"
+
+
+def log(house: House) -> str:
+    return (house.run_folder / "loop.log").read_text()
+
+
+@needs_bubblewrap
+def test_held_it_reaches_nothing_that_experiments_rest_on(run: House) -> None:
+    before = run.git("for-each-ref", "refs/heads")
+    agent = run.in_turn(*(script(run, act) for act, _ in ACTS.values()))
+    assert run.loop(len(ACTS), agent).status == 0
+    acts = (run.outside / "home/acts").read_text().split()
+    assert dict(zip(ACTS, acts, strict=True)) == dict.fromkeys(ACTS, "held")
+    assert run.statuses() == ["keep", *["discard"] * len(ACTS)], "what it could not do is no fault of the proposal"
+    assert run.git("for-each-ref", "refs/heads") == before
+    assert "has touched" not in log(run)
+    run.check_invariants()
+
+
+@needs_bubblewrap
+def test_held_it_writes_elsewhere_and_gives_nothing_back_but_plain_files(run: House) -> None:
+    """Its home is its own; but a configuration of git which was not there goes, and is told."""
+    (run.outside / "home/.gitconfig").unlink(missing_ok=True)
+    acts = [
+        "echo mine >~/notes; ln -s ~/notes $LAB_TRANSCRIPT; ln -s ~/notes $LAB_USAGE",
+        "git config --global filter.x.clean 'touch ~/ran; cat'; echo 'train.py filter=x' >.gitattributes",
+        "rm -f $LAB_TRANSCRIPT; mkfifo $LAB_TRANSCRIPT",
+        "head -c 70000000 /dev/zero >$LAB_TRANSCRIPT; yes | head -c 3000000; echo; ",
+    ]
+    assert run.loop(len(acts), run.in_turn(*(f"{act}\n{IDEA}" for act in acts))).status == 0
+    assert (run.outside / "home/notes").read_text() == "mine\n"
+    assert run.statuses() == ["keep", "discard", "crash", "discard", "discard"]
+    assert run.rows()[2][4].startswith("an idea (rejected: changed /")
+    assert "has touched what is not its own, which is put back: " in log(run)
+    assert not (run.outside / "home/.gitconfig").exists()
+    assert not (run.outside / "home/ran").exists()
+    kept = sorted((run.run_folder / "logs").glob("*.agent.gz"))
+    assert len(kept) == 1, "the long one alone: no link, no pipe"
+    assert kept[0].stat().st_size < 1_000_000
+    run.check_invariants()
+
+
+def test_not_held_what_it_touches_is_put_back_told_and_rejected(run: House) -> None:
+    acts = {name: both for name, both in ACTS.items() if both[1] != "-"}
+    refs = run.git("for-each-ref", "refs/experiments")
+    agent = run.in_turn(*(script(run, act) for act, _ in acts.values()))
+    result = run.loop(len(acts), agent, CONFINE="no")
+    assert result.status == 0
+    done = (run.outside / "home/acts").read_text().split()
+    assert dict(zip(acts, done, strict=True)) == dict.fromkeys(acts, "done")
+    for name, one in zip(acts, run.experiments()[1:], strict=True):
+        assert (one["status"], one["failure"]) == ("crash", "rejected"), (name, one)
+    told = [line for line in log(run).splitlines() if "has touched what is not its own" in line]
+    assert len(told) == len(acts)
+    for (name, (_, called)), line in zip(acts.items(), told, strict=True):
+        assert called in line, name
+    assert {line for line in refs.splitlines() if "/_records/" not in line} <= set(
+        run.git("for-each-ref", "refs/experiments").splitlines()
+    )
+    assert not (run.outside / "home/ran").exists()
+    assert not list(run.run_folder.glob("toolkit/*/lib/experiment/steps/45-mine"))
+    run.check_invariants()
+
+
+def test_not_held_what_would_end_the_night_does_not(run: House) -> None:
+    """A moved branch, with another prepare.py; git's objects; a lock of git's; the core of the loop."""
+    before = run.git("rev-parse", "autoresearch/mar14")
+    evil = (
+        "cd $T; export GIT_INDEX_FILE=$TMPDIR/index; git read-tree HEAD; b=$(echo evil | git hash-object -w --stdin)\n"
+        "git update-index --cacheinfo 100644,$b,prepare.py; c=$(git commit-tree $(git write-tree) -p HEAD -m evil)\n"
+        "git update-ref refs/heads/autoresearch/mar14 $c"
+    )
+    acts = [
+        evil,
+        "rm -f $T/.git/objects/??/*",
+        "touch $T/.git/packed-refs.lock $T/.git/refs/heads/autoresearch/mar14.lock",
+        "pkill -KILL -f lab.step_server -P $LAB_HOLDER",
+    ]
+    agent = run.in_turn(*(f"{BEGIN}({act}) >&2\n{IDEA}" for act in acts), IDEA)
+    result = run.loop(len(acts) + 1, agent, CONFINE="no", LAB_MINUTE="1", timeout=100)
+    assert result.status == 0
+    assert len(run.rows()) == len(acts) + 2
+    assert run.git("rev-parse", "autoresearch/mar14") == before
+    assert "branch 'autoresearch/mar14' is put back" in log(run)
+    assert "were gone from git: they are written again" in log(run)
+    assert "the Python core of this loop was killed: there is a new one" in log(run)
+    assert run.once(run.setting("0.9")).status == 0, "and all of it goes on with the next verb"
+    assert run.statuses()[-1] == "keep"
