@@ -1,4 +1,4 @@
-"""Real agents at the keyboard: a scripted model works as the skill says, with the shell, sandbox and permissions of each."""
+"""Real agents at the keyboard: a scripted model works as the skill says, in the sandbox and permissions of each."""
 
 import json
 import os
