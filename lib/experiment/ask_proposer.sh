@@ -143,7 +143,6 @@ copy_tree() {
   rm -f "$FOLDER"/ideas.{given,back}
   if [[ ! -e $scratch/tree/ideas.md && $MODE == propose ]]; then
     cat "$RUN/ideas.md" >"$scratch/tree/ideas.md" 2>/dev/null || printf '# Ideas for later: one a line; take out what was tried\n' >"$scratch/tree/ideas.md"
-    printf '/ideas.md\n' >"$git/info/exclude"
     cp "$scratch/tree/ideas.md" "$FOLDER/ideas.given"
   fi
 }
@@ -236,7 +235,6 @@ bring_back() {
   bring_file usage.json "$FOLDER/usage.json" "$LARGEST"
   bring_file transcript "$FOLDER/transcript" "$LONGEST"
   bring_file tree/train.py "$FOLDER/train.py" $((LARGEST + 1)) # one byte more than may be shows that it is too large
-  rm -f "$FOLDER/ideas.back"
   [[ ! -e $FOLDER/ideas.given ]] || bring_file tree/ideas.md "$FOLDER/ideas.back" 20000
   [[ ! -s $FOLDER/want || ! -d $scratch/tree/candidates || -L $scratch/tree/candidates ]] || bring_candidates "$(<"$FOLDER/want")"
   GIT_INDEX_FILE=$FLIGHT/index git -c core.fileMode=false --work-tree="$scratch/tree" \

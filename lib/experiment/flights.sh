@@ -62,8 +62,8 @@ has_edit_waiting() {
   return 1
 }
 
-# drop_litter: what killed dispatchers have left beside the folders; whether proposers of an earlier loop were unconfined; what is known of trainings of long ago; and which slots were out,
-# for only a loop looks at them again.
+# drop_litter: what killed dispatchers have left beside the folders; whether proposers of an earlier loop were unconfined; what is known of
+# trainings of long ago; and which slots were out, for only a loop looks at them again.
 drop_litter() {
   hold_flights
   rm -rf "$RUN"/flights/*.{new,old} "$RUN"/slots/*.out "$RUN/loose"

@@ -1,16 +1,15 @@
 # Training runs beside the experiments, for bin/noise and bin/audit. They are done in runs/<tag>/replicates, so that an
 # experiment that an interrupted loop has left in flight stays as it is. Sourced.
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034 # IS_PARTIAL is for the verbs
 
 source "$TOOLKIT/lib/run/preflight.sh"
 source "$TOOLKIT/lib/experiment/training_run.sh"
 
 readonly BOUND=3 # times the estimate
 
-BEGUN=0   # runs that were begun
-NUMBER=0  # the same, each that is made again counted once
-COUNTED=0 # runs that gave a value
-# shellcheck disable=SC2034 # used where this is sourced
+BEGUN=0           # runs that were begun
+NUMBER=0          # the same, each that is made again counted once
+COUNTED=0         # runs that gave a value
 IS_PARTIAL=no     # whether some were not begun
 declare -A WHY=() # a run is made again, by its name and seed
 

@@ -20,9 +20,8 @@ from lab.runs import tampering
 
 SERVED = {  # step -> the module that it is in
     "check_run": "verdict.check_run", "record_replicate": "verdict.replicates",
-    "take_replicate": "verdict.replicates", "catch_up": "verdict.record",
-    "forgo": "verdict.record", "wave": "proposal.wave", "ideas": "proposal.ideas",
-    "begin_budget": "verdict.budget", "budget": "verdict.budget",
+    "take_replicate": "verdict.replicates", "catch_up": "verdict.record", "forgo": "verdict.record",
+    "begin_budget": "verdict.budget", "budget": "verdict.budget", "wave": "proposal.wave", "ideas": "proposal.ideas",
     "flight_brief": "proposal.brief", "mend": "proposal.mend_brief", "describe": "proposal.describe",
     "look_before": "runs.tampering", "look_after": "runs.tampering", "free_places": "runs.slots",
     "conclude": "verdict.conclude", "close": "verdict.conclude", "give_up": "verdict.conclude",
