@@ -7,6 +7,7 @@ source "$TOOLKIT/lib/experiment/until_fit.sh"
 source "$TOOLKIT/lib/experiment/candidates.sh"
 source "$TOOLKIT/lib/run/lost_objects.sh"
 source "$TOOLKIT/lib/experiment/budget.sh"
+source "$TOOLKIT/lib/experiment/proposer_failures.sh"
 
 readonly CATALOG=$TOOLKIT/lib/proposers/catalog EDITED=$TOOLKIT/lib/proposers/edited
 readonly MOST_KILLS=3    # times that the dispatcher of a flight may be killed before it is given up
@@ -174,46 +175,6 @@ rest_a_while() {
   trouble loop "$GIVEN_UP flights were given up in a row; going on in $FIT_WAIT_S s"
   pause "$FIT_WAIT_S"
   FIT_WAIT_S=$((FIT_WAIT_S < 30 * MINUTE ? 2 * FIT_WAIT_S : 60 * MINUTE))
-}
-
-# hear_of_proposals: whether the proposer works again: there is one of a call that was begun after the last one that failed.
-hear_of_proposals() {
-  local asked
-  [[ FAILURES -gt 0 || -e $RUN/trouble.proposer ]] || return 0
-  read -r asked 2>/dev/null <"$RUN/calls/answered" && ((asked >= FAILED_AT)) || return 0
-  FAILURES=0 ASK_AT=0 WAIT_S=$PROPOSAL_WAIT
-  [[ ! -e $RUN/not-before ]] || rm -f "$RUN/not-before"
-  over proposer
-}
-
-# proposer_failed ID: it is asked again, later and later; after each third time in a row the catalog proposes one.
-proposer_failed() {
-  local wait_s
-  [[ ${PROPOSERS_OF[$1]:-} != "$EDITED" ]] || return 0
-  if [[ ${PROPOSERS_OF[$1]:-} != "$CATALOG" || $LOOP_AGENT == "$CATALOG" ]]; then
-    FAILURES=$((FAILURES + 1))
-    moment
-    FAILED_AT=$MOMENT
-    if ((FAILURES % 3 == 0)); then
-      trouble proposer "no proposal from '${LOOP_AGENT##*/}', $FAILURES times in a row"
-      IS_FALL_BACK=yes
-      return
-    fi
-  fi
-  now
-  wait_s=$(until_told "$WAIT_S")
-  put "$RUN/not-before" $((NOW + wait_s)) # for those that have begun, and have not asked yet
-  tell "asking the proposer again in $wait_s s"
-  moment
-  ASK_AT=$((MOMENT + 100 * wait_s))
-  WAIT_S=$((WAIT_S * 2 < LONGEST_WAIT_S ? WAIT_S * 2 : LONGEST_WAIT_S))
-}
-
-# until_told GROWN: seconds until the proposer is asked again: until the time that it has told, where that is near; else GROWN.
-until_told() {
-  local told
-  told=$(cat "$RUN/not-before" 2>/dev/null) || told=0
-  printf '%s' "$((told > NOW && told - NOW <= LONGEST_WAIT_S ? told - NOW + 1 : $1))"
 }
 
 # land_all: however the loop ends: what it has started ends with it, and rests until the next one.
