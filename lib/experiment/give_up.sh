@@ -33,6 +33,7 @@ give_up() {
     core drop "$FLIGHT"
     exit 9
   else
+    printf '%s given-up\n' "${FLIGHT##*/}" >>"$RUN/flights/ended"
     shelve_edit "$FLIGHT/edit" "$1"
     [[ ! -e $FLIGHT/commit ]] || is_on_record "$(<"$FLIGHT/commit")" || git update-ref -d "refs/experiments/$TAG/$(<"$FLIGHT/commit")" || :
     core forgo "$FLIGHT"

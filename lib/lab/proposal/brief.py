@@ -169,7 +169,8 @@ def state(run: Path, index: Index) -> Iterator[str]:
             memory_gb = "" if one["memory_gb"] is None else f", {one['memory_gb']:.1f} GB"
             value = task.level(metric, one["val_bpb"]) + memory_gb
             yield f"{name}: {value} (#{one['n']}, {clean(one['description'], 200)})"
-            yield from _of_the_run(one)
+            if name == "Incumbent" or one != index.incumbent:
+                yield from _of_the_run(one)
     compared = index.incumbent or index.baseline
     if not compared:
         yield "There is no baseline yet."

@@ -17,6 +17,7 @@ NOT_YET, NEVER = 75, 1  # exit statuses
 ENDED = {  # the last word of the step that ended it (lib/experiment/dispatch) -> why there is no row
     "end": "train.py is as in the incumbent, or could not be copied: there was nothing to try",
     "drop": "it changes the same lines as a keep since, or is in the incumbent already; it is in runs/{tag}/aside",
+    "given-up": "a step of it failed each time; runs/{tag}/loop.log says how, and it is in runs/{tag}/aside",
     "twice": "another experiment in the air has the same code",
 }
 

@@ -1,0 +1,71 @@
+"""Real agents at the keyboard: a scripted model works as the skill says, in the sandbox and permissions of each."""
+
+import json
+import os
+from dataclasses import dataclass, field
+
+import pytest
+from agents import equip, needs
+from house import SLOW, House
+from standin import StandIn
+from standin.answers import Asked, Reply, Text, shell_call
+
+pytestmark = pytest.mark.slow
+
+COUNT = 10 if os.environ.get("LONG") else 2
+COMMANDS = {  # as a person would start it, who has trusted the project
+    "claude": ["claude", "--print", "--permission-mode", "acceptEdits", "go"],
+    "codex": ["codex", "exec", "--sandbox", "workspace-write", "go"],
+    "gemini": ["gemini", "--skip-trust", "--approval-mode", "yolo", "--prompt", "go"],
+    "opencode": ["opencode", "run", "go"],
+    "pi": ["pi", "--print", "--provider", "standin", "--model", "stand-in", "go"],
+}
+MARKS = {"claude": "claude-code", "gemini": "gemini-cli"}
+
+
+@dataclass
+class Researcher:
+    """Edits, leaves the change, and waits until the last line says that there is a verdict; so often."""
+
+    asked: list[str] = field(default_factory=list)
+    done: int = 0
+
+    def reply(self, asked: Asked) -> Reply:
+        """The next command, by the result of the last one."""
+        if not shell_call(asked, ""):
+            return Text("a title")  # some ask for that beside
+        said = asked.results[-1] if asked.results else ""
+        if not asked.results or "exit 0" in said:
+            self.done += 1
+            if self.done > COUNT:
+                return Text("Done.")
+            command = f"sed -i 's/^VALUE = [0-9.]*/VALUE = {1 - self.done / 100:.2f}/' train.py"
+        elif self.asked[-1].startswith("sed"):
+            command = f"bin/experiment --from-tree 'idea {self.done}' --detach"
+        else:
+            command = "bin/wait --seconds 5"
+        self.asked.append(command)
+        assert len(self.asked) < 30 * COUNT, self.asked
+        return shell_call(asked, command) or Text("no shell")
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=needs(name)) for name in COMMANDS])
+def test_each_experiment_that_an_agent_makes_is_a_row_and_none_is_twice(house: House, name: str) -> None:
+    run = house
+    (run.tree / "train.py").write_text(SLOW)
+    run.commit("a trainer that takes a while")
+    run.setup()
+    run.seconds.write_text("1")
+    with StandIn([Researcher()]) as model:
+        equip(run, name, model)
+        if name == "codex":
+            with (run.outside / "home/.codex/config.toml").open("a") as file:
+                file.write(f'[projects."{run.tree}"]\ntrust_level = "trusted"\n')
+        if name == "claude":
+            trusted = {"projects": {str(run.tree): {"hasTrustDialogAccepted": True}}}
+            (run.outside / "home/.claude.json").write_text(json.dumps(trusted))
+        done = run.call(*COMMANDS[name], timeout=150 + 60 * COUNT)
+    assert done.status == 0, done
+    assert [row[4] for row in run.rows()] == ["baseline", *(f"idea {number}" for number in range(1, COUNT + 1))]
+    assert {one["agent"] for one in run.experiments()[1:]} == {MARKS.get(name, name)}
+    run.check_invariants()
