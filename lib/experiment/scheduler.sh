@@ -8,7 +8,6 @@ source "$TOOLKIT/lib/experiment/proposer_failed.sh"
 source "$TOOLKIT/lib/experiment/candidates.sh"
 source "$TOOLKIT/lib/run/lost_objects.sh"
 source "$TOOLKIT/lib/experiment/budget.sh"
-source "$TOOLKIT/lib/experiment/proposer_failures.sh"
 
 readonly CATALOG=$TOOLKIT/lib/proposers/catalog EDITED=$TOOLKIT/lib/proposers/edited
 readonly MOST_KILLS=3    # times that the dispatcher of a flight may be killed before it is given up
