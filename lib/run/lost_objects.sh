@@ -55,10 +55,12 @@ keep_content() {
     git cat-file blob "$1:train.py" >"$new/$1/blob"
   else
     while IFS= read -r -d '' path; do
-      git cat-file blob "$1:$path" >"$new/$1/blob.$((++number))"
+      number=$((number + 1))
+      git cat-file blob "$1:$path" >"$new/$1/blob.$number"
     done < <(editable_files "$1")
     while read -r -d '' _ _ object _; do
-      git cat-file tree "$object" >"$new/$1/tree.$((++number))"
+      number=$((number + 1))
+      git cat-file tree "$object" >"$new/$1/tree.$number"
     done < <(git ls-tree -r -d -z "$1" | grep -z ' tree ')
   fi
   rm -rf "$RUN/commits"
