@@ -56,8 +56,6 @@ report: ## the night as one page, and the progress picture [WATCH=1; TAGS="mar14
 	@bin/report
 take: ## what a run has kept, as commits on another branch [ONTO=main N="4 9" SQUASH=1]
 	@bin/take
-report: ## the night as one page, and the progress picture [WATCH=1, TAGS="mar14 mar15", or LEDGER=results.tsv OUT=DIR]
-	@bin/report
 settings: ## each setting, its value, and where that comes from
 	@bin/settings
 adopt: ## work on another repository: its run, branch and ledger are there [DIR=../mine]
