@@ -9,7 +9,7 @@ step_failed() {
   [[ -e $FLIGHT && ! -e $FLIGHT/for_person ]] || { rm -f "$FLIGHT/for_person" && exit 2; } # what a person is to do was said
   how="step $STEP failed twice, with exit status $1$(sed 's/^/: /' "$FLIGHT/fault" 2>/dev/null)" || :
   if mend_lost; then
-    exit 8
+    return
   elif [[ $(cat "$FLIGHT/failed" 2>/dev/null) != "$how" ]]; then
     put "$FLIGHT/failed" "$how"
     tell "step '$STEP' of flight '${FLIGHT##*/}' failed: it is done once more"
