@@ -8,13 +8,15 @@ import pytest
 from house import ROOT, House
 
 README = (ROOT / "README.md").read_text()
+REFERENCE = (ROOT / "docs/reference.md").read_text()
 VERBS = sorted(path.name for path in (ROOT / "bin").iterdir())
 TARGETS = re.findall(r"^([a-z-]+):.*##", (ROOT / "Makefile").read_text(), re.MULTILINE)
 GOLDEN = ROOT / "tests/golden"
+DOCS = sorted((ROOT / "docs").glob("*.md"))
 
 
-def test_every_target_is_in_the_readme_and_calls_its_verb() -> None:
-    table = README.split("## Commands")[1].split("## Settings")[0]
+def test_every_target_is_in_the_reference_and_calls_its_verb() -> None:
+    table = REFERENCE.split("## Commands")[1].split("## Settings")[0]
     for target in set(TARGETS) - {"help"}:
         assert f"`{target}`" in table
     makefile = (ROOT / "Makefile").read_text()
@@ -22,8 +24,8 @@ def test_every_target_is_in_the_readme_and_calls_its_verb() -> None:
         assert re.search(rf"^\t@bin/{verb}$", makefile, re.MULTILINE), f"no target calls bin/{verb}"
 
 
-def test_every_setting_is_in_the_readme_and_the_other_way_round() -> None:
-    table = README.split("## Settings")[1].split("## Where")[0]
+def test_every_setting_is_in_the_reference_and_the_other_way_round() -> None:
+    table = REFERENCE.split("## Settings")[1]
     schema = json.loads((ROOT / "schemas/settings.schema.json").read_text())["properties"]
     documented = set(re.findall(r"^\| `([A-Z_]+)`", table, re.MULTILINE))
     assert documented == {*schema, "TAG", "FROM", "AGENT", "ENGINE", "HF_ENDPOINT"}
@@ -47,7 +49,7 @@ def test_make_without_a_target_lists_all(house: House) -> None:
 
 
 def test_every_link_and_path_in_the_documents_is_there() -> None:
-    for document in ("README.md", "CONTRIBUTING.md", "docs/decisions.md", "program.md"):
+    for document in ("README.md", "CONTRIBUTING.md", "program.md", *(f"docs/{path.name}" for path in DOCS)):
         text = (ROOT / document).read_text()
         for target in re.findall(r"\]\(([^)#:]+)\)", text):
             assert (ROOT / document).parent.joinpath(target).exists(), f"{document}: {target}"

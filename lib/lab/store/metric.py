@@ -20,7 +20,7 @@ UPPER_BOUND = 20  # bits per byte; an untrained model has 8
 LARGEST = Decimal("1e15")  # of any other metric; beyond that nothing is measured
 PLACES = 6  # decimals, and the significant digits that a value has at least
 WIDEST = 8  # significant digits of a value of 100 and more
-HINT = "README.md has a table of the settings"
+HINT = "docs/reference.md has a table of the settings"
 
 
 @dataclass(frozen=True)

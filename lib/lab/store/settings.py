@@ -9,7 +9,7 @@ from lab.errors import Fault
 from lab.store import metric, schemas
 
 PUBLISHED_BUDGET = "300"  # seconds; the default without another one from a person or from prepare.py
-HINT = "README.md has a table of the settings"
+HINT = "docs/reference.md has a table of the settings"
 
 
 def read(environment: Mapping[str, str]) -> dict[str, str]:
