@@ -17,9 +17,9 @@ keep_record() {
 # note_numbers COMMIT FILE: the numbers of a keep, as trailers, are what `git log --notes=experiments/<tag>` shows below its message. One ref a
 # run: two loops would lose each other's.
 note_numbers() {
-  git notes --ref="experiments/$TAG" add --force --file="$2" "$1" 2>/dev/null && return
+  git "${DURABLY[@]}" notes --ref="experiments/$TAG" add --force --file="$2" "$1" 2>/dev/null && return
   git update-ref -d "refs/notes/experiments/$TAG" # somebody has deleted objects of it: they are words, not records
-  git notes --ref="experiments/$TAG" add --force --file="$2" "$1" 2>/dev/null || :
+  git "${DURABLY[@]}" notes --ref="experiments/$TAG" add --force --file="$2" "$1" 2>/dev/null || :
 }
 
 # records_again COMMIT: prints the last commit of a new chain, with what experiments.jsonl has of others than COMMIT.

@@ -680,12 +680,14 @@ def test_without_a_tool_for_locks_it_is_told_and_no_tree_looks_held(machine: Hou
 
 
 def test_a_tmpdir_that_is_smaller_than_the_tree_is_a_problem(machine: House) -> None:
-    (machine.tree / "corpus.bin").write_bytes(os.urandom(3 << 20))
+    (machine.tree / "corpus.bin").write_bytes(os.urandom(9 << 20))
     machine.commit("a corpus")
+    tracked = machine.git("ls-tree", "-r", "-l", "HEAD").splitlines()
+    needed = 100 + sum(int(line.split()[3]) for line in tracked) // 2**20
     free(machine, 150)
-    one(look(machine, "40-disk"), "warning", "tmpdir", "150 MB free", "103 MB are needed", "TMPDIR=")
-    free(machine, 102)
-    one(look(machine, "40-disk"), "problem", "tmpdir", "102 MB free", "103 MB are needed")
+    one(look(machine, "40-disk"), "warning", "tmpdir", "150 MB free", f"{needed} MB are needed", "TMPDIR=")
+    free(machine, needed - 1)
+    one(look(machine, "40-disk"), "problem", "tmpdir", f"{needed - 1} MB free", f"{needed} MB are needed")
 
 
 def test_a_tree_of_many_files_is_told(machine: House) -> None:

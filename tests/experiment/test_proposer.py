@@ -71,9 +71,10 @@ def test_the_proposer_works_in_a_repository_of_its_own_with_the_brief(based: Hou
         "git -c user.name=a -c user.email=b commit -qam 'my own commit'"
     )
     assert based.once(agent).status == 0
-    scratch, same, called, subject, folder = seen.read_text().splitlines()
+    scratch, same, called, subject, ideas, folder = seen.read_text().splitlines()
     assert not scratch.startswith(str(based.tree)), "outside of the tree, whose instructions it would read"
     assert (same, called, subject) == ("same", "mar14 propose", "experiment: baseline")
+    assert ideas == "?? ideas.md", "what agents write down for one another"
     assert folder.startswith(scratch.removesuffix("/tree"))
     last = based.experiments()[-1]
     assert last["status"] == "discard", "new files are dropped in silence, own commits ignored"

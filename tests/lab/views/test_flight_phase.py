@@ -95,7 +95,10 @@ def test_a_run_beside_the_experiments(tmp_path: Path) -> None:
     at = as_json(run, **ALIVE)
     assert [(one["phase"], one["training"]) for one in at["flights"]] == [("waiting", None)]
     assert (at["beside"]["log"], at["beside"]["progress"]) == ("replicates/run.1/run.log", 0.573)
-    assert line(run, "          a run", **ALIVE) == "          a run beside the experiments, 34 s of 60 s, loss 2.3457"
+    assert (
+        line(run, "          a run", **ALIVE)
+        == "          a run of make audit or make noise, 34 s of 60 s, loss 2.3457"
+    )
     assert as_json(run)["beside"] is None
 
 
