@@ -126,6 +126,7 @@ DEEDS = {
 }
 
 
+@pytest.mark.slow
 @needs_bubblewrap
 def test_confined_it_cannot_reach(run: House) -> None:
     (run.outside / "home/.cache/autoresearch/small/judge/source").write_text(f"{run.outside}/home/texts\n")
@@ -259,6 +260,7 @@ CHANGES = {
 }
 
 
+@pytest.mark.slow
 def test_what_it_changes_is_put_back(run: House) -> None:
     found = after_each(run, CHANGES.values())
     for name, last, row in zip(CHANGES, found, run.rows()[-len(found) :], strict=True):

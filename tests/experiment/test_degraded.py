@@ -82,6 +82,7 @@ def propose(house: House, value: float | str) -> dict[str, object]:
     return house.experiments()[-1]
 
 
+@pytest.mark.slow
 def test_a_standstill_is_made_again_with_its_seed(run: House) -> None:
     conditions(run, 30)
     last = propose(run, 1.2)
@@ -109,6 +110,7 @@ def test_a_person_is_told_why(run: House) -> None:
     assert "one more run of the candidate, with seed 42: it stood still for 30 s" in run.once(run.setting("1.2")).err
 
 
+@pytest.mark.slow
 def test_on_another_machine_the_incumbent_is_run_again_first(run: House) -> None:
     """A slower one for good: the same code has another value there, which is no loss, and no gain when it is over."""
     conditions(run, probe=0.2)
@@ -124,6 +126,7 @@ def runs_of_next(house: House) -> list[dict[str, object]]:
     return runs(house)
 
 
+@pytest.mark.slow
 def test_a_gain_on_another_machine_is_measured_there(run: House) -> None:
     conditions(run, probe=0.2)
     assert propose(run, 0.98)["status"] == "keep"

@@ -457,6 +457,7 @@ def test_a_step_that_fails_twice_in_the_same_way_gives_its_flight_up(many: House
     many.check_invariants()
 
 
+@pytest.mark.slow
 def test_what_is_deleted_from_git_is_written_again_or_the_flight_goes_on_without_it(many: House) -> None:
     """The incumbent's commit, tree and train.py; then the commit of a flight, before it is trained."""
     step = many.tree / "lib/experiment/steps/25-deletes"

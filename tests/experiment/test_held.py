@@ -141,6 +141,7 @@ def test_held_it_writes_elsewhere_and_gives_nothing_back_but_plain_files(run: Ho
     run.check_invariants()
 
 
+@pytest.mark.slow
 def test_not_held_what_it_touches_is_put_back_told_and_rejected(run: House) -> None:
     acts = {name: both for name, both in ACTS.items() if both[1] != "-"}
     refs = run.git("for-each-ref", "refs/experiments")
@@ -163,6 +164,7 @@ def test_not_held_what_it_touches_is_put_back_told_and_rejected(run: House) -> N
     run.check_invariants()
 
 
+@pytest.mark.slow
 def test_not_held_what_would_end_the_night_does_not(run: House) -> None:
     """A moved branch, with another prepare.py; git's objects; a lock of git's; the core of the loop."""
     before = run.git("rev-parse", "autoresearch/mar14")

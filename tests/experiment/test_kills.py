@@ -104,6 +104,7 @@ def test_all_killed_at_once_before_any_command(killer: Killer, sites: Sites, chu
     killer.kill_again_and_again(sampled(found)[chunk :: len(CHUNKS)])
 
 
+@pytest.mark.slow
 def test_all_killed_at_once_while_the_core_concludes(killer: Killer, sites: Sites) -> None:
     """Before each write of it, or some of them, a little later each time: it need not write again what is written."""
     if LONG:
@@ -258,6 +259,7 @@ def test_the_core_alone_killed_while_a_record_is_written(killer: Killer, name: s
     killer.check()
 
 
+@pytest.mark.slow
 def test_killed_in_the_baseline_again_and_again(tmp_path: Path) -> None:
     """A little later each time, so that each kill but the first is one of a loop that goes on."""
     killer = Killer(tmp_path)

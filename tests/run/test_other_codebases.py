@@ -191,6 +191,7 @@ esac""")
     check(house, "loss")
 
 
+@pytest.mark.slow
 def test_a_night_that_is_killed_goes_on(tmp_path: Path) -> None:
     house = package(tmp_path, "forest/model.py configs/*.yaml", "import time\ntime.sleep(0.7)\n")
     agent = house.proposer(f"""n=$(sed -n 's/^batch: //p' configs/base.yaml)
@@ -359,6 +360,7 @@ def test_a_file_of_settings_that_is_none_is_refused(house: House, text: str, say
 EXAMPLE = ROOT / "docs/examples/les-miserables"
 
 
+@pytest.mark.slow
 def test_the_example_learns_something(tmp_path: Path) -> None:
     files = {
         path.name: path.read_text() for path in EXAMPLE.iterdir() if path.is_file() and path.name != "pyproject.toml"

@@ -186,6 +186,7 @@ open(f"{sys.argv[2]}/reply/done", "w")
 """
 
 
+@pytest.mark.slow
 def test_a_disturbed_run_is_made_again_but_half_of_all_at_most_and_then_taken_as_it_is(tmp_path: Path) -> None:
     house = House(tmp_path, MEASURED)
     (house.tree / "prepare.py").write_text(EVALUATOR)
@@ -232,6 +233,7 @@ def test_make_stop_ends_it_after_the_run_in_flight(run: House) -> None:
     check_left(run)
 
 
+@pytest.mark.slow
 def test_an_audit_that_is_stopped_tells_what_it_has(tmp_path: Path) -> None:
     """By a signal, or by make stop: the pairs that are whole; the rest is said to be missing."""
     run = make(tmp_path / "house", better="true")
@@ -248,6 +250,7 @@ def test_an_audit_that_is_stopped_tells_what_it_has(tmp_path: Path) -> None:
         (run.run_folder / "audit.json").unlink()
 
 
+@pytest.mark.slow
 def test_an_audit_that_takes_too_long_ends_with_what_it_has(tmp_path: Path) -> None:
     run = make(tmp_path / "house", better="true")  # whose runs took no time
     run.seconds.write_text("5")
@@ -273,6 +276,7 @@ def test_killed_in_the_middle_it_loses_the_run_in_flight_alone(run: House) -> No
 # --- an experiment in flight -----------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_an_experiment_in_flight_is_left_as_it_is(tmp_path: Path) -> None:
     """By runs that come to their end, and by one of the baseline's code that is killed."""
     run = make(tmp_path / "house", baseline_runs=1, better="true")

@@ -58,6 +58,7 @@ def expected_keeps(sd: float, threshold: float = 0.001, night: int = 100) -> flo
 # --- the verb --------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_phantom_is_found_out(tmp_path: Path) -> None:
     """One lucky run that the fixed thresholds kept: VALUE is as it was."""
     house = make(tmp_path / "house", baseline_runs=1, better=LUCKY, level=1.0)

@@ -464,6 +464,7 @@ def test_a_person_can_use_it(night: House, tmp_path: Path) -> None:
     assert seen["wide"] <= 0
 
 
+@pytest.mark.slow
 def test_it_is_written_anew_as_long_as_a_loop_works(slow: House) -> None:
     """The page loads itself anew until then; in the end it stands still."""
     slow.seconds.write_text("0.4")
