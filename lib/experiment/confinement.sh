@@ -47,12 +47,12 @@ confine_evaluator() {
 
 hidden_from_all() { printf '%s\n' "hide $TREE/runs" "hide $COMMON_DIR" "hide $TREE/.env"; }
 
-# confine_proposer SCRATCH: in CALL. It writes where it likes, and has a network; but what experiments rest on it can only read: the tree and
+# confine_proposer SCRATCH CONFIGURATION...: in CALL; with the files of git_configurations. It writes where it likes, and has a network; but what experiments rest on it can only read: the tree and
 # its git directory, the environment, the data, git's configuration, and whatever PATH has. Hidden are the runs, their ledgers among
 # them, what is validated on, and .env. One that has a shell, and nothing that holds it, writes in its scratch alone.
 confine_proposer() {
   local paths
-  paths=$(what_night_rests_on | { xargs -d '\n' readlink -e -- || :; } | LC_ALL=C sort -u)
+  paths=$(what_night_rests_on "${@:2}" | { xargs -d '\n' readlink -e -- || :; } | LC_ALL=C sort -u)
   {
     is_mini || { printf 'write /\n' && folders_above <<<"$paths"; }
     printf 'network\n%s\n' "$paths" | sed 's,^/,read /,'
@@ -75,12 +75,12 @@ folders_above() {
   done | LC_ALL=C sort -u
 }
 
-# what_night_rests_on: paths that a proposer, and an unconfined training, must leave alone; some may not be there.
+# what_night_rests_on CONFIGURATION...: paths that a proposer, and an unconfined training, must leave alone; some may not be there.
 what_night_rests_on() {
   local path folders
   printf '%s\n' "$TREE" "$COMMON_DIR" "$GIT_FOLDER" "$VENV" "$AUTORESEARCH_CACHE" "$AUTORESEARCH_MEMORY" "$(uv_cache)" \
     ~/.config/systemd /sys /usr /etc "$(readlink -f "$VENV/bin/python" | sed 's,/bin/[^/]*$,,')"
-  git_configurations
+  printf '%s\n' "$@"
   IFS=: read -ra folders <<<"$PATH"
   for path in "${folders[@]}"; do
     [[ $path != /* || ~/ == "$path"/* || $path == / ]] || printf '%s\n' "$path"

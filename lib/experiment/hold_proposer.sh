@@ -8,10 +8,11 @@ is_ours() { [[ $AGENT_PATH == "$TOOLKIT"/lib/proposers/@(catalog|edited|retry) ]
 
 # hold: the proposer is confined; or what it must not touch is remembered.
 hold() {
-  local path
+  local path configurations
   if [[ ${LAB_HELD:-no} == yes ]]; then
-    confine_proposer "$scratch"
-    git_configurations | while IFS= read -r path; do [[ -e $path || -L $path ]] || printf '%s\n' "$path"; done >"$CALL/absent"
+    mapfile -t configurations < <(git_configurations)
+    confine_proposer "$scratch" "${configurations[@]}"
+    for path in "${configurations[@]}"; do [[ -e $path || -L $path ]] || printf '%s\n' "$path"; done >"$CALL/absent"
   else
     : >"$RUN/loose" # lib/run/branch.sh
     git for-each-ref --format='%(refname) %(objectname)' "refs/experiments/$TAG/" "$RECORDS/$TAG" >"$CALL/refs"
