@@ -391,17 +391,23 @@ def test_windows_are_the_same_compiled_and_save_work(prepared: Path) -> None:
     assert float(done.stdout) > 80, "per cent of the blocks that are not computed"
 
 
-# The path of a GPU at full size, on tensors that have a device, a type and a shape, but no content.
-ON_NOTHING = """
-import functools, os, sys, torch, prepare
+# train.py's names, as they are where there is a GPU; two words that are given stand for two of its own.
+AS_ON_A_GPU = """
+import sys, torch, prepare
 import torch.nn.attention.flex_attention as flex
-import torch.nn.functional as F
 
 source = open("train.py").read().split("# Set-up")[0].replace(*sys.argv[1:])
 known, prepare.best_device = torch.cuda.is_available, lambda: "cuda"
 torch.cuda.is_available = torch.cuda.is_bf16_supported = lambda *_: True
 names = {"__name__": "train"}
 exec(source, names)
+"""
+
+# The path of a GPU at full size, on tensors that have a device, a type and a shape, but no content.
+ON_NOTHING = (
+    AS_ON_A_GPU
+    + """
+import torch.nn.functional as F
 assert names["COMPILED"] and names["DTYPE"] == torch.bfloat16
 torch.cuda.is_available, names["DEVICE"], prepare.best_device = known, "meta", lambda: "meta"
 flex._validate_device = lambda *_: None
@@ -416,6 +422,7 @@ torch.compiler.is_compiling, prepare.check_agreement = lambda: False, lambda *_:
 graph = prepare.trace(model, len(x), prepare.VOCAB_SIZE)
 print(sum(weights.numel() for weights in model.parameters()), {one.device.type for one in graph.weights.values()})
 """
+)
 
 
 @pytest.mark.parametrize(
@@ -440,16 +447,10 @@ def test_the_path_of_a_gpu_at_full_size(old: str, new: str, problem: str, tmp_pa
 
 # The forward pass as a GPU does it, flex attention too, on tensors that are said to be on a GPU and have no content. A
 # backward pass would need a real one ("hasPrimaryContext"), and so would Module.to.
-ON_A_FAKE_GPU = """
-import sys, torch, prepare
-import torch.nn.attention.flex_attention as flex
+ON_A_FAKE_GPU = (
+    AS_ON_A_GPU
+    + """
 from torch._subclasses.fake_tensor import FakeTensorMode
-
-source = open("train.py").read().split("# Set-up")[0].replace(*sys.argv[1:])
-known, prepare.best_device = torch.cuda.is_available, lambda: "cuda"
-torch.cuda.is_available = torch.cuda.is_bf16_supported = lambda *_: True
-names = {"__name__": "train"}
-exec(source, names)
 torch.cuda.is_available = known
 flex._FLEX_ATTENTION_DISABLE_COMPILE_DEBUG = True
 torch.compiler.is_compiling = lambda: True  # so flex attention it is
@@ -463,6 +464,7 @@ with FakeTensorMode(), torch.no_grad():
     logits = model(x)
 print(logits.device, logits.dtype, *logits.shape)
 """
+)
 
 
 @pytest.mark.skipif(torch.version.cuda is None, reason="this torch is built without CUDA")
