@@ -71,10 +71,10 @@ take_away_promised() {
 
 has_proposal() { [[ -e $1/answered || -e $1/commit || -e $1/edit ]] || holds_candidate "$1"; }
 
-# want_of SHARE: what is asked for: what somebody has set, else the share; of a proposer that has one file to edit, and where a candidate is
-# more than one file, one.
+# want_of SHARE: what is asked for: what somebody has set, else the share; of a proposer that can edit no other file, and where candidates/
+# is a folder of the person's, one.
 want_of() {
-  if [[ $AGENT_PATH == */lib/proposers/aider ]] || ! is_one_file; then
+  if [[ $AGENT_PATH == */lib/proposers/aider ]] || { ! is_one_file && has_file "$(<"$FLIGHT/parent")" candidates; }; then
     printf 1
   elif ((LAB_WANT > 0)); then
     printf '%s' "$LAB_WANT"

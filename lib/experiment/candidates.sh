@@ -1,4 +1,4 @@
-# Candidates that a proposer has left beside its train.py (lib/lab/proposal/wave.py): runs/<tag>/candidates/ has a folder for each, whole,
+# Candidates that a proposer has left beside its own change (lib/lab/proposal/wave.py): runs/<tag>/candidates/ has a folder for each, whole,
 # until 10-propose takes it into a flight. Sourced, after run/current_run.sh.
 # shellcheck shell=bash
 
@@ -16,7 +16,7 @@ take_candidate() {
       ! mv -T "$RUN/candidates/$name" "$FLIGHT/candidate.$name" 2>/dev/null || break
     done < <(cd "$RUN/candidates" && printf '%s\n' f*.* | sort --version-sort)
   fi
-  cp "$FLIGHT"/candidate.f*/* "$FLIGHT" 2>/dev/null
+  cp -R "$FLIGHT"/candidate.f*/* "$FLIGHT" 2>/dev/null
 }
 
 # return_candidate: of a flight that has come to no commit.
