@@ -85,12 +85,15 @@ refuse_dirty() {
   [[ -z $files ]] || die "the tree has changes that are not committed: '${files//$'\n'/\', \'}'" 'commit them, or put them by: git stash'
 }
 
-# check_writable: a coding agent's sandbox keeps git's folder read only, and no experiment can be committed.
-check_writable() {
+readonly OUTSIDE="let bin/${0##*/} run outside of the sandbox, as 'In a sandbox' in AGENTS.md says: trust this project in your agent, and call bin/${0##*/} alone, without a pipe"
+
+# check_sandbox: refuses that of a coding agent in which no experiment can be made: git's folder is read only, so that none can be
+# committed (Codex); or /proc is that of other processes, so that ours do not find one another (Claude Code).
+check_sandbox() {
   local path
+  [[ /proc/self -ef /proc/$BASHPID ]] || die "'/proc' does not show this process: a sandbox hides processes from one another" "$OUTSIDE"
   for path in "$COMMON_DIR" "$COMMON_DIR/objects" "$COMMON_DIR/refs" "$GIT_FOLDER" "$TREE"; do
-    [[ -w $path ]] || die "'$path' is read only here: a sandbox, or another owner, keeps an experiment from being committed" \
-      "let bin/${0##*/} run outside of the sandbox, as 'In a sandbox' in AGENTS.md says (Codex: trust this project; .codex/rules/lab.rules allows it)"
+    [[ -w $path ]] || die "'$path' is read only here: a sandbox, or another owner, keeps an experiment from being committed" "$OUTSIDE"
   done
 }
 
@@ -98,7 +101,7 @@ check_writable() {
 ready() {
   local facts lines line
   open_run
-  check_writable
+  check_sandbox
   AGENT_PATH=$(executable_in proposers "${AGENT:-catalog}")
   ENGINE_PATH=$(executable_in child/engines "${ENGINE:-local}")
   export AGENT_PATH ENGINE_PATH

@@ -223,7 +223,7 @@ def test_several_candidates_of_several_files_in_one_call(tmp_path: Path) -> None
         assert house.git("show", "--name-only", "--format=", str(found[what]["commit"])).split() == [files]
     assert "candidates/bad' has a file that an experiment may not change" in (house.run_folder / "loop.log").read_text()
     assert (house.run_folder / "ideas.md").read_text().endswith("\nanother\n")
-    assert "candidates" not in house.git("ls-tree", "-r", "--name-only", "HEAD")
+    assert "\ncandidates/" not in house.git("ls-tree", "-r", "--name-only", "HEAD")
     check(house, "loss")
 
 

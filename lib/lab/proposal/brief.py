@@ -25,6 +25,7 @@ from lab.verdict.index import Index, read
 
 LONGEST = 16 * 1024  # bytes
 MOST_ROWS = 60  # of the last experiments
+RECENT = 15  # of these, always shown
 LITERAL = re.compile(r"[-\d.\"'(\[]")  # its first character
 
 RULES = """\
@@ -156,7 +157,10 @@ def _sections(
 ) -> Iterator[Section]:
     """What the past teaches, the most useful first."""
     code = constants(run, train)
-    ends = [_dead_end(place, group, code.get(place)) for place, group in lessons.dead_ends(tries)]
+    places = lessons.dead_ends(tries)
+    recent = {one.n for one in tries[-RECENT:]}  # the row says it all
+    listed = [(place, group) for place, group in places if len(group) > 1 or group[0].n not in recent]
+    ends = [_dead_end(place, group, code.get(place)) for place, group in listed]
     steered = "## What the person wants (program.md; to run, commit or loop is not for you)"
     yield Section(steered, [f"> {line}" for line in program(run)], 2400, 4096)
     near = [_near(one) for one in misses[:12]]
@@ -164,7 +168,7 @@ def _sections(
     title = f"## The last {{shown}} of {count} experiments, the newest first"
     yield Section(title, [row(one) for one in reversed(past[-MOST_ROWS:])], 1900, 6000)
     yield Section("## What each kind of idea has paid", list(_paid(tries, run, past)), 1100)
-    title = f"## What failed, by constant or line of code: {{shown}} of {len(ends)} places, the most tried first"
+    title = f"## What failed again or longer ago, by constant or line of code: {{shown}} of {len(ends)}"
     yield Section(title, ends, 2000, 5000)
     yield Section("## Not touched in this run", _untouched(tries, code), 500, 1500)
     yield Section("## From the memory of earlier runs", list(_remembered(run, tries)), 1000, 2500)
@@ -233,9 +237,13 @@ def _near(one: Try) -> str:
 
 
 def row(one: Experiment) -> str:
-    """`- #4 discard, worse by 0.0032, 76 steps, 155k tok/s, loss 4.90, lines +1 -1: raise LR`; `- #5 kept +0.0012`"""
+    """`- #4 discard, worse by 0.0032, 76 steps, 155k tok/s, loss 4.90, lines +1 -1: raise LR`; `- #5 kept +0.0120`"""
     lines = "" if one["lines_added"] is None else f", lines {lessons.lines_of(one)}"
-    came = experiments.outcome(one) if one["status"] == "keep" else f"{one['status']}, {experiments.outcome(one)}"
+    came = experiments.outcome(one)
+    if one["status"] != "keep":
+        came = f"{one['status']}, {came}"
+    elif one["rule"] == "simplification":
+        came = f"{came.replace('kept', 'kept as simpler,')} (noise)"
     why = f" ({clean(one['reason'].removeprefix('crash: '), 100)})" if one["failure"] not in (None, "rejected") else ""
     return f"- #{one['n']} {came}{_speed(one)}{lines}: {clean(one['description'], 200)}{why}"
 

@@ -36,7 +36,8 @@ def looks(tries: Sequence[Try], misses: Sequence[Try], start: Experiment | None,
         yield f"- Nothing was kept for {since} experiments: leave what was tried last."
         yield f"- Look at {first}; or at {'; '.join(others)}."
     elif tries and not since:
-        yield f"- #{tries[-1].n} was just kept ({tries[-1].text}): go one step further, or use what it made possible."
+        further = "what else brings nothing?" if tries[-1].is_simpler else "go one step further, or use what it allows."
+        yield f"- #{tries[-1].n} was just kept ({tries[-1].text}): {further}"
     if since < WIDER_AFTER:
         yield f"- The most promising kind of idea so far: {first}."
     if both := lessons.pair(misses, tries):
