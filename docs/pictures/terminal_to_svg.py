@@ -1,32 +1,36 @@
-"""A recording of a terminal (stdin, as `script` writes it) -> an SVG picture of it (stdout); the argument is its title.
+"""A recording of a terminal (stdin, as `script` writes it) -> an SVG picture (stdout); the argument is its title.
 
-Of a program that draws whole screens, the screen with the most on it is taken.
+If the program drew whole screens, the picture is the screen with the most text.
 """
 
+import os
 import re
 import sys
 
 from rich.console import CONSOLE_SVG_FORMAT, Console
 from rich.text import Text
 
-COLUMNS = 100
 HOME = "\x1b[H"  # begins each screen of a rich display
 NO_FONT = re.compile(r"@font-face \{\{.*?\}\}\s*", re.DOTALL)  # GitHub lets a picture fetch nothing
+COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+ERASE = re.compile(r"[^\n]*\r(?!\n)")  # what a progress line showed before
 
 
-def screen(recording: str) -> str:
-    """The text to draw, with its colours, without the lines that `script` adds."""
-    body = recording.partition("\n")[2].rpartition("\nScript done on ")[0]
-    frames = [frame.partition("\x1b[?")[0] for frame in body.split(HOME)]
-    fullest = max(frames, key=lambda frame: len(re.sub(r"\x1b\[[0-9;]*m|\s", "", frame)))
-    return "\n".join(line.rpartition("\r")[2] for line in fullest.replace("\r\n", "\n").rstrip().split("\n"))
+def lines(recording: str) -> list[str]:
+    """The lines to draw, with their colours."""
+    body = recording.partition("\n")[2].partition("\nScript done on ")[0]
+    screens = [screen.partition("\x1b[?")[0] for screen in body.split(HOME)]
+    fullest = max(screens, key=lambda screen: len(COLOUR.sub("", screen).replace(" ", "")))
+    return [line.rstrip() for line in ERASE.sub("", fullest).replace("\x1b[K", "").expandtabs().splitlines()]
 
 
-def main() -> None:
-    """Draw it."""
-    console = Console(record=True, width=COLUMNS, file=open("/dev/null", "w"), force_terminal=True)  # noqa: SIM115
-    console.print(Text.from_ansi(screen(sys.stdin.read())), soft_wrap=False)
-    sys.stdout.write(console.export_svg(title=sys.argv[1], code_format=NO_FONT.sub("", CONSOLE_SVG_FORMAT)))
+def svg(drawn: list[str], title: str) -> str:
+    """The picture, as wide as its longest line."""
+    width = max(len(COLOUR.sub("", line)) for line in drawn)
+    with open(os.devnull, "w") as nowhere:
+        console = Console(record=True, width=width, file=nowhere, force_terminal=True)
+        console.print(Text.from_ansi("\n".join(drawn)))
+        return console.export_svg(title=title, code_format=NO_FONT.sub("", CONSOLE_SVG_FORMAT))
 
 
-main()
+sys.stdout.write(svg(lines(sys.stdin.read()), sys.argv[1]))
