@@ -21,7 +21,8 @@ def lines(recording: str) -> list[str]:
     body = recording.partition("\n")[2].partition("\nScript done on ")[0]
     screens = [screen.partition("\x1b[?")[0] for screen in body.split(HOME)]
     fullest = max(screens, key=lambda screen: len(COLOUR.sub("", screen).replace(" ", "")))
-    return [line.rstrip() for line in ERASE.sub("", fullest).replace("\x1b[K", "").expandtabs().splitlines()]
+    text = ERASE.sub("", fullest).replace("\x1b[K", "").expandtabs()
+    return "\n".join(line.rstrip() for line in text.splitlines()).rstrip().splitlines()
 
 
 def svg(drawn: list[str], title: str) -> str:
