@@ -127,6 +127,16 @@ def test_a_page_has_short_lines_and_paragraphs(name: str) -> None:
             assert len(block.split()) <= WORDS, block
 
 
+def test_how_it_works_draws_every_step() -> None:
+    page = (ROOT / "docs/how-it-works.md").read_text()
+    assert [step.name for step in (ROOT / "lib/experiment/steps").iterdir() if f'"{step.name}' not in page] == []
+
+
+def test_every_decision_has_a_status() -> None:
+    page = (ROOT / "docs/decisions.md").read_text()
+    assert re.findall(r"^### .*\n(?!\*In force since 20\d\d-\d\d-\d\d).*", page, re.MULTILINE) == []
+
+
 def test_every_message_in_troubleshooting_is_printed_by_the_code() -> None:
     """`...` stands for what differs. A message that is reworded is reworded there, too."""
     page = (ROOT / "docs/troubleshooting.md").read_text()
