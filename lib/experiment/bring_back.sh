@@ -40,7 +40,7 @@ bring_edited() {
   mkdir "$FOLDER/after"
   while IFS= read -r -d '' path; do
     [[ -f $scratch/tree/$path && ! -L $scratch/tree/$path && $path != *$'\n'* ]] || continue
-    [[ $path != ideas.md || ! -e $FOLDER/ideas.given ]] && { [[ $path != candidates/* ]] || ! is_wave; } || continue
+    if [[ $path == ideas.md && -e $FOLDER/ideas.given ]] || { [[ $path == candidates/* ]] && is_wave; }; then continue; fi
     printf 'A\t%s\n' "$path" >>"$FOLDER/changed"
     bring_file_after "$path"
   done < <(GIT_INDEX_FILE=$FLIGHT/index new_files "$scratch/tree")
