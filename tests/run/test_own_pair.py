@@ -128,7 +128,7 @@ def test_pytorch_is_brought_to_a_pair_that_imports_it_alone(house: House, train:
 @pytest.mark.parametrize("named", [True, False])
 def test_the_environment_of_another_tree_is_left_as_it_is(house: House, named: bool) -> None:
     """It is that of the folder that it lies in, or of the tree that has synced it last."""
-    asked = house.proposer(f'echo "$*" >>\'{house.outside}/asked\'', "uv")
+    asked = house.proposer(f"echo \"$*\" >>'{house.outside}/asked'", "uv")
     other, path = house.outside / "other", f"{asked.parent}:{house.environment['PATH']}"
     env = house.outside / "env" if named else other / ".venv"
     env.mkdir(parents=True)

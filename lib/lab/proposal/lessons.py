@@ -140,7 +140,7 @@ def dead_ends(past: Sequence[Try]) -> list[tuple[str, list[Try]]]:
 
 @dataclass(frozen=True)
 class Result:
-    """The results of a category so far; `last` is the number of its last experiment, 0 for none."""
+    """The results of a category so far; `last`: the number of its last experiment, 0: none."""
 
     category: Category | None
     tries: int

@@ -1,9 +1,9 @@
-"""The past of a run -> where the next proposal looks, and from which keep it starts.
+"""The past of a run -> where the next proposal should look, and from which keep it starts.
 
-As long as there are keeps: the most promising kind of idea. Without one, the search changes its way, step by step:
-after WIDER_AFTER experiments it broadens, after CROSS_AFTER it crosses near misses, after RADICAL_AFTER it makes
-radical changes, and from RESTART_AFTER on each fourth proposal starts from another keep: some local bests can only be
-left by going back.
+While there are keeps, it is the most promising kind of idea. Without a keep the search changes step by step: after
+WIDER_AFTER experiments it broadens, after CROSS_AFTER it combines near misses, after RADICAL_AFTER it makes radical
+changes. From RESTART_AFTER on, each fourth proposal starts from another keep: some local optima can only be left by
+going back.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -41,7 +41,7 @@ def looks(tries: Sequence[Try], misses: Sequence[Try], start: Experiment | None,
     if since < WIDER_AFTER:
         yield f"- The most promising kind of idea so far: {first}."
     if both := lessons.pair(misses, tries):
-        order = "Cross them: make both changes at once" if since >= CROSS_AFTER else "Not combined yet"
+        order = "Combine them: make both changes at once" if since >= CROSS_AFTER else "Not combined yet"
         yield f"- {order}: the near misses #{both[0].n} and #{both[1].n}."
     if since >= WIDER_AFTER:
         yield f"- Read {files} again from the top: what takes time, and brings nothing? Removing it counts, too."
