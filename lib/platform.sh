@@ -78,3 +78,6 @@ largest_file() { find "$1" -xdev -type f -size +1M -printf '%s %P\n' 2>/dev/null
 
 # space_in FOLDER...: `MB INODES FREE_INODES PLACE` of the file system of each; INODES is 0 or `-` where none are counted.
 space_in() { df --block-size=1M --output=avail,itotal,iavail,target -- "$@" | tail -n +2; }
+
+# is_in_proc: whether /proc shows this process; in some sandboxes it is that of another numbering.
+is_in_proc() { [[ /proc/self -ef /proc/$BASHPID ]]; }

@@ -91,7 +91,7 @@ readonly OUTSIDE="let bin/${0##*/} run outside of the sandbox, as 'In a sandbox'
 # committed (Codex); or /proc is that of other processes, so that ours do not find one another (Claude Code).
 check_sandbox() {
   local path
-  [[ /proc/self -ef /proc/$BASHPID ]] || die "'/proc' does not show this process: a sandbox hides processes from one another" "$OUTSIDE"
+  is_in_proc || die "'/proc' does not show this process: a sandbox hides processes from one another" "$OUTSIDE"
   for path in "$COMMON_DIR" "$COMMON_DIR/objects" "$COMMON_DIR/refs" "$GIT_FOLDER" "$TREE"; do
     [[ -w $path ]] || die "'$path' is read only here: a sandbox, or another owner, keeps an experiment from being committed" "$OUTSIDE"
   done
