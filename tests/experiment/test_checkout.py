@@ -209,7 +209,7 @@ def test_links_are_told_at_set_up_and_fixed_then(run: House) -> None:
     (run.tree / "data").mkdir()
     (run.tree / "data/file").touch()
     result = run.call("bin/setup", TAG="mar15", FROM="HEAD")
-    assert "training finds these folders of the tree, which git does not have: 'data' (LINKS)" in result.err
+    assert "links: training sees these untracked folders: 'data' (LINKS)" in result.err
     result = run.loop(1, run.setting("0.9"), LINKS="other", TAG="mar15")
     assert result.status == 2
     assert "LINKS is 'other', but the run was set up with 'data'" in result.err

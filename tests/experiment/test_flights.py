@@ -469,8 +469,8 @@ def test_what_is_deleted_from_git_is_written_again_or_the_flight_goes_on_without
     )
     assert many.loop(2, calls(many, WORSE)).status == 0
     assert many.statuses() == ["keep", "discard", "discard"]
-    assert "were gone from git: they are written again" in told(many)
-    assert "was gone from git: it is made again" in told(many)
+    assert "restored git objects of the incumbent" in told(many)
+    assert "was deleted from git: making it again" in told(many)
     step.unlink()
     many.check_invariants()
 

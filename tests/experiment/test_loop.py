@@ -101,7 +101,7 @@ def test_a_verb_without_a_run_is_refused(house: House, verb: str) -> None:
 @pytest.mark.parametrize("tag", ["mar15", "", "../mar14", "found"])
 def test_a_tag_that_no_run_has_is_refused_with_the_runs_that_there_are(run: House, tag: str) -> None:
     (run.tree / "runs/found").mkdir()
-    refused(run, f"there is no run '{tag}'\nhint: name one of the runs that there are: TAG=mar14 make loop (", TAG=tag)
+    refused(run, f"there is no run '{tag}'\nhint: name a run: TAG=mar14 make loop (", TAG=tag)
 
 
 def test_a_run_without_a_manifest_is_refused(run: House) -> None:

@@ -66,7 +66,7 @@ def test_a_loop_waits_and_goes_on_by_itself(machine: House) -> None:
         committed = (machine.flight / "commit").read_text().strip()
         assert "trouble   20" in machine.call("bin/status").out
         assert (
-            "the disk is full: 5 MB are free on '/'; of what is ours, 'runs/mar14/old' takes most: 121 MB; looking"
+            "the disk is full: 5 MB free on '/'; the largest part of runs/ is 'runs/mar14/old': 121 MB; looking"
             in (machine.call("bin/status").out)
         )
         assert len(machine.rows()) == 1
@@ -92,7 +92,7 @@ def test_one_experiment_says_what_is_wrong_and_is_measured_later(machine: House)
     fill(machine, 5, is_full=True)
     result = machine.once(machine.setting("0.9"))
     assert result.status == 2
-    assert "experiment: the disk is full: 5 MB are free on '/'\nhint: " in result.err
+    assert "experiment: the disk is full: 5 MB free on '/'\nhint: " in result.err
     assert len(machine.rows()) == 1
     fill(machine, 5000)
     assert machine.once("/bin/false").status == 0

@@ -95,7 +95,7 @@ def test_a_phantom_is_found_out(tmp_path: Path) -> None:
         r"^6 runs, about \d+ s, 1 at a time; after \d+ s none is begun any more$", result.err, re.MULTILINE
     )
     assert (said["wanted"], said["partial"], said["holdout_gain"]) == (3, False, None)
-    assert "there is no holdout: the gain is measured with fresh seeds alone" in result.err
+    assert "no holdout text: the audit uses new seeds only" in result.err
     head = house.git("rev-parse", "HEAD")
     baseline = house.experiments()[0]["commit"]
     assert [(one["commit"], one["seed"]) for one in reruns(house)] == [(c, s) for s in seeds for c in (baseline, head)]
