@@ -109,3 +109,10 @@ put() {
   printf '%s\n' "$*" >"$file.new"
   mv -f "$file.new" "$file"
 }
+
+if [[ -n ${LAB_GIVEN:-} ]]; then # the names on make's command line
+  source "$TOOLKIT/lib/run/mistyped.sh"
+  read -ra given <<<"$LAB_GIVEN"
+  unset LAB_GIVEN
+  refuse_mistyped "${given[@]}"
+fi

@@ -1,5 +1,6 @@
-# Cleans the environment that a person, cron, or a cluster profile leaves us: removes variables that change our commands,
-# and keeps the caller's values under names that we use ourselves. Sourced first by common.sh; starts no process.
+# Cleans the environment that a person, cron, or a cluster profile leaves us: removes variables that change our
+# commands, and keeps the caller's values under names that we use ourselves. Sourced first by common.sh; starts no
+# process.
 # shellcheck shell=bash
 
 set +o posix # POSIXLY_CORRECT turns it on

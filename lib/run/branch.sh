@@ -1,5 +1,5 @@
-# The branch of the run. It moves after a keep, and a person may commit on it. Sourced, after run/current_run.sh. Callers
-# of look_at_branch, keep_commit and put_branch_back hold the verdict lock.
+# The branch of the run. It moves after a keep, and a person may commit on it. Sourced, after run/current_run.sh.
+# Callers of look_at_branch, keep_commit and put_branch_back hold the verdict lock.
 # shellcheck shell=bash
 
 source "$TOOLKIT/lib/experiment/from_tree.sh"

@@ -3,6 +3,7 @@
 
 source "$TOOLKIT/lib/run/git_records.sh"
 source "$TOOLKIT/lib/run/editable.sh"
+source "$TOOLKIT/lib/run/mistyped.sh"
 
 # shellcheck disable=SC2034 # used where this is sourced
 readonly CALLED_FROM=$PWD # relative paths of a person start here
@@ -104,7 +105,7 @@ only_wanted() {
   printf '%s' "${wanted%/wanted}"
 }
 
-# known_runs: prints a hint: this verb for the newest run, and the list of runs.
+# known_runs: prints a hint: this verb for the run with the nearest name, or else the newest one, and the list of runs.
 known_runs() {
   local manifest names=() last='' verb=${0##*/}
   [[ $verb != experiment ]] || verb=once
@@ -114,6 +115,7 @@ known_runs() {
     manifest=${manifest#runs/} && names+=("${manifest%/manifest.json}")
   done
   last=${last#runs/} last=${last%/manifest.json}
+  [[ -z ${TAG:-} ]] || last=$(nearest "$TAG" "${names[@]}" | grep . || printf '%s' "$last")
   if ((${#names[@]})); then
     printf '%s' "name a run: TAG=$last make $verb (runs: ${names[*]})"
   else

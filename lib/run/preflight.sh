@@ -4,6 +4,7 @@
 
 source "$TOOLKIT/lib/run/api_keys.sh"
 source "$TOOLKIT/lib/run/ask_prepare.sh"
+source "$TOOLKIT/lib/run/mistyped.sh"
 source "$TOOLKIT/lib/run/tree.sh"
 source "$TOOLKIT/lib/experiment/confinement.sh"
 source "$TOOLKIT/lib/run/toolkit_copy.sh"
@@ -12,22 +13,24 @@ source "$TOOLKIT/lib/experiment/slots.sh"
 source "$TOOLKIT/lib/experiment/checkout.sh"
 source "$TOOLKIT/lib/experiment/python_core.sh"
 
-# executables FOLDER: prints the names of its executables in one line.
-executables() {
-  local path
-  for path in "$1"/*; do
-    [[ ! -x $path ]] || printf '%s ' "${path##*/}"
-  done
-}
-
 # executable_in FOLDER NAME: prints the path of a proposer or an engine. NAME is a file in that folder of lib/, or a
 # path with a `/`.
 executable_in() {
   local path=$2
   [[ $path == */* ]] || path=$TOOLKIT/lib/$1/$2
   [[ $path == /* ]] || path=$CALLED_FROM/$path
-  [[ -f $path && -x $path ]] || die "'$2' is not an executable file in lib/$1, nor a path to one" "there are: $(executables "$TOOLKIT/lib/$1")"
+  [[ -f $path && -x $path ]] || refuse_executable "$@"
   realpath -- "$path"
+}
+
+refuse_executable() {
+  local path names=() kind=proposer
+  [[ $1 == proposers ]] || kind=engine
+  [[ $2 != */* ]] || die "$kind '$2' is not an executable file" "chmod +x '$2', or check the path"
+  for path in "$TOOLKIT/lib/$1"/*; do
+    [[ ! -x $path ]] || names+=("${path##*/}")
+  done
+  die "there is no $kind '$2'$(did_you_mean "$2" "${names[@]}")" "choose one of: ${names[*]}; or a path to your own: ./mine"
 }
 
 # check_agent: refuses an agent that is not installed. Our adapters check themselves; for a person's script, the

@@ -1,6 +1,6 @@
 # runs/<tag>/wanted: says that a person wants a loop of this run, and with which settings. bin/loop writes it. Ctrl-C,
-# `make stop`, and the last of the wanted rows remove it. So a stopped loop stays stopped, and bin/keepalive restarts one
-# that died. Sourced.
+# `make stop`, and the last of the wanted rows remove it. So a stopped loop stays stopped, and bin/keepalive restarts
+# one that died. Sourced.
 # shellcheck shell=bash
 
 # shellcheck disable=SC2034 # used where this is sourced

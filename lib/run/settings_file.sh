@@ -1,5 +1,5 @@
-# Settings of a repository: autoresearch.toml, or [tool.autoresearch] in its pyproject.toml. Each verb exports those that
-# the environment does not have. Sourced by common.sh.
+# Settings of a repository: autoresearch.toml, or [tool.autoresearch] in its pyproject.toml. Each verb exports those
+# that the environment does not have. Sourced by common.sh.
 # shellcheck shell=bash
 
 # has_settings_file: starts no process, since every verb asks.

@@ -89,7 +89,7 @@ def test_a_check_is_a_small_executable_that_says_what_it_looks_at(check: str) ->
     lines = path.read_text().splitlines()
     assert re.fullmatch(r"\d\d-[a-z]+", check)
     assert os.access(path, os.X_OK)
-    assert re.match(r"# Looks (at|for|whether) ", lines[1])
+    assert re.match(r"# Checks ", lines[1])
     assert len(lines) <= 50
 
 
@@ -155,7 +155,7 @@ def test_lines_are_in_columns_with_what_to_do_and_counted(house: House) -> None:
 def test_warnings_alone_are_fit(house: House) -> None:
     only_checks(house, a=r"printf 'warning\tclock\tslow\twait\nok\tdisk\tlarge\n'")
     result = doctor(house)
-    assert (result.status, result.err) == (0, "this machine is fit for a night: problems: 0, warnings: 1\n")
+    assert (result.status, result.err) == (0, "this machine is ready for a night: problems: 0, warnings: 1\n")
 
 
 @pytest.mark.parametrize(
@@ -240,7 +240,7 @@ def test_a_card_without_a_driver_is_a_warning(machine: House) -> None:
     card.mkdir(parents=True)
     (card / "vendor").write_text("0x10de\n")
     (card / "class").write_text("0x030200\n")
-    one(look(machine, "10-gpu"), "warning", "GPU", "no 'nvidia-smi'")
+    one(look(machine, "10-gpu"), "warning", "GPU", "'nvidia-smi' is not on PATH")
     (card / "class").write_text("0x040300\n")  # the sound of a card that is passed on to somebody else
     one(look(machine, "10-gpu"), "ok", "GPU")
 
@@ -272,7 +272,7 @@ def test_an_nvidia_smi_that_hangs_is_a_problem(machine: House) -> None:
 
 def test_an_nvidia_smi_that_fails_is_a_problem(machine: House) -> None:
     fake(machine, "nvidia-smi", "echo 'Driver/library version mismatch'; echo more; exit 18")
-    one(look(machine, "10-gpu"), "problem", "GPU", "nvidia-smi fails: 'Driver/library version mismatch'")
+    one(look(machine, "10-gpu"), "problem", "GPU", "nvidia-smi failed: 'Driver/library version mismatch'")
 
 
 def fake_torch(house: House, *, cuda: str | None, sees: bool, headers: bool = True) -> None:
@@ -392,10 +392,10 @@ def test_clock_sources(machine: House, clock: str, level: str) -> None:
     folder = machine.outside / "clocksource0"
     folder.mkdir()
     edit(machine, "lib/doctor/35-clock", "/sys/devices/system/clocksource/clocksource0", str(folder))
-    one(look(machine, "35-clock"), "ok", "clock", "does not say")
+    one(look(machine, "35-clock"), "ok", "clock", "does not name")
     (folder / "current_clocksource").write_text(f"{clock}\n")
     (folder / "available_clocksource").write_text("tsc hpet acpi_pm \n")
-    one(look(machine, "35-clock"), level, "clock", clock, *(["there are: tsc"] if level == "warning" else []))
+    one(look(machine, "35-clock"), level, "clock", clock, *(["available: tsc"] if level == "warning" else []))
 
 
 # --- Disk and data --------------------------------------------------------------------------------------------------
@@ -537,12 +537,14 @@ def test_a_proposer_that_is_not_there_is_a_problem(machine: House, agent: str) -
     (machine.outside / "plain.txt").touch()
     lines = look(machine, "60-proposer", AGENT=agent)
     shown = re.sub(r"[\t\n]", "?", agent)
-    one(lines, "problem", "proposer", f"'{shown}' is not an executable file", "there are: aider catalog")
-    assert lines[0][2].startswith("'")
+    is_path = "/" in agent
+    problem = f"proposer '{shown}' is not an executable file" if is_path else f"there is no proposer '{shown}'"
+    one(lines, "problem", "proposer", problem, "chmod +x" if is_path else "choose one of: aider catalog")
+    assert lines[0][2] == problem
 
 
 def test_no_coding_agent(machine: House) -> None:
-    one(look(machine, "65-agents"), "ok", "agents", "none is on PATH", "aider claude codex gemini llm mini opencode pi")
+    one(look(machine, "65-agents"), "ok", "agents", "no coding agent on PATH", "aider claude codex gemini llm mini opencode pi")
 
 
 def test_a_coding_agent_that_was_asked_for_must_be_there(machine: House) -> None:
@@ -619,7 +621,7 @@ def test_what_holds_each_agent(machine: House) -> None:
     *_, mini = look(machine, "70-sandbox", AGENT="mini")
     one([mini], "warning", "mini", "not confined")
     *_, claude = look(machine, "70-sandbox", AGENT="claude")
-    one([claude], "ok", "claude", "held by its permissions, without a shell")
+    one([claude], "ok", "claude", "confined by its permissions, without a shell")
     fake(machine, "bwrap", "true")
     *_, mini = look(machine, "70-sandbox", AGENT="mini")
     one([mini], "ok", "mini", "confined by bubblewrap: it writes only to its copy of the tree")

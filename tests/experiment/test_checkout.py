@@ -259,7 +259,7 @@ def test_a_baseline_that_misses_an_untracked_file_is_told_to_name_it(run: House,
     result = run.loop(1, "/bin/false", TAG="mar15")
     assert result.status == 2
     assert "the baseline crashed: 'error'" in result.err
-    assert f"'{link}' is not in the commit, so the run has not found it" in result.err
+    assert f"'{link}' is not in the commit, so the run cannot see it" in result.err
     assert f"LINKS='{link}'" in result.err
     run.setup(TAG="mar16", FROM="HEAD", LINKS=link)
     assert run.once("/bin/false", TAG="mar16").status == 1, "as the hint says"

@@ -65,7 +65,7 @@ def test_a_draft_that_conflicts_with_a_keep_is_dropped_without_a_row(many: House
         wait.unlink()
         assert process.wait(30) == 0
     assert [one["description"] for one in many.experiments()[1:]] == ["A 0.05", "C 0.07"]
-    assert "dropped, for it changes the same lines as a keep since" in told(many)
+    assert "dropped: it changes the same lines as a later keep" in told(many)
     many.check_invariants()
 
 

@@ -203,7 +203,7 @@ def test_killed_at_random_with_four_in_the_air(killer: Killer, sites: Sites, see
         ]
         lost, refs = committed - set(measured), killer.state().refs
         assert not [one for one in lost if f"refs/experiments/{TAG}/{one}" in refs]
-        told = re.findall("dropped, for |carried over before it was trained", killer.log.read_text())
+        told = re.findall("dropped: |carried over to the new incumbent", killer.log.read_text())
         assert len(lost) <= len(told), "what was committed is there, or said why not"
         assert len(measured) == len(set(measured))
 

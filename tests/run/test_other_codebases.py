@@ -341,7 +341,7 @@ def test_the_settings_are_told_with_their_sources(run: House) -> None:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("metrik = 'a'\n", "there is no setting 'metrik'"),
+        ("metrik = 'a'\n", "there is no setting 'metrik': did you mean 'metric'?"),
         ("metric = {}\n", "'METRIC' is not a text"),
         ("metric\n", "cannot be used"),
         ('metric = "a\\nb"\n', "more than one line"),
