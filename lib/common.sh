@@ -43,16 +43,17 @@ source "$TOOLKIT/lib/platform.sh"
 source "$TOOLKIT/lib/git.sh"
 
 export UV_PROJECT_ENVIRONMENT=$VENV # in a new worktree, uv run --no-sync would create an empty one
-export UV_SYSTEM_CERTS=1 # by default uv ignores the system's certificates
+export UV_SYSTEM_CERTS=1            # by default uv ignores the system's certificates
 export UV_PYTHON_DOWNLOADS=never
 
 # say WORD...: prints one line for the person on stderr. A closed terminal is no error.
 say() {
-  if [[ -z $ADOPTED_BY ]]; then printf '%s\n' "$*" >&2 || :; else for_here "$*" >&2 || :; fi
+  if [[ -z $ADOPTED_BY ]]; then printf '%s\n' "$*" >&2 || :; else with_full_make "$*" >&2 || :; fi
 }
 
-# for_here TEXT: prints it with the full command for each `make TARGET`, if the toolkit works on another repository.
-for_here() {
+# with_full_make TEXT: prints it with the full command for each `make TARGET`, if the toolkit works on another
+# repository.
+with_full_make() {
   local text=$1 said='' found
   while [[ $text =~ (^|[^[:alnum:]-])make\ ([a-z-]+) ]]; do
     found=${BASH_REMATCH[0]}

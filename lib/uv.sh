@@ -3,8 +3,8 @@
 
 readonly UV_VERSION=0.13.9
 
-# spare_cache: in a sandbox with a read-only uv cache, uv uses a temporary cache for each call.
-spare_cache() {
+# avoid_read_only_cache: in a sandbox with a read-only uv cache, uv uses a temporary cache for each call.
+avoid_read_only_cache() {
   local folder=${UV_CACHE_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/uv}
   [[ $folder == /* ]] || folder=$PWD/$folder
   until [[ -e ${folder:-/} ]]; do folder=${folder%/*}; done
@@ -13,7 +13,7 @@ spare_cache() {
 
 # bring_uv: puts uv on PATH: the person's, or else our own in .uv.
 bring_uv() {
-  spare_cache
+  avoid_read_only_cache
   if command -v uv >/dev/null; then
     return
   fi

@@ -50,7 +50,11 @@ def test_help_is_the_golden_text(verb: str, house: House) -> None:
         ("zzz", "make: there is no target 'zzz'", "make help"),
         ("setup TGA=x", "setup: there is no setting 'TGA': did you mean 'TAG'?", "make setup TAG=x"),
         ("once max_experiment=3", "experiment: there is no setting", "make once MAX_EXPERIMENTS=3"),
-        ("show DEPTH=8 TAG=none", "show: there is no run 'none'", "start one: make setup TAG=mar14"),  # DEPTH is not ours
+        (
+            "show DEPTH=8 TAG=none",
+            "show: there is no run 'none'",
+            "start one: make setup TAG=mar14",
+        ),  # DEPTH is not ours
     ],
 )
 def test_a_mistyped_word_of_make_is_told_with_the_nearest(words: str, problem: str, hint: str, house: House) -> None:

@@ -45,7 +45,7 @@ note_want() {
   for folder in "$RUN"/flights/f*[0-9]; do
     [[ $folder == "$FLIGHT" ]] || ! has_proposal "$folder" || places=$((places - 1))
   done
-  take_away_promised
+  subtract_promised
   if ((places > 0)); then
     ((left > 0)) || left=1
     put "$FLIGHT/want" "$(want_of $(((places + left - 1) / left)))"
@@ -56,8 +56,8 @@ note_want() {
   return "$status"
 }
 
-# take_away_promised: subtracts from `places` and `left` what calls in progress were asked for.
-take_away_promised() {
+# subtract_promised: subtracts from `places` and `left` what calls in progress were asked for.
+subtract_promised() {
   local place free id want
   core free_places "$RUN/calls" free.want
   free=" $(tr '\n' ' ' <"$RUN/calls/free.want") "
@@ -131,12 +131,13 @@ copy_tree() {
   printf '[core]\n\tbare = false\n\trepositoryformatversion = 1\n\tsparseCheckout = true\n' >"$git/config"
   printf '[extensions]\n\tobjectFormat = sha%s\n' $((${#COMMIT} == 40 ? 1 : 256)) >>"$git/config"
   [[ ! -e $COMMON_DIR/shallow ]] || cp "$COMMON_DIR/shallow" "$git/shallow" # where the history ends
-  what_is_copied >"$git/info/sparse-checkout"
+  checkout_patterns >"$git/info/sparse-checkout"
   [[ ! -e $COMMON_DIR/info/attributes ]] || cp "$COMMON_DIR/info/attributes" "$git/info/attributes"
   # With this repository's filters (LFS, autocrlf), on a work tree of its own.
   git --git-dir="$git" --work-tree="$scratch/tree" -c include.path="$COMMON_DIR/config" -c core.bare=false \
     -c core.sparseCheckout=true -c core.sparseCheckoutCone=false -c core.splitIndex=false read-tree -m -u "$COMMIT" ||
-    die "cannot copy the tree for the proposer to '${TMPDIR:-/tmp}'" "read git's message above; use another folder: TMPDIR=/path make loop"
+    die "cannot copy the tree for the proposer to '${TMPDIR:-/tmp}'" \
+      "read git's message above; use another folder: TMPDIR=/path make loop"
   cp "$git/index" "$FLIGHT/index"
   # ideas.md comes back after the call (lib/lab/proposal/ideas.py), unless the tree has a file of that name.
   rm -f "$FOLDER"/ideas.{given,back}
@@ -146,9 +147,9 @@ copy_tree() {
   fi
 }
 
-# what_is_copied: prints the patterns of a sparse checkout. The built-in proposer needs two files. A folder of thousands
-# of files is data, which an agent can read with `git show HEAD:data/x`.
-what_is_copied() {
+# checkout_patterns: prints the patterns of a sparse checkout. The built-in proposer needs two files. A folder of
+# thousands of files is data, which an agent can read with `git show HEAD:data/x`.
+checkout_patterns() {
   if is_ours && is_one_file; then
     printf '%s\n' /train.py /prepare.py /.gitattributes
     return

@@ -2,7 +2,7 @@
 # run/current_run.sh; uses FOLDER, FLIGHT, CALL and scratch of the call.
 # shellcheck shell=bash
 
-readonly LARGEST=1048576 # bytes of an edited file, and of the proposer's output
+readonly LARGEST=1048576  # bytes of an edited file, and of the proposer's output
 readonly LONGEST=67108864 # bytes of a transcript
 
 # bring_back: copies its output, its changes, and as many further candidates as it was asked for.

@@ -16,7 +16,8 @@ flights() {
 hold_flights() {
   [[ -d $RUN/flights ]] || mkdir -p "$RUN/flights"
   exec {HELD}<>"$RUN/flights/lock"
-  lock "$HELD" 60 || die "another process of run '$TAG' holds '$RUN/flights/lock'" 'wait a minute and repeat the command; see who holds it: make status'
+  lock "$HELD" 60 ||
+    die "another process of run '$TAG' is starting an experiment and does not finish" 'see which loop runs: make status'
 }
 let_go() { exec {HELD}>&-; }
 
@@ -75,4 +76,5 @@ drop_litter() {
 }
 
 # end_flight ID: ends all processes of a flight whose dispatcher was killed or hangs.
-end_flight() { end_tagged "FLIGHT=$RUN/flights/$1" || die "cannot end the processes of experiment '$1'" 'find them with ps and end them: ps -fu "$USER"'; }
+end_flight() { end_tagged "FLIGHT=$RUN/flights/$1" ||
+  die "cannot end the processes of experiment '$1'" 'find them with ps and end them: ps -fu "$USER"'; }

@@ -67,5 +67,6 @@ shelve_edit() {
 
 # tell_of_edit: says that a change still waits, however the verb ends.
 tell_of_edit() {
-  [[ ! -e $RUN/edit ]] || say "the change of $(files_told) waits in '${RUN#"$TREE/"}/edit'; to continue, repeat the command, or: make loop"
+  [[ ! -e $RUN/edit ]] ||
+    say "the change of $(files_told) waits in '${RUN#"$TREE/"}/edit'; to continue, repeat the command, or: make loop"
 }

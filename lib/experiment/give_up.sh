@@ -28,7 +28,8 @@ give_up() {
     take_turn
     core give_up "$FLIGHT"
     STEP=80-settle
-    run_child "$BASH" "$TOOLKIT/lib/experiment/steps/$STEP" >"$FLIGHT/word" || tell "its row is in the ledger, but its log and branch could not be updated"
+    run_child "$BASH" "$TOOLKIT/lib/experiment/steps/$STEP" >"$FLIGHT/word" ||
+      tell "its row is in the ledger, but its log and branch could not be updated"
     exit_if_stopped
     end_turn
     core drop "$FLIGHT"

@@ -1,5 +1,5 @@
-# A limited number of places: a folder of lock files, 0.lock and so on. A place is free when its holder and all processes
-# that it started have ended. Sourced, after child/run_child.sh, run/current_run.sh and python_core.sh.
+# A limited number of places: a folder of lock files, 0.lock and so on. A place is free when its holder and all
+# processes that it started have ended. Sourced, after child/run_child.sh, run/current_run.sh and python_core.sh.
 # shellcheck shell=bash
 
 # take_place FOLDER COUNT CHECK: takes a free place that is not out: PLACE is its number, and its lock is on 8. Waits in

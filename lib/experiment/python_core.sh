@@ -10,12 +10,12 @@ start_core() {
   asked=${CORE[1]}
   exec 6>"/dev/fd/$asked" # reopened, since bash closes a coprocess's descriptors in its children
   exec {asked}>&-
-  hear_core
+  open_answers
 }
 
-# hear_core: answers to this process, and to the steps that it runs one by one, come on 7: a pipe that ends with this
+# open_answers: answers to this process, and to the steps that it runs one by one, come on 7: a pipe that ends with this
 # process.
-hear_core() {
+open_answers() {
   exec 7<> <(:)
   path_of 7
   export ANSWERS=$PATH_OF

@@ -7,20 +7,21 @@ source "$TOOLKIT/lib/experiment/training_run.sh"
 
 readonly BOUND=3 # no run starts after so many times the estimate
 
-BEGUN=0 # started runs
-NUMBER=0 # started runs, without repetitions
-COUNTED=0 # runs that gave a value
-IS_PARTIAL=no # whether some runs were not started
+BEGUN=0           # started runs
+NUMBER=0          # started runs, without repetitions
+COUNTED=0         # runs that gave a value
+IS_PARTIAL=no     # whether some runs were not started
 declare -A WHY=() # why a run is repeated, by name and seed
 
 # runs_wanted NAME VALUE: checks the number that a person gave.
 runs_wanted() {
-  [[ $2 =~ ^[1-9][0-9]?$ ]] || die "$1 '$2' is not a whole number from 1 to 99" "give the number of runs: make ${0##*/} $1=3"
+  [[ $2 =~ ^[1-9][0-9]?$ ]] ||
+    die "$1 '$2' is not a whole number from 1 to 99" "give the number of runs: make ${0##*/} $1=3"
 }
 
 # finish: runs at every exit. After a signal it prints what is known, and keeps the status of the signal.
 finish() {
-  [[ -z $STOPPED ]] || ((COUNTED == 0)) || told_when_stopped
+  [[ -z $STOPPED ]] || ((COUNTED == 0)) || report_when_stopped
   end_core
   drop_replicates
   exit_if_stopped

@@ -9,7 +9,8 @@ check_keys() {
   [[ -f $file && ! -L $file && $(owner_of "$file") == "600 $EUID" ]] ||
     die "'.env' holds keys, but others can read it, or it is a link" 'chmod 600 .env'
   ! git -C "$TREE" ls-files --error-unmatch .env >/dev/null 2>&1 ||
-    die "git tracks '.env', which holds keys" 'replace the keys, then untrack the file: git rm --cached .env && git commit -m "untrack .env"'
+    die "git tracks '.env', which holds keys" \
+      'replace the keys, then untrack the file: git rm --cached .env && git commit -m "untrack .env"'
 }
 
 # names_of_keys: prints the names in .env, one per line.
@@ -23,7 +24,8 @@ take_keys() {
   while IFS= read -r line || [[ -n $line ]]; do
     number=$((number + 1))
     [[ ! $line =~ ^[[:space:]]*(#.*)?$ ]] || continue
-    [[ $line =~ ^(export[[:space:]]+)?([A-Za-z_][A-Za-z0-9_]*)=(.*)$ ]] || die "line $number of '.env' is not NAME=value" 'write one key per line: ANTHROPIC_API_KEY=...'
+    [[ $line =~ ^(export[[:space:]]+)?([A-Za-z_][A-Za-z0-9_]*)=(.*)$ ]] ||
+      die "line $number of '.env' is not NAME=value" 'write one key per line: ANTHROPIC_API_KEY=...'
     name=${BASH_REMATCH[2]} value=${BASH_REMATCH[3]%$'\r'}
     if [[ $value =~ ^\"(.*)\"$ || $value =~ ^\'(.*)\'$ ]]; then
       value=${BASH_REMATCH[1]}

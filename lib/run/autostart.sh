@@ -11,17 +11,17 @@ cron_daemon() {
   return 1
 }
 
-# entry: prints the crontab line. cron ends a command at an unescaped %, and runs it with sh.
-entry() {
+# crontab_line: prints this tree's line. cron ends a command at an unescaped %, and runs it with sh.
+crontab_line() {
   local path=$TOOLKIT/bin/keepalive
   [[ ! $path$TREE =~ [[:cntrl:]] ]] || die "a crontab cannot hold this folder's name: '$TREE'" 'rename the folder'
-  path=$(quoted "$path")
-  [[ -z $ADOPTED_BY ]] || path="AUTORESEARCH_TREE=$(quoted "$TREE") $path"
+  path=$(quote_for_sh "$path")
+  [[ -z $ADOPTED_BY ]] || path="AUTORESEARCH_TREE=$(quote_for_sh "$TREE") $path"
   printf '* * * * * %s # autoresearch\n' "${path//%/\\%}"
 }
 
-# quoted PATH: quotes it for sh.
-quoted() { if [[ $1 =~ ^[A-Za-z0-9_./-]+$ ]]; then printf '%s' "$1"; else printf "'%s'" "${1//\'/\'\\\'\'}"; fi; }
+# quote_for_sh PATH: quotes it for sh.
+quote_for_sh() { if [[ $1 =~ ^[A-Za-z0-9_./-]+$ ]]; then printf '%s' "$1"; else printf "'%s'" "${1//\'/\'\\\'\'}"; fi; }
 
 # hold_crontab: locks the crontab, by the home folder, against another of our verbs, which would lose a line. If the
 # home folder cannot be locked, it goes on without a lock.
@@ -32,10 +32,10 @@ hold_crontab() {
 }
 
 # has_line TEXT: whether the crontab TEXT has the line of this tree.
-has_line() { [[ $'\n'$1$'\n' == *$'\n'"$(entry)"$'\n'* ]]; }
+has_line() { [[ $'\n'$1$'\n' == *$'\n'"$(crontab_line)"$'\n'* ]]; }
 
-# entries: prints the crontab. A user without one is no error; any other failure is.
-entries() {
+# crontab_lines: prints the crontab. A user without one is no error; any other failure is.
+crontab_lines() {
   local complaint
   command -v crontab >/dev/null || die "no 'crontab' on PATH" 'install the package cron, or: make service'
   exec 3>&1
@@ -51,21 +51,22 @@ timer_name() {
   printf 'autoresearch-%s' "${sum%% *}"
 }
 
-# units: prints the folder of the person's systemd units.
-units() { printf '%s' "${XDG_CONFIG_HOME:-$HOME/.config}/systemd/user"; }
+# unit_folder: prints the folder of the person's systemd units.
+unit_folder() { printf '%s' "${XDG_CONFIG_HOME:-$HOME/.config}/systemd/user"; }
 
 # watcher: prints what restarts the loop of this tree, cron or systemd; nothing if neither does.
 watcher() {
   local lines
   if lines=$(crontab -l 2>/dev/null) && has_line "$lines" 2>/dev/null && cron_daemon >/dev/null; then
     printf 'cron'
-  elif [[ -L $(units)/timers.target.wants/$(timer_name).timer ]]; then
+  elif [[ -L $(unit_folder)/timers.target.wants/$(timer_name).timer ]]; then
     printf 'systemd'
   fi
 }
 
-# others: prints the lines of stdin, without the one of this tree.
-others() { grep -avxF -e "$(entry)" || :; }
+# other_lines: prints the lines of stdin, without the one of this tree.
+other_lines() { grep -avxF -e "$(crontab_line)" || :; }
 
-# install_entries: replaces the crontab with stdin.
-install_entries() { crontab - || die 'cannot write the crontab, which is unchanged' 'read the message above; see: crontab -l'; }
+# install_crontab: replaces the crontab with stdin.
+install_crontab() { crontab - ||
+  die 'cannot write the crontab, which is unchanged' 'read the message above; see: crontab -l'; }

@@ -32,7 +32,8 @@ look_at_branch() {
     case $file in
       *.md | LICENSE | docs/* | autoresearch.toml) ;;
       *) [[ ! -e $RUN/loose ]] || { put_loose_back "$file" && return; } ;;&
-      prepare.py) die "prepare.py is '$(git rev-parse --short "$AT:$file")' in commit '${AT:0:7}', but the run was set up with '$(git rev-parse --short "$INCUMBENT:$file")'" "start a new run: make setup TAG=$(free_tag)" ;;
+      prepare.py) die "prepare.py is '$(git rev-parse --short "$AT:$file")' in commit '${AT:0:7}', but the run was set up with '$(git rev-parse --short "$INCUMBENT:$file")'" \
+        "start a new run: make setup TAG=$(free_tag)" ;;
       *) COMPARED=$AT ;;
     esac
   done

@@ -36,10 +36,13 @@ refuse_repository() {
   case $said in
     *'dubious ownership'* | *'unsafe repository'*)
       [[ $said =~ \'(/.*)\' ]] || [[ "'$TREE'" =~ \'(.*)\' ]]
-      die "the repository belongs to another user: $said" "if you trust it: git config --global --add safe.directory '${BASH_REMATCH[1]}'"
+      die "the repository belongs to another user: $said" \
+        "if you trust it: git config --global --add safe.directory '${BASH_REMATCH[1]}'"
       ;;
-    'not a git repository: '*) die "the main repository of the worktree '$TREE' was moved or deleted: $said" "run this in the main repository: git worktree repair '$TREE'" ;;
-    'not a git repository'*) die "not a git repository: '$TREE'" "create a repository: cd '$TREE' && git init && git add . && git commit -m start" ;;
+    'not a git repository: '*) die "the main repository of the worktree '$TREE' was moved or deleted: $said" \
+      "run this in the main repository: git worktree repair '$TREE'" ;;
+    'not a git repository'*) die "not a git repository: '$TREE'" \
+      "create a repository: cd '$TREE' && git init && git add . && git commit -m start" ;;
     *) die "git cannot read the repository '$TREE': $said" "see git's message: git -C '$TREE' status" ;;
   esac
 }
@@ -81,7 +84,8 @@ refuse_run() {
     [[ -e $other && $(<"$other") == "$at" ]] || continue
     other=${other#runs/} other=${other%/incumbent}
     git show-ref --verify --quiet "refs/heads/autoresearch/$other" ||
-      die "branch '$BRANCH' belongs to run '$other' and was renamed" "rename it back: git branch -m $BRANCH autoresearch/$other"
+      die "branch '$BRANCH' belongs to run '$other' and was renamed" \
+        "rename it back: git branch -m $BRANCH autoresearch/$other"
   done
   [[ $(git log -1 --format=%s "$at" 2>/dev/null) != 'experiment: '* ]] ||
     die "only the branch of run '$TAG' is left" "start a new run: make setup TAG=$(free_tag)"
@@ -144,7 +148,8 @@ at_commit() {
   [[ $AT =~ ^[0-9a-f]{40,64}$ ]] || AT=$(git rev-parse --quiet --verify "refs/heads/$BRANCH") || {
     # shellcheck disable=SC2034 # used where this is sourced
     IS_DELETED=yes
-    AT=$(cat "$RUN/incumbent" 2>/dev/null) || die "branch '$BRANCH' was deleted, and run '$TAG' has no baseline" "start a new run: make setup TAG=$(free_tag)"
+    AT=$(cat "$RUN/incumbent" 2>/dev/null) ||
+      die "branch '$BRANCH' was deleted, and run '$TAG' has no baseline" "start a new run: make setup TAG=$(free_tag)"
   }
 }
 

@@ -14,7 +14,9 @@ refuse_in_use() {
     exit 75
   fi
   where=$(worktree_of "$BRANCH")
-  [[ -z $where ]] || die "run '$TAG' is checked out in '$where'" "check out another branch there: git -C '$where' checkout $(other_branch)"
+  [[ -z $where ]] ||
+    die "run '$TAG' is checked out in '$where'" \
+      "check out another branch there: git -C '$where' checkout $(other_branch)"
 }
 
 # other_branch: prints the newest branch that belongs to no run.
@@ -24,7 +26,9 @@ other_branch() { git for-each-ref --format='%(refname:lstrip=2)' --sort=-committ
 confirm_drop() {
   local answer
   [[ ${FORCE:-} != 1 ]] || return 0
-  [[ -t 0 ]] || die "cannot ask for confirmation without a terminal: drop $1" "confirm it in the command: FORCE=1 make ${0##*/}${TAG:+ TAG=$TAG}"
+  [[ -t 0 ]] ||
+    die "cannot ask for confirmation without a terminal: drop $1" \
+      "confirm it in the command: FORCE=1 make ${0##*/}${TAG:+ TAG=$TAG}"
   read -r -p "drop $1? This cannot be undone. [y/N] " answer || answer=
   [[ $answer == [yY]* ]]
 }

@@ -10,7 +10,8 @@ find_experiment() {
   facts=$("$LAB" find-experiment "$RUN" -- "$1") || exit 2
   mapfile -t FOUND <<<"$facts"
   [[ -z ${FOUND[1]} ]] || git cat-file -e "${FOUND[1]}^{commit}" 2>/dev/null ||
-    die "the commit of experiment #${FOUND[0]} is not in this repository: '${FOUND[1]}'" "fetch it from the repository where the run was made: git fetch <repository> 'refs/experiments/$TAG/*:refs/experiments/$TAG/*'"
+    die "the commit of experiment #${FOUND[0]} is not in this repository: '${FOUND[1]}'" \
+      "fetch it from the repository where the run was made: git fetch <repository> 'refs/experiments/$TAG/*:refs/experiments/$TAG/*'"
 }
 
 COLOUR=never

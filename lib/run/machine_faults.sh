@@ -3,9 +3,9 @@
 
 source "$TOOLKIT/lib/run/ask_prepare.sh"
 
-readonly LEAST_MB=100 # free, for logs and compiled code
+readonly LEAST_MB=100     # free, for logs and compiled code
 readonly LEAST_INODES=100 # free, on a file system that counts them
-readonly LOOK_S=60 # seconds for one check: a cold disk takes 30 to import torch, a broken driver never ends
+readonly LOOK_S=60        # seconds for one check: a cold disk takes 30 to import torch, a broken driver never ends
 
 # fault KIND: sets FOUND to the fault of that part of the machine, in one line, or to nothing. FOUND stays empty for
 # kinds that only another run can tell: network, shared-memory, variables, load.

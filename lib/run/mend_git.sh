@@ -26,15 +26,15 @@ is_git_at_work() {
 # break_locks: removes the locks of a dead git.
 break_locks() {
   local worktrees
-  break_those own_locks "$TREE"
+  remove_stale own_locks "$TREE"
   [[ -n $(common_locks) ]] || return 0
   mapfile -t worktrees < <(git worktree list --porcelain | sed -n 's/^worktree //p')
-  break_those common_locks "$COMMON_DIR" "${worktrees[@]}"
+  remove_stale common_locks "$COMMON_DIR" "${worktrees[@]}"
 }
 
-# break_those LOCKS FOLDER...: removes the files that LOCKS lists, if no git works in these folders, and nothing changes
-# in a second.
-break_those() {
+# remove_stale LOCKS FOLDER...: removes the files that LOCKS lists, if no git works in these folders, and nothing
+# changes in a second.
+remove_stale() {
   local locks lock
   locks=$("$1")
   [[ -n $locks ]] && ! is_git_at_work "${@:2}" || return 0

@@ -36,6 +36,7 @@ refuse_mistyped() {
   for name; do
     [[ $'\n'$(printf '%s\n' DIR "${known[@]}")$'\n' != *$'\n'"$name"$'\n'* ]] || continue
     found=$(nearest "$name" "${known[@]}")
-    [[ -z $found ]] || die "there is no setting '$name': did you mean '$found'?" "make $verb $found=$(printf '%q' "${!name}")"
+    [[ -z $found ]] ||
+      die "there is no setting '$name': did you mean '$found'?" "make $verb $found=$(printf '%q' "${!name}")"
   done
 }

@@ -30,7 +30,8 @@ refuse_executable() {
   for path in "$TOOLKIT/lib/$1"/*; do
     [[ ! -x $path ]] || names+=("${path##*/}")
   done
-  die "there is no $kind '$2'$(did_you_mean "$2" "${names[@]}")" "choose one of: ${names[*]}; or a path to your own: ./mine"
+  die "there is no $kind '$2'$(did_you_mean "$2" "${names[@]}")" \
+    "choose one of: ${names[*]}; or a path to your own: ./mine"
 }
 
 # check_agent: refuses an agent that is not installed. Our adapters check themselves; for a person's script, the
@@ -48,7 +49,8 @@ check_agent() {
   [[ ${words[0]:-} != -* ]] || words=("${words[@]:1}") # env -S
   program=${words[0]:-}
   [[ -z $program || $program == *=* ]] || type -P -- "$program" >/dev/null ||
-    die "cannot run '$AGENT': its first line needs '$program', which is not on PATH" 'install it, or use the built-in proposer: make loop AGENT=catalog'
+    die "cannot run '$AGENT': its first line needs '$program', which is not on PATH" \
+      'install it, or use the built-in proposer: make loop AGENT=catalog'
 }
 
 # refuse_from: FROM cannot change after set-up.
@@ -56,7 +58,8 @@ refuse_from() {
   local start
   start=$(<"$RUN/start")
   [[ -z ${FROM:-} || $(git rev-parse --quiet --verify "$FROM^{commit}") == "$start" ]] ||
-    die "FROM is '$FROM', but the run was set up at '${start:0:7}'" "start a new run there: make setup TAG=$(free_tag) FROM='$FROM'"
+    die "FROM is '$FROM', but the run was set up at '${start:0:7}'" \
+      "start a new run there: make setup TAG=$(free_tag) FROM='$FROM'"
 }
 
 # take_settings [RUN]: checks and exports the settings, with those that the run has fixed. SETTINGS holds their names.
@@ -86,15 +89,17 @@ drop_replicates() {
 refuse_dirty() {
   local files
   files=$({ git diff --name-only HEAD -- && git diff --name-only --cached HEAD --; } | sort -u)
-  [[ -z $files ]] || die "the tree has uncommitted changes: '${files//$'\n'/\', \'}'" 'commit them, or stash them: git stash'
+  [[ -z $files ]] ||
+    die "the tree has uncommitted changes: '${files//$'\n'/\', \'}'" 'commit them, or stash them: git stash'
 }
 
 # check_writable: a coding agent's sandbox may keep git's folder read-only, and then no experiment can be committed.
 check_writable() {
   local path
   for path in "$COMMON_DIR" "$COMMON_DIR/objects" "$COMMON_DIR/refs" "$GIT_FOLDER" "$TREE"; do
-    [[ -w $path ]] || die "'$path' is not writable, so no experiment can be committed: the cause is a sandbox, or another owner" \
-      "run bin/${0##*/} outside of the sandbox: see 'In a sandbox' in AGENTS.md (Codex: trust this project, since .codex/rules/lab.rules allows the command)"
+    [[ -w $path ]] ||
+      die "'$path' is not writable, so no experiment can be committed: the cause is a sandbox, or another owner" \
+        "run bin/${0##*/} outside of the sandbox: see 'In a sandbox' in AGENTS.md (Codex: trust this project, since .codex/rules/lab.rules allows the command)"
   done
 }
 

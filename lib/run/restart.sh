@@ -42,10 +42,16 @@ check_pass_env() {
   local name names
   read -ra names <<<"${PASS_ENV:-}"
   for name in "${names[@]}"; do
-    [[ ! ${name^^} =~ $SECRET_NAME ]] || die "PASS_ENV names the key '$name', and keys are not saved to disk" "put the proposer's key into '.env': $name=..."
-    caller_value "$name" || die "PASS_ENV names '$name', which is not set" "set it, or remove it from PASS_ENV: $name=... make loop"
-    [[ ! ${VALUE,,} =~ $SECRET_VALUE ]] || die "PASS_ENV names '$name', an address with a key, and keys are not saved to disk" "remove it from PASS_ENV: PASS_ENV= make loop"
-    [[ $VALUE != *$'\n'* ]] || die "PASS_ENV names '$name', whose value has more than one line" 'put the value into a file, and pass the path'
+    [[ ! ${name^^} =~ $SECRET_NAME ]] ||
+      die "PASS_ENV names the key '$name', and keys are not saved to disk" \
+        "put the proposer's key into '.env': $name=..."
+    caller_value "$name" ||
+      die "PASS_ENV names '$name', which is not set" "set it, or remove it from PASS_ENV: $name=... make loop"
+    [[ ! ${VALUE,,} =~ $SECRET_VALUE ]] ||
+      die "PASS_ENV names '$name', an address with a key, and keys are not saved to disk" \
+        "remove it from PASS_ENV: PASS_ENV= make loop"
+    [[ $VALUE != *$'\n'* ]] ||
+      die "PASS_ENV names '$name', whose value has more than one line" 'put the value into a file, and pass the path'
   done
 }
 
@@ -82,7 +88,8 @@ want() {
     printf '%s\n' "GOAL=$1" "COPY=$TOOLKIT" "TAG=$TAG" "AGENT=${AGENT_PATH#"$TOOLKIT/lib/proposers/"}" \
       "ENGINE=${ENGINE_PATH#"$TOOLKIT/lib/child/engines/"}"
     for name in "${SETTINGS[@]}"; do
-      [[ ${!name} == *$'\n'* || $name == MAX_EXPERIMENTS || (${!name,,} =~ $SECRET_VALUE && $name != ON_*) ]] || printf '%s=%s\n' "$name" "${!name}"
+      [[ ${!name} == *$'\n'* || $name == MAX_EXPERIMENTS || (${!name,,} =~ $SECRET_VALUE && $name != ON_*) ]] || printf '%s=%s\n' "$name" \
+        "${!name}"
     done
     for name in "${names[@]}"; do
       caller_value "$name"

@@ -21,5 +21,6 @@ loop_facts() {
       esac
     done <"$RUN/wanted"
   fi 2>/dev/null # the file may disappear meanwhile
-  printf '%s\n' "branch=$BRANCH" "alive=$alive" "pid=$pid" "since=$since" "wanted=$wanted" "agent=$agent" "engine=$engine" "watcher=$1" ''
+  printf '%s\n' "branch=$BRANCH" \
+    "alive=$alive" "pid=$pid" "since=$since" "wanted=$wanted" "agent=$agent" "engine=$engine" "watcher=$1" ''
 }

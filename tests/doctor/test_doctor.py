@@ -505,7 +505,12 @@ def test_data(machine: House, small: str, full: str, profile: str, level: str, w
 def test_a_gpu_is_not_left_to_the_small_profile(machine: House) -> None:
     fake(machine, "nvidia-smi", "exit 0")
     prepare(machine, GOOD, MISSING)
-    one(look(machine, "50-data"), "warning", "data", "\tprepare the published setting for the GPU: make data PROFILE=full")
+    one(
+        look(machine, "50-data"),
+        "warning",
+        "data",
+        "\tprepare the published setting for the GPU: make data PROFILE=full",
+    )
     one(look(machine, "50-data", PROFILE="small"), "ok", "data")
     prepare(machine, GOOD, GOOD)
     one(look(machine, "50-data"), "ok", "data")
@@ -544,7 +549,13 @@ def test_a_proposer_that_is_not_there_is_a_problem(machine: House, agent: str) -
 
 
 def test_no_coding_agent(machine: House) -> None:
-    one(look(machine, "65-agents"), "ok", "agents", "no coding agent on PATH", "aider claude codex gemini llm mini opencode pi")
+    one(
+        look(machine, "65-agents"),
+        "ok",
+        "agents",
+        "no coding agent on PATH",
+        "aider claude codex gemini llm mini opencode pi",
+    )
 
 
 def test_a_coding_agent_that_was_asked_for_must_be_there(machine: House) -> None:

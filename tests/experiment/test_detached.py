@@ -83,10 +83,7 @@ def test_a_loop_tries_it_too_and_takes_over_from_the_background(slow: House) -> 
         assert wait(slow, second).out.startswith("#3 keep 0.800000")
         loop.terminate()
         assert loop.wait(timeout=20) == 143
-    assert (
-        "the loop takes over the experiments of the background process"
-        in (slow.outside / "started.log").read_text()
-    )
+    assert "the loop takes over the experiments of the background process" in (slow.outside / "started.log").read_text()
     assert [row[4] for row in slow.rows()] == ["baseline", "first", "second"]
 
 

@@ -76,6 +76,4 @@ def test_a_loop_on_one_run_ends_what_was_wanted_of_another(slow: House) -> None:
 def test_an_unknown_tag_is_refused_by_every_verb(settled: House, verb: str) -> None:
     result = settled.call(f"bin/{verb}", TAG="mar99", N="1")
     assert result.status == 2
-    assert result.err.startswith(
-        f"{verb}: there is no run 'mar99'\nhint: name a run: TAG=mar14"
-    )
+    assert result.err.startswith(f"{verb}: there is no run 'mar99'\nhint: name a run: TAG=mar14")

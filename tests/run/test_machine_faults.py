@@ -65,9 +65,8 @@ def test_a_loop_waits_and_goes_on_by_itself(machine: House) -> None:
         machine.wait_for("runs/mar14/trouble.machine")
         committed = (machine.flight / "commit").read_text().strip()
         assert "trouble   20" in machine.call("bin/status").out
-        assert (
-            "the disk is full: 5 MB free on '/'; the largest part of runs/ is 'runs/mar14/old': 121 MB; looking"
-            in (machine.call("bin/status").out)
+        assert "the disk is full: 5 MB free on '/'; the largest part of runs/ is 'runs/mar14/old': 121 MB; looking" in (
+            machine.call("bin/status").out
         )
         assert len(machine.rows()) == 1
         fill(machine, 5000)

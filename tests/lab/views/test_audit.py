@@ -91,9 +91,7 @@ def test_a_phantom_is_found_out(tmp_path: Path) -> None:
     told = [line.split(": ")[1] for line in result.err.splitlines() if line.startswith("run ")]
     names = ("baseline", "incumbent")
     assert told == [f"the {name} with seed {seed}" for seed in seeds for name in names]
-    assert re.search(
-        r"^6 runs, about \d+ s, 1 at a time; no run starts after \d+ s$", result.err, re.MULTILINE
-    )
+    assert re.search(r"^6 runs, about \d+ s, 1 at a time; no run starts after \d+ s$", result.err, re.MULTILINE)
     assert (said["wanted"], said["partial"], said["holdout_gain"]) == (3, False, None)
     assert "no holdout text: the audit uses new seeds only" in result.err
     head = house.git("rev-parse", "HEAD")
