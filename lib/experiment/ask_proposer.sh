@@ -9,7 +9,6 @@ source "$TOOLKIT/lib/experiment/bring_back.sh"
 readonly CALL=$FLIGHT/call # the RUN_DIR of the call: limited and ended like a training run
 readonly ENGINE_HERE=$TOOLKIT/lib/child/engines/local
 readonly MOST_WANTED=8    # candidates of one call
-readonly MOST_COPIED=2000 # files in a folder that is copied
 # Tracked files that the proposer does not get: the toolkit, which also shows how each rule is enforced, and the
 # instructions for an agent that runs experiments.
 readonly LEFT_OUT=(/bin/ /lib/ /schemas/ /tests/ /docs/ /AGENTS.md /CLAUDE.md /GEMINI.md /.claude/ /.agents/)
@@ -60,9 +59,9 @@ note_want() {
 subtract_promised() {
   local place free id want
   core free_places "$RUN/calls" free.want
-  free=" $(tr '\n' ' ' <"$RUN/calls/free.want") "
+  mapfile -t free <"$RUN/calls/free.want"
   for ((place = 0; place < PROPOSERS; place++)); do
-    [[ $place != "$PLACE" && $free != *" $place "* ]] || continue
+    [[ $place != "$PLACE" && " ${free[*]} " != *" $place "* ]] || continue
     read -r id want 2>/dev/null <"$RUN/calls/$place.want" || continue
     [[ -e $RUN/flights/$id ]] || continue
     ! has_proposal "$RUN/flights/$id" || continue
@@ -139,32 +138,39 @@ copy_tree() {
     die "cannot copy the tree for the proposer to '${TMPDIR:-/tmp}'" \
       "read git's message above; use another folder: TMPDIR=/path make loop"
   cp "$git/index" "$FLIGHT/index"
-  # ideas.md comes back after the call (lib/lab/proposal/ideas.py), unless the tree has a file of that name.
-  rm -f "$FOLDER"/ideas.{given,back}
-  if [[ ! -e $scratch/tree/ideas.md && $MODE == propose ]]; then
-    cat "$RUN/ideas.md" >"$scratch/tree/ideas.md" 2>/dev/null || printf '# Ideas for later: one a line; take out what was tried\n' >"$scratch/tree/ideas.md"
-    cp "$scratch/tree/ideas.md" "$FOLDER/ideas.given"
-  fi
+  give_ideas
+}
+
+# give_ideas: writes ideas.md, which comes back after the call (lib/lab/proposal/ideas.py), unless the tree has such a file.
+give_ideas() {
+  local ideas=
+  [[ ! -e $FOLDER/ideas.given ]] || rm -f "$FOLDER"/ideas.{given,back}
+  [[ ! -e $scratch/tree/ideas.md && $MODE == propose ]] || return 0
+  IFS= read -r -d '' ideas 2>/dev/null <"$RUN/ideas.md" || [[ -n $ideas ]] ||
+    ideas=$'# Ideas for later: one a line; take out what was tried\n'
+  printf '%s' "$ideas" >"$scratch/tree/ideas.md"
+  printf '%s' "$ideas" >"$FOLDER/ideas.given"
 }
 
 # checkout_patterns: prints the patterns of a sparse checkout. The built-in proposer needs two files. A folder of
 # thousands of files is data, which an agent can read with `git show HEAD:data/x`.
 checkout_patterns() {
+  local large
   if is_ours && is_one_file; then
     printf '%s\n' /train.py /prepare.py /.gitattributes
     return
   fi
   printf '%s\n' '/*'
   [[ -n $ADOPTED_BY ]] || printf '!%s\n' "${LEFT_OUT[@]}" # another repository's lib/ and tests/ are its own
-  git ls-tree -r --name-only "$COMMIT" | awk -F/ -v most="$MOST_COPIED" \
-    'NF > 1 && $1 ~ /^[A-Za-z0-9._-]+$/ { files[$1]++ } END { for (folder in files) if (files[folder] > most) print "!/" folder "/" }'
+  mapfile -t large <"$RUN/large"                          # lib/run/preflight.sh
+  ((${#large[@]} == 0)) || printf '!/%s/\n' "${large[@]}"
 }
 
 ask() {
   local want
   printf '%s' "$scratch/tree" >"$CALL/cwd"
   printf '%s' "$AGENT_TIMEOUT" >"$CALL/limit_s"
-  want=$(cat "$FOLDER/want" 2>/dev/null) || want=1
+  { read -r want <"$FOLDER/want"; } 2>/dev/null || want=1
   ((want == 1)) || mkdir -p "$scratch/tree/candidates" # an agent may be unable to create the folder
   cp "$FOLDER/brief" "$scratch/brief"
   printf '%s\n' "LAB_BRIEF=$scratch/brief" "LAB_TAG=$TAG" "LAB_MODE=$MODE" "TMPDIR=$scratch/tmp" \

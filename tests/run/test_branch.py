@@ -181,7 +181,7 @@ def test_a_commit_that_changes_train_py_is_tried_as_an_experiment(helped: House,
     last = helped.experiments()[-1]
     assert (last["status"], last["agent"], last["description"]) == (status, "commit", "my own idea")
     assert (last["parent"], last["val_bpb"]) == (before, float(value))
-    assert "branch 'autoresearch/mar14' is put back" in log(helped)
+    assert "moved branch 'autoresearch/mar14' from" in log(helped)
     assert helped.git("rev-parse", "HEAD") == (last["commit"] if status == "keep" else before)
     assert helped.git("for-each-ref", "--format=%(objectname)", "refs/experiments/mar14/aside") == mine, "kept from gc"
     assert (helped.tree / "train.py").read_text() == text, "the person's tree is as they left it"
@@ -247,7 +247,7 @@ def test_a_branch_that_was_rewritten_is_put_back(helped: House, how: str) -> Non
     else:
         assert tree_of(helped) == before
     if how != "moved back":
-        assert re.search(f"moved branch 'autoresearch/mar14' .*back to '{str(kept)[:7]}'", log(helped))
+        assert re.search(f"(moved|deleted) branch 'autoresearch/mar14' .*'{str(kept)[:7]}'", log(helped))
     helped.git("checkout", "--quiet", "--force", "autoresearch/mar14")
     helped.check_invariants()
 
