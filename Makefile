@@ -19,8 +19,8 @@ export LAB_GOALS = $(value MAKECMDGOALS)
 
 ## Start
 help: ## this list
-	@{ sed -n 's/^## /\n/p; s/^\([a-z-]*\):.*## /  \1\t/p' Makefile | sed 1d | expand -t 17; } 2>/dev/null || :
-	@printf '\n%s\n' 'bin/VERB --help explains a command; docs/reference.md lists all settings.'
+	@{ sed -n 's/^## /\n/p; s/^\([a-z-]*\):.*## /  \1\t/p' Makefile | sed 1d | expand -t 17 && \
+	  printf '\n%s\n' 'bin/VERB --help explains a command; docs/reference.md lists all settings.'; } 2>/dev/null || :
 demo: ## install, prepare data, run a baseline and 3 experiments
 	@bin/demo
 data: ## prepare the data, once [PROFILE=full]

@@ -139,9 +139,9 @@ ready() {
   large_folders "$AT" >"$RUN/large"
 }
 
-readonly MOST_COPIED=2000 # files of a folder in the copy that a proposer edits
+readonly MOST_COPIED=2000 # files in a folder that a proposer's copy has
 
-# large_folders COMMIT: prints the folders that are data, by their number of files. No experiment adds as many, so once for a loop will do.
+# large_folders COMMIT: prints the folders with too many files to copy. They hold data, so once for a loop is enough.
 large_folders() {
   git ls-tree -r --name-only "$1" | awk -F/ -v most="$MOST_COPIED" \
     'NF > 1 && $1 ~ /^[A-Za-z0-9._-]+$/ { files[$1]++ } END { for (folder in files) if (files[folder] > most) print folder }'

@@ -216,7 +216,7 @@ echo more""")
 @pytest.mark.parametrize(
     ("settings", "says"),
     [
-        ({"METRIC": "val_rmse", "BASELINE_RUNS": "1"}, "nobody knows which gain of 'val_rmse' counts"),
+        ({"METRIC": "val_rmse", "BASELINE_RUNS": "1"}, "no threshold says which gain of 'val_rmse' counts"),
         ({"METRIC_GOAL": "max"}, "of val_bpb lower is better"),
         ({"METRIC_RANGE": "0,1"}, "METRIC_RANGE is for another metric"),
         ({"METRIC": "a", "METRIC_RANGE": "2,1"}, "METRIC_RANGE '2,1' holds nothing"),
