@@ -117,7 +117,7 @@ def other_texts() -> Iterator[tuple[str, str]]:
             yield path.name, " ".join("".join(one) for one in PAGE_TEXT.findall(text))
 
 
-LATER = ("bin/take", "take.help", "loop.help")  # they change now
+LATER = ("bin/take", "take.help")  # they change now
 MESSAGES = [*bash_messages(), *python_messages()]
 TEXTS = [*MESSAGES, *other_texts()]
 

@@ -173,7 +173,7 @@ def test_a_loop_that_ends_by_a_fault_is_told(house: House) -> None:
     house.commit("broken")
     house.setup()
     assert house.call("bin/loop", ON_TROUBLE=hook(house, "trouble")).status == 2
-    assert told(house, "trouble", 1)[0][0] == "the loop has ended by a fault"
+    assert told(house, "trouble", 1)[0][0] == "the loop ended with an error"
 
 
 def test_a_loop_that_died_is_told_by_keepalive_once(slow: House) -> None:
