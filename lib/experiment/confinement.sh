@@ -14,7 +14,7 @@ confine() {
     hidden_text
     path=$(uv_cache)
     [[ ! -d $path ]] || printf 'hide %s\n' "$path"
-    printf '%s\n' "write $CHECKOUT" "write $scratch" "write $RUN_DIR/handover" "read $RUN_DIR/reply"
+    printf '%s\n' "write $CHECKOUT" "write $scratch" "write $RUN_DIR/handover" "read $RUN_DIR/reply" "by $LAB_CONFINED"
   } >"$RUN_DIR/confine"
   printf '%s\n' "TMPDIR=$scratch" "UV_CACHE_DIR=$scratch/uv" "TRITON_HOME=$scratch" "CUDA_CACHE_PATH=$scratch/cuda" >>"$RUN_DIR/env"
 }
@@ -41,7 +41,7 @@ hide_source() {
 confine_evaluator() {
   {
     hidden_from_all
-    printf '%s\n' "read $RUN_DIR/evaluator" "read $RUN_DIR/handover" "write $RUN_DIR/reply" "write $RUN_DIR/record"
+    printf '%s\n' "read $RUN_DIR/evaluator" "read $RUN_DIR/handover" "write $RUN_DIR/reply" "write $RUN_DIR/record" "by $LAB_CONFINED"
   } >"$RUN_DIR/confine-beside"
 }
 
@@ -58,7 +58,7 @@ confine_proposer() {
     printf 'network\n%s\n' "$paths" | sed 's,^/,read /,'
     printf '%s\n' "hide $TREE/runs" "hide $TREE/.env"
     hidden_text
-    printf '%s\n' "read $TOOLKIT" "write $1"
+    printf '%s\n' "read $TOOLKIT" "write $1" "by $LAB_HELD"
     ! is_mini || writable_for_mini "$1"
   } >"$CALL/confine"
   printf '%s\n' "UV_CACHE_DIR=$1/tmp/uv" >>"$CALL/env"
@@ -120,21 +120,32 @@ uv_cache() {
 # has_evaluator FACTS: whether the prepare.py that has said them measures; it measures nothing else.
 has_evaluator() { [[ $1 == *'"evaluator": true'* ]]; }
 
-# choose_confinement FACTS: exports whether `prepare.py --evaluate` measures, and whether training runs, and proposers, are confined. A
-# stranger's script may write where it likes, as it does without us: so by itself only a pair that has an evaluator is.
+# way_to_confine: what confines a command here, `bubblewrap` or `landlock`, of what CONFINE allows. Fails where nothing does.
+way_to_confine() {
+  local way
+  for way in bubblewrap landlock; do
+    [[ $CONFINE == @(auto|yes|"$way") ]] || continue
+    ! "$LAB_PYTHON" -IS "$TOOLKIT/lib/child/runner.py" --can-confine "$way" >/dev/null 2>&1 || { printf '%s' "$way" && return; }
+  done
+  return 1
+}
+
+# choose_confinement FACTS: exports whether `prepare.py --evaluate` measures, and what confines training, and what proposers: a way, or
+# `no`. A stranger's script may write where it likes, as it does without us: so by itself only a pair that has an evaluator is confined.
 choose_confinement() {
+  local way
   export LAB_EVALUATOR=no LAB_CONFINED=no LAB_HELD=no
   if [[ $METRIC == val_bpb ]] && has_evaluator "$1"; then
     LAB_EVALUATOR=yes
   fi
   what_is_watched | sort -u >"$RUN/watched"
   [[ $CONFINE != no ]] || return 0
-  if "$LAB_PYTHON" -IS "$TOOLKIT/lib/child/runner.py" --can-confine >/dev/null 2>&1; then
-    LAB_HELD=yes
-    [[ $CONFINE == auto && $LAB_EVALUATOR == no ]] || LAB_CONFINED=yes
-  elif [[ $CONFINE == yes ]]; then
-    die "CONFINE is 'yes', but bubblewrap does not work here" 'make doctor says why'
+  if way=$(way_to_confine); then
+    LAB_HELD=$way
+    [[ $CONFINE == auto && $LAB_EVALUATOR == no ]] || LAB_CONFINED=$way
+  elif [[ $CONFINE != auto ]]; then
+    die "CONFINE is '$CONFINE', but $([[ $CONFINE != yes ]] && printf 'that' || printf 'neither bubblewrap nor Landlock') does not work here" 'make doctor says why'
   elif [[ $LAB_EVALUATOR == yes ]]; then
-    say 'training and proposers are not confined: bubblewrap does not work here (make doctor says why)'
+    say 'training and proposers are not confined: neither bubblewrap nor Landlock works here (make doctor says why)'
   fi
 }

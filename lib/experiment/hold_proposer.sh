@@ -9,7 +9,7 @@ is_ours() { [[ $AGENT_PATH == "$TOOLKIT"/lib/proposers/@(catalog|edited|retry) ]
 # hold: the proposer is confined; or what it must not touch is remembered.
 hold() {
   local path configurations
-  if [[ ${LAB_HELD:-no} == yes ]]; then
+  if [[ ${LAB_HELD:-no} != no ]]; then
     mapfile -t configurations < <(git_configurations)
     confine_proposer "$scratch" "${configurations[@]}"
     for path in "${configurations[@]}"; do [[ -e $path || -L $path ]] || printf '%s\n' "$path"; done >"$CALL/absent"

@@ -220,7 +220,7 @@ RULES = (
         statuses=(126, 127),
         machine=("environment", "uv, or what it calls, cannot be run"),
     ),
-    Rule("sandbox", statuses=(1,), machine=("environment", "the sandbox fails"), text=re.compile(rb"\Abwrap: ")),
+    Rule("sandbox", statuses=(1,), machine=("environment", "the sandbox fails"), text=re.compile(rb"\A(?:bwrap|landlock): ")),
     Rule(
         "gpu-gone",
         machine=("gpu", "there is no GPU to work with"),
