@@ -3,10 +3,9 @@
 
 Usage: landlock.py CONFINE CAPABILITIES COMMAND...
 
-CONFINE is a file of lines as lib/child/runner.py describes them, CAPABILITIES the numbers of those that root keeps, with commas between
-them. The command takes the place of this process, and what
-it starts is held as it is; what the kernel can hold of it, it says by its ABI (3, Linux 6.2, is the first that holds
-`truncate`). 1, after a line `landlock: WHY`: it cannot be held here.
+CONFINE is a file of lines as lib/child/runner.py describes them, CAPABILITIES the numbers of those that root keeps
+(0,1,...). The command takes the place of this process, and what it starts is held as it is. 1, after a line
+`landlock: WHY`: it cannot be held here; ABI 3, of Linux 6.2, is the first that holds truncate(2).
 
 Landlock only grants, and what is granted on a folder holds for all below it. So where something in a folder may be less
 than the folder itself, the grants are on its entries, each by itself, and nothing new can be made beside them. Of a
@@ -14,8 +13,8 @@ home folder with such a level the command has another one, in its TMPDIR: links 
 which it makes what it likes, for as long as its call takes.
 
 Not held: that a path exists, its mode, times and owner; the names in folders; sockets in the file system; signals to
-others, and abstract sockets, below ABI 6. Without a network, a filter of system calls refuses sockets but those within
-this machine's kernel, and what would keep something in memory for the next command. Sources: man 7 landlock,
+others, and abstract sockets, below ABI 6. A filter of system calls refuses the network, the loopback with it, and what
+would keep something in memory for the next command. Sources: man 7 landlock,
 https://docs.kernel.org/userspace-api/landlock.html and https://docs.kernel.org/userspace-api/seccomp_filter.html.
 """
 
@@ -38,8 +37,8 @@ HIDE, READ, WRITE = 0, 1, 2
 WORDS = {"hide": HIDE, "read": READ, "write": WRITE}
 SYSCTL = "/proc/sys/kernel/core_pattern"  # who can write it is root of the machine
 
-# Of a process without a network: machine -> its name for a filter, socket(2), and what is refused. These are, in turn: shmget,
-# msgget, semget, mq_open, add_key, request_key, keyctl, io_uring_setup, which goes round a filter.
+# Of a process without a network: machine -> its name for a filter, socket(2), and what is refused. These are, in turn,
+# shmget, msgget, semget, mq_open, add_key, request_key, keyctl, and io_uring_setup, which goes round a filter.
 CALLS = {
     "x86_64": (0xC000003E, 41, (29, 68, 64, 240, 248, 249, 250, 425)),
     "aarch64": (0xC00000B7, 198, (194, 186, 190, 180, 217, 218, 219, 425)),
@@ -87,7 +86,7 @@ class Paths:
         self.levels = set[str]()  # folders that may be written, but for something in them
 
     def grants(self, path: str = "/", mode: int = HIDE, given: int = HIDE) -> Iterator[tuple[str, int]]:
-        """Paths and what is granted there. `mode` is that of the folder that it is in, `given` what was granted above."""
+        """Paths and what is granted there. `mode` is that of the folder around it, `given` what was granted above."""
         mode, prefix = self.modes.get(path, mode), path.rstrip("/") + "/"
         inside = {known: one for known, one in self.modes.items() if known.startswith(prefix) and known != path}
         lowest = min(mode, *inside.values(), mode)
@@ -202,7 +201,7 @@ def main(file: str, kept: str, *command: str) -> None:
         second_home(home, paths.levels, os.environ["HOME"])
     drop_capabilities(kept.split(","))
     restrict(granted)
-    if ("network", "") not in wanted:
+    if not {("network", ""), ("loopback", "")} & {*wanted}:
         close_network()
     for number in (signal.SIGPIPE, signal.SIGXFSZ):  # Python ignores them
         signal.signal(number, signal.SIG_DFL)

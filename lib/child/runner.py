@@ -6,11 +6,11 @@ Usage: runner.py RUN_DIR | --cancel RUN_DIR | --end NAME=VALUE | --can-confine W
 RUN_DIR holds `cmd` (shell text), `cwd`, `limit_s` (seconds), `env` (NAME=value lines) and, where they are wanted:
 `confine`, a line for each path that is to be hidden from the command, or can be read or written by it all the same
 (`hide PATH`, `read PATH`, `write PATH`): of two that concern a path the later one holds, all else is read-only, unless
-the first is `write /`, and there is no network, unless there is a line `network`; it is held by bubblewrap, unless
-there is a line `by landlock` (lib/child/landlock.py says what that leaves open); and `beside`, the shell text of a
-helper outside of that confinement, with `confine-beside` in one of its own. What it has to say is in `reply/`, where
-`ended` is written when it has ended. It ends with the command; but when that has exited with 0 and there is
-`reply/busy`, it comes to its own end, within the limit.
+the first is `write /`. There is no network, unless there is a line `network`, or, where it has no loopback of its own,
+`loopback`. It is confined by bubblewrap, or after a line `by landlock` by lib/child/landlock.py, which says what that
+leaves open. And `beside`, the shell text of a helper outside of that confinement, with `confine-beside` in one of its
+own. What it has to say is in `reply/`, where `ended` is written when it has ended. It ends with the command; but when
+that has exited with 0 and there is `reply/busy`, it comes to its own end, within the limit.
 
 It writes handle (its pid, and when that began), run.log, host, started, pid; when the command has ended, ended and
 resources (JSON: CPU seconds of the command and of all that it started, whoever their parents were by then; of the
@@ -24,7 +24,8 @@ stopped, or a fault that is not the command's.
 
 --cancel ends it, from any process on this host, and what a runner that was killed itself has left; twice is harmless.
 --end ends every process that has NAME=VALUE in its environment; 1: some are left.
---can-confine says whether `confine` works here, by `bubblewrap` or by `landlock`. --first is what the runner starts as the first process of a sandbox.
+--can-confine says whether `confine` works here, by `bubblewrap` or by `landlock`. --first is what the runner starts as
+the first process of a sandbox.
 
 Standard library only, and no more of it than is needed: it is started for every run and every proposal. After tini and
 dumb-init: https://github.com/krallin/tini, https://github.com/Yelp/dumb-init.

@@ -14,6 +14,7 @@ confine() {
     hidden_text
     path=$(uv_cache)
     [[ ! -d $path ]] || printf 'hide %s\n' "$path"
+    ((GPUS_PER_SLOT == 1)) || printf 'loopback\n' # its ranks speak over that
     printf '%s\n' "write $CHECKOUT" "write $scratch" "write $RUN_DIR/handover" "read $RUN_DIR/reply" "by $LAB_CONFINED"
   } >"$RUN_DIR/confine"
   printf '%s\n' "TMPDIR=$scratch" "UV_CACHE_DIR=$scratch/uv" "TRITON_HOME=$scratch" "CUDA_CACHE_PATH=$scratch/cuda" >>"$RUN_DIR/env"

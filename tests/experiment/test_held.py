@@ -6,7 +6,6 @@ import pytest
 from house import TRAIN, House, shared
 from ways import by_each_way
 
-
 BEGIN = """\
 cd {tree} && T=$PWD R=$PWD/runs/mar14 H={home} && cd - >/dev/null
 F=$(find $R/flights -name before.py 2>/dev/null | head -n 1)
