@@ -55,12 +55,12 @@ confine_proposer() {
   local paths
   paths=$(what_night_rests_on "${@:2}" | { xargs -d '\n' readlink -e -- || :; } | LC_ALL=C sort -u)
   {
-    is_mini || { printf 'write /\n' && folders_above <<<"$paths"; }
+    is_held_by_us_alone || { printf 'write /\n' && folders_above <<<"$paths"; }
     printf 'network\n%s\n' "$paths" | sed 's,^/,read /,'
     printf '%s\n' "hide $TREE/runs" "hide $TREE/.env"
     hidden_text
     printf '%s\n' "read $TOOLKIT" "write $1" "by $LAB_HELD"
-    ! is_mini || writable_for_mini "$1"
+    ! is_held_by_us_alone || printf 'write %s\n' "$(settings_of_agent)"
   } >"$CALL/confine"
   printf '%s\n' "UV_CACHE_DIR=$1/tmp/uv" >>"$CALL/env"
 }
@@ -94,7 +94,11 @@ git_configurations() {
   { git config --list --show-origin --name-only -z 2>/dev/null || :; } | tr '\0' '\n' | sed -n 's/^file:\(\/.*\)/\1/p' | sort -u
 }
 
-is_mini() { [[ $AGENT_PATH == "$TOOLKIT/lib/proposers/mini" ]]; }
+# is_held_by_us_alone: whether the proposer is an agent with a shell that nothing else holds: mini; Codex, whose own sandbox cannot be made in
+# Landlock.
+is_held_by_us_alone() {
+  [[ $AGENT_PATH == "$TOOLKIT/lib/proposers/mini" || $AGENT_PATH == "$TOOLKIT/lib/proposers/codex" && $LAB_HELD == landlock ]]
+}
 
 # what_is_watched: where nothing holds a run, or a proposer, what it could leave for git, for Python, or for who starts this loop again, is
 # looked at before and after (lib/lab/runs/tampering.py).
@@ -105,12 +109,12 @@ what_is_watched() {
   git_configurations
 }
 
-# writable_for_mini SCRATCH: its settings, which it makes where there are none; of its copy of the tree the one file to edit, and what is new.
-writable_for_mini() {
+# settings_of_agent: where it keeps them; the folder is made where there is none.
+settings_of_agent() {
   local settings=${MSWEA_GLOBAL_CONFIG_DIR:-${XDG_CONFIG_HOME:-$HOME/.config}/mini-swe-agent}
+  [[ $AGENT_PATH == */mini ]] || settings=${CODEX_HOME:-$HOME/.codex}
   mkdir -p "$settings"
-  printf '%s\n' "write $settings" "read $1/tree/.git"
-  [[ ! -e $1/tree/prepare.py ]] || printf 'read %s\n' "$1/tree/prepare.py"
+  printf '%s' "$settings"
 }
 
 # uv_cache: where uv keeps packages; nothing, where the environment has links into it.
