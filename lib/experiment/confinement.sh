@@ -145,7 +145,7 @@ has_evaluator() { [[ $1 == *'"evaluator": true'* ]]; }
 way_to_confine() {
   local way
   for way in bubblewrap landlock; do
-    [[ $CONFINE == @(auto|yes|"$way") ]] || continue
+    [[ ${CONFINE:-auto} == @(auto|yes|"$way") ]] || continue
     ! "$LAB_PYTHON" -IS "$TOOLKIT/lib/child/runner.py" --can-confine "$way" >/dev/null 2>&1 || { printf '%s' "$way" && return; }
   done
   return 1

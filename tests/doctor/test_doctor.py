@@ -633,14 +633,14 @@ def test_landlock_holds_where_bubblewrap_does_not(machine: House) -> None:
 
 def test_what_holds_each_agent(machine: House) -> None:
     too_old(machine)
-    *_, mini = look(machine, "70-sandbox", AGENT="mini")
+    *_, mini = look(machine, "75-held", AGENT="mini")
     one([mini], "warning", "mini", "nothing holds it")
-    *_, claude = look(machine, "70-sandbox", AGENT="claude")
+    *_, claude = look(machine, "75-held", AGENT="claude")
     one([claude], "ok", "claude", "held by its permissions, without a shell")
     fake(machine, "bwrap", "true")
-    *_, mini = look(machine, "70-sandbox", AGENT="mini")
+    *_, mini = look(machine, "75-held", AGENT="mini")
     one([mini], "ok", "mini", "held by bubblewrap: it writes in its copy of the tree alone")
-    *_, claude = look(machine, "70-sandbox", AGENT="claude")
+    *_, claude = look(machine, "75-held", AGENT="claude")
     one([claude], "ok", "claude", "without a shell, and by bubblewrap")
 
 
