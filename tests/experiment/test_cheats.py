@@ -48,12 +48,12 @@ MODELS = {
     "a look at the other rows": (
         FORWARD,
         FORWARD + "        x = x + 0.1 * x.mean((0, 1), keepdim=True)\n",
-        "the model sees the future, or other rows",
+        "the model sees the future or other rows",
     ),
     "a memory of the evaluation": (
         LOGITS,
         "        self.seen = getattr(self, 'seen', 0) + 1\n        return logits * (1 + self.seen)\n",
-        "the model is no fixed function",
+        "the model is not a fixed function",
     ),
     "logits of another shape": (
         LOGITS,

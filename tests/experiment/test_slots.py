@@ -211,7 +211,7 @@ OURS = "sed 's/$/, 70000 MiB, python/' ~/pid.0"
     ("holder", "told_so"),
     [
         (OTHER, "slot 1 is out, the others go on: the GPU is held by another process"),
-        (OURS, "slot 1 is out, the others go on: another process holds memory of the GPU"),
+        (OURS, "slot 1 is out, the others go on: another process uses the GPU's memory"),
     ],
     ids=["another process", "another slot"],
 )

@@ -182,7 +182,7 @@ def test_a_variable_that_is_lost_is_told_and_makes_no_crash(house: House) -> Non
     await_line(log, "looking again in 1 s")
     told = log.read_text()
     assert "not set any more, but when the loop was started before: MY_DATA_DIR MY_TOKEN;" in told
-    assert "not set since the loop was started again: MY_DATA_DIR MY_TOKEN: KeyError: 'MY_DATA_DIR'; looking" in told
+    assert "not set since the loop was restarted: MY_DATA_DIR MY_TOKEN: KeyError: 'MY_DATA_DIR'; looking" in told
     assert "MY_DATA_DIR" in house.call("bin/status").out
     assert house.call("bin/stop").status == 0
     deadline = time.monotonic() + 20
