@@ -81,7 +81,7 @@ BESIDE = {
     "the validation text": ("import prepare\nprint(open(prepare.JUDGE / 'val.bin', 'rb').read())", "error"),
     "a number, and no evaluation": (
         "evaluate_bpb = lambda *_: 0.5",
-        "the evaluator has measured none",
+        "the evaluator measured none",
     ),
     "another number than measured": (
         "measure = evaluate_bpb\nevaluate_bpb = lambda *given: measure(*given) / 2",

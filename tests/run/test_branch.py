@@ -141,7 +141,7 @@ def test_a_commit_that_changes_words_is_gone_along_with(helped: House, name: str
     assert helped.git("rev-parse", "HEAD~1") == mine == helped.experiments()[-1]["parent"]
     assert helped.git("rev-parse", "HEAD") == helped.experiments()[-1]["commit"]
     assert helped.statuses() == ["keep", "keep"]
-    assert "one more run" not in log(helped)
+    assert "another run" not in log(helped)
 
 
 def test_a_commit_that_changes_another_file_is_measured_before_the_first_verdict(helped: House) -> None:

@@ -77,7 +77,7 @@ def test_an_edited_ledger_is_told_and_put_back(three: House, what: str) -> None:
 def test_an_edited_ledger_is_told_at_a_start_and_changes_no_verdict(three: House) -> None:
     edit(three, "discard", "keep")
     result = three.once(three.setting("0.89"))
-    assert "line 4 of results.tsv was edited: status 'keep' was recorded as 'discard'" in result.err
+    assert "results.tsv, line 4: status: 'keep' was recorded as 'discard'" in result.err
     assert three.experiments()[-1]["status"] == "keep"
 
 

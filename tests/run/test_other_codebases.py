@@ -216,11 +216,11 @@ echo more""")
 @pytest.mark.parametrize(
     ("settings", "says"),
     [
-        ({"METRIC": "val_rmse", "BASELINE_RUNS": "1"}, "nobody knows which gain of 'val_rmse' counts"),
-        ({"METRIC_GOAL": "max"}, "of val_bpb lower is better"),
-        ({"METRIC_RANGE": "0,1"}, "METRIC_RANGE is for another metric"),
+        ({"METRIC": "val_rmse", "BASELINE_RUNS": "1"}, "no threshold says which gain of 'val_rmse' counts"),
+        ({"METRIC_GOAL": "max"}, "lower is better for val_bpb"),
+        ({"METRIC_RANGE": "0,1"}, "METRIC_RANGE is set, but val_bpb has a fixed range"),
         ({"METRIC": "a", "METRIC_RANGE": "2,1"}, "METRIC_RANGE '2,1' is empty"),
-        ({"METRIC": "a", "METRIC_GUARD": "b=1"}, "'b=1' is no guard"),
+        ({"METRIC": "a", "METRIC_GUARD": "b=1"}, "'b=1' is not a guard"),
         ({"METRIC": "a", "SMALL_GAIN": "2", "LARGE_GAIN": "1"}, "SMALL_GAIN '2' is larger than LARGE_GAIN '1'"),
         ({"EDITABLE": "modle.py"}, "EDITABLE 'modle.py' matches no file"),
         ({"EDITABLE": "*.py"}, "holds prepare.py"),
@@ -246,7 +246,7 @@ def test_a_baseline_without_the_line_of_a_guard_says_so(tmp_path: Path) -> None:
     house = house_of(tmp_path, {"train.py": RMSE, "prepare.py": ""}, METRIC="val_rmse", METRIC_GUARD="step_ms<=9")
     result = house.call("bin/loop")
     assert result.status == 2
-    assert "it printed no number as 'step_ms'" in result.err
+    assert "it printed no number for 'step_ms'" in result.err
     assert house.rows() == []
 
 

@@ -83,7 +83,7 @@ def test_a_second_preparation_says_so_and_touches_nothing(small_cache: Path) -> 
 
     before = state()
     done = prepare_py(cache=small_cache, check=True, UV="/no/such/uv")
-    assert "the data is there already" in done.stdout
+    assert "the data exists already" in done.stdout
     assert state() == before
 
 
