@@ -86,7 +86,7 @@ def test_a_broken_toolkit_is_found(house: House, path: str, old: str, new: str, 
 
 @pytest.mark.parametrize("fault", faults.ALL)
 def test_a_fault_says_what_happens_and_what_must_hold(fault: faults.Fault) -> None:
-    assert re.fullmatch(r"[A-Z`a-z].*[:;,].*\.", fault.__doc__ or ""), "what happens: what must hold"
+    assert re.fullmatch(r"[A-Z`a-z].*[.:;,] .*\.", fault.__doc__ or ""), "the fault, and the result"
 
 
 @pytest.fixture(scope="module")

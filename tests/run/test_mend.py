@@ -70,7 +70,7 @@ def test_an_edited_ledger_is_told_and_put_back(three: House, what: str) -> None:
     assert table(three) == before
     assert [path.read_text() for path in (three.run_folder / "aside").glob("*-results.tsv")] == [edited]
     assert three.call("bin/validate").status == 0
-    assert "nothing to mend" in three.call("bin/mend").out
+    assert "nothing to repair" in three.call("bin/mend").out
     three.check_invariants()
 
 

@@ -84,7 +84,7 @@ def test_an_accuracy_that_is_to_rise_and_a_guard(tmp_path: Path) -> None:
     baseline, wider, deeper, narrower = house.experiments()
     assert wider["gain"] == pytest.approx(0.0007)
     assert [wider["rule"], deeper["rule"], narrower["rule"]] == ["large-gain", "guard", "worse"]
-    assert str(deeper["reason"]).startswith("guard: step_ms<=1.2x: it is 16.28, after 11.28")
+    assert str(deeper["reason"]).startswith("guard: step_ms<=1.2x: the value is 16.28, the incumbent's 11.28")
     assert baseline["guards"] == {"step_ms": 10.64, "accuracy": 0.9206}
     status = json.loads(house.call("bin/status", "--json").out)
     assert status["best"]["val_bpb"] == 0.9213
@@ -342,7 +342,7 @@ def test_the_settings_are_told_with_their_sources(run: House) -> None:
     ("text", "says"),
     [
         ("metrik = 'a'\n", "unknown setting 'metrik'"),
-        ("metric = {}\n", "'METRIC' is no text"),
+        ("metric = {}\n", "'METRIC' is not a text"),
         ("metric\n", "cannot be used"),
         ('metric = "a\\nb"\n', "more than one line"),
     ],

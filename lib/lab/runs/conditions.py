@@ -47,7 +47,7 @@ def usual(runs: Sequence[Run], like: Run) -> Usual | None:
 
 
 def disturbance(record: Mapping[str, Any], known: Run, normal: Usual | None) -> str | None:
-    """What disturbed the run, if anything did; `known` has the run's recorded conditions."""
+    """The disturbance of the run; None if there was none. `known` has the run's recorded conditions."""
     step = record["training_wall_seconds"] / max(record["looks"], 1)
     if record["longest_wait"] > STILL_SECONDS + STILL_STEPS * step:
         return f"it stood still for {record['longest_wait']:.0f} s"

@@ -43,7 +43,7 @@ def _told(word: str, why: str, log: Path, metric: Metric) -> tuple[str, str]:
 
 
 def _printed(log: Path, metric: Metric) -> str:
-    """What is wrong with the printed metric."""
+    """The problem of the printed metric."""
     name = metric.name
     value, tail = (outcome.read_metrics(log, metric).get(name), failures.printed(log)) if log.exists() else (None, b"")
     if value is not None:

@@ -71,7 +71,7 @@ class Flight:
 
     @property
     def what(self) -> str | None:
-        """What the experiment tries: its description, or that of a change in the person's tree without a commit yet."""
+        """The description of the experiment, or of a change in the person's tree that has no commit yet."""
         return self.text("description") or self.text("edit/description")
 
     @property

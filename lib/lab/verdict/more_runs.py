@@ -1,4 +1,4 @@
-"""The evidence -> whether another run is needed before the verdict, of which code, and with which seed.
+"""The evidence -> the runs that are needed before the verdict, each with its code and seed.
 
 The rule is sequential. A first run that does not beat the incumbent by SCREEN standard errors is no win, and one that
 beats it beyond FAR is a win; neither needs another run. In between, the candidate is run again with fresh seeds, at

@@ -74,7 +74,7 @@ def proposer(at: Status) -> str | None:
 
 
 def from_records(run: Path, most: int = LAST) -> Status:
-    """What the run is, its results so far, and its last `most` rows.
+    """The identity of the run, its results so far, and its last `most` rows.
 
     Nothing is known from a damaged file; `damage` lists the problems.
     """

@@ -146,7 +146,7 @@ def flight_line(flight: Status, at: Status) -> str:
 
 
 def phase_in_words(flight: Status, at: Status) -> str:
-    """What happens to the flight, or what it waits for."""
+    """The phase of the flight in words, or the reason why it waits."""
     phase, who = flight["phase"], flight["agent"] or proposer(at) or "the proposer"
     if phase == "proposing" and who == "baseline":
         return "starting"
@@ -292,7 +292,7 @@ def progress_line(at: Status, width: int = CURVE, blocks: str = BLOCKS) -> list[
 
 
 def spent_lines(at: Status) -> list[str]:
-    """What the run has cost, as far as it is known; no line if nothing is known."""
+    """The cost of the run, as far as it is known; no line if nothing is known."""
     words = cost_in_words(at["spent"], at["trainings_at_a_time"])
     return [f"spent     {words}"] if words else []
 
