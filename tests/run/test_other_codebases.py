@@ -223,7 +223,7 @@ echo more""")
         ({"METRIC": "a", "METRIC_GUARD": "b=1"}, "'b=1' is not a guard"),
         ({"METRIC": "a", "SMALL_GAIN": "2", "LARGE_GAIN": "1"}, "SMALL_GAIN '2' is larger than LARGE_GAIN '1'"),
         ({"EDITABLE": "modle.py"}, "EDITABLE 'modle.py' matches no file"),
-        ({"EDITABLE": "*.py"}, "holds prepare.py"),
+        ({"EDITABLE": "*.py"}, "includes prepare.py"),
     ],
 )
 def test_a_set_up_that_could_not_be_measured_is_refused(house: House, settings: dict[str, str], says: str) -> None:
@@ -341,7 +341,7 @@ def test_the_settings_are_told_with_their_sources(run: House) -> None:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("metrik = 'a'\n", "unknown setting 'metrik'"),
+        ("metrik = 'a'\n", "there is no setting 'metrik': did you mean 'metric'?"),
         ("metric = {}\n", "'METRIC' is not a text"),
         ("metric\n", "cannot be used"),
         ('metric = "a\\nb"\n', "more than one line"),
