@@ -343,7 +343,7 @@ def test_the_settings_are_told_with_their_sources(run: House) -> None:
     [
         ("metrik = 'a'\n", "there is no setting 'metrik': did you mean 'metric'?"),
         ("metric = {}\n", "'METRIC' is not a text"),
-        ("metric\n", "cannot be used"),
+        ("metric\n", "cannot use"),
         ('metric = "a\\nb"\n', "more than one line"),
     ],
 )

@@ -223,7 +223,7 @@ RULES = (
     Rule("sandbox", statuses=(1,), machine=("environment", "the sandbox fails"), text=re.compile(rb"\Abwrap: ")),
     Rule(
         "gpu-gone",
-        machine=("gpu", "there is no GPU to work with"),
+        machine=("gpu", "no usable GPU"),
         text=lines(
             raised(
                 "No (?:(?:CUDA|HIP|MUSA) GPU|XPU device|NPU)s are available",
