@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 """The runner: runs one command on the host that computes, and leaves no process of it behind.
 
-Usage: runner.py RUN_DIR | --cancel RUN_DIR | --end NAME=VALUE | --can-confine | --first COMMAND...
+Usage: runner.py RUN_DIR | --cancel RUN_DIR | --end NAME=VALUE | --can-confine WAY | --first COMMAND...
 
 RUN_DIR contains `cmd` (shell text), `cwd`, `limit_s` (seconds), `env` (NAME=value lines) and two optional parts:
 
-- `confine` makes a sandbox in which everything is read-only (unless its first line is `write /`) and there is no
-  network (unless there is a line `network`). Each line `hide PATH`, `read PATH` or `write PATH` changes that for a
-  path. Of two lines about one path the later one counts.
+- `confine` makes a sandbox in which everything is read-only (unless its first line is `write /`). Each line
+  `hide PATH`, `read PATH` or `write PATH` changes that for a path. Of two lines about one path the later one counts.
+  There is no network without a line `network`, or `loopback` if it has no loopback of its own. The sandbox is made by
+  bubblewrap, or after a line `by landlock` by lib/child/landlock.py, which says what it leaves open.
 - `beside` is the shell text of a helper outside of that sandbox. `confine-beside` makes one for the helper. The helper
   answers in `reply/`, where the runner writes `ended` when it has ended. The helper ends with the command. But if the
   command exits with 0 and `reply/busy` exists, the helper may finish, within the limit.
@@ -22,7 +23,8 @@ stopped, or a fault that is not the command's.
 
 --cancel ends a run from any process on this host, also what a killed runner has left. It may be repeated.
 --end ends every process with NAME=VALUE in its environment. Exit 1: some are left.
---can-confine tests whether `confine` works here. --first is the first process of a sandbox, started by the runner.
+--can-confine tests whether `confine` works here, by `bubblewrap` or by `landlock`. --first is the first process of a
+sandbox, started by the runner.
 
 It uses the standard library only, and little of it, because it is started for every run and every proposal. Modelled on
 tini and dumb-init: https://github.com/krallin/tini, https://github.com/Yelp/dumb-init.
@@ -54,16 +56,28 @@ STOPS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 PRIVATE = ("RUN", "FLIGHT", "BRANCH", "TAG", "ON_KEEP", "ON_TROUBLE", "LAB_CALLER")
 CALLER = "LAB_CALLER_"  # prefix of variables of the caller that have a name of ours (lib/environment.sh)
 SANDBOX = ["bwrap", "--die-with-parent", "--as-pid-1", "--unshare-pid"]
+SHARED = "/dev/shm"
 # /dev stays, because a GPU is a device. The shared memory in it is the command's own.
-MOUNTED = ["--dev-bind", "/dev", "/dev", "--tmpfs", "/dev/shm", "--proc", "/proc"]
+MOUNTED = ["--dev-bind", "/dev", "/dev", "--tmpfs", SHARED, "--proc", "/proc"]
 # Root could remount everything. It keeps only the capabilities for files of other users, and for a sandbox of its own.
-KEPT = ("CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "SETFCAP", "SETGID", "SETUID")
+KEPT = {"CHOWN": 0, "DAC_OVERRIDE": 1, "FOWNER": 3, "FSETID": 4, "KILL": 5, "SETFCAP": 31, "SETGID": 6, "SETUID": 7}
 if os.geteuid() == 0:
     SANDBOX += ["--cap-drop", "ALL"]
     for capability in KEPT:
         SANDBOX += ["--cap-add", f"CAP_{capability}"]
 OWN = os.path.abspath(__file__)
 FIRST = [sys.executable, "-IS", OWN, "--first"]
+LANDLOCK = [sys.executable, "-IS", os.path.join(os.path.dirname(OWN), "landlock.py")]
+# No GPU was at hand when Landlock came: so where there is one, it is asked.
+CUDA = """
+import ctypes, sys
+try:
+    cuda = ctypes.CDLL("libcuda.so.1")
+except OSError:
+    sys.exit()
+if cuda.cuInit(0) not in (0, 100):  # 100: there is none
+    sys.exit("landlock: CUDA does not start under it")
+"""
 
 PRCTL = _ctypes.dlsym(_ctypes.dlopen(None, 0), "prctl")
 
@@ -284,7 +298,15 @@ class Run:
     def argv(self, text: str, confine: str) -> list[str]:
         """The argv for a shell text, in its sandbox if it has one."""
         command, wanted = ["bash", "-c", text], self.read_if_there(confine)
-        return [*sandbox(wanted), *FIRST, *command] if wanted else command
+        if not wanted:
+            return command
+        if self.is_by_landlock(confine):
+            return [*landlock(self.path(confine)), *command]
+        return [*sandbox(wanted), *FIRST, *command]
+
+    def is_by_landlock(self, confine: str) -> bool:
+        """Whether the sandbox is made by Landlock."""
+        return "by landlock" in self.read_if_there(confine).splitlines()
 
     def go(self, children: Children, stop: Stop) -> int:
         """Run the command. Returns its exit status, 124 or 125."""
@@ -296,7 +318,7 @@ class Run:
         log = os.open(self.path("run.log"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
         self.write("host", os.uname().nodename)
         self.write("started", now())
-        began, before = time.monotonic(), counters()
+        began, before, shared = time.monotonic(), counters(), self.shared_memory()
         helper = self.start_helper(children)
         child = children.start(self.argv(self.cmd, "confine"), self.environment, log)
         self.write("pid", child)
@@ -305,6 +327,7 @@ class Run:
             status = 125 if self.outcome(children, stop, helper, helper, began) == 125 else 0
         if not children.end():
             status = 125
+        clear(self.shared_memory() - shared)
         self.write("ended", now())
         self.write("resources", used(children, helper, before))
         if status != 125 and not stop.wait(0):
@@ -312,6 +335,11 @@ class Run:
             os.rename(self.path("rc.new"), self.path("rc"))
             return status
         return 125
+
+    def shared_memory(self) -> set[str]:
+        """The files in shared memory; none if the command has its own, or may keep its files."""
+        is_shared = self.is_by_landlock("confine") and "network" not in self.read("confine").splitlines()
+        return {os.path.join(SHARED, name) for name in os.listdir(SHARED)} if is_shared else set()
 
     def start_helper(self, children: Children) -> int:
         """Start the command of `beside`. Returns its pid, or 0 if there is none."""
@@ -343,7 +371,7 @@ class Run:
 def sandbox(wanted: str) -> list[str]:
     """The bubblewrap command for the lines of `confine`."""
     lines = [line.partition(" ")[::2] for line in wanted.splitlines()]
-    words = [*SANDBOX, *([] if ("network", "") in lines else ["--unshare-net"])]
+    words = [*SANDBOX, *([] if ("network", "") in lines else ["--unshare-net", "--unshare-ipc"])]
     words += ["--bind" if lines[:1] == [("write", "/")] else "--ro-bind", "/", "/", *MOUNTED]
     again = list[str]()
     for word, path in lines:
@@ -356,6 +384,31 @@ def sandbox(wanted: str) -> list[str]:
             words += ["--ro-bind" if word == "read" else "--bind", path, path]
     # A loop's copy of the toolkit is in a hidden folder.
     return [*words, "--ro-bind", OWN, OWN, *again]
+
+
+def landlock(confine: str) -> list[str]:
+    """The command of lib/child/landlock.py for a file `confine`."""
+    return [*LANDLOCK, confine, ",".join(str(number) for number in KEPT.values())]
+
+
+def clear(paths: set[str]) -> None:
+    """Remove unused files of this user in shared memory, or the next run would find them."""
+    used = b"".join(maps(pid) for pid in processes()) if paths else b""
+    for path in paths:
+        try:
+            if os.lstat(path).st_uid == os.geteuid() and os.fsencode(path) not in used:
+                os.unlink(path)
+        except OSError:
+            continue  # it has gone, or is a folder
+
+
+def maps(pid: int) -> bytes:
+    """The memory map of a process, from the kernel."""
+    try:
+        with open(f"/proc/{pid}/maps", "rb") as file:
+            return file.read()
+    except OSError:
+        return b""
 
 
 def now() -> str:
@@ -458,7 +511,10 @@ def main(arguments: list[str]) -> int:
         variable = os.fsencode(arguments[1])
         return 0 if end_all(lambda: tagged(variable), lambda: tagged(variable)) else 1
     if arguments[:1] == ["--can-confine"]:
-        os.execvp("timeout", ["timeout", "--kill-after=2", "10", *sandbox(""), "true"])
+        limited = ["timeout", "--kill-after=2", "10"]
+        if arguments[1] == "landlock":
+            os.execvp("timeout", [*limited, *landlock(os.devnull), sys.executable, "-IS", "-c", CUDA])
+        os.execvp("timeout", [*limited, *sandbox(""), "true"])
     if arguments[:1] == ["--first"]:
         return first(arguments[1:])
     return run(arguments[0])
