@@ -41,7 +41,7 @@ HIDE, READ, WRITE = 0, 1, 2
 WORDS = {"hide": HIDE, "read": READ, "write": WRITE}
 SYSCTL = "/proc/sys/kernel/core_pattern"  # who can write it is root of the machine
 
-# Of a process without a network: machine -> its name for a filter, socket(2), and what is refused. These are, in turn,
+# For a process without a network: machine -> its name for a filter, socket(2), and what is refused. These are, in turn,
 # shmget, msgget, semget, mq_open, add_key, request_key, keyctl, and io_uring_setup, which goes round a filter.
 CALLS = {
     "x86_64": (0xC000003E, 41, (29, 68, 64, 240, 248, 249, 250, 425)),
@@ -75,10 +75,10 @@ class Program(ctypes.Structure):
 
 
 class Paths:
-    """What may be done with each path, by the lines of a `confine`."""
+    """The rights on each path, from the lines of a `confine`."""
 
     def __init__(self, lines: list[tuple[str, str]]) -> None:
-        """Of two lines that concern a path, the later one holds."""
+        """The later of two lines about one path counts."""
         base = WRITE if lines[:1] == [("write", "/")] else READ
         proc = "read" if os.access(SYSCTL, os.W_OK) else "write"  # CUDA writes the names of its threads there
         self.modes = {"/": base}
@@ -154,7 +154,7 @@ def grant(ruleset: int, path: str, rights: int) -> None:
         return  # it has just gone
     if not os.path.isdir(path):
         rights &= OF_FILES
-    # Of a pipe there is no path to grant; it is open.
+    # A pipe has no path to grant, and it is open.
     LIBC.syscall(ADD, ruleset, PATH_BENEATH, ctypes.byref(Rule(rights, descriptor)), 0)
     os.close(descriptor)
 
@@ -172,7 +172,7 @@ def second_home(home: str, levels: set[str], folder: str) -> None:
 
 
 def drop_capabilities(kept: list[str]) -> None:
-    """Of root, from the next program on; of others this fails, and they have none."""
+    """Drop them from the next program on, if the user is root. For others this fails, and they have none."""
     for number in range(64):
         if str(number) not in kept:
             LIBC.prctl(DROP, number, 0, 0, 0)
