@@ -1,4 +1,4 @@
-"""The keeps of a run that a person wants on another branch -> which commits, and the messages of their copies."""
+"""The keeps that a person takes onto another branch -> their commits, and the messages of the copies."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,13 +13,13 @@ from lab.verdict.index import Index
 from lab.verdict.trust import Trust
 from lab.views.find_experiment import find
 
-SQUASH = "squash"  # the file of the message of all of them
+SQUASH = "squash"  # the name of the file with the message for all keeps in one commit
 Audit = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Night:
-    """What a message is made of."""
+    """The facts that a message is made from."""
 
     tag: str
     editable: str
@@ -30,9 +30,9 @@ class Night:
 
 
 def keeps(run: Path, wanted: str) -> list[Experiment]:
-    """The keeps that `wanted` names (`4 #9`), or all but the baseline, oldest first.
+    """The keeps that `wanted` names (`4 #9`), or all except the baseline, oldest first.
 
-    Raises Fault where it names what is no keep.
+    Raises Fault if `wanted` names an experiment that was not kept.
     """
     chain = experiments.keeps(run)[1:]
     names = wanted.replace(",", " ").split()
@@ -46,7 +46,7 @@ def keeps(run: Path, wanted: str) -> list[Experiment]:
 def _number(run: Path, name: str, kept: dict[int, Experiment]) -> int:
     found = find(run, name)
     if found.n not in kept:
-        what = "is the baseline: there is no change in it" if found.n == 1 else "was not kept"
+        what = "is the baseline and has no change" if found.n == 1 else "was not kept"
         some = " ".join(str(n) for n in kept) or "none"
         hint = (
             f"the keeps are: {some}" if found.n == 1 else f"try it again: make retry N={found.n}; the keeps are: {some}"
@@ -56,12 +56,12 @@ def _number(run: Path, name: str, kept: dict[int, Experiment]) -> int:
 
 
 def facts(one: Experiment) -> str:
-    """For a shell: number, commit and parent."""
+    """Number, commit and parent, for a shell."""
     return f"{one['n']} {one['commit']} {one['parent']}"
 
 
 def write_messages(run: Path, numbers: Sequence[int], folder: Path, *, squash: bool) -> None:
-    """The message of each of these keeps, into a file that is called by its number; or one of all of them."""
+    """Write the message of each keep into a file named after its number, or one message for all (`squash`)."""
     chain = experiments.keeps(run)
     known = index.read(run)
     sure = trust.of_keeps(run, chain, known.spread)
@@ -80,7 +80,7 @@ def of_one(night: Night, keep: Experiment) -> str:
 
 
 def of_all(night: Night, chosen: Sequence[Experiment]) -> str:
-    """The message of all of them in one commit: a line for each, and the numbers of the whole."""
+    """The message for all keeps in one commit: a line for each, and the total numbers."""
     last = chosen[-1]
     measures = metric.named(last)
     claimed = measures.gain_text(night.known.claimed(last), last["val_bpb"])
@@ -111,12 +111,12 @@ def _proposer(chosen: Sequence[Experiment]) -> list[str]:
 
 
 def audit_of(run: Path) -> Audit | None:
-    """What the audit of the run has found; None where there is none that can be read."""
+    """The run's audit; None if there is none or it cannot be read."""
     return schemas.read_valid("audit", run / "audit.json")
 
 
 def audit_in_words(audit: Audit | None, keep: Experiment) -> str:
-    """`up to #31, +0.0091 found again of +0.0123 claimed (95 %: ...)`, with the decimals of the keep's value."""
+    """`up to #31, +0.0091 of the claimed +0.0123 reproduced (95 %: ...)`, with the decimals of the keep's value."""
     if audit is None:
         return "not audited"
     names = ("reproduced_gain", "claimed_gain", "reproduced_low", "reproduced_high", "holdout_gain")
@@ -125,5 +125,5 @@ def audit_in_words(audit: Audit | None, keep: Experiment) -> str:
     ends = [told.get(name) for name in names[2:4]]
     between = "" if None in ends else f" (95 %: {ends[0]} to {ends[1]})"
     holdout = f", on the holdout {told['holdout_gain']}" if "holdout_gain" in told else ""
-    again = f"{told['reproduced_gain']} found again of {told['claimed_gain']} claimed"
+    again = f"{told['reproduced_gain']} of the claimed {told['claimed_gain']} reproduced"
     return f"up to #{audit['incumbent']['n']}, {again}{between}{holdout}"

@@ -48,7 +48,7 @@ def noisy_house(folder: Path) -> House:
     house.environment["BASELINE_RUNS"] = "3"
     house.setup()
     told = house.once("/bin/false").err
-    again = "f1 (baseline): one more run of the candidate, with seed"
+    again = "f1 (baseline): another run of the candidate with seed"
     assert f"{again} 43\n{again} 44\n#1 keep" in told
     return house
 
