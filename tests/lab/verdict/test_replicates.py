@@ -92,7 +92,7 @@ def test_runs_of_the_incumbent_refine_the_noise(run: House) -> None:
 
 
 def test_a_noise_of_none_is_doubted() -> None:
-    assert replicates.spread_told(None) == "noise     not known: no code was run twice"
+    assert replicates.spread_told(None) == "noise     unknown: no code was run twice"
     alike = replicates.spread_told(Spread(Decimal("0.000000"), 1))
     assert alike == "noise     0.000000 is one standard deviation (1 degree of freedom); does train.py read SEED?"
 
@@ -198,7 +198,7 @@ def test_a_disturbed_run_is_made_again_but_half_of_all_at_most_and_then_taken_as
     assert result.err.splitlines()[1:] == [
         "run 1 of 2: the incumbent with seed 43",
         "run 1 of 2: the incumbent with seed 43, repeated: it stood still for 60 s",
-        "1.043000 with seed 43 (not as usual: it stood still for 60 s)",
+        "1.043000 with seed 43 (disturbed: it stood still for 60 s)",
         "run 2 of 2: the incumbent with seed 44",
         "1.044000 with seed 44",
     ]
