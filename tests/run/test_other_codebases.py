@@ -84,7 +84,7 @@ def test_an_accuracy_that_is_to_rise_and_a_guard(tmp_path: Path) -> None:
     baseline, wider, deeper, narrower = house.experiments()
     assert wider["gain"] == pytest.approx(0.0007)
     assert [wider["rule"], deeper["rule"], narrower["rule"]] == ["large-gain", "guard", "worse"]
-    assert str(deeper["reason"]).startswith("guard: step_ms<=1.2x: it is 16.28, after 11.28")
+    assert str(deeper["reason"]).startswith("guard: step_ms<=1.2x: the value is 16.28, the incumbent's 11.28")
     assert baseline["guards"] == {"step_ms": 10.64, "accuracy": 0.9206}
     status = json.loads(house.call("bin/status", "--json").out)
     assert status["best"]["val_bpb"] == 0.9213
@@ -217,11 +217,11 @@ echo more""")
     ("settings", "says"),
     [
         ({"METRIC": "val_rmse", "BASELINE_RUNS": "1"}, "no threshold says which gain of 'val_rmse' counts"),
-        ({"METRIC_GOAL": "max"}, "of val_bpb lower is better"),
-        ({"METRIC_RANGE": "0,1"}, "METRIC_RANGE is for another metric"),
-        ({"METRIC": "a", "METRIC_RANGE": "2,1"}, "METRIC_RANGE '2,1' holds nothing"),
-        ({"METRIC": "a", "METRIC_GUARD": "b=1"}, "'b=1' is no guard"),
-        ({"METRIC": "a", "SMALL_GAIN": "2", "LARGE_GAIN": "1"}, "SMALL_GAIN '2' is more than LARGE_GAIN '1'"),
+        ({"METRIC_GOAL": "max"}, "lower is better for val_bpb"),
+        ({"METRIC_RANGE": "0,1"}, "METRIC_RANGE is set, but val_bpb has a fixed range"),
+        ({"METRIC": "a", "METRIC_RANGE": "2,1"}, "METRIC_RANGE '2,1' is empty"),
+        ({"METRIC": "a", "METRIC_GUARD": "b=1"}, "'b=1' is not a guard"),
+        ({"METRIC": "a", "SMALL_GAIN": "2", "LARGE_GAIN": "1"}, "SMALL_GAIN '2' is larger than LARGE_GAIN '1'"),
         ({"EDITABLE": "modle.py"}, "EDITABLE 'modle.py' matches no file"),
         ({"EDITABLE": "*.py"}, "includes prepare.py"),
     ],
@@ -246,7 +246,7 @@ def test_a_baseline_without_the_line_of_a_guard_says_so(tmp_path: Path) -> None:
     house = house_of(tmp_path, {"train.py": RMSE, "prepare.py": ""}, METRIC="val_rmse", METRIC_GUARD="step_ms<=9")
     result = house.call("bin/loop")
     assert result.status == 2
-    assert "it printed no number as 'step_ms'" in result.err
+    assert "it printed no number for 'step_ms'" in result.err
     assert house.rows() == []
 
 
@@ -343,7 +343,7 @@ def test_the_settings_are_told_with_their_sources(run: House) -> None:
     [
         ("metrik = 'a'\n", "there is no setting 'metrik': did you mean 'metric'?"),
         ("metric = {}\n", "'METRIC' is not a text"),
-        ("metric\n", "cannot be used"),
+        ("metric\n", "cannot use"),
         ('metric = "a\\nb"\n', "more than one line"),
     ],
 )

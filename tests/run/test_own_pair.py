@@ -34,10 +34,10 @@ def test_a_preparation_that_reads_no_arguments_is_never_run(house: House) -> Non
 @pytest.mark.parametrize(
     ("train", "says"),
     [
-        ("print('val_bpb=1.0')", "it has 'val_bpb=1.0'"),
+        ("print('val_bpb=1.0')", "only 'val_bpb=1.0'"),
         ("print('val_bpb: 343.88')", "its val_bpb is '343.88'"),
         ("print('val_bpb: nan')", "it ran, but"),
-        (f"open('train.py', 'a').write('#')\n{TRAIN}", "it may not write there: train.py"),
+        (f"open('train.py', 'a').write('#')\n{TRAIN}", "it ran, but train.py"),
         ("import einops_of_nobody", "not installed: 'einops_of_nobody'\nhint: uv add einops_of_nobody; "),
     ],
 )

@@ -162,7 +162,7 @@ def test_a_measured_night_says_how_sure_each_keep_is(run: House) -> None:
     for text in commits:
         assert re.search(r"gain: [+-]\d\.\d{6} \(95 %: [+-]\d\.\d{6} to [+-]\d\.\d{6}\)\n", text)
         assert re.search(r"trust: (sure|likely|within the noise)\n", text)
-        assert re.search(r"audit: up to #\d+, \+\d.* found again of \+.* claimed .*, on the holdout \+", text)
+        assert re.search(r"audit: up to #\d+, \+\d.* of the claimed \+.* reproduced .*, on the holdout \+", text)
 
 
 def test_the_numbers_are_below_a_keep_in_git_log(kept: House) -> None:

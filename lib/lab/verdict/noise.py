@@ -1,7 +1,7 @@
-"""The noise: runs of the same code with other seeds -> their mean, and the standard deviation of val_bpb.
+"""The noise: runs of the same code with different seeds -> their mean, and the standard deviation of the metric.
 
-What is a value of a commit: the runs that decided on its own experiment, and its reruns as an incumbent. The run that
-made a candidate look good is no evidence, and never among them. All in bits per byte, Decimal.
+The values of a commit are those of the runs that decided on its experiment, and of its reruns as an incumbent. The run
+that made a candidate look good is not among them, because it was selected. Values are Decimal, in the metric's unit.
 """
 
 from collections.abc import Iterable, Sequence
@@ -11,28 +11,28 @@ from typing import Any
 
 from lab.runs import conditions
 
-DIGITS = 60  # of a sum of squares
+DIGITS = 60  # precision of a sum of squares
 Run = dict[str, Any]
 
 
 def undisturbed(runs: Iterable[Run]) -> list[Run]:
-    """Without those that were run again with the same seed, since the conditions were not as usual."""
+    """The runs, without disturbed ones that were repeated with the same seed."""
     return list({run["seed"]: run for run in runs}.values())
 
 
 def deciding(runs: Sequence[Run], *, is_baseline: bool) -> list[Run]:
-    """The runs that decide on an experiment: the fresh ones where there are any; all of a baseline."""
+    """The runs that decide on an experiment: those with fresh seeds if there are any; for a baseline, all."""
     valid = undisturbed(runs)
     return valid if is_baseline or len(valid) < 2 else valid[1:]
 
 
 def values(runs: Iterable[Run]) -> list[Decimal]:
-    """Their val_bpb; a run that failed has none."""
+    """The values of the runs; a failed run has none."""
     return [Decimal(run["val_bpb"]) for run in runs if run["val_bpb"] is not None]
 
 
 def average(group: Sequence[Decimal]) -> Decimal:
-    """The mean of one value or more."""
+    """The mean of at least one value."""
     return sum(group, Decimal(0)) / len(group)
 
 
@@ -46,26 +46,26 @@ class Spread:
 
 @dataclass(frozen=True)
 class Pool:
-    """What groups of runs of the same code say of the noise: the squares of what each run is off its group's mean.
+    """The noise in groups of runs of the same code: squared deviations from the mean of the group, and their df.
 
-    The sum is taken with so many digits that it is the same in any order: runs that are looked at now and those that
-    were pooled long ago (index.py) come to the same spread.
+    The sum is taken with enough digits to be the same in any order. So runs that are added now and runs that were
+    pooled long ago (index.py) give the same spread.
     """
 
     squares: Decimal = Decimal(0)
     df: int = 0
 
     def plus(self, groups: Iterable[Iterable[Run]]) -> "Pool":
-        """With these groups of runs of the same code; only those of like conditions are held against each other."""
+        """The pool with these groups added. Only runs of like conditions are compared with each other."""
         squares, df = self.squares, self.df
         with localcontext(Context(prec=DIGITS)):
             for like in (values(like) for group in groups for like in conditions.like_groups(group)):
-                if len(like) > 1:  # a single run says nothing
+                if len(like) > 1:  # one run has no deviation
                     mean = average(like)
                     squares += sum(((value - mean) ** 2 for value in like), Decimal(0))
                     df += len(like) - 1
         return Pool(squares, df)
 
     def spread(self) -> Spread | None:
-        """None where no group had two runs."""
+        """The spread; None if no group has two runs."""
         return Spread((self.squares / self.df).sqrt(), self.df) if self.df else None
