@@ -18,12 +18,16 @@ would keep something in memory for the next command. Sources: man 7 landlock,
 https://docs.kernel.org/userspace-api/landlock.html and https://docs.kernel.org/userspace-api/seccomp_filter.html.
 """
 
+from __future__ import annotations
+
+import _signal as signal  # what stands around it takes long to import
 import ctypes
 import os
-import platform
-import signal
 import sys
-from collections.abc import Iterator
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 LEAST_ABI = 3
 CREATE, ADD, RESTRICT = 444, 445, 446  # system calls, the same on every architecture
@@ -176,7 +180,7 @@ def drop_capabilities(kept: list[str]) -> None:
 
 def close_network() -> None:
     """No socket but of FAMILIES, and none of the calls that are refused. PermissionError is what they give."""
-    name, socket, refused = CALLS[platform.machine()]
+    name, socket, refused = CALLS[os.uname().machine]
     body = [(LOAD, 0, 0, 4), (EQUAL, 0, "refuse", name), (LOAD, 0, 0, 0), (AT_LEAST, "refuse", 0, OTHER_ABI)]
     body += [(EQUAL, "refuse", 0, number) for number in refused]
     body += [(EQUAL, 0, "allow", socket), (LOAD, 0, 0, 16), *((EQUAL, "allow", 0, family) for family in FAMILIES)]

@@ -1,6 +1,7 @@
 """Real coding agents as proposers, against a scripted model: each kind of answer ends as the contract says.
 
-`make test` has those that install in seconds; `make test-agents` installs and tries all, with every kind of answer.
+`make test` has those that install in seconds; `make test-agents` installs and tries all, with every kind of answer,
+`CONFINE=landlock make test-agents` under Landlock.
 """
 
 import gzip
@@ -29,6 +30,7 @@ from standin import (
 pytestmark = pytest.mark.slow
 
 ALL = bool(os.environ.get("AGENTS"))
+CONFINE = os.environ.get("CONFINE", "auto")
 AGENTS = [pytest.param(name, marks=needs(name)) for name in ENVIRONMENT]
 CONTEXT = ("AGENTS.md", "CLAUDE.md", "GEMINI.md", ".claude/skills/x/SKILL.md", ".agents/skills/x/SKILL.md")
 MARKER = "loop-for-ever-says-the-tree"
@@ -85,7 +87,7 @@ def test_each_kind_of_answer_ends_as_the_contract_says(house: House, model: Stan
     equip(house, name, model)
     rejects = name in SHELLS
     rows = sum(isinstance(one, float) for one in script) + 1 + rejects
-    assert house.loop(rows, name, timeout=500, AGENT_TIMEOUT="60", CONFINE=os.environ.get("BY", "auto")).status == 0
+    assert house.loop(rows, name, timeout=500, AGENT_TIMEOUT="60", CONFINE=CONFINE).status == 0
     said = [KINDS[kind][1].format(name=name) for kind in kinds]
     if name == "mini":  # it takes words without a command for a fault of the model
         words = re.compile(r"\(exit status 0\).*")
