@@ -1,6 +1,6 @@
 """Beliefs: the name of a hyperparameter -> the chance that a change of it is kept, before the first experiment.
 
-The numbers come from the published night of 126 experiments on an H100 (docs/decisions.md) and from runs of 20 CPU
+The numbers come from the published night of 126 experiments on an H100 (docs/log.md) and from runs of 20 CPU
 seconds. They only order the first tries. The run's own experiments soon weigh more (keep_probability.py).
 """
 
