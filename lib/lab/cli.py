@@ -424,17 +424,21 @@ def progress_line(text: str) -> None:
 
 
 @main.command("apply-blocks")
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.argument("answer", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-def apply_blocks(file: Path, answer: Path) -> None:
-    """Apply the search/replace blocks in ANSWER to FILE and to its copies in candidates/: all of them or none."""
+@click.argument("files", nargs=-1, required=True)
+def apply_blocks(answer: Path, files: tuple[str, ...]) -> None:
+    """Apply the search/replace blocks in ANSWER to FILES of this folder and to copies in candidates/: all or none."""
     from lab.agents import edit_blocks
     from lab.store import durable
 
-    texts = edit_blocks.apply(file.read_text(encoding="utf-8"), answer.read_text(encoding="utf-8", errors="replace"))
+    known = {name: Path(name).read_text(encoding="utf-8") for name in files}
+    texts = edit_blocks.apply(known, answer.read_text(encoding="utf-8", errors="replace"))
+    for name in texts:
+        if name not in known and Path(name).exists():
+            raise Fault(f"'{name}' is there, and no file to edit", f"the files to edit: {' '.join(files)}")
     for name, text in texts.items():
-        (file.parent / name).parent.mkdir(exist_ok=True)
-        durable.write_atomically(file.parent / name, text, durable=False)
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        durable.write_atomically(Path(name), text, durable=False)
 
 
 @main.command("login-ends")

@@ -8,6 +8,7 @@ import gzip
 import os
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from agents import BROUGHT, ENVIRONMENT, KEY, equip, needs, night
@@ -26,6 +27,7 @@ from standin import (
     rate_limit,
     unauthorized,
 )
+from test_other_codebases import package
 
 pytestmark = pytest.mark.slow
 
@@ -157,6 +159,21 @@ def test_a_night(house: House, model: StandIn) -> None:
         "the brief, the rules, and a small train.py"
     )
     run.check_invariants()
+
+
+@needs("llm")
+def test_a_model_without_tools_edits_several_files_and_leaves_ideas(tmp_path: Path, model: StandIn) -> None:
+    house = package(tmp_path, "forest/model.py configs/*.yaml")
+    says = "note: it is too small\nidea: a batch of 64 at this scale\nthe scale"
+    model.script = [Edit("SCALE = 2.0", "SCALE = 2.4", says, path="forest/model.py")]
+    equip(house, "llm", model)
+    assert house.loop(1, "llm").status == 0
+    (found,) = house.experiments()[1:]
+    assert (found["description"], found["notes"], found["status"]) == ("the scale", ["it is too small"], "keep")
+    assert house.git("show", "--name-only", "--format=", str(found["commit"])) == "forest/model.py"
+    assert (house.run_folder / "ideas.md").read_text().endswith("\na batch of 64 at this scale\n")
+    (prompt,) = (request.body["messages"][0]["content"] for request in model.asked())
+    assert "The file configs/base.yaml, to the next such line or the end:\n\n# what is tuned\nrate: 1.0\n" in prompt
 
 
 @needs("llm")

@@ -146,6 +146,20 @@ def test_a_package_whose_model_and_yaml_are_edited_together(tmp_path: Path) -> N
     assert "+rate: 1.2" in shown
     check(house, "loss")
     assert house.git("status", "--porcelain") == ""
+    house.git("checkout", "--quiet", "main")
+    (house.tree / "forest/train.py").write_text(PACKAGE["forest/train.py"] + "# mine\n")
+    house.commit("another file")
+    taken = house.call("bin/take", TAG="mar14")
+    assert taken.status == 0
+    assert house.git("log", "-1", "--format=%s", "--name-only").split() == ["both", *files]
+    assert "is not what run" not in taken.err, "what is editable is as it was measured"
+    assert house.git("status", "--porcelain") == "", "the files have followed"
+    (house.tree / "configs/base.yaml").write_text("rate: 7\n")
+    refused = house.call("bin/take", TAG="mar14")
+    assert (refused.status, "has changes that are not committed" in refused.err) == (2, True)
+    house.commit("another rate")
+    refused = house.call("bin/take", TAG="mar14", N="2")
+    assert "#2 cannot be taken: 'main' has changed the same lines of configs/base.yaml, as 'rate: 7'" in refused.err
 
 
 def test_a_change_of_several_files_in_the_tree(tmp_path: Path) -> None:
@@ -189,6 +203,43 @@ esac""")
     assert "rate: 1.1" in tip
     assert "SCALE = 2.2" in tip
     check(house, "loss")
+
+
+def test_several_candidates_of_several_files_in_one_call(tmp_path: Path) -> None:
+    """Folders; one that changes what is locked is none; asked is once."""
+    house = package(tmp_path, "forest/model.py configs/*.yaml *.md")
+    slower = "mkdir -p candidates/slow/configs; cp configs/base.yaml candidates/slow/configs; "
+    slower += "sed -i 's/^rate: .*/rate: 1.2/' candidates/slow/configs/base.yaml; "
+    slower += "printf 'note: it overshoots\ncategory: optimizer\nthe rate\n' >candidates/slow.txt"
+    locked = "mkdir -p candidates/bad/forest; echo 'VALUE = 1' >candidates/bad/forest/train.py"
+    more = "mkdir -p candidates/more/configs; echo 'rate: 9' >candidates/more/configs/new.yaml"
+    agent = house.in_turn(f"{slower}; {locked}; {more}; {scale('2.4')}; echo 'idea: another'; echo the scale", "exit 1")
+    assert house.loop(3, agent, LAB_WANT="4").status == 0
+    found = {str(one["description"]): one for one in house.experiments()[1:]}
+    assert [*found] == ["the scale", "rate: 9 (+1 -0 lines)", "the rate"]
+    assert found["the rate"]["category"] == "optimizer"
+    assert found["the rate"]["notes"] == ["it overshoots"]
+    for what, files in (("the scale", "forest/model.py"), ("the rate", "configs/base.yaml")):
+        assert house.git("show", "--name-only", "--format=", str(found[what]["commit"])).split() == [files]
+    assert "candidates/bad' has a file that an experiment may not change" in (house.run_folder / "loop.log").read_text()
+    assert (house.run_folder / "ideas.md").read_text().endswith("\nanother\n")
+    assert "\ncandidates/" not in house.git("ls-tree", "-r", "--name-only", "HEAD")
+    check(house, "loss")
+
+
+def test_a_proposal_of_several_files_starts_from_another_keep(tmp_path: Path) -> None:
+    house = package(tmp_path, "forest/model.py configs/*.yaml")
+    agent = house.in_turn(f"{rate('1.1')}; echo first", f"{scale('2.2')}; {rate('1.15')}; echo second")
+    assert house.loop(2, agent).status == 0
+    assert house.statuses() == ["keep"] * 3
+    script = "cat forest/model.py configs/base.yaml >~/seen; sed -i s/32/64/ configs/base.yaml; echo third"
+    assert house.loop(1, house.proposer(script), PARENT="2").status == 0
+    seen = (house.outside / "home/seen").read_text()
+    assert ("SCALE = 2.0" in seen, "rate: 1.1\n" in seen) == (True, True)
+    third = house.experiments()[-1]
+    text = house.git("show", f"{third['commit']}:forest/model.py", f"{third['commit']}:configs/base.yaml")
+    assert ("SCALE = 2.0" in text, "rate: 1.1\nbatch: 64" in text) == (True, True), "all of that keep, and the change"
+    assert third["parent"] == house.experiments()[2]["commit"]
 
 
 @pytest.mark.slow

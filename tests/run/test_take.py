@@ -84,7 +84,7 @@ def test_all_keeps_are_commits_that_change_train_py_alone(kept: House) -> None:
 
 
 def test_what_was_taken_is_not_taken_twice_and_the_rest_follows(kept: House) -> None:
-    assert "train.py on 'main' is not the one that run 'mar14' has measured" in take(kept, N="#3")
+    assert "train.py on 'main' is not what run 'mar14' has measured" in take(kept, N="#3")
     assert kept.git("show", "main:train.py").count("DEPTH = 4") == 1
     rest = take(kept)
     assert "#3 is on 'main' already" in rest

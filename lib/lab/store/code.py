@@ -13,10 +13,14 @@ ONE = "train.py"
 Code = dict[str, str]
 
 
+def is_one(flight: Flight) -> bool:
+    """Whether train.py alone may be edited."""
+    return not (flight.folder / "before").is_dir()
+
+
 def before(flight: Flight) -> Code:
     """All editable files before the change. Raises ValueError if an earlier step did not write them."""
-    folder = flight.folder / "before"
-    return _texts(folder) if folder.is_dir() else {ONE: flight.need("before.py")}
+    return {ONE: flight.need("before.py")} if is_one(flight) else _texts(flight.folder / "before")
 
 
 def after(flight: Flight) -> Code | None:

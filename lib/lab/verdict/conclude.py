@@ -130,7 +130,8 @@ def _sent_back(flight: Flight, evidence: Evidence) -> str | None:
     if evidence.is_unknown and len(set(evidence.seeds["incumbent"])) >= MOST_IN_VAIN:
         raise _broken_commit(flight)
     flight.write("next", "\n".join(one.line() for one in wanted))
-    return "".join(f"{one.told()}\n" for one in wanted) + "again 30\n"
+    which = f"{flight.folder.name} ({flight.need('description')})"
+    return "".join(f"{which}: {one.told()}\n" for one in wanted) + "again 30\n"
 
 
 def _broken_commit(flight: Flight) -> Fault:

@@ -18,9 +18,8 @@ def of_keep(tag: str, keep: Experiment, trust: Trust | None) -> list[str]:
     measures = metric.named(keep)
     lines = [f"{measures.name}: {measures.text(keep['val_bpb'])}"]
     if keep["gain"] is not None:
-        lines.append(
-            f"gain: {measures.gain_text(keep['gain'], keep['val_bpb'])}" + (f" ({interval(trust)})" if trust else "")
-        )
+        between = f" ({interval(trust, keep)})" if trust else ""
+        lines.append(f"gain: {measures.gain_text(keep['gain'], keep['val_bpb'])}{between}")
     if trust:
         lines.append(f"trust: {trust.word or 'noise not measured'}")
     lines += [f"seeds: {' '.join(seeds)}"] if seeds else []

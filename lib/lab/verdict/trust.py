@@ -58,8 +58,9 @@ def of_keeps(run: Path, keeps: Sequence[Experiment], spread: Spread | None) -> d
     return found
 
 
-def interval(trust: Trust) -> str:
-    """`95 %: +0.0011 to +0.0034`, or `confidence interval unknown`."""
+def interval(trust: Trust, keep: Experiment) -> str:
+    """`95 %: +0.001100 to +0.003400`, with the decimals of the keep's value; or `confidence interval unknown`."""
     if trust.low is None or trust.high is None:
         return "confidence interval unknown"
-    return f"95 %: {trust.low:+.6f} to {trust.high:+.6f}"
+    low, high = (metric.named(keep).gain_text(end, keep["val_bpb"]) for end in (trust.low, trust.high))
+    return f"95 %: {low} to {high}"

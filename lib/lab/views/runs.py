@@ -8,7 +8,6 @@ parts of the run, joined by commas: `folder`, `branch`, `git` (its records).
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +71,7 @@ def line_of(run: Path, known: Known, taken: set[str]) -> dict[str, str]:
         "gain": gain_in_words(at) if best else "",
         "hours": "" if at["spent"]["hours"] is None else f"{at['spent']['hours']:.1f}",
         "loop": known.state,
-        "audit": audited(run),
+        "audit": audited(run, at),
         "taken": taken_in_words(run, taken),
         "size": f"{at['run_mb']:.0f} MB",
         "last row": local(last_change(past.last, at["created"])),
@@ -87,9 +86,8 @@ def best_in_words(at: Status) -> str:
 
 def gain_in_words(at: Status) -> str:
     """The gain over the baseline."""
-    metric, level = status_text.metric_in(at), status_text.level_of(at) or Decimal(0)
-    gain = metric.gain_text(status_text.decimal(at["gain"]), level)
-    return gain + ("" if at["gain_percent"] is None else f" ({at['gain_percent']:.1f} %)")
+    share = "" if at["gain_percent"] is None else f" ({at['gain_percent']:.1f} %)"
+    return status_text.gain_in(at, at["gain"]) + share
 
 
 def only_left(known: Known) -> str:
@@ -97,10 +95,12 @@ def only_left(known: Known) -> str:
     return f"only in git: make mend TAG={known.tag}" if "git" in known.left else "only the branch is left"
 
 
-def audited(run: Path) -> str:
+def audited(run: Path, at: Status) -> str:
     """The gain that an audit reproduced."""
     found = take.audit_of(run)
-    return "not yet" if found is None else f"{found['reproduced_gain']:+.6f}{' so far' if found['partial'] else ''}"
+    if found is None:
+        return "not yet"
+    return status_text.gain_in(at, found["reproduced_gain"]) + (" so far" if found["partial"] else "")
 
 
 def taken_in_words(run: Path, taken: set[str]) -> str:

@@ -53,7 +53,7 @@ def fact_lines(known: Experiment, sure: Trust | None) -> Iterator[str]:
     for name, value in (known.get("guards") or {}).items():
         yield f"guard     {name} {with_unit(value)}"
     if sure:
-        yield f"trust     {sure.word or 'noise not measured'}, {trust.interval(sure)}"
+        yield f"trust     {sure.word or 'noise not measured'}, {trust.interval(sure, known)}"
     yield f"lines     {line_changes(known)}"
     yield f"memory    {with_unit(known['memory_gb'], ' GB')}"
     yield f"proposer  {proposer_of(known)}"

@@ -232,6 +232,11 @@ def level_of(at: Status) -> Decimal | None:
     return decimal(at["baseline"]["val_bpb"]) if at["baseline"] else None
 
 
+def gain_in(at: Status, gain: float, fewer: int = 0) -> str:
+    """A gain of the run, with the decimals of its values, or some fewer."""
+    return metric_in(at).gain_text(decimal(gain), level_of(at) or Decimal(0), fewer)
+
+
 def rows_in_words(at: Status) -> str:
     """`22 kept of 125, 102 discarded, 1 crashed; 6.2 an hour, last keep 40 min ago`"""
     rows = at["rows"]
@@ -272,10 +277,10 @@ def audit_in_words(at: Status) -> str:
     found = at["audit"]
     if found is None:
         return "not audited yet: make audit"
-    low, high = found["reproduced_low"], found["reproduced_high"]
-    words = f"{found['reproduced_gain']:+.6f} reproduced"
-    words += "" if None in (low, high) else f" (95 %: {low:+.4f} to {high:+.4f})"
-    words += "" if found["holdout_gain"] is None else f", holdout {found['holdout_gain']:+.6f}"
+    low, high, holdout = found["reproduced_low"], found["reproduced_high"], found["holdout_gain"]
+    words = f"{gain_in(at, found['reproduced_gain'])} reproduced"
+    words += "" if None in (low, high) else f" (95 %: {gain_in(at, low, 2)} to {gain_in(at, high, 2)})"
+    words += "" if holdout is None else f", holdout {gain_in(at, holdout)}"
     words += " so far" if found["partial"] else ""
     kept = at["incumbent"]["n"] if at["incumbent"] else found["n"]
     return words if kept == found["n"] else f"{words}; for #{found['n']}, but #{kept} was kept since: make audit"

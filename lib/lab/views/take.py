@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from lab.errors import Fault
-from lab.store import durable, experiments, metric, schemas
+from lab.store import code, durable, experiments, manifest, metric, schemas
 from lab.store.experiments import Experiment
 from lab.verdict import index, trailers, trust
 from lab.verdict.index import Index
@@ -22,6 +22,7 @@ class Night:
     """The facts that a message is made from."""
 
     tag: str
+    editable: str
     keeps: Sequence[Experiment]
     known: Index
     trust: dict[str, Trust]
@@ -63,7 +64,8 @@ def write_messages(run: Path, numbers: Sequence[int], folder: Path, *, squash: b
     """Write the message of each keep into a file named after its number, or one message for all (`squash`)."""
     chain = experiments.keeps(run)
     known = index.read(run)
-    night = Night(run.name, chain, known, trust.of_keeps(run, chain, known.spread), audit_of(run))
+    sure = trust.of_keeps(run, chain, known.spread)
+    night = Night(run.name, manifest.editable(run), chain, known, sure, audit_of(run))
     chosen = [one for one in chain if one["n"] in set(numbers)]
     texts = {SQUASH: of_all(night, chosen)} if squash else {str(one["n"]): of_one(night, one) for one in chosen}
     for name, text in texts.items():
@@ -73,7 +75,7 @@ def write_messages(run: Path, numbers: Sequence[int], folder: Path, *, squash: b
 def of_one(night: Night, keep: Experiment) -> str:
     """The message of one keep."""
     own = trailers.of_keep(night.tag, keep, night.trust.get(keep["commit"]))
-    lines = [*own, *_proposer([keep]), f"audit: {audit_in_words(night.audit)}", trailers.copied_from(keep)]
+    lines = [*own, *_proposer([keep]), f"audit: {audit_in_words(night.audit, keep)}", trailers.copied_from(keep)]
     return trailers.message(keep["description"], [], lines)
 
 
@@ -81,24 +83,26 @@ def of_all(night: Night, chosen: Sequence[Experiment]) -> str:
     """The message for all keeps in one commit: a line for each, and the total numbers."""
     last = chosen[-1]
     measures = metric.named(last)
+    claimed = measures.gain_text(night.known.claimed(last), last["val_bpb"])
     words = [(night.trust.get(one["commit"]) or Trust(None)).word or "noise not measured" for one in chosen]
     body = [
-        f"#{one['n']} {metric.named(one).text(one['val_bpb'])} ({one['gain']:+.6f}, {word})  {one['description']}"
+        f"#{one['n']} {measures.text(one['val_bpb'])} ({measures.gain_text(one['gain'], one['val_bpb'])}, {word})"
+        f"  {one['description']}"
         for one, word in zip(chosen, words, strict=True)
     ]
     lines = [
         f"{measures.name}: {measures.text(last['val_bpb'])}",
-        *([f"gain: {night.known.claimed(last):+.6f}"] if len(chosen) == len(night.keeps) - 1 else []),
+        *([f"gain: {claimed}"] if len(chosen) == len(night.keeps) - 1 else []),
         *(f"experiment: #{one['n']}" for one in chosen),
         f"run: {night.tag}",
         *_proposer(chosen),
-        f"audit: {audit_in_words(night.audit)}",
+        f"audit: {audit_in_words(night.audit, last)}",
         *map(trailers.copied_from, chosen),
     ]
     many = f"{len(chosen)} improvements" if len(chosen) > 1 else "an improvement"
-    return trailers.message(
-        f"train.py: {many} of run {night.tag}, {measures.name} {measures.text(last['val_bpb'])}", body, lines
-    )
+    where = f"{code.ONE}: " if night.editable == code.ONE else ""
+    subject = f"{where}{many} of run {night.tag}, {measures.name} {measures.text(last['val_bpb'])}"
+    return trailers.message(subject, body, lines)
 
 
 def _proposer(chosen: Sequence[Experiment]) -> list[str]:
@@ -111,12 +115,15 @@ def audit_of(run: Path) -> Audit | None:
     return schemas.read_valid("audit", run / "audit.json")
 
 
-def audit_in_words(audit: Audit | None) -> str:
-    """`up to #31, +0.0091 of the claimed +0.0123 reproduced (95 %: +0.0071 to +0.0111)`, or `not audited`."""
+def audit_in_words(audit: Audit | None, keep: Experiment) -> str:
+    """`up to #31, +0.0091 of the claimed +0.0123 reproduced (95 %: ...)`, with the decimals of the keep's value."""
     if audit is None:
         return "not audited"
-    ends = (audit["reproduced_low"], audit["reproduced_high"])
-    between = "" if None in ends else f" (95 %: {ends[0]:+.6f} to {ends[1]:+.6f})"
-    holdout = "" if audit["holdout_gain"] is None else f", on the holdout {audit['holdout_gain']:+.6f}"
-    again = f"{audit['reproduced_gain']:+.6f} of the claimed {audit['claimed_gain']:+.6f} reproduced"
+    names = ("reproduced_gain", "claimed_gain", "reproduced_low", "reproduced_high", "holdout_gain")
+    known = {name: audit[name] for name in names if audit[name] is not None}
+    told = {name: metric.named(keep).gain_text(gain, keep["val_bpb"]) for name, gain in known.items()}
+    ends = [told.get(name) for name in names[2:4]]
+    between = "" if None in ends else f" (95 %: {ends[0]} to {ends[1]})"
+    holdout = f", on the holdout {told['holdout_gain']}" if "holdout_gain" in told else ""
+    again = f"{told['reproduced_gain']} of the claimed {told['claimed_gain']} reproduced"
     return f"up to #{audit['incumbent']['n']}, {again}{between}{holdout}"

@@ -18,11 +18,16 @@ BEFORE, AFTER = "LR = 0.04\nDEPTH = 8\n", "LR = 0.06\nDEPTH = 8\n"
 
 def step(run: Path, flight: str = "f1") -> str | None:
     """What follows a training run of that flight."""
-    return conclude.conclude(run / "flights" / flight)
+    return without_name(conclude.conclude(run / "flights" / flight))
 
 
 def close(run: Path) -> str | None:
-    return conclude.close(run / "flights/f1")
+    return without_name(conclude.close(run / "flights/f1"))
+
+
+def without_name(told: str | None) -> str | None:
+    """What is told, without the experiment that it is about."""
+    return told and re.sub(r"(?m)^f\d+ \(.*\): ", "", told)
 
 
 @pytest.fixture
@@ -75,7 +80,8 @@ def trained(run: Path, attempt: int, value: str, seed: int = 42, rc: int = 0, fl
 def a_baseline(run: Path) -> None:
     fly(run, BASELINE, "baseline", "0" * 40)
     trained(run, 1, "1.000")
-    assert step(run) == "another run of the candidate with seed 43\nagain 30\n"
+    told = conclude.conclude(run / "flights/f1")
+    assert told == "f1 (baseline): another run of the candidate with seed 43\nagain 30\n"
     trained(run, 2, "1.002")
     assert step(run) is None
 

@@ -104,10 +104,15 @@ def title_of(run: dict[str, Any], kept: Sequence[dict[str, Any]]) -> str:
     """The best value and the gain of one run."""
     if not kept:
         return f"{run['name']}: no baseline yet"
-    named = run.get("metric") or {"name": "val_bpb", "sign": 1, "places": 6}
+    named = measured(run)
     best, places = min(kept, key=lambda row: named["sign"] * row["bpb"])["bpb"], named["places"]
     share = f" ({100 * run['claimed'] / abs(run['level']):.2f} %)" if run["level"] else ""
     return f"{run['name']}: {named['name']} {best:.{places}f}, gain {run['claimed']:+.{places}f}{share}"
+
+
+def measured(run: dict[str, Any]) -> dict[str, Any]:
+    """Name, sign and decimals of the metric of a run."""
+    return run.get("metric") or {"name": "val_bpb", "sign": 1, "places": 6}
 
 
 def subtitle(data: dict[str, Any]) -> str:
@@ -116,14 +121,16 @@ def subtitle(data: dict[str, Any]) -> str:
         return ""
     counts = Counter(row.get("trust") for row in kept_of(data, 0))
     sure = ", ".join(f"{counts[word]} {word}" for word in trust.WORDS if counts[word])
-    return "; ".join(filter(None, [audit_in_words(data["runs"][0]["audit"]), sure and f"keeps: {sure}"]))
+    return "; ".join(filter(None, [audit_in_words(data["runs"][0]), sure and f"keeps: {sure}"]))
 
 
-def audit_in_words(audit: dict[str, Any] | None) -> str:
+def audit_in_words(run: dict[str, Any]) -> str:
     """`reproduced with fresh seeds: +0.013609 (95 %: +0.0125 to +0.0147), on the holdout +0.012109`"""
+    audit, places = run["audit"], measured(run)["places"]
     if audit is None:
         return "not audited yet: make audit"
     low, high = audit["reproduced_low"], audit["reproduced_high"]
-    interval = "" if None in (low, high) else f" (95 %: {low:+.4f} to {high:+.4f})"
-    holdout = "" if audit["holdout_gain"] is None else f", on the holdout {audit['holdout_gain']:+.6f}"
-    return f"reproduced with fresh seeds: {audit['reproduced_gain']:+.6f}{interval}{holdout}"
+    fewer = max(0, places - 2)
+    interval = "" if None in (low, high) else f" (95 %: {low:+.{fewer}f} to {high:+.{fewer}f})"
+    holdout = "" if audit["holdout_gain"] is None else f", on the holdout {audit['holdout_gain']:+.{places}f}"
+    return f"reproduced with fresh seeds: {audit['reproduced_gain']:+.{places}f}{interval}{holdout}"
