@@ -68,6 +68,8 @@ prune: ## drop the runs that are old and not taken [DAYS=30 FORCE=1]
 	@bin/prune
 doctor: ## whether this machine is fit for a night [AGENT=catalog]
 	@bin/doctor
+engine-check: ## whether an engine does what is asked of one [ENGINE=/path/to/it]
+	@bin/engine-check
 mend: ## make results.tsv, and all records of a run, again from what was recorded [TAG=mar14]
 	@bin/mend
 validate: ## check the ledger, row by row

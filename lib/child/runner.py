@@ -1,9 +1,12 @@
 #!/usr/bin/env python3
 """The runner: runs one command on the host that computes, and leaves nothing of it behind.
 
-Usage: runner.py RUN_DIR | --cancel RUN_DIR | --end NAME=VALUE | --can-confine | --first COMMAND...
+Usage: runner.py [--inherit | --job NAME] RUN_DIR | --check RUN_DIR | --cancel RUN_DIR | --end NAME=VALUE |
+       --can-confine | --first COMMAND...
 
-RUN_DIR holds `cmd` (shell text), `cwd`, `limit_s` (seconds), `env` (NAME=value lines) and, where they are wanted:
+RUN_DIR holds `cmd` (shell text), `cwd`, `limit_s` (seconds), `env` (NAME=value lines: the whole environment of the
+command, beside LAB_RUN_DIR and the GPUs that a scheduler has given; with --inherit it is added to this process's own)
+and, where they are wanted:
 `confine`, a line for each path that is to be hidden from the command, or can be read or written by it all the same
 (`hide PATH`, `read PATH`, `write PATH`): of two that concern a path the later one holds, all else is read-only, unless
 the first is `write /`, and there is no network, unless there is a line `network`; and `beside`, the shell text of a
@@ -18,10 +21,15 @@ memory meanwhile); and last, by rename, rc. There is an rc
 only when the command came to its own end or to its limit. A stop (TERM, INT, HUP) is never taken for a verdict, not
 even when the command hears of it first.
 
+With --job NAME it runs as a job of a cluster. The engine writes the handle, whose first line is NAME; as soon as it is
+not, or there is RUN_DIR/cancelled, the runner stops: so a job that the cluster has lost ends when another one has taken
+its place, and a job that is cancelled while the cluster does not answer ends all the same.
+
 Exit: the command's own status; 128+n it died of signal n; 124 over the limit; 126, 127 it could not be run; 125
 stopped, or a fault that is not the command's.
 
---cancel ends it, from any process on this host, and what a runner that was killed itself has left; twice is harmless.
+--check says `running` or `gone`. --cancel ends it, from any process on this host, and what a runner that was killed
+itself has left; twice is harmless.
 --end ends every process that has NAME=VALUE in its environment; 1: some are left.
 --can-confine says whether `confine` works here. --first is what the runner starts as the first process of a sandbox.
 
@@ -47,7 +55,7 @@ if TYPE_CHECKING:
 GRACE_S = 3  # from TERM to KILL: a stop is over within 5 seconds
 GIVE_UP_S = 8  # from TERM on, a process that does not end on KILL either is left to the person
 LAG_S, LAG_SHARE = 1.0, 0.1  # a stop of a whole group may reach the command first: see `was_stopped`
-LOOK_S = 1.0  # how often it is looked whether the loop, LAB_HOLDER, is alive
+LOOK_S = 1.0  # how often it looks whether the loop, LAB_HOLDER, is alive, and whether the job is still wanted
 BOOT_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 PDEATHSIG, SUBREAPER = 1, 36  # prctl(2)
 STOPS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -60,6 +68,15 @@ PRIVATE = (
     "ON_TROUBLE",
     "LAB_CALLER",
 )  # where the ledger is, and who is told of a keep
+# Of this process's own environment: what marks the processes of a loop, and the GPUs that a scheduler has given.
+KEPT_NAMES = (
+    "LAB_TREE",
+    "LAB_HOLDER",
+    "CUDA_VISIBLE_DEVICES",
+    "ROCR_VISIBLE_DEVICES",
+    "HIP_VISIBLE_DEVICES",
+    "ZE_AFFINITY_MASK",
+)
 CALLER = "LAB_CALLER_"  # before names that the caller has had, too (lib/environment.sh)
 SANDBOX = ["bwrap", "--die-with-parent", "--as-pid-1", "--unshare-pid"]
 # Devices stay, for a GPU is one of them; the shared memory among them is the command's own.
@@ -219,12 +236,26 @@ def birth(pid: object) -> str:
 
 
 class Stop:
-    """What ends a run: TERM, INT and HUP, unless they were ignored when it began (nohup), and the loop's own end."""
+    """What ends a run: TERM, INT and HUP, unless they were ignored when it began (nohup), and the loop's own end.
 
-    def __init__(self) -> None:
+    Of a job of a cluster also that nobody wants it any more.
+    """
+
+    def __init__(self, folder: str, job: str) -> None:
         """As they are now."""
         self.signals = [number for number in STOPS if signal.getsignal(number) is not signal.SIG_IGN]
         self.holder = os.environ.get("LAB_HOLDER", "")
+        self.folder, self.job = folder, job
+
+    def is_over(self) -> bool:
+        """Whether the loop was killed, and somebody between it and this process, too; or the job is not wanted."""
+        return bool(self.holder and not birth(self.holder)) or self.is_unwanted()
+
+    def is_unwanted(self) -> bool:
+        """Whether the job was cancelled, or another one has its RUN_DIR."""
+        if not self.job:
+            return False
+        return self.job != first_line(f"{self.folder}/handle") or os.path.lexists(f"{self.folder}/cancelled")
 
     def wait(self, seconds: float) -> bool:
         """Until a child has ended, or for so long. Returns whether it is a stop."""
@@ -233,8 +264,8 @@ class Stop:
             came = signal.sigtimedwait([*self.signals, signal.SIGCHLD], max(0, min(left, LOOK_S)))
             if came:
                 return came.si_signo != signal.SIGCHLD
-            if self.holder and not birth(self.holder):
-                return True  # it was killed, and somebody between it and this process, too
+            if self.is_over():
+                return True
             if seconds == 0:
                 break
         return False
@@ -256,17 +287,14 @@ class Stop:
 class Run:
     """One RUN_DIR."""
 
-    def __init__(self, folder: str) -> None:
+    def __init__(self, folder: str, *, inherits: bool) -> None:
         """Read the order. Raises OSError or ValueError where it is none."""
         self.folder = os.path.realpath(folder)
-        self.cmd, self.cwd, self.environment = self.read("cmd"), self.read("cwd").rstrip("\n"), dict(os.environ)
+        self.cmd, self.cwd = self.read("cmd"), self.read("cwd").rstrip("\n")
+        self.environment = inherited() if inherits else kept()
         self.limit_s = float(self.read("limit_s"))
         if not 0 <= self.limit_s < 1e9:
             raise ValueError(f"limit_s is '{self.limit_s}'")
-        for name in PRIVATE:
-            self.environment.pop(name, None)
-        for name in [name for name in self.environment if name.startswith(CALLER)]:
-            self.environment[name.removeprefix(CALLER)] = self.environment.pop(name)
         lines = self.read("env").split("\n")
         self.environment.update(line.split("=", 1) for line in lines if "=" in line)
         self.environment["LAB_RUN_DIR"] = self.folder
@@ -299,7 +327,10 @@ class Run:
         for name in ("rc", "ended", "resources"):
             if os.path.lexists(self.path(name)):
                 os.unlink(self.path(name))
-        self.write("handle", f"{os.getpid()} {birth(os.getpid())}")
+        if not stop.job:
+            self.write("handle", f"{os.getpid()} {birth(os.getpid())}")
+        elif stop.is_unwanted():
+            return 125
         os.chdir(self.cwd)
         log = os.open(self.path("run.log"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
         self.write("host", os.uname().nodename)
@@ -311,8 +342,10 @@ class Run:
         status = self.outcome(children, stop, child, helper, began)
         if status == 0 and helper not in children.statuses and os.path.exists(self.path("reply/busy")):
             status = 125 if self.outcome(children, stop, helper, helper, began) == 125 else 0
-        if not children.end():
+        if not children.end() or stop.is_unwanted():
             status = 125
+        if status == 125 and stop.is_unwanted():
+            return 125  # RUN_DIR may be another job's by now
         self.write("ended", now())
         self.write("resources", used(children, helper, before))
         if status != 125 and not stop.wait(0):
@@ -346,6 +379,19 @@ class Run:
                 return 124
             if stop.wait(self.limit_s - seconds):
                 return 125
+
+
+def inherited() -> dict[str, str]:
+    """This process's environment, as whoever has called our scripts knows it."""
+    found = {name: value for name, value in os.environ.items() if name not in PRIVATE}
+    for name in [name for name in found if name.startswith(CALLER)]:
+        found[name.removeprefix(CALLER)] = found.pop(name)
+    return found
+
+
+def kept() -> dict[str, str]:
+    """What a command has of this process's environment, beside what its RUN_DIR says."""
+    return {name: os.environ[name] for name in KEPT_NAMES if name in os.environ}
 
 
 def sandbox(wanted: str) -> list[str]:
@@ -413,18 +459,33 @@ def idle_seconds() -> float:
     return (int(idle) + int(waiting)) / os.sysconf("SC_CLK_TCK")
 
 
-def run(folder: str) -> int:
+def run(folder: str, job: str = "", *, inherits: bool = False) -> int:
     """Of one RUN_DIR. Returns the exit status."""
-    stop = Stop()
+    stop = Stop(os.path.realpath(folder), job)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # ignored, children would leave no status
     signal.pthread_sigmask(signal.SIG_BLOCK, [*stop.signals, signal.SIGCHLD])  # from here on they are waited for
     prctl(PDEATHSIG, signal.SIGTERM)
     children = Children()
     try:
-        return Run(folder).go(children, stop)
+        return Run(folder, inherits=inherits).go(children, stop)
     except (OSError, ValueError, KeyError):
         children.end()  # a full disk may come at any line
         return 125
+
+
+def first_line(path: str) -> str:
+    """Of a file; empty where there is none."""
+    try:
+        with open(path) as file:
+            return file.readline().rstrip("\n")
+    except OSError:
+        return ""
+
+
+def runner_of(folder: str) -> list[int]:
+    """The pid of the runner of a RUN_DIR, while it is there."""
+    pid, _, born = first_line(f"{folder}/handle").partition(" ")
+    return [int(pid)] if born and birth(pid) == born else []
 
 
 def cancel(folder: str) -> bool:
@@ -432,12 +493,7 @@ def cancel(folder: str) -> bool:
     folder = os.path.realpath(folder)
 
     def runner() -> list[int]:
-        try:
-            with open(os.path.join(folder, "handle")) as file:
-                pid, born = file.read().split()
-        except (OSError, ValueError):
-            return []
-        return [int(pid)] if birth(pid) == born else []
+        return runner_of(folder)
 
     variable = b"LAB_RUN_DIR=" + os.fsencode(folder)
     return end_all(runner, runner, GIVE_UP_S + 1) and end_all(lambda: tagged(variable), lambda: tagged(variable))
@@ -462,6 +518,13 @@ def main(arguments: list[str]) -> int:
     """See the head of this file. Returns the exit status."""
     if arguments[:1] == ["--cancel"]:
         return 0 if cancel(arguments[1]) else 1
+    if arguments[:1] == ["--check"]:
+        os.write(1, b"running\n" if runner_of(os.path.realpath(arguments[1])) else b"gone\n")
+        return 0
+    if arguments[:1] == ["--job"]:
+        return run(arguments[2], arguments[1])
+    if arguments[:1] == ["--inherit"]:
+        return run(arguments[1], inherits=True)
     if arguments[:1] == ["--end"]:
         variable = os.fsencode(arguments[1])
         return 0 if end_all(lambda: tagged(variable), lambda: tagged(variable)) else 1

@@ -2,6 +2,8 @@
 # all that it has started, have ended. Sourced, after child/run_child.sh, run/current_run.sh and python_core.sh.
 # shellcheck shell=bash
 
+source "$TOOLKIT/lib/experiment/engine.sh"
+
 # take_place FOLDER COUNT CHECK: PLACE is the number of one that nobody had, and that is not out; its lock is on 8. Whoever waits first
 # is first. CHECK is called meanwhile; where it fails, so does this, without a place.
 take_place() {
@@ -26,6 +28,7 @@ take_free_place() {
   core free_places "$1" free
   while read -r PLACE; do
     ((PLACE < $2)) || continue
+    ! is_reserved "$1/$PLACE.job" || continue
     exec 8<>"$1/$PLACE.lock"
     ! lock 8 || return 0
     exec 8>&-

@@ -1,6 +1,9 @@
 # One training run. Sourced, after child/run_child.sh, run/current_run.sh, run/tree.sh and python_core.sh.
 # shellcheck shell=bash
 
+[[ -n ${OF_SESSION:-} ]] || source "$TOOLKIT/lib/run/caller.sh"
+source "$TOOLKIT/lib/run/notify.sh"
+source "$TOOLKIT/lib/run/machine_faults.sh"
 source "$TOOLKIT/lib/experiment/slots.sh"
 source "$TOOLKIT/lib/experiment/checkout.sh"
 source "$TOOLKIT/lib/experiment/confinement.sh"
@@ -21,44 +24,117 @@ train_all() {
   ((status == 0)) || exit 2 # it has said why
 }
 
+readonly MOST_SUBMITTED=3 # times in a row that a run is handed to the engine, until the engine is what is waited for
+
 # train RUN_DIR COMMIT SEED: one training run of the code of COMMIT, in a slot, by the engine, in the new RUN_DIR; its rc is the run's
 # status. What the run has changed that is not its own to change is named in RUN_DIR/changed, a line each: such a run is
 # worth nothing. RUN_DIR/looked is written last. All output of the training goes to RUN_DIR/run.log, and nowhere else.
+# RUN_DIR/under_way: an earlier loop has started it, and it is waited for.
 train() {
-  local RUN_DIR=$1 CHECKOUT
+  local RUN_DIR=$1 CHECKOUT SUBMITTED=0
   beat
-  [[ -d $RUN_DIR/record ]] || mkdir -p "$RUN_DIR/record"
-  [[ -n ${SLOT:-} ]] || take_slot
-  check_out "$2"
-  [[ -z ${RUN_LOG:-} ]] || rm -f "$CHECKOUT/$RUN_LOG" # what the commit has there is of no run
-  hold_code "$2"
-  write_order "$3"
-  core look_before "$RUN_DIR"
-  run_engine
-  exit_if_stopped
+  if [[ -e $RUN_DIR/under_way ]]; then
+    go_on_with_run
+  else
+    [[ -n ${SLOT:-} ]] || take_slot
+    start_run "$2" "$3"
+  fi
+  until [[ -e $RUN_DIR/rc ]]; do
+    run_has_no_end
+    start_run "$2" "$3"
+  done
   [[ ! -d $RUN_DIR/scratch ]] || rm -rf "$RUN_DIR/scratch" # with which it may have filled the disk
   [[ ${LAB_HOLDOUT:-no} != yes ]] || evaluate_on_holdout
   [[ ${LAB_EVALUATOR:-no} != yes ]] || clear_handover
-  [[ -e $RUN_DIR/rc ]] || die "the engine '${ENGINE_PATH##*/}' ended without a verdict on the run" "see what it said above, and '$RUN_DIR'"
   append_run_log
   core look_after "$RUN_DIR" changed
+  [[ ! -e $RUN_DIR/under_way ]] || look_at_code "$2" >>"$RUN_DIR/changed"
   keep_artifacts
   printf '%s\t%s\t%s\t%s\n' "$SLOT" "$(<"$RUN_DIR/devices")" "$(<"$RUN_DIR/started")" "$(<"$RUN_DIR/ended")" >>"$RUN/slots/uses"
   : >"$RUN_DIR/looked"
   free_slot
 }
 
+# start_run COMMIT SEED: and wait for it; there is an rc, or none.
+start_run() {
+  check_out "$1"
+  [[ -z ${RUN_LOG:-} ]] || rm -f "$CHECKOUT/$RUN_LOG" # what the commit has there is of no run
+  hold_code "$1"
+  write_order "$2"
+  core look_before "$RUN_DIR"
+  SUBMITTED=$((SUBMITTED + 1))
+  run_engine
+  exit_if_stopped
+}
+
+# go_on_with_run: it has its slot, its checkout and its engine; nobody has looked at it from the start (look_at_code).
+go_on_with_run() {
+  SLOT=$(<"$RUN_DIR/slot")
+  take_this_slot
+  CHECKOUT=$(<"$RUN_DIR/cwd")
+  engine_of "$RUN_DIR"
+  core look_before "$RUN_DIR"
+  tell "a run that an earlier loop has started is found again, by engine '${ENGINE_OF##*/}': '${RUN_DIR#"$RUN/"}'"
+  run_engine --wait
+  exit_if_stopped
+}
+
+# look_at_code COMMIT: which of its files are not any more what they were there, a line each.
+look_at_code() {
+  local held=()
+  [[ ! -e $RUN_DIR/held ]] || mapfile -t held <"$RUN_DIR/held"
+  slot_git diff --name-only "$1" -- train.py prepare.py pyproject.toml "${held[@]}"
+}
+
+# run_has_no_end: the engine has ended, but the run has not come to its end: a host was lost, a cluster does not answer, somebody has
+# cancelled it. It is not the experiment's, and is submitted again, in another checkout: what was lost may be at work there still.
+# Where that is of no use, the flight waits for the machine.
+run_has_no_end() {
+  local why=${SAID:-it does not say why} seconds=$((MINUTE_S * (1 << (SUBMITTED > 3 ? 3 : SUBMITTED)) / 12))
+  why="engine '${ENGINE_OF##*/}' ended without a verdict on the run: $why"
+  cancel_run "$RUN_DIR"
+  fault disk
+  [[ -z $FOUND ]] || wait_for_machine disk
+  fault engine
+  [[ -z $FOUND ]] || wait_for_machine engine
+  FOUND=$why
+  ((SUBMITTED < MOST_SUBMITTED)) || wait_for_machine engine
+  tell "$why; again in $seconds s"
+  find "$RUN_DIR" -mindepth 1 -maxdepth 1 ! -name next ! -name commit -exec rm -rf {} +
+  mkdir -p "$RUN_DIR/record"
+  rm -rf "$CHECKOUT" "$RUN/slots/$SLOT.index"
+  run_child sleep "$seconds" || :
+  exit_if_stopped
+  beat
+}
+
+readonly MINUTE_S=${LAB_MINUTE:-60}
+
+# wait_for_machine KIND: FOUND says what is wrong. What is no flight ends.
+wait_for_machine() {
+  [[ -n ${FLIGHT:-} ]] || die "$FOUND" 'when it is mended, the same again'
+  rm -rf "$RUN_DIR"
+  moment
+  put "$FLIGHT/machine" "$1 $MOMENT $FOUND"
+  printf 'wait\n'
+  exit 0
+}
+
 # write_order SEED: the RUN_DIR, as an engine wants it.
 write_order() {
-  local gpus
+  local gpus where=
   gpus=$(gpus_of "$SLOT")
+  ! is_far || where=far
   note "$RUN_DIR/slot" "$SLOT"
+  [[ -z $where ]] || put "$RUN/slots/$SLOT.job" "$RUN_DIR"
+  name_engine "$RUN_DIR"
   note "$RUN_DIR/devices" "$gpus"
   command_of_run "${RUN_COMMAND:-$OWN_COMMAND}" >"$RUN_DIR/cmd"
   printf '%s' "$CHECKOUT" >"$RUN_DIR/cwd"
   printf '%s' "$RUN_TIMEOUT" >"$RUN_DIR/limit_s"
+  (umask 077 && environment_of_training "$where" >"$RUN_DIR/env")
   printf '%s\n' "PROFILE=$PROFILE" "TIME_BUDGET=$TIME_BUDGET" "SEED=$1" "AUTORESEARCH_CACHE=$AUTORESEARCH_CACHE" \
-    ${gpus:+"CUDA_VISIBLE_DEVICES=$gpus"} >"$RUN_DIR/env"
+    ${gpus:+"CUDA_VISIBLE_DEVICES=$gpus"} >>"$RUN_DIR/env"
   is_own_command || printf '%s\n' "PATH=$VENV/bin:$PATH" UV_NO_SYNC=1 >>"$RUN_DIR/env"
   [[ ${LAB_EVALUATOR:-no} != yes ]] || order_evaluator
   [[ ${LAB_CONFINED:-no} != yes ]] || confine
@@ -117,15 +193,38 @@ clear_handover() {
   rm -rf "$RUN_DIR/handover"
 }
 
-# run_engine: to its end, with a line of progress where a person looks.
+# run_engine [--wait]: to its end, with a line of progress where a person looks; what it says is told, and SAID is the last of that. A run
+# that waits in a queue may take hours: the flight does not hang.
 run_engine() {
-  local progress=
+  local progress='' engine from status
   if [[ -t 2 ]]; then
     "$TOOLKIT/lib/experiment/progress-line" "$RUN_DIR" &
     progress=$!
     disown # bash would report its end
   fi
-  run_child "$ENGINE_PATH" "$RUN_DIR" >/dev/null || : # its status is in rc, or there is none
+  engine_of "$RUN_DIR"
+  SAID=
+  exec {from}< <(exec "$ENGINE_OF" "$@" "$RUN_DIR" </dev/null 2>&1 9>&-)
+  engine=$!
+  # shellcheck disable=SC2004,SC2034 # child/run_child.sh passes signals on to them
+  CHILDREN[$engine]=yes
+  [[ -z $STOPPED ]] || kill -TERM "$engine" 2>/dev/null || :
+  while :; do
+    status=0
+    IFS= read -r -t "$MINUTE_S" -u "$from" line || status=$?
+    if ((status == 0)); then
+      SAID=$line
+      tell "$line"
+    elif ((status <= 128)); then
+      break # it has ended
+    elif is_far && [[ -z $STOPPED ]]; then
+      state_of_run "$RUN_DIR"
+      [[ $STATE == @(running|gone) ]] || beat
+    fi
+  done
+  exec {from}<&-
+  wait "$engine" || : # its status is in rc, or there is none
+  unset "CHILDREN[$engine]"
   if [[ -n $progress ]]; then
     kill "$progress" 2>/dev/null || :
     printf '\r\e[K' >&2

@@ -18,6 +18,7 @@ fault() {
     gpu-memory) fault_of_gpu_memory ;;
     data) fault_of_data ;;
     environment) fault_of_environment ;;
+    engine) look "engine '${ENGINE_PATH##*/}' does not work" "$ENGINE_PATH" --check ;;
     *) ;;
   esac
 }

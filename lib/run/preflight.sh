@@ -73,7 +73,7 @@ drop_replicates() {
   log=$(readlink "$RUN/run.log") || log=
   [[ $log != replicates/* || ! -e $RUN/$log ]] || mv -f "$RUN/$log" "$RUN/run.log"
   for dir in "$RUN"/replicates/run.*; do
-    [[ ! -e $dir/cmd || -e $dir/rc ]] || "$ENGINE_PATH" --cancel "$dir"
+    [[ ! -e $dir/cmd || -e $dir/rc ]] || cancel_run "$dir"
   done
   rm -rf "$RUN/replicates"
 }
@@ -117,7 +117,7 @@ ready() {
   name_committer
   start_core
   at_commit
-  SLOT=0
+  first_free_slot
   check_out "$AT"
   facts=$(ask_prepare "$CHECKOUT")
   printf '%s\n' "$facts" >"$RUN/prepared"

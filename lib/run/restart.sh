@@ -3,17 +3,16 @@
 # a person has stopped stays stopped, and what died otherwise is started again (bin/keepalive). Sourced.
 # shellcheck shell=bash
 
+[[ -n ${OF_SESSION:-} ]] || source "$TOOLKIT/lib/run/caller.sh"
+
 # shellcheck disable=SC2034 # used where this is sourced
 readonly MINUTE=${LAB_MINUTE:-60} # seconds; shorter in tests
 MARK=wanted
 
 # What of the environment a loop is started again with, besides the settings and what PASS_ENV names.
-readonly SAVED='^(PATH|HOME|TMPDIR|TZ|LANG|LC_[A-Z]+|UV_(PROJECT_ENVIRONMENT|CACHE_DIR)|LD_LIBRARY_PATH|PYTHONPATH|XDG_[A-Z]+_HOME|(CUDA|NCCL|TORCH|PYTORCH|TRITON|XLA|JAX|TF|HIP|ROCR|HSA|OMP|MKL|OPENBLAS|NUMEXPR)_[A-Z0-9_]+|HF_(HOME|HUB_CACHE|HUB_OFFLINE|DATASETS_CACHE|DATASETS_OFFLINE)|TRANSFORMERS_(CACHE|OFFLINE)|TOKENIZERS_PARALLELISM|WANDB_(MODE|DIR|PROJECT|ENTITY)|[Nn][Oo]_[Pp][Rr][Oo][Xx][Yy]|([Hh][Tt][Tt][Pp][Ss]?|[Aa][Ll][Ll])_[Pp][Rr][Oo][Xx][Yy]|(REQUESTS|CURL)_CA_BUNDLE|SSL_CERT_(FILE|DIR)|NODE_EXTRA_CA_CERTS|[A-Z_]+_(BASE_URL|API_BASE|ENDPOINT|MODEL)|CLAUDE_CONFIG_DIR|CODEX_HOME|LLM_USER_PATH|CLAUDE_CODE_USE_(BEDROCK|VERTEX)|AWS_(PROFILE|REGION)|LAB_AGENT_QUIET|LAB_MINUTE)$'
-# Never a key: those are in .env (lib/run/api_keys.sh). By the words of a name; and in an address.
-readonly SECRET_NAME='(^|_)([A-Z0-9]*KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS?)(_|$)'
-readonly SECRET_VALUE='://[^/]*@|[?&]([a-z_-]*(key|token|secret|password|sig))[a-z_-]*='
-# What a terminal, a desktop or a make has, and no training.
-readonly OF_SESSION='^(_|SHLVL|PWD|OLDPWD|SHELL|USER|LOGNAME|HOSTNAME|MAIL|TERM|TERM_.*|COLORTERM|TERMCAP|LINES|COLUMNS|LS_COLORS|LESS.*|PAGER|MANPATH|INFOPATH|EDITOR|VISUAL|PS[0-9]|PROMPT_.*|HIST.*|DISPLAY|WAYLAND_.*|XAUTHORITY|XDG_(SESSION|CURRENT|RUNTIME|DATA_DIRS|CONFIG_DIRS|SEAT|VTNR|MENU).*|DESKTOP_.*|GDM.*|GNOME_.*|GTK_.*|QT_.*|KDE_.*|DBUS_.*|SSH_.*|GPG_.*|TMUX.*|STY|SCREEN.*|WINDOW.*|VTE_.*|ITERM.*|KITTY_.*|ALACRITTY_.*|WEZTERM_.*|KONSOLE_.*|VSCODE_.*|WT_.*|WSL.*|NAME|HOSTTYPE|MAKE.*|MFLAGS|INVOCATION_ID|JOURNAL_STREAM|SYSTEMD_.*|MANAGERPID|LAB(_.*)?|BASH_FUNC_.*|CONDA_(PROMPT|SHLVL|EXE|PYTHON_EXE).*|NVM_.*|PYENV_.*|DEBIAN_FRONTEND|EUID)$'
+readonly SAVED='^(PATH|HOME|TMPDIR|TZ|LANG|LC_[A-Z]+|UV_(PROJECT_ENVIRONMENT|CACHE_DIR)|LD_LIBRARY_PATH|PYTHONPATH|XDG_[A-Z]+_HOME|(CUDA|NCCL|TORCH|PYTORCH|TRITON|XLA|JAX|TF|HIP|ROCR|HSA|OMP|MKL|OPENBLAS|NUMEXPR)_[A-Z0-9_]+|HF_(HOME|HUB_CACHE|HUB_OFFLINE|DATASETS_CACHE|DATASETS_OFFLINE)|TRANSFORMERS_(CACHE|OFFLINE)|TOKENIZERS_PARALLELISM|WANDB_(MODE|DIR|PROJECT|ENTITY)|[Nn][Oo]_[Pp][Rr][Oo][Xx][Yy]|([Hh][Tt][Tt][Pp][Ss]?|[Aa][Ll][Ll])_[Pp][Rr][Oo][Xx][Yy]|(REQUESTS|CURL)_CA_BUNDLE|SSL_CERT_(FILE|DIR)|NODE_EXTRA_CA_CERTS|[A-Z_]+_(BASE_URL|API_BASE|ENDPOINT|MODEL)|CLAUDE_CONFIG_DIR|CODEX_HOME|LLM_USER_PATH|CLAUDE_CODE_USE_(BEDROCK|VERTEX)|AWS_(PROFILE|REGION)|(SLURM|SBATCH|SQUEUE|SCANCEL|SCONTROL)_[A-Z0-9_]+|RAY_ADDRESS|LAB_AGENT_QUIET|LAB_MINUTE)$'
+# Of the job that somebody starts a loop in: those of a cluster are set anew in each.
+readonly OF_A_JOB='^SLURM_(JOB|JOBID|STEP|TASK|NODE|NNODES|NTASKS|NPROCS|PROCID|LOCALID|GTIDS|CPU|GPU|MEM|SUBMIT|TOPOLOGY|PRIO|WORKING|LAUNCH|SRUN|DISTRIBUTION|EXPORT)'
 
 # rows: how many experiments are settled, the baseline not counted; one whose flight is not over is not.
 rows() {
@@ -24,17 +23,6 @@ rows() {
     ! is_on_record "$commit" || lines=$((lines - 1))
   done
   printf '%s' $((lines > 1 ? lines - 1 : 0))
-}
-
-# caller_names: what is in the environment of whoever has called us, but settings of ours: a name a line, in order.
-caller_names() { compgen -e | sed 's/^LAB_CALLER_//' | grep -vE "$OF_SESSION" | grep -vxF "$(printf '%s\n' AGENT ENGINE PASS_ENV "${SETTINGS[@]}")" | sort -u; }
-
-# caller_value NAME: sets VALUE; fails where there is no such name.
-caller_value() {
-  local name=$1
-  [[ -z $(declare -p "LAB_CALLER_$1" 2>/dev/null) ]] || name=LAB_CALLER_$1
-  [[ -n ${!name+set} ]] || return 1
-  VALUE=${!name}
 }
 
 # check_pass_env: what a person wants to have saved is there, and can be.
@@ -71,7 +59,7 @@ want() {
     [[ $other == "$RUN/wanted" ]] || rm -f "$other" # one loop works on a tree
   done
   while IFS= read -r name; do
-    [[ ! $name =~ $SAVED || $name =~ $SECRET_NAME ]] || SETTINGS+=("$name")
+    [[ ! $name =~ $SAVED || $name =~ $SECRET_NAME || $name =~ $OF_A_JOB ]] || SETTINGS+=("$name")
   done < <(compgen -e)
   read -ra names <<<"${PASS_ENV:-}"
   rm -f "$RUN/wanted.new"
