@@ -88,6 +88,8 @@ test-long: ## all tests, those that take an hour too
 	@LONG=1 bin/test
 test-agents: ## the tests with all coding agents, which it installs first
 	@tests/install-agents && AGENTS=1 bin/test -m slow tests/proposers
+test-slurm: ## the tests on a real Slurm of two nodes, all on this machine
+	@bin/test -m slurm tests/child/test_slurm.py
 check: ## shellcheck, shfmt, ruff, mypy
 	@bin/check
 bench: ## measure the toolkit's own time, and the training's speed

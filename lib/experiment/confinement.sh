@@ -129,12 +129,31 @@ choose_confinement() {
   fi
   what_is_watched | sort -u >"$RUN/watched"
   [[ $CONFINE != no ]] || return 0
-  if "$LAB_PYTHON" -IS "$TOOLKIT/lib/child/runner.py" --can-confine >/dev/null 2>&1; then
-    LAB_HELD=yes
+  ! "$LAB_PYTHON" -IS "$TOOLKIT/lib/child/runner.py" --can-confine >/dev/null 2>&1 || LAB_HELD=yes
+  if can_confine_training; then
     [[ $CONFINE == auto && $LAB_EVALUATOR == no ]] || LAB_CONFINED=yes
   elif [[ $CONFINE == yes ]]; then
     die "CONFINE is 'yes', but bubblewrap does not work here" 'make doctor says why'
   elif [[ $LAB_EVALUATOR == yes ]]; then
     say 'training and proposers are not confined: bubblewrap does not work here (make doctor says why)'
   fi
+}
+
+# can_confine_training: whether bubblewrap works where training runs. Another host is asked once for each way to reach it, since a loop that
+# is started again would wait for an answer behind its own runs.
+can_confine_training() {
+  local answer way="$ENGINE_PATH $CONFINE ${SLURM_OPTIONS:-} ${RAY_ADDRESS:-}" known
+  is_far || { [[ $LAB_HELD == yes ]] && return; }
+  is_far || return 1
+  way=${way##*/}
+  { read -r answer known <"$RUN/computes"; } 2>/dev/null || answer=
+  if [[ -z $answer || $known != "$way" ]]; then
+    tell "asking, by engine '${ENGINE_PATH##*/}', a host that computes whether it can confine a training"
+    answer=yes
+    through_engine 0 "$LAB_PYTHON" -IS "$TOOLKIT/lib/child/runner.py" --can-confine || answer=no
+    exit_if_stopped
+    [[ -n $HOST ]] || die "engine '${ENGINE_PATH##*/}' gives no answer: ${OUTPUT##*$'\n'}" "make engine-check ENGINE=${ENGINE_PATH##*/}"
+    put "$RUN/computes" "$answer $way"
+  fi
+  [[ $answer == yes ]]
 }

@@ -1,8 +1,10 @@
 # What the loop asks of engines (what one is: CONTRIBUTING.md). Sourced, after child/run_child.sh.
 # shellcheck shell=bash
 
+[[ -n ${OF_SESSION:-} ]] || source "$TOOLKIT/lib/run/caller.sh"
+
 # is_far: whether runs go to another host, where this one's GPUs and variables mean nothing.
-is_far() { [[ $ENGINE_PATH != */lib/child/engines/local ]]; }
+is_far() { [[ ${ENGINE_PATH:-/lib/child/engines/local} != */lib/child/engines/local ]]; }
 
 # engine_of RUN_DIR: ENGINE_OF is the engine that has started it, whatever ENGINE is today.
 engine_of() {
@@ -49,4 +51,30 @@ is_reserved() {
   local run_dir
   read -r run_dir 2>/dev/null <"$1" || return 1
   [[ $run_dir != "${RUN_DIR:-}" && -e $run_dir/handle && ! -e $run_dir/looked && ! -e $run_dir/cancelled ]]
+}
+
+# through_engine SECONDS COMMAND...: runs it where training runs, in the tree, with what training has of the environment: OUTPUT is what it
+# says, HOST is where, and the status is its own. 125: there is no answer within so many seconds, of which it may wait in a queue for some; 0 is no limit.
+through_engine() {
+  local seconds=$1 run_dir status=0
+  shift
+  mkdir -p "$TREE/runs"
+  run_dir=$(mktemp -d "$TREE/runs/.look-XXXXXXXX")
+  printf '%q ' "$@" >"$run_dir/cmd"
+  printf '%s' "$TREE" >"$run_dir/cwd"
+  printf 120 >"$run_dir/limit_s"
+  (umask 077 && environment_of_training far >"$run_dir/env")
+  name_engine "$run_dir"
+  capture "${LIMITED[@]}" "$seconds" "$ENGINE_PATH" "$run_dir" || :
+  if [[ -e $run_dir/rc ]]; then
+    read -r status <"$run_dir/rc"
+    OUTPUT=$(tail -c 10000 "$run_dir/run.log")
+  else
+    cancel_run "$run_dir"
+    status=125
+  fi
+  # shellcheck disable=SC2034 # used where this is sourced
+  HOST=$(cat "$run_dir/host" 2>/dev/null) || HOST=
+  rm -rf "$run_dir"
+  return "$status"
 }

@@ -2,11 +2,10 @@
 # shellcheck shell=bash
 
 [[ -n ${OF_SESSION:-} ]] || source "$TOOLKIT/lib/run/caller.sh"
-source "$TOOLKIT/lib/run/notify.sh"
-source "$TOOLKIT/lib/run/machine_faults.sh"
 source "$TOOLKIT/lib/experiment/slots.sh"
 source "$TOOLKIT/lib/experiment/checkout.sh"
 source "$TOOLKIT/lib/experiment/confinement.sh"
+source "$TOOLKIT/lib/experiment/by_engine.sh"
 
 # train_all [RUN_DIR COMMIT SEED]...: these training runs, side by side as slots are free.
 train_all() {
@@ -24,8 +23,6 @@ train_all() {
   ((status == 0)) || exit 2 # it has said why
 }
 
-readonly MOST_SUBMITTED=3 # times in a row that a run is handed to the engine, until the engine is what is waited for
-
 # train RUN_DIR COMMIT SEED: one training run of the code of COMMIT, in a slot, by the engine, in the new RUN_DIR; its rc is the run's
 # status. What the run has changed that is not its own to change is named in RUN_DIR/changed, a line each: such a run is
 # worth nothing. RUN_DIR/looked is written last. All output of the training goes to RUN_DIR/run.log, and nowhere else.
@@ -36,6 +33,7 @@ train() {
   if [[ -e $RUN_DIR/under_way ]]; then
     go_on_with_run
   else
+    mkdir -p "$RUN_DIR/record"
     [[ -n ${SLOT:-} ]] || take_slot
     start_run "$2" "$3"
   fi
@@ -65,59 +63,6 @@ start_run() {
   SUBMITTED=$((SUBMITTED + 1))
   run_engine
   exit_if_stopped
-}
-
-# go_on_with_run: it has its slot, its checkout and its engine; nobody has looked at it from the start (look_at_code).
-go_on_with_run() {
-  SLOT=$(<"$RUN_DIR/slot")
-  take_this_slot
-  CHECKOUT=$(<"$RUN_DIR/cwd")
-  engine_of "$RUN_DIR"
-  core look_before "$RUN_DIR"
-  tell "a run that an earlier loop has started is found again, by engine '${ENGINE_OF##*/}': '${RUN_DIR#"$RUN/"}'"
-  run_engine --wait
-  exit_if_stopped
-}
-
-# look_at_code COMMIT: which of its files are not any more what they were there, a line each.
-look_at_code() {
-  local held=()
-  [[ ! -e $RUN_DIR/held ]] || mapfile -t held <"$RUN_DIR/held"
-  slot_git diff --name-only "$1" -- train.py prepare.py pyproject.toml "${held[@]}"
-}
-
-# run_has_no_end: the engine has ended, but the run has not come to its end: a host was lost, a cluster does not answer, somebody has
-# cancelled it. It is not the experiment's, and is submitted again, in another checkout: what was lost may be at work there still.
-# Where that is of no use, the flight waits for the machine.
-run_has_no_end() {
-  local why=${SAID:-it does not say why} seconds=$((MINUTE_S * (1 << (SUBMITTED > 3 ? 3 : SUBMITTED)) / 12))
-  why="engine '${ENGINE_OF##*/}' ended without a verdict on the run: $why"
-  cancel_run "$RUN_DIR"
-  fault disk
-  [[ -z $FOUND ]] || wait_for_machine disk
-  fault engine
-  [[ -z $FOUND ]] || wait_for_machine engine
-  FOUND=$why
-  ((SUBMITTED < MOST_SUBMITTED)) || wait_for_machine engine
-  tell "$why; again in $seconds s"
-  find "$RUN_DIR" -mindepth 1 -maxdepth 1 ! -name next ! -name commit -exec rm -rf {} +
-  mkdir -p "$RUN_DIR/record"
-  rm -rf "$CHECKOUT" "$RUN/slots/$SLOT.index"
-  run_child sleep "$seconds" || :
-  exit_if_stopped
-  beat
-}
-
-readonly MINUTE_S=${LAB_MINUTE:-60}
-
-# wait_for_machine KIND: FOUND says what is wrong. What is no flight ends.
-wait_for_machine() {
-  [[ -n ${FLIGHT:-} ]] || die "$FOUND" 'when it is mended, the same again'
-  rm -rf "$RUN_DIR"
-  moment
-  put "$FLIGHT/machine" "$1 $MOMENT $FOUND"
-  printf 'wait\n'
-  exit 0
 }
 
 # write_order SEED: the RUN_DIR, as an engine wants it.
@@ -191,44 +136,6 @@ clear_handover() {
   local CHECKOUT=$RUN_DIR/handover
   keep_artifacts
   rm -rf "$RUN_DIR/handover"
-}
-
-# run_engine [--wait]: to its end, with a line of progress where a person looks; what it says is told, and SAID is the last of that. A run
-# that waits in a queue may take hours: the flight does not hang.
-run_engine() {
-  local progress='' engine from status
-  if [[ -t 2 ]]; then
-    "$TOOLKIT/lib/experiment/progress-line" "$RUN_DIR" &
-    progress=$!
-    disown # bash would report its end
-  fi
-  engine_of "$RUN_DIR"
-  SAID=
-  exec {from}< <(exec "$ENGINE_OF" "$@" "$RUN_DIR" </dev/null 2>&1 9>&-)
-  engine=$!
-  # shellcheck disable=SC2004,SC2034 # child/run_child.sh passes signals on to them
-  CHILDREN[$engine]=yes
-  [[ -z $STOPPED ]] || kill -TERM "$engine" 2>/dev/null || :
-  while :; do
-    status=0
-    IFS= read -r -t "$MINUTE_S" -u "$from" line || status=$?
-    if ((status == 0)); then
-      SAID=$line
-      tell "$line"
-    elif ((status <= 128)); then
-      break # it has ended
-    elif is_far && [[ -z $STOPPED ]]; then
-      state_of_run "$RUN_DIR"
-      [[ $STATE == @(running|gone) ]] || beat
-    fi
-  done
-  exec {from}<&-
-  wait "$engine" || : # its status is in rc, or there is none
-  unset "CHILDREN[$engine]"
-  if [[ -n $progress ]]; then
-    kill "$progress" 2>/dev/null || :
-    printf '\r\e[K' >&2
-  fi
 }
 
 # keep_artifacts: the files that ARTIFACTS names, out of the checkout, before the next run has it.

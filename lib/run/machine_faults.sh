@@ -2,6 +2,7 @@
 # shellcheck shell=bash
 
 source "$TOOLKIT/lib/run/ask_prepare.sh"
+source "$TOOLKIT/lib/experiment/engine.sh"
 
 readonly LEAST_MB=100     # free; a run writes its log, and what it compiles
 readonly LEAST_INODES=100 # of a file system that counts them
@@ -43,11 +44,18 @@ largest_of_runs() {
   ((mb < LEAST_MB)) || printf '%s' "; of what is ours, '${path#"$TREE/"}' takes most: $mb MB"
 }
 
-# look PROBLEM COMMAND...: where it fails, that is the problem, and what it says last.
+# look PROBLEM COMMAND...: where it fails, that is the problem, and what it says last. It is run where training runs; where there is no
+# place in a queue, nobody knows.
 look() {
   local problem=$1 status=0
   shift
-  capture "${LIMITED[@]}" "$LOOK_S" "$@" || status=$?
+  if is_far && [[ $1 != "$ENGINE_PATH" ]]; then
+    through_engine "$LOOK_S" "$@" || status=$?
+    problem+=" on '$HOST'"
+    ((status != 125)) || return 0
+  else
+    capture "${LIMITED[@]}" "$LOOK_S" "$@" || status=$?
+  fi
   ((status != 0)) || return 0
   last_line "$OUTPUT"
   case $status in
@@ -70,6 +78,7 @@ torch.zeros(1, device="cuda")'
 # CUDA_VISIBLE_DEVICES by itself; parts of a GPU (MIG) have no list of their own.
 fault_of_gpu_memory() {
   local line only=()
+  ! is_far || return 0 # what schedules there sees to that
   [[ ${CUDA_VISIBLE_DEVICES:-MIG} == *MIG* ]] || only=(--id="$CUDA_VISIBLE_DEVICES")
   capture "${LIMITED[@]}" 10 nvidia-smi "${only[@]}" --query-compute-apps=pid,used_memory,process_name --format=csv,noheader || return 0
   while IFS= read -r line; do
@@ -83,7 +92,11 @@ fault_of_gpu_memory() {
 fault_of_data() {
   local status=0
   knows_check "$PWD" || return 0
-  capture uv run --no-sync prepare.py --check || status=$?
+  if is_far; then
+    through_engine "$LOOK_S" uv run --no-sync prepare.py --check || status=$?
+  else
+    capture uv run --no-sync prepare.py --check || status=$?
+  fi
   ((status != 3)) || FOUND="the data of profile '$PROFILE' is not there"
 }
 

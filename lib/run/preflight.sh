@@ -102,6 +102,7 @@ ready() {
   AGENT_PATH=$(executable_in proposers "${AGENT:-catalog}")
   ENGINE_PATH=$(executable_in child/engines "${ENGINE:-local}")
   export AGENT_PATH ENGINE_PATH
+  ! is_far || "$ENGINE_PATH" --check || die "engine '${ENGINE_PATH##*/}' does not work" 'see what it says above; here: make loop ENGINE=local'
   [[ ${0##*/} != loop ]] || check_agent # any other verb says it by itself, and goes on with no other agent
   refuse_from
   bring_env

@@ -157,6 +157,23 @@ class Cluster:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
 
+    def mend(self) -> None:
+        """All daemons are at work, all nodes are idle, and there is no job."""
+        if not self.is_alive("slurmctld"):
+            self.start_controller()
+        self.call("scancel", "--me", check=False)
+        for node in self.nodes:
+            if not self.is_alive(f"slurmd-{node}"):
+                self.start_node(node)
+            self.call("scontrol", "update", f"nodename={node}", "state=resume", check=False)
+        wait_until(lambda: self.call("sinfo", "-h", "-N", "-o", "%T").split() == ["idle"] * len(self.nodes))
+
+    def is_alive(self, daemon: str) -> bool:
+        try:
+            return Path(f"/proc/{self.pid(daemon)}").exists()
+        except (OSError, ValueError):
+            return False
+
     def stop(self) -> None:
         if (self.folder / "slurmctld.pid").exists():
             self.call("scancel", "--me", check=False)
