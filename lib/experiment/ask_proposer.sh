@@ -8,7 +8,7 @@ source "$TOOLKIT/lib/experiment/bring_back.sh"
 
 readonly CALL=$FLIGHT/call # the RUN_DIR of the call: a proposer is limited and ended just as a training run is
 readonly ENGINE_HERE=$TOOLKIT/lib/child/engines/local
-readonly MOST_WANTED=8    # candidates of one call
+readonly MOST_WANTED=8 # candidates of one call
 # What is not copied, though the commit has it: the toolkit, for it is no part of the task, and says of each rule how it is
 # enforced; and what tells a person's agent how to run experiments: one that makes a single edit would obey it.
 readonly LEFT_OUT=(/bin/ /lib/ /schemas/ /tests/ /docs/ /AGENTS.md /CLAUDE.md /GEMINI.md /.claude/ /.agents/)
@@ -162,7 +162,7 @@ what_is_copied() {
   fi
   printf '%s\n' '/*'
   [[ -n $ADOPTED_BY ]] || printf '!%s\n' "${LEFT_OUT[@]}" # of a repository without the toolkit, its own lib/ and tests/
-  mapfile -t large <"$RUN/large" # lib/run/preflight.sh
+  mapfile -t large <"$RUN/large"                          # lib/run/preflight.sh
   ((${#large[@]} == 0)) || printf '!/%s/\n' "${large[@]}"
 }
 

@@ -53,7 +53,7 @@ hidden_from_all() { printf '%s\n' "hide $TREE/runs" "hide $COMMON_DIR" "hide $TR
 confine_proposer() {
   local held path
   mapfile -t held <"$RUN/proposer.confine"
-  ! is_mini || held=("${held[@]/#write *}")
+  ! is_mini || held=("${held[@]/#write */}")
   {
     printf '%s\n' "${held[@]}" network
     # A person may have made it since this loop began.

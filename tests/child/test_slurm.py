@@ -65,7 +65,7 @@ class Slurm:
 
     def at_work(self, run: Path) -> subprocess.Popen[str]:
         process = self.start(run)
-        wait_until((run / "tree/ready").exists)
+        wait_until((run / "tree/ready").exists, 60)
         return process
 
     def call(self, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
@@ -163,12 +163,16 @@ def test_a_node_that_loses_its_power(slurm: Slurm, cluster: Cluster) -> None:
 
 
 def test_a_step_daemon_that_is_killed(slurm: Slurm, cluster: Cluster) -> None:
-    """The runner goes on, and says how it has ended."""
-    run = slurm.run_dir(WORK.format(4))
+    """To Slurm the job has failed; the runner is at work all the same, until another job has its place."""
+    run = slurm.run_dir(WORK.format(100))
     process = slurm.at_work(run)
     for pid in cluster.steps_of("n1"):
         os.kill(pid, signal.SIGKILL)
-    ends(process, run, 5)
+    ends(process, run, 125)
+    pid = int((run / "pid").read_text())
+    assert Path(f"/proc/{pid}").exists()
+    (run / "handle").write_text("another\n")
+    wait_until(lambda: not Path(f"/proc/{pid}").exists(), 15)
 
 
 # --- Others decide ---------------------------------------------------------------------------------------------------
@@ -276,5 +280,5 @@ def test_a_run_that_the_cluster_loses_is_submitted_again(slowed: House, tmp_path
         with suppress(AssertionError):
             cluster.call("scancel", "--me")
         loop.wait(60)
-    assert [row["status"] for row in one.rows()] == ["keep", "keep"]
+    assert one.statuses() == ["keep", "keep"]
     assert "without a verdict: CANCELLED" in (one.run_folder / "loop.log").read_text()
