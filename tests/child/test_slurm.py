@@ -163,16 +163,15 @@ def test_a_node_that_loses_its_power(slurm: Slurm, cluster: Cluster) -> None:
 
 
 def test_a_step_daemon_that_is_killed(slurm: Slurm, cluster: Cluster) -> None:
-    """To Slurm the job has failed; the runner is at work all the same, until another job has its place."""
+    """The runner is at work all the same, and Slurm may not know: it ends when it is cancelled."""
     run = slurm.run_dir(WORK.format(100))
     process = slurm.at_work(run)
     for pid in cluster.steps_of("n1"):
         os.kill(pid, signal.SIGKILL)
-    ends(process, run, 125)
+    (run / "cancelled").touch()  # the first that --cancel does
     pid = int((run / "pid").read_text())
-    assert Path(f"/proc/{pid}").exists()
-    (run / "handle").write_text("another\n")
     wait_until(lambda: not Path(f"/proc/{pid}").exists(), 15)
+    process.kill()
 
 
 # --- Others decide ---------------------------------------------------------------------------------------------------
@@ -250,12 +249,13 @@ def test_a_loop_that_is_killed_finds_its_runs_again(slowed: House, tmp_path: Pat
         "SLOTS": "2",
         "LAB_MINUTE": "1",
     }
-    one.seconds.write_text("8")
+    one.seconds.write_text("600")
     agent = one.proposer(IMPROVE)
     with one.running("bin/loop", AGENT=str(agent), MAX_EXPERIMENTS="2") as loop:
-        wait_until(lambda: len(list(one.run_folder.glob("flights/f*/run.1/pid"))) == 2, 60)
+        wait_until(lambda: len(list(one.run_folder.glob("flights/f*/run.1/pid"))) == 2, 90)
         jobs = cluster.call("squeue", "--noheader", "--format=%i").split()
         os.killpg(loop.pid, signal.SIGKILL)
+    one.seconds.write_text("1")
     done = one.call("bin/loop", AGENT=str(agent), MAX_EXPERIMENTS="2")
     assert done.err.count("is found again") == 2
     assert len(one.rows()) == 3
