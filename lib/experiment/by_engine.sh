@@ -68,6 +68,7 @@ look_at_code() {
 # Where that is of no use, the flight waits for the machine.
 run_has_no_end() {
   local why=${SAID:-it does not say why} seconds=$((MINUTE_S * (1 << (SUBMITTED > 3 ? 3 : SUBMITTED)) / 12))
+  kill -0 "$LAB_HOLDER" 2>/dev/null || exit 2 # the loop was killed: the next one goes on with the run
   why="engine '${ENGINE_OF##*/}' ended without a verdict on the run: $why"
   cancel_run "$RUN_DIR"
   fault disk
