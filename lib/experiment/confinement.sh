@@ -161,10 +161,9 @@ choose_confinement() {
 # can_confine_training: whether bubblewrap works where training runs. Another host is asked once for each way to reach it, since a loop that
 # is started again would wait for an answer behind its own runs.
 can_confine_training() {
-  local answer way="$ENGINE_PATH $CONFINE ${SLURM_OPTIONS:-} ${RAY_ADDRESS:-}" known
+  local answer way="${ENGINE_PATH##*/}|${SLURM_OPTIONS:-}|${RAY_ADDRESS:-}" known
   is_far || { [[ $LAB_HELD == yes ]] && return; }
   is_far || return 1
-  way=${way##*/}
   { read -r answer known <"$RUN/computes"; } 2>/dev/null || answer=
   if [[ -z $answer || $known != "$way" ]]; then
     tell "asking, by engine '${ENGINE_PATH##*/}', a host that computes whether it can confine a training"
