@@ -23,6 +23,9 @@ pytestmark = [
 ]
 
 ENGINE = ROOT / "lib/child/engines/slurm"
+ANOTHER_EACH_TIME = """n=1; until mkdir ~/call.$n 2>/dev/null; do n=$((n + 1)); done
+sed -i "s/^VALUE = 1.0/VALUE = 1.$n/" train.py; echo "idea $n"
+"""
 WORK = ": >ready; sleep {}; exit 5"
 
 
@@ -250,7 +253,7 @@ def test_a_loop_that_is_killed_finds_its_runs_again(slowed: House, tmp_path: Pat
         "LAB_MINUTE": "1",
     }
     one.seconds.write_text("600")
-    agent = one.proposer(IMPROVE)
+    agent = one.proposer(ANOTHER_EACH_TIME)
     with one.running("bin/loop", AGENT=str(agent), MAX_EXPERIMENTS="2") as loop:
         wait_until(lambda: len(list(one.run_folder.glob("flights/f*/run.1/pid"))) == 2, 90)
         jobs = cluster.call("squeue", "--noheader", "--format=%i").split()
