@@ -81,6 +81,8 @@ settings: ## show each setting, its value and its source
 	@bin/settings
 validate: ## check the ledger row by row
 	@bin/validate
+engine-check: ## check what your own engine does [ENGINE=/path/to/it]
+	@bin/engine-check
 mend: ## restore a ledger that was edited or deleted
 	@bin/mend
 replay: ## apply our rule to any ledger [LEDGER=results.tsv SD=0.0007]
@@ -99,6 +101,8 @@ test-long: ## run all tests; it takes an hour
 	@LONG=1 bin/test
 test-agents: ## run the tests with all coding agents; it installs them
 	@tests/install-agents && AGENTS=1 bin/test -m slow tests/proposers
+test-slurm: ## run the tests on a real Slurm on this machine
+	@bin/test -m slurm tests/child/test_slurm.py
 check: ## run shellcheck, shfmt, ruff and mypy
 	@bin/check
 bench: ## measure the toolkit's own time and the speed of training

@@ -21,11 +21,14 @@ LONGEST = ("test_cron.py", "test_full.py", "test_real.py", "test_long_nights.py"
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """What takes long is left to `make test-slow` (-m slow) and `make test-long`: something like it is always run."""
+    """What takes long is left to `make test-slow` (-m slow) and `make test-long`: something like it is always run.
+
+    What needs a Slurm is left to `make test-slurm`.
+    """
     items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
     if os.environ.get("LONG"):
         return
-    left = {"long"} if "slow" in config.option.markexpr else {"long", "slow"}
+    left = {"long", "slow", "slurm"} - {name for name in ("slow", "slurm") if name in config.option.markexpr}
     config.hook.pytest_deselected(items=[item for item in items if is_marked(item, left)])
     items[:] = [item for item in items if not is_marked(item, left)]
 

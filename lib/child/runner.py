@@ -1,9 +1,12 @@
 #!/usr/bin/env python3
 """The runner: runs one command on the host that computes, and leaves no process of it behind.
 
-Usage: runner.py RUN_DIR | --cancel RUN_DIR | --end NAME=VALUE | --can-confine WAY | --first COMMAND...
+Usage: runner.py [--inherit | --job NAME] RUN_DIR | --check RUN_DIR | --cancel RUN_DIR | --end NAME=VALUE |
+       --can-confine WAY | --first COMMAND...
 
-RUN_DIR contains `cmd` (shell text), `cwd`, `limit_s` (seconds), `env` (NAME=value lines) and two optional parts:
+RUN_DIR contains `cmd` (shell text), `cwd`, `limit_s` (seconds), `env` (NAME=value lines) and two optional parts.
+`env` is the whole environment of the command, beside LAB_RUN_DIR and the GPUs that a scheduler gives. With --inherit it
+is added to the environment of this process.
 
 - `confine` makes a sandbox in which everything is read-only (unless its first line is `write /`). Each line
   `hide PATH`, `read PATH` or `write PATH` changes that for a path. Of two lines about one path the later one counts.
@@ -18,9 +21,14 @@ resources (JSON: CPU seconds of the command with all its descendants, and of the
 largest process; OOM kills meanwhile) and last, by rename, rc. There is an rc only if the command ended by itself or
 reached its limit. A stop (TERM, INT, HUP) is never taken for a result, even if the command receives it first.
 
+With --job NAME it runs as a job of a cluster. The engine writes the handle, whose first line is NAME. The runner stops
+when that line changes, or when RUN_DIR/cancelled exists. So a job that the cluster has lost ends when another one takes
+its place, and a cancelled job ends even if the cluster does not answer.
+
 Exit: the command's own status; 128+n: it died of signal n; 124: over the limit; 126, 127: it could not be run; 125:
 stopped, or a fault that is not the command's.
 
+--check prints `running` or `gone`.
 --cancel ends a run from any process on this host, also what a killed runner has left. It may be repeated.
 --end ends every process with NAME=VALUE in its environment. Exit 1: some are left.
 --can-confine tests whether `confine` works here, by `bubblewrap` or by `landlock`. --first is the first process of a
@@ -48,12 +56,17 @@ if TYPE_CHECKING:
 GRACE_S = 3  # seconds from TERM to KILL; a stop takes at most 5 seconds
 GIVE_UP_S = 8  # seconds from TERM until the runner gives up on a process that survives KILL
 LAG_S, LAG_SHARE = 1.0, 0.1  # a stop of a whole group may reach the command first: see `was_stopped`
-LOOK_S = 1.0  # seconds between checks that the loop, LAB_HOLDER, is alive
+LOOK_S = 1.0  # seconds between checks that the loop, LAB_HOLDER, is alive, and that the job is still wanted
 BOOT_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 PDEATHSIG, SUBREAPER = 1, 36  # prctl(2)
 STOPS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 # The command does not see these: they lead to the ledger, or to the commands for a new best.
 PRIVATE = ("RUN", "FLIGHT", "BRANCH", "TAG", "ON_KEEP", "ON_TROUBLE", "LAB_CALLER")
+# The command keeps these of the runner's environment: the marks of a loop's processes, and a scheduler's GPUs.
+KEPT_NAMES = (
+    *("LAB_TREE", "LAB_HOLDER"),
+    *("CUDA_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ZE_AFFINITY_MASK"),
+)
 CALLER = "LAB_CALLER_"  # prefix of variables of the caller that have a name of ours (lib/environment.sh)
 SANDBOX = ["bwrap", "--die-with-parent", "--as-pid-1", "--unshare-pid"]
 SHARED = "/dev/shm"
@@ -225,12 +238,26 @@ def birth(pid: object) -> str:
 
 
 class Stop:
-    """Ends a run: TERM, INT and HUP, unless they are ignored at the start (nohup), and the end of the loop."""
+    """Ends a run: TERM, INT and HUP, unless they are ignored at the start (nohup), and the end of the loop.
 
-    def __init__(self) -> None:
+    A job of a cluster also ends when nobody wants it any more.
+    """
+
+    def __init__(self, folder: str, job: str) -> None:
         """Read which signals are ignored."""
         self.signals = [number for number in STOPS if signal.getsignal(number) is not signal.SIG_IGN]
         self.holder = os.environ.get("LAB_HOLDER", "")
+        self.folder, self.job = folder, job
+
+    def is_over(self) -> bool:
+        """Whether the loop was killed, with any process between it and this one, or the job is no longer wanted."""
+        return bool(self.holder and not birth(self.holder)) or self.is_unwanted()
+
+    def is_unwanted(self) -> bool:
+        """Whether the job was cancelled, or another job has its RUN_DIR."""
+        if not self.job:
+            return False
+        return self.job != first_line(f"{self.folder}/handle") or os.path.lexists(f"{self.folder}/cancelled")
 
     def wait(self, seconds: float) -> bool:
         """Wait until a child has ended, at most `seconds`. Returns whether a stop came."""
@@ -239,8 +266,8 @@ class Stop:
             came = signal.sigtimedwait([*self.signals, signal.SIGCHLD], max(0, min(left, LOOK_S)))
             if came:
                 return came.si_signo != signal.SIGCHLD
-            if self.holder and not birth(self.holder):
-                return True  # the loop was killed, and so was the process between it and this one
+            if self.is_over():
+                return True
             if seconds == 0:
                 break
         return False
@@ -262,17 +289,14 @@ class Stop:
 class Run:
     """One RUN_DIR."""
 
-    def __init__(self, folder: str) -> None:
+    def __init__(self, folder: str, *, inherits: bool) -> None:
         """Read the order. Raises OSError or ValueError if it is invalid."""
         self.folder = os.path.realpath(folder)
-        self.cmd, self.cwd, self.environment = self.read("cmd"), self.read("cwd").rstrip("\n"), dict(os.environ)
+        self.cmd, self.cwd = self.read("cmd"), self.read("cwd").rstrip("\n")
+        self.environment = inherited() if inherits else kept()
         self.limit_s = float(self.read("limit_s"))
         if not 0 <= self.limit_s < 1e9:
             raise ValueError(f"limit_s is '{self.limit_s}'")
-        for name in PRIVATE:
-            self.environment.pop(name, None)
-        for name in [name for name in self.environment if name.startswith(CALLER)]:
-            self.environment[name.removeprefix(CALLER)] = self.environment.pop(name)
         lines = self.read("env").split("\n")
         self.environment.update(line.split("=", 1) for line in lines if "=" in line)
         self.environment["LAB_RUN_DIR"] = self.folder
@@ -313,7 +337,10 @@ class Run:
         for name in ("rc", "ended", "resources"):
             if os.path.lexists(self.path(name)):
                 os.unlink(self.path(name))
-        self.write("handle", f"{os.getpid()} {birth(os.getpid())}")
+        if not stop.job:
+            self.write("handle", f"{os.getpid()} {birth(os.getpid())}")
+        elif stop.is_unwanted():
+            return 125
         os.chdir(self.cwd)
         log = os.open(self.path("run.log"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
         self.write("host", os.uname().nodename)
@@ -325,9 +352,11 @@ class Run:
         status = self.outcome(children, stop, child, helper, began)
         if status == 0 and helper not in children.statuses and os.path.exists(self.path("reply/busy")):
             status = 125 if self.outcome(children, stop, helper, helper, began) == 125 else 0
-        if not children.end():
+        if not children.end() or stop.is_unwanted():
             status = 125
         clear(self.shared_memory() - shared)
+        if status == 125 and stop.is_unwanted():
+            return 125  # RUN_DIR may be another job's by now
         self.write("ended", now())
         self.write("resources", used(children, helper, before))
         if status != 125 and not stop.wait(0):
@@ -366,6 +395,19 @@ class Run:
                 return 124
             if stop.wait(self.limit_s - seconds):
                 return 125
+
+
+def inherited() -> dict[str, str]:
+    """The environment of this process, with the names that the caller of our scripts used."""
+    found = {name: value for name, value in os.environ.items() if name not in PRIVATE}
+    for name in [name for name in found if name.startswith(CALLER)]:
+        found[name.removeprefix(CALLER)] = found.pop(name)
+    return found
+
+
+def kept() -> dict[str, str]:
+    """The part of this process's environment that a command gets in addition to its `env`."""
+    return {name: os.environ[name] for name in KEPT_NAMES if name in os.environ}
 
 
 def sandbox(wanted: str) -> list[str]:
@@ -458,18 +500,33 @@ def idle_seconds() -> float:
     return (int(idle) + int(waiting)) / os.sysconf("SC_CLK_TCK")
 
 
-def run(folder: str) -> int:
+def run(folder: str, job: str = "", *, inherits: bool = False) -> int:
     """Run a RUN_DIR. Returns the exit status."""
-    stop = Stop()
+    stop = Stop(os.path.realpath(folder), job)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # if ignored, children would leave no status
     signal.pthread_sigmask(signal.SIG_BLOCK, [*stop.signals, signal.SIGCHLD])  # from here on sigtimedwait gets them
     prctl(PDEATHSIG, signal.SIGTERM)
     children = Children()
     try:
-        return Run(folder).go(children, stop)
+        return Run(folder, inherits=inherits).go(children, stop)
     except (OSError, ValueError, KeyError):
         children.end()  # any line may fail on a full disk
         return 125
+
+
+def first_line(path: str) -> str:
+    """The first line of a file, or an empty string if there is no such file."""
+    try:
+        with open(path) as file:
+            return file.readline().rstrip("\n")
+    except OSError:
+        return ""
+
+
+def runner_of(folder: str) -> list[int]:
+    """The pid of the living runner of a RUN_DIR, or nothing."""
+    pid, _, born = first_line(f"{folder}/handle").partition(" ")
+    return [int(pid)] if born and birth(pid) == born else []
 
 
 def cancel(folder: str) -> bool:
@@ -477,12 +534,7 @@ def cancel(folder: str) -> bool:
     folder = os.path.realpath(folder)
 
     def runner() -> list[int]:
-        try:
-            with open(os.path.join(folder, "handle")) as file:
-                pid, born = file.read().split()
-        except (OSError, ValueError):
-            return []
-        return [int(pid)] if birth(pid) == born else []
+        return runner_of(folder)
 
     variable = b"LAB_RUN_DIR=" + os.fsencode(folder)
     return end_all(runner, runner, GIVE_UP_S + 1) and end_all(lambda: tagged(variable), lambda: tagged(variable))
@@ -507,6 +559,13 @@ def main(arguments: list[str]) -> int:
     """Run the program; see the top of this file. Returns the exit status."""
     if arguments[:1] == ["--cancel"]:
         return 0 if cancel(arguments[1]) else 1
+    if arguments[:1] == ["--check"]:
+        os.write(1, b"running\n" if runner_of(os.path.realpath(arguments[1])) else b"gone\n")
+        return 0
+    if arguments[:1] == ["--job"]:
+        return run(arguments[2], arguments[1])
+    if arguments[:1] == ["--inherit"]:
+        return run(arguments[1], inherits=True)
     if arguments[:1] == ["--end"]:
         variable = os.fsencode(arguments[1])
         return 0 if end_all(lambda: tagged(variable), lambda: tagged(variable)) else 1

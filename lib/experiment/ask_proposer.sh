@@ -179,7 +179,7 @@ ask() {
   printf 'exec %q <%q >%q' "$AGENT_PATH" "$scratch/brief" "$scratch/said" >"$CALL/cmd"
   rm -f "$CALL"/{confine,touched}
   is_ours || hold
-  run_child "$ENGINE_HERE" "$CALL" || :
+  run_child "$ENGINE_HERE" --inherit "$CALL" || :
   [[ -e $CALL/rc ]] || "$ENGINE_HERE" --cancel "$CALL" # the engine was killed, but not the proposer
   exit_if_stopped
   is_ours || look_what_it_touched

@@ -168,6 +168,11 @@ choose_confinement() {
   if way=$(way_to_confine); then
     LAB_HELD=$way
     list_what_is_held
+  else
+    way=no
+  fi
+  ! is_far || ask_far_host
+  if [[ $way != no ]]; then
     [[ $CONFINE == auto && $LAB_EVALUATOR == no ]] || LAB_CONFINED=$way
   elif [[ $CONFINE != auto ]]; then
     way=that
@@ -176,4 +181,21 @@ choose_confinement() {
   elif [[ $LAB_EVALUATOR == yes ]]; then
     say 'training and proposers are not confined: neither bubblewrap nor Landlock works here (make doctor says why)'
   fi
+}
+
+# ask_far_host: sets `way` to what confines a training on a host that the engine chooses, or to `no`. It asks once for each way to
+# reach the host, because a restarted loop would wait for the answer behind its own runs.
+ask_far_host() {
+  local asked="${ENGINE_PATH##*/}|$CONFINE|${SLURM_OPTIONS:-}|${RAY_ADDRESS:-}" known
+  { read -r way known <"$RUN/computes"; } 2>/dev/null || known=
+  [[ $known != "$asked" ]] || return 0
+  tell "asking a host of engine '${ENGINE_PATH##*/}' whether it can confine a training"
+  for way in bubblewrap landlock no; do
+    [[ $way != no ]] || break
+    [[ $CONFINE == @(auto|yes|"$way") ]] || continue
+    ! through_engine 0 "$LAB_PYTHON" -IS "$TOOLKIT/lib/child/runner.py" --can-confine "$way" || break
+    exit_if_stopped
+    [[ -n $HOST ]] || die "engine '${ENGINE_PATH##*/}' gives no answer: ${OUTPUT##*$'\n'}" "make engine-check ENGINE=${ENGINE_PATH##*/}"
+  done
+  put "$RUN/computes" "$way $asked"
 }

@@ -2,6 +2,8 @@
 # processes that it started have ended. Sourced, after child/run_child.sh, run/current_run.sh and python_core.sh.
 # shellcheck shell=bash
 
+source "$TOOLKIT/lib/experiment/engine.sh"
+
 # take_place FOLDER COUNT CHECK: takes a free place that is not out: PLACE is its number, and its lock is on 8. Waits in
 # order. Gives up when CHECK fails, which is called meanwhile.
 take_place() {
@@ -26,6 +28,7 @@ take_free_place() {
   core free_places "$1" free
   while read -r PLACE; do
     ((PLACE < $2)) || continue
+    ! is_reserved "$1/$PLACE.job" || continue
     exec 8<>"$1/$PLACE.lock"
     ! lock 8 || return 0
     exec 8>&-

@@ -21,10 +21,11 @@ visible_gpus() {
     END { for (i = 1; i <= n; i++) printf "%s%s", (i > 1 ? "," : ""), (parts[i] == "" ? name[i] : parts[i]) }' <<<"$OUTPUT")
 }
 
-# set_slots: exports GPUS, the visible ones, and SLOTS, where nobody has set it: so many as have GPUS_PER_SLOT each, at least 1.
+# set_slots: exports GPUS, the visible ones, and SLOTS, where nobody has set it: so many as have GPUS_PER_SLOT each, at least 1. Those of
+# other hosts are given by what schedules there.
 set_slots() {
   local gpus
-  visible_gpus
+  if is_far; then GPUS=; else visible_gpus; fi
   IFS=, read -ra gpus <<<"$GPUS"
   [[ -n ${SLOTS:-} ]] || SLOTS=$((${#gpus[@]} / GPUS_PER_SLOT))
   ((SLOTS > 0)) || SLOTS=1
@@ -51,6 +52,7 @@ clear_free_slots() {
   LEFT=
   for ((slot = 0; slot < SLOTS; slot++)); do
     [[ -d $RUN/slots/$slot ]] || continue
+    ! is_reserved "$RUN/slots/$slot.job" || continue
     exec 8<>"$RUN/slots/$slot.lock"
     if lock 8; then
       read -r mb path < <(largest_file "$RUN/slots/$slot") || mb=0
@@ -76,9 +78,29 @@ gpus_of() {
 
 # take_slot: SLOT is the number of a free one that is fit, which is ours until free_slot, or until this process and all that it has
 # started have ended.
+# What is no flight does not wait for runs of an earlier loop, which only the next loop brings to their end.
 take_slot() {
-  take_place "$RUN/slots" "$SLOTS" still_wanted
+  local slot count=$SLOTS
+  if [[ -z ${FLIGHT:-} ]]; then
+    for ((slot = 0; slot < count; slot++)); do ! is_reserved "$RUN/slots/$slot.job" || count=$((count + 1)); done
+  fi
+  take_place "$RUN/slots" "$count" still_wanted
   SLOT=$PLACE
+}
+
+# take_this_slot: SLOT, which is reserved for a run of an earlier loop.
+take_this_slot() {
+  exec 8<>"$RUN/slots/$SLOT.lock"
+  until run_child "${LOCK[@]}" 5 8; do
+    beat
+    exit_if_stopped
+  done
+}
+
+# first_free_slot: SLOT is one in which nobody trains, for who holds the tree and has started nothing yet.
+first_free_slot() {
+  SLOT=0
+  while is_reserved "$RUN/slots/$SLOT.job"; do SLOT=$((SLOT + 1)); done
 }
 
 # still_wanted: for who waits for a slot: a loop that is not wanted any more ends after those that train; where all slots are out, the
@@ -93,6 +115,7 @@ still_wanted() {
 
 # shellcheck disable=SC2034,SC2329 # used where this is sourced
 free_slot() {
+  rm -f "$RUN/slots/$SLOT.job"
   exec 8>&-
   SLOT=
 }

@@ -1,9 +1,11 @@
 # One training run. Sourced, after child/run_child.sh, run/current_run.sh, run/tree.sh and python_core.sh.
 # shellcheck shell=bash
 
+[[ -n ${OF_SESSION:-} ]] || source "$TOOLKIT/lib/run/caller.sh"
 source "$TOOLKIT/lib/experiment/slots.sh"
 source "$TOOLKIT/lib/experiment/checkout.sh"
 source "$TOOLKIT/lib/experiment/confinement.sh"
+source "$TOOLKIT/lib/experiment/by_engine.sh"
 
 # train_all [RUN_DIR COMMIT SEED]...: these training runs, side by side as slots are free.
 train_all() {
@@ -24,41 +26,60 @@ train_all() {
 # train RUN_DIR COMMIT SEED: one training run of the code of COMMIT, in a slot, by the engine, in the new RUN_DIR; its rc is the run's
 # status. What the run has changed that is not its own to change is named in RUN_DIR/changed, a line each: such a run is
 # worth nothing. RUN_DIR/looked is written last. All output of the training goes to RUN_DIR/run.log, and nowhere else.
+# RUN_DIR/under_way: an earlier loop has started it, and it is waited for.
 train() {
-  local RUN_DIR=$1 CHECKOUT
+  local RUN_DIR=$1 CHECKOUT SUBMITTED=0
   beat
-  [[ -d $RUN_DIR/record ]] || mkdir -p "$RUN_DIR/record"
-  [[ -n ${SLOT:-} ]] || take_slot
-  check_out "$2"
-  [[ -z ${RUN_LOG:-} ]] || rm -f "$CHECKOUT/$RUN_LOG" # what the commit has there is of no run
-  hold_code "$2"
-  write_order "$3"
-  core look_before "$RUN_DIR"
-  run_engine
-  exit_if_stopped
+  if [[ -e $RUN_DIR/under_way ]]; then
+    go_on_with_run
+  else
+    mkdir -p "$RUN_DIR/record"
+    [[ -n ${SLOT:-} ]] || take_slot
+    start_run "$2" "$3"
+  fi
+  until [[ -e $RUN_DIR/rc ]]; do
+    run_has_no_end
+    start_run "$2" "$3"
+  done
   [[ ! -d $RUN_DIR/scratch ]] || rm -rf "$RUN_DIR/scratch" # with which it may have filled the disk
   [[ ${LAB_HOLDOUT:-no} != yes ]] || evaluate_on_holdout
   [[ ${LAB_EVALUATOR:-no} != yes ]] || clear_handover
-  [[ -e $RUN_DIR/rc ]] || die "the engine '${ENGINE_PATH##*/}' ended without a verdict on the run" "see what it said above, and '$RUN_DIR'"
   append_run_log
   core look_after "$RUN_DIR" changed
+  [[ ! -e $RUN_DIR/under_way ]] || look_at_code "$2" >>"$RUN_DIR/changed"
   keep_artifacts
   printf '%s\t%s\t%s\t%s\n' "$SLOT" "$(<"$RUN_DIR/devices")" "$(<"$RUN_DIR/started")" "$(<"$RUN_DIR/ended")" >>"$RUN/slots/uses"
   : >"$RUN_DIR/looked"
   free_slot
 }
 
+# start_run COMMIT SEED: and wait for it; there is an rc, or none.
+start_run() {
+  check_out "$1"
+  [[ -z ${RUN_LOG:-} ]] || rm -f "$CHECKOUT/$RUN_LOG" # what the commit has there is of no run
+  hold_code "$1"
+  write_order "$2"
+  core look_before "$RUN_DIR"
+  SUBMITTED=$((SUBMITTED + 1))
+  run_engine
+  exit_if_stopped
+}
+
 # write_order SEED: the RUN_DIR, as an engine wants it.
 write_order() {
-  local gpus
+  local gpus where=
   gpus=$(gpus_of "$SLOT")
+  ! is_far || where=far
   note "$RUN_DIR/slot" "$SLOT"
+  [[ -z $where ]] || put "$RUN/slots/$SLOT.job" "$RUN_DIR"
+  name_engine "$RUN_DIR"
   note "$RUN_DIR/devices" "$gpus"
   command_of_run "${RUN_COMMAND:-$OWN_COMMAND}" >"$RUN_DIR/cmd"
   printf '%s' "$CHECKOUT" >"$RUN_DIR/cwd"
   printf '%s' "$RUN_TIMEOUT" >"$RUN_DIR/limit_s"
+  (umask 077 && environment_of_training "$where" >"$RUN_DIR/env")
   printf '%s\n' "PROFILE=$PROFILE" "TIME_BUDGET=$TIME_BUDGET" "SEED=$1" "AUTORESEARCH_CACHE=$AUTORESEARCH_CACHE" \
-    ${gpus:+"CUDA_VISIBLE_DEVICES=$gpus"} >"$RUN_DIR/env"
+    ${gpus:+"CUDA_VISIBLE_DEVICES=$gpus"} >>"$RUN_DIR/env"
   is_own_command || printf '%s\n' "PATH=$VENV/bin:$PATH" UV_NO_SYNC=1 >>"$RUN_DIR/env"
   [[ ${LAB_EVALUATOR:-no} != yes ]] || order_evaluator
   [[ ${LAB_CONFINED:-no} == no ]] || confine
@@ -115,21 +136,6 @@ clear_handover() {
   local CHECKOUT=$RUN_DIR/handover
   keep_artifacts
   rm -rf "$RUN_DIR/handover"
-}
-
-# run_engine: to its end, with a line of progress where a person looks.
-run_engine() {
-  local progress=
-  if [[ -t 2 ]]; then
-    "$TOOLKIT/lib/experiment/progress-line" "$RUN_DIR" &
-    progress=$!
-    disown # bash would report its end
-  fi
-  run_child "$ENGINE_PATH" "$RUN_DIR" >/dev/null || : # its status is in rc, or there is none
-  if [[ -n $progress ]]; then
-    kill "$progress" 2>/dev/null || :
-    printf '\r\e[K' >&2
-  fi
 }
 
 # keep_artifacts: the files that ARTIFACTS names, out of the checkout, before the next run has it.

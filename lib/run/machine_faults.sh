@@ -2,6 +2,7 @@
 # shellcheck shell=bash
 
 source "$TOOLKIT/lib/run/ask_prepare.sh"
+source "$TOOLKIT/lib/experiment/engine.sh"
 
 readonly LEAST_MB=100     # free, for logs and compiled code
 readonly LEAST_INODES=100 # free, on a file system that counts them
@@ -18,6 +19,7 @@ fault() {
     gpu-memory) fault_of_gpu_memory ;;
     data) fault_of_data ;;
     environment) fault_of_environment ;;
+    engine) look "engine '${ENGINE_PATH##*/}' does not work" "$ENGINE_PATH" --check ;;
     *) ;;
   esac
 }
@@ -42,11 +44,18 @@ largest_of_runs() {
   ((mb < LEAST_MB)) || printf '%s' "; the largest part of runs/ is '${path#"$TREE/"}': $mb MB"
 }
 
-# look PROBLEM COMMAND...: if COMMAND fails, FOUND is PROBLEM with its last line of output.
+# look PROBLEM COMMAND...: if COMMAND fails, FOUND is PROBLEM with its last line of output. It runs where training runs; if
+# the queue is full there, nothing is known.
 look() {
   local problem=$1 status=0
   shift
-  capture "${LIMITED[@]}" "$LOOK_S" "$@" || status=$?
+  if is_far && [[ $1 != "$ENGINE_PATH" ]]; then
+    through_engine "$LOOK_S" "$@" || status=$?
+    problem+=" on '$HOST'"
+    ((status != 125)) || return 0
+  else
+    capture "${LIMITED[@]}" "$LOOK_S" "$@" || status=$?
+  fi
   ((status != 0)) || return 0
   last_line "$OUTPUT"
   case $status in
@@ -69,6 +78,7 @@ torch.zeros(1, device="cuda")'
 # devices have no list of their own.
 fault_of_gpu_memory() {
   local line only=()
+  ! is_far || return 0 # what schedules there sees to that
   [[ ${CUDA_VISIBLE_DEVICES:-MIG} == *MIG* ]] || only=(--id="$CUDA_VISIBLE_DEVICES")
   capture "${LIMITED[@]}" 10 nvidia-smi "${only[@]}" --query-compute-apps=pid,used_memory,process_name --format=csv,noheader || return 0
   while IFS= read -r line; do
@@ -82,7 +92,11 @@ fault_of_gpu_memory() {
 fault_of_data() {
   local status=0
   knows_check "$PWD" || return 0
-  capture uv run --no-sync prepare.py --check || status=$?
+  if is_far; then
+    through_engine "$LOOK_S" uv run --no-sync prepare.py --check || status=$?
+  else
+    capture uv run --no-sync prepare.py --check || status=$?
+  fi
   ((status != 3)) || FOUND="the data of profile '$PROFILE' is missing"
 }
 

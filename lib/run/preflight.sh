@@ -80,7 +80,7 @@ drop_replicates() {
   log=$(readlink "$RUN/run.log") || log=
   [[ $log != replicates/* || ! -e $RUN/$log ]] || mv -f "$RUN/$log" "$RUN/run.log"
   for dir in "$RUN"/replicates/run.*; do
-    [[ ! -e $dir/cmd || -e $dir/rc ]] || "$ENGINE_PATH" --cancel "$dir"
+    [[ ! -e $dir/cmd || -e $dir/rc ]] || cancel_run "$dir"
   done
   rm -rf "$RUN/replicates"
 }
@@ -117,6 +117,7 @@ ready() {
   AGENT_PATH=$(executable_in proposers "${AGENT:-catalog}")
   ENGINE_PATH=$(executable_in child/engines "${ENGINE:-local}")
   export AGENT_PATH ENGINE_PATH
+  ! is_far || "$ENGINE_PATH" --check || die "engine '${ENGINE_PATH##*/}' does not work" 'read the line above, or train on this machine: make loop ENGINE=local'
   [[ ${0##*/} != loop ]] || check_agent # other verbs report the missing agent when they call it
   refuse_from
   (take_keys)
@@ -130,7 +131,7 @@ ready() {
   name_committer
   start_core
   at_commit
-  SLOT=0
+  first_free_slot
   check_out "$AT"
   facts=$(ask_prepare "$CHECKOUT")
   printf '%s\n' "$facts" >"$RUN/prepared"

@@ -3,17 +3,16 @@
 # one that died. Sourced.
 # shellcheck shell=bash
 
+[[ -n ${OF_SESSION:-} ]] || source "$TOOLKIT/lib/run/caller.sh"
+
 # shellcheck disable=SC2034 # used where this is sourced
 readonly MINUTE=${LAB_MINUTE:-60} # seconds; shorter in tests
 MARK=wanted
 
 # Variables that a restarted loop gets, besides the settings and those named in PASS_ENV.
-readonly SAVED='^(PATH|HOME|TMPDIR|TZ|LANG|LC_[A-Z]+|UV_(PROJECT_ENVIRONMENT|CACHE_DIR)|LD_LIBRARY_PATH|PYTHONPATH|XDG_[A-Z]+_HOME|(CUDA|NCCL|TORCH|PYTORCH|TRITON|XLA|JAX|TF|HIP|ROCR|HSA|OMP|MKL|OPENBLAS|NUMEXPR)_[A-Z0-9_]+|HF_(HOME|HUB_CACHE|HUB_OFFLINE|DATASETS_CACHE|DATASETS_OFFLINE)|TRANSFORMERS_(CACHE|OFFLINE)|TOKENIZERS_PARALLELISM|WANDB_(MODE|DIR|PROJECT|ENTITY)|[Nn][Oo]_[Pp][Rr][Oo][Xx][Yy]|([Hh][Tt][Tt][Pp][Ss]?|[Aa][Ll][Ll])_[Pp][Rr][Oo][Xx][Yy]|(REQUESTS|CURL)_CA_BUNDLE|SSL_CERT_(FILE|DIR)|NODE_EXTRA_CA_CERTS|[A-Z_]+_(BASE_URL|API_BASE|ENDPOINT|MODEL)|CLAUDE_CONFIG_DIR|CODEX_HOME|LLM_USER_PATH|CLAUDE_CODE_USE_(BEDROCK|VERTEX)|AWS_(PROFILE|REGION)|LAB_AGENT_QUIET|LAB_MINUTE)$'
-# Keys are never saved: .env holds them (lib/run/api_keys.sh). They are recognised by name, or inside an address.
-readonly SECRET_NAME='(^|_)([A-Z0-9]*KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS?)(_|$)'
-readonly SECRET_VALUE='://[^/]*@|[?&]([a-z_-]*(key|token|secret|password|sig))[a-z_-]*='
-# Variables of a terminal, a desktop or make, which training never needs.
-readonly OF_SESSION='^(_|SHLVL|PWD|OLDPWD|SHELL|USER|LOGNAME|HOSTNAME|MAIL|TERM|TERM_.*|COLORTERM|TERMCAP|LINES|COLUMNS|LS_COLORS|LESS.*|PAGER|MANPATH|INFOPATH|EDITOR|VISUAL|PS[0-9]|PROMPT_.*|HIST.*|DISPLAY|WAYLAND_.*|XAUTHORITY|XDG_(SESSION|CURRENT|RUNTIME|DATA_DIRS|CONFIG_DIRS|SEAT|VTNR|MENU).*|DESKTOP_.*|GDM.*|GNOME_.*|GTK_.*|QT_.*|KDE_.*|DBUS_.*|SSH_.*|GPG_.*|TMUX.*|STY|SCREEN.*|WINDOW.*|VTE_.*|ITERM.*|KITTY_.*|ALACRITTY_.*|WEZTERM_.*|KONSOLE_.*|VSCODE_.*|WT_.*|WSL.*|NAME|HOSTTYPE|MAKE.*|MFLAGS|INVOCATION_ID|JOURNAL_STREAM|SYSTEMD_.*|MANAGERPID|LAB(_.*)?|BASH_FUNC_.*|CONDA_(PROMPT|SHLVL|EXE|PYTHON_EXE).*|NVM_.*|PYENV_.*|DEBIAN_FRONTEND|EUID)$'
+readonly SAVED='^(PATH|HOME|TMPDIR|TZ|LANG|LC_[A-Z]+|UV_(PROJECT_ENVIRONMENT|CACHE_DIR)|LD_LIBRARY_PATH|PYTHONPATH|XDG_[A-Z]+_HOME|(CUDA|NCCL|TORCH|PYTORCH|TRITON|XLA|JAX|TF|HIP|ROCR|HSA|OMP|MKL|OPENBLAS|NUMEXPR)_[A-Z0-9_]+|HF_(HOME|HUB_CACHE|HUB_OFFLINE|DATASETS_CACHE|DATASETS_OFFLINE)|TRANSFORMERS_(CACHE|OFFLINE)|TOKENIZERS_PARALLELISM|WANDB_(MODE|DIR|PROJECT|ENTITY)|[Nn][Oo]_[Pp][Rr][Oo][Xx][Yy]|([Hh][Tt][Tt][Pp][Ss]?|[Aa][Ll][Ll])_[Pp][Rr][Oo][Xx][Yy]|(REQUESTS|CURL)_CA_BUNDLE|SSL_CERT_(FILE|DIR)|NODE_EXTRA_CA_CERTS|[A-Z_]+_(BASE_URL|API_BASE|ENDPOINT|MODEL)|CLAUDE_CONFIG_DIR|CODEX_HOME|LLM_USER_PATH|CLAUDE_CODE_USE_(BEDROCK|VERTEX)|AWS_(PROFILE|REGION)|(SLURM|SBATCH|SQUEUE|SCANCEL|SCONTROL)_[A-Z0-9_]+|RAY_ADDRESS|LAB_AGENT_QUIET|LAB_MINUTE)$'
+# Variables of the job in which somebody starts a loop: the next job has others.
+readonly OF_A_JOB='^SLURM_(JOB|JOBID|STEP|TASK|NODE|NNODES|NTASKS|NPROCS|PROCID|LOCALID|GTIDS|CPU|GPU|MEM|SUBMIT|TOPOLOGY|PRIO|WORKING|LAUNCH|SRUN|DISTRIBUTION|EXPORT)'
 
 # rows: prints the number of settled experiments, without the baseline.
 rows() {
@@ -24,17 +23,6 @@ rows() {
     ! is_on_record "$commit" || lines=$((lines - 1))
   done
   printf '%s' $((lines > 1 ? lines - 1 : 0))
-}
-
-# caller_names: prints the names in the caller's environment, without our settings, sorted, one per line.
-caller_names() { compgen -e | sed 's/^LAB_CALLER_//' | grep -vE "$OF_SESSION" | grep -vxF "$(printf '%s\n' AGENT ENGINE PASS_ENV "${SETTINGS[@]}")" | sort -u; }
-
-# caller_value NAME: sets VALUE; fails if the caller has no such variable.
-caller_value() {
-  local name=$1
-  [[ -z $(declare -p "LAB_CALLER_$1" 2>/dev/null) ]] || name=LAB_CALLER_$1
-  [[ -n ${!name+set} ]] || return 1
-  VALUE=${!name}
 }
 
 # check_pass_env: every variable in PASS_ENV is set, and may be saved.
@@ -77,7 +65,7 @@ want() {
     [[ $other == "$RUN/wanted" ]] || rm -f "$other" # a tree has one loop
   done
   while IFS= read -r name; do
-    [[ ! $name =~ $SAVED || $name =~ $SECRET_NAME ]] || SETTINGS+=("$name")
+    [[ ! $name =~ $SAVED || $name =~ $SECRET_NAME || $name =~ $OF_A_JOB ]] || SETTINGS+=("$name")
   done < <(compgen -e)
   read -ra names <<<"${PASS_ENV:-}"
   rm -f "$RUN/wanted.new"

@@ -5,6 +5,7 @@ RUN_DIR/rc is there only when the command came to its own end or to its limit: a
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -170,13 +171,20 @@ def test_the_log_can_be_read_while_it_runs(engine: Engine) -> None:
 
 
 def test_env_and_cwd(engine: Engine) -> None:
-    engine.environment["SEED"] = "7"
-    engine.environment["OTHER"] = "kept"
-    run = engine.run_dir(
-        'printf \'%s\\n\' "$PWD" "$SEED" "$CACHE" "$OTHER"', env="SEED=42\nCACHE=/größer a=b $(x) 'q' \"d\" \\\n"
-    )
+    """The command has what `env` says, and of the caller's environment only the GPUs that a scheduler has given."""
+    engine.environment |= {"SEED": "7", "OTHER": "not kept", "CUDA_VISIBLE_DEVICES": "3"}
+    cmd = 'printf \'%s\\n\' "$PWD" "$SEED" "$CACHE" "${OTHER-not there}" "$CUDA_VISIBLE_DEVICES"'
+    run = engine.run_dir(cmd, env="SEED=42\nCACHE=/größer a=b $(x) 'q' \"d\" \\\n")
     assert engine.call(run).returncode == 0
-    assert log(run).splitlines() == [str(run / "tree"), "42", "/größer a=b $(x) 'q' \"d\" \\", "kept"]
+    tree = str(run / "tree")
+    assert log(run).splitlines() == [tree, "42", "/größer a=b $(x) 'q' \"d\" \\", "not there", "3"]
+
+
+def test_a_proposer_has_the_callers_environment(engine: Engine) -> None:
+    engine.environment |= {"MY_API_KEY": "k", "SEED": "7", "RUN": "where the ledger is", "LAB_CALLER_RUN": "theirs"}
+    run = engine.run_dir('echo "$MY_API_KEY $SEED $RUN"')
+    assert engine.call("--inherit", run).returncode == 0
+    assert log(run) == "k 42 theirs\n"
 
 
 def test_an_empty_env(engine: Engine) -> None:
@@ -266,6 +274,80 @@ def test_unknown_arguments(engine: Engine, arguments: list[str]) -> None:
 def test_check(engine: Engine) -> None:
     done = engine.call("--check")
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_whether_it_is_at_work(engine: Engine) -> None:
+    run = engine.run_dir(": >ready; sleep 100")
+    assert engine.call("--check", run).stdout == "gone\n"
+    process = engine.at_work(run)
+    assert engine.call("--check", run).stdout == "running\n"
+    process.terminate()
+    process.wait()
+    assert engine.call("--check", run).stdout == "gone\n"
+
+
+# --- As the job of a cluster -----------------------------------------------------------------------------------------
+
+
+class Job(Engine):
+    """The runner as the engine of a cluster calls it."""
+
+    def start(self, run: Path) -> subprocess.Popen[str]:
+        command = [sys.executable, "-IS", ROOT / "lib/child/runner.py", "--job", "job-1", run]
+        self.started.append(subprocess.Popen(command, env=self.environment, text=True))
+        return self.started[-1]
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> Iterator[Job]:
+    one = Job(tmp_path)
+    yield one
+    one.end()
+
+
+def test_a_job_leaves_the_handle_of_its_engine(job: Job) -> None:
+    run = job.run_dir("exit 3")
+    (run / "handle").write_text("job-1\n17\n")
+    assert job.start(run).wait() == 3
+    ended(run, 3)
+    assert (run / "handle").read_text() == "job-1\n17\n"
+
+
+def cancelled(run: Path) -> None:
+    (run / "cancelled").touch()
+
+
+def another(run: Path) -> None:
+    (run / "handle").write_text("job-2\n18\n")
+
+
+def gone(run: Path) -> None:
+    (run / "handle").unlink()
+
+
+@pytest.mark.parametrize("become", [cancelled, another, gone])
+def test_a_job_that_is_not_wanted_any_more_ends_without_a_verdict(job: Job, become: Callable[[Path], None]) -> None:
+    """Also where the cluster has lost it: it would write where the next one does."""
+    run = job.run_dir(": >ready; sleep 100")
+    another(run)
+    assert job.start(run).wait() == 125, "it was not wanted when it began"
+    assert not (run / "tree/ready").exists()
+    (run / "handle").write_text("job-1\n")
+    process = job.at_work(run)
+    become(run)
+    assert process.wait(timeout=20) == 125
+    stopped(run)
+    assert not (run / "ended").exists()
+
+
+def test_a_job_ends_with_its_run_dir(job: Job) -> None:
+    run = job.run_dir(": >ready; sleep 100")
+    (run / "handle").write_text("job-1\n")
+    process = job.at_work(run)
+    shutil.rmtree(run)
+    (run / "tree").mkdir(parents=True)
+    assert process.wait(timeout=20) == 125
+    assert [path.name for path in run.iterdir()] == ["tree"]
 
 
 # --- The limit ------------------------------------------------------------------------------------------------------
