@@ -77,8 +77,23 @@ gpus_of() {
 # take_slot: SLOT is the number of a free one that is fit, which is ours until free_slot, or until this process and all that it has
 # started have ended.
 take_slot() {
+  local KIND=
+  [[ -z ${FLIGHT:-} ]] || read -r KIND 2>/dev/null <"$FLIGHT/kind" || KIND=
   take_place "$RUN/slots" "$SLOTS" still_wanted
   SLOT=$PLACE
+}
+
+# is_of_kind SLOT: whether the last run in it was on the kind of device KIND, as far as that is known: what is compared runs on like devices.
+# So it is of any slot where KIND is empty, and where no slot that is in use is of that kind. On another host, who knows where it runs.
+is_of_kind() {
+  local slot kind is_any=no
+  [[ -n $KIND && $ENGINE_PATH == */lib/child/engines/local ]] || return 0
+  for ((slot = 0; slot < SLOTS; slot++)); do
+    [[ ! -e $RUN/slots/$slot.out ]] && read -r kind 2>/dev/null <"$RUN/slots/$slot.kind" && [[ $kind == "$KIND" ]] || continue
+    ((slot != $1)) || return 0
+    is_any=yes
+  done
+  [[ $is_any == no ]]
 }
 
 # still_wanted: for who waits for a slot: a loop that is not wanted any more ends after those that train; where all slots are out, the

@@ -6,8 +6,9 @@ most MOST times; and so is the incumbent, as long as it is known from fewer than
 compared with it. It stops as soon as the answer is clear. docs/noise.md says why it is so, and what it reaches.
 
 Before that, a run that was disturbed is made again, and so is the incumbent's, where the machine has become another one
-since. A val_bpb of less than half of the incumbent's is nothing that one process is believed on. What a guard forbids
-is run no more.
+since, or where the candidate has run on another kind of device: there it is known from two runs at least, if any noise
+is. A val_bpb of less than half of the incumbent's is nothing that one process is believed on. What a guard forbids is
+run no more.
 """
 
 from collections.abc import Sequence
@@ -26,23 +27,24 @@ SIMPLER = 2  # fresh runs of what has less code, and is no win
 KNOWN = 12  # runs, from here on the incumbent is known well enough
 DISTURBED = 2  # times that a run is made again with its seed, since the machine was not as usual
 OF_INCUMBENT = 2  # runs of it for each fresh run, until it is
+ASTRAY = 4  # runs of either that may go to other kinds of device than the one that was wanted
 
 
 @dataclass(frozen=True)
 class NextRun:
-    """Of `candidate` or `incumbent`, and why it is made again with its seed, where it is."""
+    """Of `candidate` or `incumbent`, and why, where that is no matter of noise: it was disturbed, or ran elsewhere."""
 
     code: str
     seed: int | None
-    disturbance: str | None = None
+    why: str | None = None
 
     def line(self) -> str:
         """As it stands in the flight's `next`."""
-        return f"{self.code} {self.seed} {self.disturbance or ''}".rstrip()
+        return f"{self.code} {self.seed} {self.why or ''}".rstrip()
 
     def told(self) -> str:
         """For a person."""
-        why = f": {self.disturbance}" if self.disturbance else ""
+        why = f": {self.why}" if self.why else ""
         return f"one more run of the {self.code}, with seed {self.seed}{why}"
 
 
@@ -56,10 +58,12 @@ def next_runs(evidence: Evidence, places: int = 1) -> list[NextRun]:
         return again[:places]
     own, beside = (len(set(evidence.seeds[code])) for code in ("candidate", "incumbent"))
     found: list[NextRun] = []
+    why = f"none was made on '{evidence.kind}'" if evidence.is_elsewhere else None
+    places = min(places, OF_INCUMBENT) if evidence.is_elsewhere else places
     while len(found) < places and (code := _code_wanted(evidence, own, beside)):
         used = [*evidence.seeds[code], *(evidence.recorded_seeds if code == "incumbent" else ())]
         used += (int(one.seed or 0) for one in found if one.code == code)
-        found.append(NextRun(code, 1 + max(used)))
+        found.append(NextRun(code, 1 + max(used), why if code == "incumbent" else None))
         own, beside = own + (code == "candidate"), beside + (code == "incumbent")
         if (code == "candidate" and not evidence.is_baseline) or evidence.is_unknown:
             break  # it may be the last
@@ -79,13 +83,20 @@ def _code_wanted(evidence: Evidence, own: int, beside: int) -> str | None:
         return None
     if evidence.is_baseline:
         return "candidate" if own < evidence.runs_wanted else None
-    if not evidence.incumbent or evidence.lines is None:
+    if evidence.lines is None:
         return None
-    if evidence.spread and not evidence.is_like and beside < OF_INCUMBENT:
-        return "incumbent"
-    if not is_open(evidence):
+    if evidence.is_elsewhere:
+        # Where a cluster gives another device each time, the candidate may follow the incumbent.
+        return "incumbent" if beside < ASTRAY else "candidate" if own <= ASTRAY else None
+    if not evidence.incumbent:
         return None
     known = len(evidence.incumbent) + beside - len(set(evidence.seeds["incumbent"]))
+    if evidence.is_noisy and not evidence.spread and known < OF_INCUMBENT and beside < ASTRAY:
+        return "incumbent"
+    if evidence.spread and not evidence.is_like and beside < OF_INCUMBENT:
+        return "incumbent"
+    if not is_open(evidence) or own > 1 + MOST + ASTRAY:
+        return None
     is_known = known >= KNOWN or beside >= OF_INCUMBENT * own
     return "candidate" if is_known else "incumbent"
 

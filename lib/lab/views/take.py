@@ -63,7 +63,7 @@ def write_messages(run: Path, numbers: Sequence[int], folder: Path, *, squash: b
     """The message of each of these keeps, into a file that is called by its number; or one of all of them."""
     chain = experiments.keeps(run)
     known = index.read(run)
-    night = Night(run.name, chain, known, trust.of_keeps(run, chain, known.spread), audit_of(run))
+    night = Night(run.name, chain, known, trust.of_keeps(run, chain, known.spread_on), audit_of(run))
     chosen = [one for one in chain if one["n"] in set(numbers)]
     texts = {SQUASH: of_all(night, chosen)} if squash else {str(one["n"]): of_one(night, one) for one in chosen}
     for name, text in texts.items():
