@@ -12,81 +12,89 @@ endif
 $(foreach name,$(.VARIABLES),$(if $(findstring command line,$(origin $(name))),\
   $(eval override export $(name) := $$(value $(name)))))
 
-help: ## what there is
-	@{ sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12; } 2>/dev/null || :
-demo: ## from a fresh clone to kept improvements in a few minutes
+## Start
+help: ## this list
+	@{ sed -n 's/^## /\n/p; s/^\([a-z-]*\):.*## /  \1\t/p' Makefile | sed 1d | expand -t 17; } 2>/dev/null || :
+	@printf '\n%s\n' 'bin/VERB --help explains a command; docs/reference.md lists all settings.'
+demo: ## install, prepare data, run a baseline and 3 experiments
 	@bin/demo
 data: ## prepare the data, once [PROFILE=full]
 	@bin/data
-setup: ## begin a run: branch, ledger, manifest [TAG=mar14 FROM=<commit> TIME_BUDGET=60]
+setup: ## begin a run: branch, ledger, manifest [TAG=mar14]
 	@bin/setup
-loop: ## run experiments for ever [AGENT=catalog MODEL= MAX_EXPERIMENTS=0]
+loop: ## run experiments until you stop it [AGENT=claude SLOTS=8]
 	@bin/loop
 once: ## run one experiment
 	@bin/experiment
-status: ## where the run stands
-	@bin/status
-brief: ## what the proposer is told next
-	@bin/brief
-hint: ## tell the proposer something [TEXT="try less weight decay" CLEAR=1]
-	@bin/hint
-memory: ## search what earlier runs have taught [Q="warmup"]
-	@bin/memory
-watch: ## the status, live [Ctrl-C ends it]
-	@bin/watch
-show: ## one experiment: row, reason, runs, diff, the end of its log [N=17]
-	@bin/show
-compare: ## two experiments: scores, curves, code [A=3 B=17]
-	@bin/compare
-retry: ## an old experiment again, on today's incumbent [N=17]
-	@bin/retry
-stop: ## end the loop after the experiment in flight
+stop: ## end the loop after the current experiments
 	@bin/stop
-cron: ## have cron start the loop again when it dies
+cron: ## let cron restart the loop when it dies
 	@bin/cron
-uncron: ## take that line out of your crontab
+uncron: ## remove that line from your crontab
 	@bin/uncron
 service: ## the same as make cron, by systemd [REMOVE=1]
 	@bin/service
-noise: ## run the incumbent again, and tell the noise [N=3]
-	@bin/noise
-audit: ## how much of the claimed gain is there in fresh runs [K=2]
+
+## Watch
+status: ## show where the run stands
+	@bin/status
+watch: ## show the same, live [Ctrl-C ends it]
+	@bin/watch
+show: ## show one experiment: reason, diff, end of its log [N=17]
+	@bin/show
+compare: ## compare two experiments [A=3 B=17]
+	@bin/compare
+brief: ## print what the next proposer reads
+	@bin/brief
+hint: ## tell the proposers something [TEXT="try less weight decay"]
+	@bin/hint
+memory: ## search what earlier runs learned [Q="warmup"]
+	@bin/memory
+
+## Morning
+audit: ## measure the gain again, with new seeds [K=2]
 	@bin/audit
-report: ## the night as one page, and the progress picture [WATCH=1; TAGS="mar14 mar15"; LEDGER=results.tsv OUT=DIR]
+report: ## write the night as one page, and progress.png [WATCH=1]
 	@bin/report
-take: ## what a run has kept, as commits on another branch [ONTO=main N="4 9" SQUASH=1]
+take: ## put the kept changes on another branch [ONTO=main]
 	@bin/take
-settings: ## each setting, its value, and where that comes from
-	@bin/settings
-adopt: ## work on another repository: its run, branch and ledger are there [DIR=../mine]
-	@bin/adopt
-runs: ## every run: rows, keeps, best, gain, hours, audit, taken, size
+runs: ## list all runs: rows, keeps, best, gain, hours, size
 	@bin/runs
-drop: ## delete a run: branch, folder and refs, after they are shown [TAG=mar14 FORCE=1]
+retry: ## try an old experiment on today's incumbent [N=17]
+	@bin/retry
+noise: ## run the incumbent again and show the noise [N=3]
+	@bin/noise
+drop: ## show a run, ask, and delete it [TAG=mar14]
 	@bin/drop
-prune: ## drop the runs that are old and not taken [DAYS=30 FORCE=1]
+prune: ## drop old runs of which nothing was taken [DAYS=30]
 	@bin/prune
-doctor: ## whether this machine is fit for a night [AGENT=catalog]
+
+## More
+doctor: ## say whether this machine is fit for a night
 	@bin/doctor
-mend: ## make results.tsv, and all records of a run, again from what was recorded [TAG=mar14]
-	@bin/mend
-validate: ## check the ledger, row by row
+settings: ## show each setting, its value and its source
+	@bin/settings
+validate: ## check the ledger row by row
 	@bin/validate
-replay: ## what our rule says to each row of any ledger [LEDGER=results.tsv SD=0.0007]
+mend: ## restore a ledger that was edited or deleted
+	@bin/mend
+replay: ## apply our rule to any ledger [LEDGER=results.tsv SD=0.0007]
 	@bin/replay
-rehearse: ## play a night with a fake trainer and random faults [FAULTS=30 SEED=]
+rehearse: ## play a night with random faults [FAULTS=30]
 	@bin/rehearse
-install-skill: ## let your agents know how to run experiments with this checkout [DEST=path/to/repository]
+adopt: ## work on another repository [DIR=../mine]
+	@bin/adopt
+install-skill: ## let your agents run experiments with this checkout
 	@bin/install-skill
 test: ## run the tests
 	@bin/test
-test-slow: ## the tests that take longer: real trainings and agents, kills at random
+test-slow: ## run the tests that take longer
 	@bin/test -m slow
-test-long: ## all tests, those that take an hour too
+test-long: ## run all tests; it takes an hour
 	@LONG=1 bin/test
-test-agents: ## the tests with all coding agents, which it installs first
+test-agents: ## run the tests with all coding agents; it installs them
 	@tests/install-agents && AGENTS=1 bin/test -m slow tests/proposers
-check: ## shellcheck, shfmt, ruff, mypy
+check: ## run shellcheck, shfmt, ruff and mypy
 	@bin/check
-bench: ## measure the toolkit's own time, and the training's speed
+bench: ## measure the toolkit's own time and the speed of training
 	@bin/bench

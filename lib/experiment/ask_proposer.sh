@@ -9,7 +9,6 @@ source "$TOOLKIT/lib/experiment/bring_back.sh"
 readonly CALL=$FLIGHT/call # the RUN_DIR of the call: a proposer is limited and ended just as a training run is
 readonly ENGINE_HERE=$TOOLKIT/lib/child/engines/local
 readonly MOST_WANTED=8    # candidates of one call
-readonly MOST_COPIED=2000 # files of a folder
 # What is not copied, though the commit has it: the toolkit, for it is no part of the task, and says of each rule how it is
 # enforced; and what tells a person's agent how to run experiments: one that makes a single edit would obey it.
 readonly LEFT_OUT=(/bin/ /lib/ /schemas/ /tests/ /docs/ /AGENTS.md /CLAUDE.md /GEMINI.md /.claude/ /.agents/)
@@ -59,9 +58,9 @@ note_want() {
 take_away_promised() {
   local place free id want
   core free_places "$RUN/calls" free.want
-  free=" $(tr '\n' ' ' <"$RUN/calls/free.want") "
+  mapfile -t free <"$RUN/calls/free.want"
   for ((place = 0; place < PROPOSERS; place++)); do
-    [[ $place != "$PLACE" && $free != *" $place "* ]] || continue
+    [[ $place != "$PLACE" && " ${free[*]} " != *" $place "* ]] || continue
     read -r id want 2>/dev/null <"$RUN/calls/$place.want" || continue
     [[ -e $RUN/flights/$id ]] || continue
     ! has_proposal "$RUN/flights/$id" || continue
@@ -139,32 +138,39 @@ copy_tree() {
     -c core.sparseCheckout=true -c core.sparseCheckoutCone=false -c core.splitIndex=false read-tree -m -u "$COMMIT" ||
     die "the copy of the tree for the proposer could not be made in '${TMPDIR:-/tmp}'" 'git says above why; for another folder: TMPDIR=/path/to/it make loop'
   cp "$git/index" "$FLIGHT/index"
-  # Where it is nobody's own file, it comes back (lib/lab/proposal/ideas.py).
-  rm -f "$FOLDER"/ideas.{given,back}
-  if [[ ! -e $scratch/tree/ideas.md && $MODE == propose ]]; then
-    cat "$RUN/ideas.md" >"$scratch/tree/ideas.md" 2>/dev/null || printf '# Ideas for later: one a line; take out what was tried\n' >"$scratch/tree/ideas.md"
-    cp "$scratch/tree/ideas.md" "$FOLDER/ideas.given"
-  fi
+  give_ideas
+}
+
+# give_ideas: the list for later, which comes back (lib/lab/proposal/ideas.py), unless ideas.md is a file of the person's own.
+give_ideas() {
+  local ideas=
+  [[ ! -e $FOLDER/ideas.given ]] || rm -f "$FOLDER"/ideas.{given,back}
+  [[ ! -e $scratch/tree/ideas.md && $MODE == propose ]] || return 0
+  IFS= read -r -d '' ideas 2>/dev/null <"$RUN/ideas.md" || [[ -n $ideas ]] ||
+    ideas=$'# Ideas for later: one a line; take out what was tried\n'
+  printf '%s' "$ideas" >"$scratch/tree/ideas.md"
+  printf '%s' "$ideas" >"$FOLDER/ideas.given"
 }
 
 # what_is_copied: the patterns of a sparse checkout. What is built in needs two files; a folder of thousands is data, and an agent has it
 # from git (`git show HEAD:data/x`).
 what_is_copied() {
+  local large
   if is_ours && is_one_file; then
     printf '%s\n' /train.py /prepare.py /.gitattributes
     return
   fi
   printf '%s\n' '/*'
   [[ -n $ADOPTED_BY ]] || printf '!%s\n' "${LEFT_OUT[@]}" # of a repository without the toolkit, its own lib/ and tests/
-  git ls-tree -r --name-only "$COMMIT" | awk -F/ -v most="$MOST_COPIED" \
-    'NF > 1 && $1 ~ /^[A-Za-z0-9._-]+$/ { files[$1]++ } END { for (folder in files) if (files[folder] > most) print "!/" folder "/" }'
+  mapfile -t large <"$RUN/large" # lib/run/preflight.sh
+  ((${#large[@]} == 0)) || printf '!/%s/\n' "${large[@]}"
 }
 
 ask() {
   local want
   printf '%s' "$scratch/tree" >"$CALL/cwd"
   printf '%s' "$AGENT_TIMEOUT" >"$CALL/limit_s"
-  want=$(cat "$FOLDER/want" 2>/dev/null) || want=1
+  { read -r want <"$FOLDER/want"; } 2>/dev/null || want=1
   ((want == 1)) || mkdir -p "$scratch/tree/candidates" # a CLI that may write in there need not be able to make it
   cp "$FOLDER/brief" "$scratch/brief"
   printf '%s\n' "LAB_BRIEF=$scratch/brief" "LAB_TAG=$TAG" "LAB_MODE=$MODE" "TMPDIR=$scratch/tmp" \

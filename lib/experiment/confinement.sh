@@ -47,21 +47,37 @@ confine_evaluator() {
 
 hidden_from_all() { printf '%s\n' "hide $TREE/runs" "hide $COMMON_DIR" "hide $TREE/.env"; }
 
-# confine_proposer SCRATCH CONFIGURATION...: in CALL; with the files of git_configurations. It writes where it likes, and has a network; but what experiments rest on it can only read: the tree and
-# its git directory, the environment, the data, git's configuration, and whatever PATH has. Hidden are the runs, their ledgers among
-# them, what is validated on, and .env. One that has a shell, and nothing that holds it, writes in its scratch alone.
+# confine_proposer SCRATCH: in CALL. It writes where it likes, and has a network; but what experiments rest on it can only read
+# (list_what_is_held). Hidden are the runs, their ledgers among them, what is validated on, and .env. An agent that has a shell, and nothing
+# that holds it, writes in its scratch alone.
 confine_proposer() {
-  local paths
-  paths=$(what_night_rests_on "${@:2}" | { xargs -d '\n' readlink -e -- || :; } | LC_ALL=C sort -u)
+  local held path
+  mapfile -t held <"$RUN/proposer.confine"
+  ! is_mini || held=("${held[@]/#write *}")
   {
-    is_mini || { printf 'write /\n' && folders_above <<<"$paths"; }
-    printf 'network\n%s\n' "$paths" | sed 's,^/,read /,'
+    printf '%s\n' "${held[@]}" network
+    # A person may have made it since this loop began.
+    while IFS= read -r path; do [[ ! -e $path ]] || printf 'read %s\n' "$(readlink -e -- "$path")"; done <"$RUN/proposer.absent"
     printf '%s\n' "hide $TREE/runs" "hide $TREE/.env"
     hidden_text
     printf '%s\n' "read $TOOLKIT" "write $1"
     ! is_mini || writable_for_mini "$1"
   } >"$CALL/confine"
   printf '%s\n' "UV_CACHE_DIR=$1/tmp/uv" >>"$CALL/env"
+}
+
+# list_what_is_held: once for a loop, since it takes twenty processes: RUN/proposer.confine has the lines of `confine` that every proposer gets;
+# RUN/proposer.absent has the configurations of git that do not exist, and so cannot be made read-only.
+list_what_is_held() {
+  local paths configurations path
+  mapfile -t configurations < <(git_configurations)
+  for path in "${configurations[@]}"; do [[ -e $path || -L $path ]] || printf '%s\n' "$path"; done >"$RUN/proposer.absent"
+  paths=$(what_night_rests_on "${configurations[@]}" | { xargs -d '\n' readlink -e -- || :; } | LC_ALL=C sort -u)
+  {
+    printf 'write /\n'
+    folders_above <<<"$paths"
+    printf 'read %s\n' "${paths//$'\n'/$'\nread '}"
+  } >"$RUN/proposer.confine"
 }
 
 # folders_above: of the paths on stdin: in the sandbox each is a mount of its own, for such a one cannot be renamed, and another one be put
@@ -99,7 +115,7 @@ is_mini() { [[ $AGENT_PATH == "$TOOLKIT/lib/proposers/mini" ]]; }
 # looked at before and after (lib/lab/runs/tampering.py).
 what_is_watched() {
   printf '%s\n' "$COMMON_DIR"/{config,config.worktree,shallow,info,hooks,objects/info} "$GIT_FOLDER/config.worktree" \
-    "$RUN"/{wanted,prepared,prepared.py,variables} \
+    "$RUN"/{wanted,prepared,prepared.py,variables,proposer.confine,proposer.absent} \
     ~/.config/systemd/user
   git_configurations
 }
@@ -131,6 +147,7 @@ choose_confinement() {
   [[ $CONFINE != no ]] || return 0
   if "$LAB_PYTHON" -IS "$TOOLKIT/lib/child/runner.py" --can-confine >/dev/null 2>&1; then
     LAB_HELD=yes
+    list_what_is_held
     [[ $CONFINE == auto && $LAB_EVALUATOR == no ]] || LAB_CONFINED=yes
   elif [[ $CONFINE == yes ]]; then
     die "CONFINE is 'yes', but bubblewrap does not work here" 'make doctor says why'

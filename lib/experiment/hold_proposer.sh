@@ -8,11 +8,10 @@ is_ours() { [[ $AGENT_PATH == "$TOOLKIT"/lib/proposers/@(catalog|edited|retry) ]
 
 # hold: the proposer is confined; or what it must not touch is remembered.
 hold() {
-  local path configurations
+  local path
   if [[ ${LAB_HELD:-no} == yes ]]; then
-    mapfile -t configurations < <(git_configurations)
-    confine_proposer "$scratch" "${configurations[@]}"
-    for path in "${configurations[@]}"; do [[ -e $path || -L $path ]] || printf '%s\n' "$path"; done >"$CALL/absent"
+    confine_proposer "$scratch"
+    while IFS= read -r path; do [[ -e $path || -L $path ]] || printf '%s\n' "$path"; done <"$RUN/proposer.absent" >"$CALL/absent"
   else
     : >"$RUN/loose" # lib/run/branch.sh
     git for-each-ref --format='%(refname) %(objectname)' "refs/experiments/$TAG/" "$RECORDS/$TAG" >"$CALL/refs"

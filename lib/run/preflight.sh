@@ -99,13 +99,13 @@ ready() {
   local facts lines line
   open_run
   check_writable
+  bring_env
+  go_on_in_copy "$@"
   AGENT_PATH=$(executable_in proposers "${AGENT:-catalog}")
   ENGINE_PATH=$(executable_in child/engines "${ENGINE:-local}")
   export AGENT_PATH ENGINE_PATH
   [[ ${0##*/} != loop ]] || check_agent # any other verb says it by itself, and goes on with no other agent
   refuse_from
-  bring_env
-  go_on_in_copy "$@"
   (take_keys)
   take_tree
   drop_old_copies
@@ -126,4 +126,13 @@ ready() {
   mapfile -t lines <"$RUN/checked"
   for line in "${lines[@]}"; do tell "$line"; done
   choose_confinement "$facts"
+  large_folders "$AT" >"$RUN/large"
+}
+
+readonly MOST_COPIED=2000 # files of a folder in the copy that a proposer edits
+
+# large_folders COMMIT: prints the folders that are data, by their number of files. No experiment adds as many, so once for a loop will do.
+large_folders() {
+  git ls-tree -r --name-only "$1" | awk -F/ -v most="$MOST_COPIED" \
+    'NF > 1 && $1 ~ /^[A-Za-z0-9._-]+$/ { files[$1]++ } END { for (folder in files) if (files[folder] > most) print folder }'
 }
