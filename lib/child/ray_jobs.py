@@ -27,7 +27,9 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 ADDRESS = "http://127.0.0.1:8265"
-MARGIN_S = 180  # that a job may be at work beyond its limit, which the runner holds
+MARGIN_S = float(
+    os.environ.get("LAB_RAY_MARGIN_S") or 180
+)  # that a job may be at work beyond its limit, which the runner holds
 RC_GRACE_S = float(os.environ.get("LAB_RC_GRACE_S") or 60)  # until a file is seen on a shared folder
 LOST_S = float(os.environ.get("LAB_RAY_LOST_S") or 300)  # that a cluster may be silent, and the run be waited for
 OWN_END_S = 8  # that a runner may take to end by itself: it ends all; Ray kills what it finds, 3 s after TERM
