@@ -27,9 +27,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 ADDRESS = "http://127.0.0.1:8265"
-MARGIN_S = float(
-    os.environ.get("LAB_RAY_MARGIN_S") or 180
-)  # that a job may be at work beyond its limit, which the runner holds
+MARGIN_S = float(os.environ.get("LAB_RAY_MARGIN_S") or 180)  # beyond the limit, which the runner holds
 RC_GRACE_S = float(os.environ.get("LAB_RC_GRACE_S") or 60)  # until a file is seen on a shared folder
 LOST_S = float(os.environ.get("LAB_RAY_LOST_S") or 300)  # that a cluster may be silent, and the run be waited for
 OWN_END_S = 8  # that a runner may take to end by itself: it ends all; Ray kills what it finds, 3 s after TERM
@@ -139,6 +137,7 @@ class Run:
         self.name = lines[0] if len(lines) == 2 and lines[0].startswith("autoresearch-") else ""
         self.cluster = Cluster(lines[1] if self.name else os.environ.get("RAY_ADDRESS") or ADDRESS)
         self.why = ""
+        self.is_stopped = False  # by whom ever: there will be no rc
 
     def text(self, name: str) -> str:
         """Of a file in it; empty where there is none."""
@@ -185,6 +184,7 @@ class Run:
             self.why = "Ray knows no such job any more"
             return "gone"
         self.why = " ".join(str(job.get("message") or job.get("status")).split())[:300]
+        self.is_stopped = job.get("status") == "STOPPED" or job.get("driver_exit_code") == 125
         if job.get("status") in OVER:
             if job.get("error_type") == NOT_STARTED or "failed to start within" in self.why:
                 return "expired"
@@ -215,9 +215,7 @@ class Run:
                     tell_at = now + TELL_EVERY_S
                 elif now > heard + LOST_S:
                     (self.folder / "cancelled").touch()
-                    fail(
-                        f"'{self.cluster.address}' does not answer since {LOST_S:.0f} s: {self.why}", "see: ray status"
-                    )
+                    fail(f"'{self.cluster.address}' has been silent for {LOST_S:.0f} s: {self.why}", "see: ray status")
             nap(0.5)
 
     def end_overdue(self, seconds: float) -> None:
@@ -231,7 +229,7 @@ class Run:
         said = self.text("job.log").splitlines()
         until = time.monotonic() + RC_GRACE_S
         while not (self.folder / "rc").exists() and time.monotonic() < until:
-            if "exit code 125" in self.why or (self.folder / "cancelled").exists():
+            if self.is_stopped or (self.folder / "cancelled").exists():
                 until = min(until, time.monotonic() + RC_GRACE_S / 10)
             nap(0.5)
             os.listdir(self.folder)  # it is read anew
