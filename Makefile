@@ -2,20 +2,25 @@
 .DEFAULT_GOAL := help
 .PHONY: $(shell sed -n 's/^\([a-z-]*\):.*\#\# .*/\1/p' Makefile)
 
-# Another repository that the toolkit works on, each time: make loop DIR=../mine.
+# DIR names another repository to work on: make loop DIR=../mine.
 ifeq ($(origin DIR),command line)
 export AUTORESEARCH_TREE := $(value DIR)
 endif
 
-# A variable of the command line reaches a script through the environment, as it was typed: a plain export would have
+# A variable on the command line reaches a script through the environment, as it was typed: a plain export would have
 # make expand a $(shell ...) in it.
-$(foreach name,$(.VARIABLES),$(if $(findstring command line,$(origin $(name))),\
-  $(eval override export $(name) := $$(value $(name)))))
+given := $(foreach name,$(.VARIABLES),$(if $(findstring command line,$(origin $(name))),$(name)))
+$(foreach name,$(given),$(eval override export $(name) := $$(value $(name))))
+export LAB_GIVEN := $(given)
+export LAB_GOALS = $(value MAKECMDGOALS)
+
+.DEFAULT:
+	@lib/run/unknown-target
 
 ## Start
 help: ## this list
-	@{ sed -n 's/^## /\n/p; s/^\([a-z-]*\):.*## /  \1\t/p' Makefile | sed 1d | expand -t 17; } 2>/dev/null || :
-	@printf '\n%s\n' 'bin/VERB --help explains a command; docs/reference.md lists all settings.'
+	@{ sed -n 's/^## /\n/p; s/^\([a-z-]*\):.*## /  \1\t/p' Makefile | sed 1d | expand -t 17 && \
+	  printf '\n%s\n' 'bin/VERB --help explains a command; docs/reference.md lists all settings.'; } 2>/dev/null || :
 demo: ## install, prepare data, run a baseline and 3 experiments
 	@bin/demo
 data: ## prepare the data, once [PROFILE=full]

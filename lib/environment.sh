@@ -1,19 +1,20 @@
-# The environment that a person, cron, or a cluster's profile has left us: what would bend our commands is taken away, and what is
-# theirs under a name of ours is kept for those that we start for them. Sourced by common.sh, first of all; starts no process.
+# Cleans the environment that a person, cron, or a cluster profile leaves us: removes variables that change our
+# commands, and keeps the caller's values under names that we use ourselves. Sourced first by common.sh; starts no
+# process.
 # shellcheck shell=bash
 
-set +o posix # POSIXLY_CORRECT
+set +o posix # POSIXLY_CORRECT turns it on
 unset POSIXLY_CORRECT BASH_ENV ENV CDPATH GLOBIGNORE
 unset VIRTUAL_ENV GREP_OPTIONS GREP_COLOR GREP_COLORS TAR_OPTIONS GZIP BLOCK_SIZE DF_BLOCK_SIZE TIME_STYLE
 unset -f cd command printf read test git uv python3 env bash sed grep awk cat cp mv rm ln mkdir mktemp date sleep \
   head tail tr cut sort stat find df readlink realpath xargs paste tput kill wait
 
-# Another Python's home would keep that of the environment from starting; without the script's own folder train.py does not find prepare.py.
-# PYTHONPATH stays for training; ours is started without it (lib/core).
+# PYTHONHOME of another Python would break the environment's; with PYTHONSAFEPATH train.py would not find prepare.py.
+# PYTHONPATH stays for training, and the core starts without it (lib/core).
 unset PYTHONHOME PYTHONSAFEPATH PYTHONINSPECT PYTHONSTARTUP
 export PYTHONUTF8=1
 
-# Where text is not UTF-8 (cron has no locale; that of a person may not be installed here), Python cannot even read its own paths.
+# In a locale that is not UTF-8 (cron has none) Python cannot read its own paths.
 is_utf8() {
   local letter=$'\xc3\xa9'
   [[ ${#letter} == 1 ]]
@@ -25,12 +26,11 @@ if ! is_utf8; then
   done 2>/dev/null
 fi
 
-# A folder for temporary files that is gone (a cluster's job had it), or is none.
+# A TMPDIR that was deleted (with a cluster job, say) or is not writable.
 [[ -z ${TMPDIR+set} || ($TMPDIR == /* && -d $TMPDIR && -w $TMPDIR) ]] || { export LAB_NO_TMPDIR=$TMPDIR && unset TMPDIR; }
-export HOME # where nobody has set it, bash knows it
+export HOME # bash knows it even if nobody set it
 
-# Of these our scripts make variables of their own. What the caller has had under such a name is found by training and proposers under
-# that name (lib/child/runner.py).
+# Names of our own variables. Training and proposers see the caller's values of these names (lib/child/runner.py).
 readonly OURS=(
   ADDED ADOPTED_BY AFTER AGENT_PATH ANEW_LOOKS ANOTHER ANSWERS ANY_KEYS ASKED ASK_AT AT A_SLOT BEATS BEGUN BELIEVED
   BLOB BLOBS BOUND BRANCH BRIEF BUDGET_AT BUSY_LOAD BUSY_TICKS CALL CALLED_FROM CATALOG CHECK CHECKED_OUT CHECKOUT
@@ -50,5 +50,5 @@ if [[ -z ${LAB_CALLER:-} ]]; then
   for LAB_CALLER in "${OURS[@]}"; do
     [[ -z ${!LAB_CALLER+set} ]] || { export "LAB_CALLER_$LAB_CALLER=${!LAB_CALLER}" && unset "$LAB_CALLER"; }
   done
-  export LAB_CALLER=yes # those that we start have ours under these names
+  export LAB_CALLER=yes # child scripts must not do this again: their values are ours
 fi

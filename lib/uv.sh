@@ -1,19 +1,19 @@
-# Bring uv and the project's one environment. Sourced by the verbs that may be the first that a person ever types.
+# Installs uv and the project's environment. Sourced by verbs that may be the first one a person runs.
 # shellcheck shell=bash
 
 readonly UV_VERSION=0.13.9
 
-# spare_cache: where a sandbox keeps uv's cache read only, uv makes a temporary one for each call.
-spare_cache() {
+# avoid_read_only_cache: in a sandbox with a read-only uv cache, uv uses a temporary cache for each call.
+avoid_read_only_cache() {
   local folder=${UV_CACHE_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/uv}
   [[ $folder == /* ]] || folder=$PWD/$folder
   until [[ -e ${folder:-/} ]]; do folder=${folder%/*}; done
   [[ -w ${folder:-/} ]] || export UV_NO_CACHE=1
 }
 
-# bring_uv: puts a uv on PATH: the person's own, else one of ours in .uv.
+# bring_uv: puts uv on PATH: the person's, or else our own in .uv.
 bring_uv() {
-  spare_cache
+  avoid_read_only_cache
   if command -v uv >/dev/null; then
     return
   fi
@@ -21,24 +21,24 @@ bring_uv() {
   if [[ -x $TREE/.uv/bin/uv ]]; then
     return
   fi
-  say "bringing uv $UV_VERSION into .uv"
+  say "installing uv $UV_VERSION into .uv"
   command -v python3 >/dev/null || die "'python3' is not on PATH" 'install Python 3.10 or later, with pip'
-  local new=$TREE/.uv.$$ # another verb may be at it, too
-  # Into a plain folder: Debian's python3 has pip without venv as often as venv without pip, so either will do.
+  local new=$TREE/.uv.$$ # another verb may be installing it, too
+  # Into a plain folder first: Debian's python3 may lack venv or pip, so try both.
   export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
   python3 -E -m pip install --quiet --target "$new" "uv==$UV_VERSION" >&2 ||
     { python3 -E -m venv --clear "$new" >&2 && "$new/bin/pip" install --quiet "uv==$UV_VERSION" >&2; } ||
-    { rm -rf "$new" && die 'uv could not be installed' 'install it yourself and put it on PATH, or give python3 a working pip'; }
-  # Whole or not there: a broken download leaves nothing that looks like uv.
+    { rm -rf "$new" && die 'cannot install uv' 'install uv yourself and put it on PATH, or install pip for python3'; }
+  # By rename: a broken download must not look like uv.
   mv -T "$new" "$TREE/.uv" 2>/dev/null || rm -rf "$new"
 }
 
-# bring_env: the environment of pyproject.toml, synced once for each version of that file, and never during a run. What
-# a person has synced by hand is taken as it is. VENV/without-torch says that PyTorch was not brought, since nothing imports it.
+# bring_env: syncs the environment with pyproject.toml, once per version of that file, and never during a run. An
+# environment that a person synced is accepted. VENV/without-torch: PyTorch was left out, since no file imports it.
 bring_env() {
   local synced=$VENV/synced-pyproject.toml lab=$VENV/bin/lab
   bring_uv
-  [[ ! -e $TOOLKIT/.copy ]] || return 0 # a copy runs with what the tree has brought
+  [[ ! -e $TOOLKIT/.copy ]] || return 0 # the copy of the toolkit uses the tree's environment
   if [[ -x $lab && ! -e $synced && ! $TREE/pyproject.toml -nt $lab ]]; then
     cp "$TREE/pyproject.toml" "$synced"
   fi
@@ -49,35 +49,35 @@ bring_env() {
   cp "$TREE/pyproject.toml" "$synced"
 }
 
-# sync_env: by a pyproject.toml of the toolkit's, or of a person's; theirs does not bring our core.
+# sync_env: uses the pyproject.toml of the tree. A person's own file does not install our core.
 sync_env() {
   local options=() quiet=(--quiet)
-  [[ ! -t 2 ]] || quiet=() # at a terminal it draws a bar for what it downloads
-  [[ -e $TREE/pyproject.toml ]] || die "no 'pyproject.toml' in '$TREE': uv would not know what train.py needs" 'uv init --bare'
+  [[ ! -t 2 ]] || quiet=() # a progress bar, at a terminal
+  [[ -e $TREE/pyproject.toml ]] || die "no 'pyproject.toml' in '$TREE', which lists what train.py needs" 'uv init --bare'
   grep -q '^\[project\]' "$TREE/pyproject.toml" ||
-    die "'pyproject.toml' has no [project], by which uv knows what train.py needs" "give it one: uv init --bare in an empty folder shows how; or take the toolkit's"
+    die "'pyproject.toml' has no [project] section, which lists what train.py needs" "add one: 'uv init --bare' in an empty folder writes an example"
   rm -f "$VENV/without-torch"
   if grep -q '^torch = ' "$TREE/pyproject.toml" && ! needs_torch; then
     options=(--no-group torch)
   fi
-  say "bringing the environment: uv sync$( ((${#options[@]})) || printf ' (PyTorch is large: the first time takes a while)')"
-  (cd "$TREE" && uv sync --project . "${quiet[@]}" "${options[@]}" >&2) || die "'uv sync' failed" 'the lines above say why; it needs the network and Python 3.10 or later'
+  say "installing the environment: uv sync$( ((${#options[@]})) || printf ' (PyTorch is large: this takes a while)')"
+  (cd "$TREE" && uv sync --project . "${quiet[@]}" "${options[@]}" >&2) || die "'uv sync' failed" 'read the lines above; uv needs the network and Python 3.10 or later'
   ((${#options[@]} == 0)) || : >"$VENV/without-torch"
   [[ -x $VENV/bin/lab && ! -e $VENV/core ]] || bring_core
 }
 
-# bring_core: what the core needs, into a folder of its own, so that it meets none of the person's packages.
+# bring_core: installs the core's packages into a folder of their own, apart from the person's packages.
 bring_core() {
   rm -rf "$VENV/core"
-  grep -q '"ml-experiment-lab"' "$TREE/pyproject.toml" && return # it is of the environment again
+  grep -q '"ml-experiment-lab"' "$TREE/pyproject.toml" && return # the environment has them
   uv pip install --quiet --python "$VENV" --target "$VENV/core.new" --requirements "$TOOLKIT/lib/pyproject.toml" >&2 ||
-    die 'what the toolkit itself needs could not be installed' 'the lines above say why; it needs the network'
+    die 'cannot install the packages of the toolkit' 'read the lines above; uv needs the network'
   mv "$VENV/core.new" "$VENV/core"
   printf '#!/bin/sh\nUV_PROJECT_ENVIRONMENT=%q exec %q "$@"\n' "$VENV" "$TOOLKIT/lib/core" >"$VENV/bin/lab"
   chmod +x "$VENV/bin/lab"
 }
 
-# needs_torch: whether a file of the tree imports it, but those of the toolkit's; or nobody can say.
+# needs_torch: whether a file outside of the toolkit imports torch, or git cannot tell.
 needs_torch() {
   local status=0
   git -C "$TREE" grep --untracked --quiet -E '^[[:space:]]*(import|from)[[:space:]]([^#]*[^[:alnum:]_])?torch([^[:alnum:]_]|$)' \

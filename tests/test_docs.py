@@ -22,7 +22,7 @@ PAGES = [
 PAGES += sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))
 LINK = re.compile(r"\]\(([^)#:\s]*)(#[^)\s]+)?\)")
 COLUMNS, WORDS = 120, 80
-LATER = {"CONTRIBUTING.md", "CHANGELOG.md", "docs/decisions.md", "docs/machines.md"}  # others write them now
+LATER = {"CONTRIBUTING.md", "CHANGELOG.md", "docs/decisions.md"}  # others write them now
 
 
 def commands(page: str) -> list[str]:
@@ -58,6 +58,38 @@ def test_help_is_the_golden_text(verb: str, house: House) -> None:
     result = house.call(f"bin/{verb}", "--help")
     assert result.status == 0
     assert result.out == (GOLDEN / f"{verb}.help").read_text()
+
+
+@pytest.mark.parametrize(
+    ("words", "problem", "hint"),
+    [
+        ("lop", "make: there is no target 'lop': did you mean 'loop'?", "make loop"),
+        ("zzz", "make: there is no target 'zzz'", "make help"),
+        ("setup TGA=x", "setup: there is no setting 'TGA': did you mean 'TAG'?", "make setup TAG=x"),
+        ("once max_experiment=3", "experiment: there is no setting", "make once MAX_EXPERIMENTS=3"),
+        (
+            "show DEPTH=8 TAG=none",
+            "show: there is no run 'none'",
+            "start one: make setup TAG=mar14",
+        ),  # DEPTH is not ours
+    ],
+)
+def test_a_mistyped_word_of_make_is_told_with_the_nearest(words: str, problem: str, hint: str, house: House) -> None:
+    result = house.call("make", *words.split())
+    assert result.status == 2
+    assert problem in result.err
+    assert f"\nhint: {hint}\n" in result.err
+
+
+def test_every_help_has_an_example_of_what_is_there() -> None:
+    """A target of the Makefile with settings of that verb, or the verb itself."""
+    for verb in set(VERBS) - {"take"}:
+        text = (GOLDEN / f"{verb}.help").read_text()
+        example = re.search(r"^Example: (?:make ([a-z-]+)((?: [A-Z_]+=.+)?)|bin/([a-z-]+).*)$", text, re.MULTILINE)
+        assert example, verb
+        assert (example[1] or example[3]).replace("once", "experiment") == verb
+        for name in re.findall(r"\b([A-Z_]+)=", example[2] or ""):
+            assert re.search(rf"^(Settings:.*|[A-Z_ ]*)\b{name}\b", text, re.MULTILINE), f"{verb}: {name}"
 
 
 def test_make_without_a_target_lists_all_in_groups(house: House) -> None:

@@ -276,8 +276,11 @@ def nap(seconds: float) -> None:
 
 def is_holder_gone() -> bool:
     """Whether the loop was killed."""
-    holder = os.environ.get("LAB_HOLDER", "")
-    return bool(holder) and not os.path.exists(f"/proc/{holder}")
+    try:
+        os.kill(int(os.environ.get("LAB_HOLDER") or os.getpid()), 0)
+    except OSError as error:
+        return isinstance(error, ProcessLookupError)
+    return False
 
 
 def start(run: Run, *, is_new: bool) -> int:

@@ -1,4 +1,4 @@
-# Asking a proposer. Sourced, after child/run_child.sh.
+# Asks a proposer. Sourced, after child/run_child.sh.
 # shellcheck shell=bash
 
 source "$TOOLKIT/lib/run/api_keys.sh"
@@ -6,15 +6,15 @@ source "$TOOLKIT/lib/experiment/places.sh"
 source "$TOOLKIT/lib/experiment/hold_proposer.sh"
 source "$TOOLKIT/lib/experiment/bring_back.sh"
 
-readonly CALL=$FLIGHT/call # the RUN_DIR of the call: a proposer is limited and ended just as a training run is
+readonly CALL=$FLIGHT/call # the RUN_DIR of the call: limited and ended like a training run
 readonly ENGINE_HERE=$TOOLKIT/lib/child/engines/local
 readonly MOST_WANTED=8    # candidates of one call
-# What is not copied, though the commit has it: the toolkit, for it is no part of the task, and says of each rule how it is
-# enforced; and what tells a person's agent how to run experiments: one that makes a single edit would obey it.
+# Tracked files that the proposer does not get: the toolkit, which also shows how each rule is enforced, and the
+# instructions for an agent that runs experiments.
 readonly LEFT_OUT=(/bin/ /lib/ /schemas/ /tests/ /docs/ /AGENTS.md /CLAUDE.md /GEMINI.md /.claude/ /.agents/)
 
-# take_call: one of PROPOSERS places, for as long as this process lives; FLIGHT/want is how many candidates are asked for. Fails where
-# the proposer is not to be asked now, where candidates are there, or where the calls in the making will bring enough of them.
+# take_call: takes one of PROPOSERS places while this process lives; FLIGHT/want is the number of candidates to ask for.
+# Fails if the proposer must not be asked now, or if candidates exist or are on their way.
 take_call() {
   may_call && take_place "$RUN/calls" "$PROPOSERS" may_call || return
   note_want && may_call && return
@@ -24,7 +24,8 @@ take_call() {
 
 may_call() { may_ask && ! has_candidates; }
 
-# may_ask: whether the proposer has not said `not now`, nor failed just now. A time that is far away is of before the clock was set back.
+# may_ask: whether no `not now` and no recent failure forbids it. A time far in the future means that the clock was set
+# back.
 may_ask() {
   local told now
   read -r told 2>/dev/null <"$RUN/not-before" || return 0
@@ -32,8 +33,8 @@ may_ask() {
   ((told <= now || told - now > LONGEST_WAIT_S))
 }
 
-# note_want: as many as there are flights without a proposal, less those that the calls in the making are asked for, divided by the
-# calls that may still be made beside them; or LAB_WANT. Fails where no more are wanted.
+# note_want: sets FLIGHT/want to this call's share of the flights that need a proposal, or to LAB_WANT. Fails if no more
+# are needed.
 note_want() {
   local folder places=${LAB_PLACES:-1} left=$PROPOSERS status=1
   exec 4<>"$RUN/calls/want.lock"
@@ -43,7 +44,7 @@ note_want() {
   for folder in "$RUN"/flights/f*[0-9]; do
     [[ $folder == "$FLIGHT" ]] || ! has_proposal "$folder" || places=$((places - 1))
   done
-  take_away_promised
+  subtract_promised
   if ((places > 0)); then
     ((left > 0)) || left=1
     put "$FLIGHT/want" "$(want_of $(((places + left - 1) / left)))"
@@ -54,8 +55,8 @@ note_want() {
   return "$status"
 }
 
-# take_away_promised: from `places` and `left`, what calls in the making have been asked for: those whose place is held.
-take_away_promised() {
+# subtract_promised: subtracts from `places` and `left` what calls in progress were asked for.
+subtract_promised() {
   local place free id want
   core free_places "$RUN/calls" free.want
   mapfile -t free <"$RUN/calls/free.want"
@@ -70,8 +71,8 @@ take_away_promised() {
 
 has_proposal() { [[ -e $1/answered || -e $1/commit || -e $1/edit ]] || holds_candidate "$1"; }
 
-# want_of SHARE: what is asked for: what somebody has set, else the share; of a proposer that has one file to edit, and where a candidate is
-# more than one file, one.
+# want_of SHARE: prints the number to ask for: LAB_WANT, or else the share. It is 1 for a proposer that edits one file
+# in place, and for candidates of several files.
 want_of() {
   if [[ $AGENT_PATH == */lib/proposers/aider ]] || ! is_one_file; then
     printf 1
@@ -82,23 +83,21 @@ want_of() {
   fi
 }
 
-# call_proposer MODE COMMIT FOLDER: lets the proposer edit a copy of the tree of COMMIT once; MODE is what it is asked for: `propose`,
-# or `mend` after a crash. Reads FOLDER/brief; writes to FOLDER agent, said (its stdout), after, what came back that can be
-# read (lib/run/editable.sh), changed, a line for each tracked file that it changed (`git diff --name-status`), candidates/, the further ones, and last
-# answered. What it took and what it did, usage.json and transcript, come with it. FLIGHT/call is the RUN_DIR, with its stderr.
-#
-# The copy is a repository of its own without a remote, outside of this tree (an agent obeys the instructions of every
-# folder above it). All that a proposer is to read or write lies in its scratch, for FOLDER is hidden from it; what comes back is copied
-# when it has ended, as plain files, and only what is editable of the copy. What was changed is judged, by this tree's git, which the
-# proposer cannot reach; how it exits says nothing (real agents exit 0 after a refusal, or a 401).
+# call_proposer MODE COMMIT FOLDER: calls the proposer once in a copy of the tree of COMMIT. MODE is `propose`, or
+# `mend` after a crash. Reads FOLDER/brief. Writes to FOLDER: agent, said (its stdout), after (the edited files:
+# lib/run/editable.sh), changed (`git diff --name-status`), candidates/, usage.json, transcript, and last answered.
+# FLIGHT/call is the RUN_DIR, with its stderr. The copy is a repository without a remote, outside of this tree, since an
+# agent obeys the instructions in every folder above it. The proposer reads and writes in the scratch only; FOLDER is
+# hidden from it. When it has ended, editable files come back as plain files. What changed is judged by this tree's git,
+# not by the exit status: real agents exit 0 after a refusal or a 401.
 call_proposer() {
   local MODE=$1 COMMIT=$2 FOLDER=$3
   end_earlier
   note "$FOLDER/agent" "${AGENT_PATH##*/}"
-  random_id # so that nobody can make that folder before us
+  random_id # an unpredictable folder name, which nobody can create first
   scratch=${TMPDIR:-/tmp}/autoresearch-$RANDOM_ID
   trap 'rm -rf "$scratch"' EXIT
-  note "$FLIGHT/scratch" "$scratch" # before it is there: a kill in between would leave it for ever
+  note "$FLIGHT/scratch" "$scratch" # first, so that a kill leaves no unknown folder
   copy_tree
   take_keys
   ask
@@ -106,22 +105,22 @@ call_proposer() {
   bring_back
   rm -rf "$scratch"
   trap - EXIT
-  # Not before, for who has it does not come back here, and would leave the copy; and not of a call that was stopped from outside.
+  # Last: a flight with `answered` is not asked again. A call that was stopped from outside has no rc.
   [[ ! -e $CALL/rc ]] || : >"$FOLDER/answered"
 }
 
-# end_earlier: an interrupted call has left its proposer running, or its copy on the disk.
+# end_earlier: ends the proposer of an interrupted call, and removes its copy.
 end_earlier() {
   local earlier
   [[ -e $FLIGHT/scratch ]] || return 0
   [[ ! -d $CALL ]] || "$ENGINE_HERE" --cancel "$CALL"
-  read -r earlier <"$FLIGHT/scratch" || earlier= # a full disk
+  read -r earlier <"$FLIGHT/scratch" || earlier= # empty after a full disk
   [[ $earlier == */autoresearch-????????-????-????-????-???????????? ]] || earlier=$CALL
   rm -rf "$earlier" "$CALL" "$FOLDER/train.py" "$FOLDER/after" "$FOLDER/usage.json" "$FOLDER/transcript" "$FOLDER/candidates"
 }
 
-# copy_tree: the commit's files and its history, with the objects borrowed from here: nothing is written twice. To git, what is
-# left out is not changed (skip-worktree).
+# copy_tree: checks out the commit with its history; git objects are shared, not copied. Files that are left out do not
+# count as changed (skip-worktree).
 copy_tree() {
   local git=$scratch/tree/.git
   (umask 077 && mkdir -p "$scratch/tmp" "$git/objects/info" "$git/refs/heads" "$git/info" "$CALL")
@@ -131,17 +130,18 @@ copy_tree() {
   printf '[core]\n\tbare = false\n\trepositoryformatversion = 1\n\tsparseCheckout = true\n' >"$git/config"
   printf '[extensions]\n\tobjectFormat = sha%s\n' $((${#COMMIT} == 40 ? 1 : 256)) >>"$git/config"
   [[ ! -e $COMMON_DIR/shallow ]] || cp "$COMMON_DIR/shallow" "$git/shallow" # where the history ends
-  what_is_copied >"$git/info/sparse-checkout"
+  checkout_patterns >"$git/info/sparse-checkout"
   [[ ! -e $COMMON_DIR/info/attributes ]] || cp "$COMMON_DIR/info/attributes" "$git/info/attributes"
-  # With the filters that this repository is configured with (LFS, autocrlf), but for a work tree of its own.
+  # With this repository's filters (LFS, autocrlf), on a work tree of its own.
   git --git-dir="$git" --work-tree="$scratch/tree" -c include.path="$COMMON_DIR/config" -c core.bare=false \
     -c core.sparseCheckout=true -c core.sparseCheckoutCone=false -c core.splitIndex=false read-tree -m -u "$COMMIT" ||
-    die "the copy of the tree for the proposer could not be made in '${TMPDIR:-/tmp}'" 'git says above why; for another folder: TMPDIR=/path/to/it make loop'
+    die "cannot copy the tree for the proposer to '${TMPDIR:-/tmp}'" \
+      "read git's message above; use another folder: TMPDIR=/path make loop"
   cp "$git/index" "$FLIGHT/index"
   give_ideas
 }
 
-# give_ideas: the list for later, which comes back (lib/lab/proposal/ideas.py), unless ideas.md is a file of the person's own.
+# give_ideas: writes ideas.md, which comes back after the call (lib/lab/proposal/ideas.py), unless the tree has such a file.
 give_ideas() {
   local ideas=
   [[ ! -e $FOLDER/ideas.given ]] || rm -f "$FOLDER"/ideas.{given,back}
@@ -152,17 +152,17 @@ give_ideas() {
   printf '%s' "$ideas" >"$FOLDER/ideas.given"
 }
 
-# what_is_copied: the patterns of a sparse checkout. What is built in needs two files; a folder of thousands is data, and an agent has it
-# from git (`git show HEAD:data/x`).
-what_is_copied() {
+# checkout_patterns: prints the patterns of a sparse checkout. The built-in proposer needs two files. A folder of
+# thousands of files is data, which an agent can read with `git show HEAD:data/x`.
+checkout_patterns() {
   local large
   if is_ours && is_one_file; then
     printf '%s\n' /train.py /prepare.py /.gitattributes
     return
   fi
   printf '%s\n' '/*'
-  [[ -n $ADOPTED_BY ]] || printf '!%s\n' "${LEFT_OUT[@]}" # of a repository without the toolkit, its own lib/ and tests/
-  mapfile -t large <"$RUN/large" # lib/run/preflight.sh
+  [[ -n $ADOPTED_BY ]] || printf '!%s\n' "${LEFT_OUT[@]}" # another repository's lib/ and tests/ are its own
+  mapfile -t large <"$RUN/large"                          # lib/run/preflight.sh
   ((${#large[@]} == 0)) || printf '!/%s/\n' "${large[@]}"
 }
 
@@ -171,7 +171,7 @@ ask() {
   printf '%s' "$scratch/tree" >"$CALL/cwd"
   printf '%s' "$AGENT_TIMEOUT" >"$CALL/limit_s"
   { read -r want <"$FOLDER/want"; } 2>/dev/null || want=1
-  ((want == 1)) || mkdir -p "$scratch/tree/candidates" # a CLI that may write in there need not be able to make it
+  ((want == 1)) || mkdir -p "$scratch/tree/candidates" # an agent may be unable to create the folder
   cp "$FOLDER/brief" "$scratch/brief"
   printf '%s\n' "LAB_BRIEF=$scratch/brief" "LAB_TAG=$TAG" "LAB_MODE=$MODE" "TMPDIR=$scratch/tmp" \
     "LAB_USAGE=$scratch/usage.json" "LAB_TRANSCRIPT=$scratch/transcript" "LAB_EDIT=$FLIGHT/edit" "LAB_WANT=$want" \
@@ -180,7 +180,7 @@ ask() {
   rm -f "$CALL"/{confine,touched}
   is_ours || hold
   run_child "$ENGINE_HERE" "$CALL" || :
-  [[ -e $CALL/rc ]] || "$ENGINE_HERE" --cancel "$CALL" # whoever killed the engine has left the proposer
+  [[ -e $CALL/rc ]] || "$ENGINE_HERE" --cancel "$CALL" # the engine was killed, but not the proposer
   exit_if_stopped
   is_ours || look_what_it_touched
 }

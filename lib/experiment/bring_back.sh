@@ -1,22 +1,22 @@
-# What comes back of a proposer's scratch: what it has said, and what it has changed of what is editable. Sourced, after run/current_run.sh;
-# FOLDER, FLIGHT, CALL and scratch are those of the call.
+# Copies the results of a proposer out of its scratch: its output, and its changes of editable files. Sourced, after
+# run/current_run.sh; uses FOLDER, FLIGHT, CALL and scratch of the call.
 # shellcheck shell=bash
 
-readonly LARGEST=1048576  # bytes of a file that an experiment edits, and of what a proposer says
+readonly LARGEST=1048576  # bytes of an edited file, and of the proposer's output
 readonly LONGEST=67108864 # bytes of a transcript
 
-# bring_back: what it has said, and what is editable, and so many further candidates as it was asked for.
+# bring_back: copies its output, its changes, and as many further candidates as it was asked for.
 bring_back() {
   : >"$FOLDER/said"
   : >"$FOLDER/changed"
-  [[ ! -L $scratch && ! -L $scratch/tree ]] || return 0 # it has made another folder of it
+  [[ ! -L $scratch && ! -L $scratch/tree ]] || return 0 # the proposer replaced a folder by a link
   bring_file said "$FOLDER/said" "$LARGEST"
   bring_file usage.json "$FOLDER/usage.json" "$LARGEST"
   bring_file transcript "$FOLDER/transcript" "$LONGEST"
   scratch_changes --name-status >"$FOLDER/changed"
   [[ ! -e $FOLDER/ideas.given ]] || bring_file tree/ideas.md "$FOLDER/ideas.back" 20000
   if is_one_file; then
-    bring_file tree/train.py "$FOLDER/train.py" $((LARGEST + 1)) # one byte more than may be shows that it is too large
+    bring_file tree/train.py "$FOLDER/train.py" $((LARGEST + 1)) # one byte too many shows a file that is too large
     [[ ! -s $FOLDER/want || ! -d $scratch/tree/candidates || -L $scratch/tree/candidates ]] || bring_candidates "$(<"$FOLDER/want")"
   else
     bring_edited
@@ -24,15 +24,15 @@ bring_back() {
   [[ ! -s $CALL/touched ]] || sed 's/^/M\t/' "$CALL/touched" >>"$FOLDER/changed"
 }
 
-# bring_file NAME TARGET MOST: a plain file of the scratch, so many bytes at most: never through a link, nor out of a pipe.
+# bring_file NAME TARGET MOST: copies a plain file of at most MOST bytes; never follows a link, never reads a pipe.
 bring_file() { [[ ! -f $scratch/$1 || -L $scratch/$1 ]] || head -c "$3" -- "$scratch/$1" >"$2"; }
 
-# scratch_changes ARGUMENT...: git diff of the scratch copy with what it was.
+# scratch_changes ARGUMENT...: git diff between the scratch copy and its start.
 scratch_changes() {
   GIT_INDEX_FILE=$FLIGHT/index git -c core.fileMode=false --work-tree="$scratch/tree" diff --no-ext-diff --no-renames "$@"
 }
 
-# bring_edited: of what is editable, the files that it has changed or added. FOLDER/editable are the lines of `changed` about them.
+# bring_edited: copies the editable files that were changed or added. FOLDER/editable holds their lines of `changed`.
 bring_edited() {
   local path
   rm -rf "$FOLDER/after"
@@ -53,7 +53,7 @@ bring_file_after() {
   head -c $((LARGEST + 1)) -- "$scratch/tree/$1" >"$FOLDER/after/$1"
 }
 
-# bring_candidates COUNT: the new files in candidates/, so many at most.
+# bring_candidates COUNT: copies at most COUNT new files from candidates/.
 bring_candidates() {
   local path left=0
   mkdir -p "$FOLDER/candidates"
@@ -62,7 +62,7 @@ bring_candidates() {
     if ((left++ < $1)); then
       head -c $((LARGEST + 1)) -- "$scratch/tree/$path" >"$FOLDER/candidates/${path##*/}"
     else
-      tell "left out, for $1 were asked for: '${path//[[:cntrl:]]/?}'"
+      tell "ignored a candidate beyond the $1 that were asked for: '${path//[[:cntrl:]]/?}'"
     fi
   done < <(GIT_INDEX_FILE=$FLIGHT/index git --work-tree="$scratch/tree" ls-files --others -z -- ':(glob)candidates/*.py')
 }

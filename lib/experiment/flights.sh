@@ -1,21 +1,23 @@
-# Flights: experiments in the air, a folder of facts each, runs/<tag>/flights/<id>/. Sourced, after run/current_run.sh.
+# Flights: experiments in the air. Each is a folder of facts, runs/<tag>/flights/<id>/. Sourced, after
+# run/current_run.sh.
 # shellcheck shell=bash
 
-# flights: sets FLIGHTS, the ids of those that there are, the oldest first.
+# flights: sets FLIGHTS to the ids, oldest first.
 flights() {
   local path found=()
   for path in "$RUN"/flights/f*; do
     path=${path##*/f}
-    [[ ! $path =~ ^[1-9][0-9]*$ ]] || found[path]=f$path # an array is in the order of its indices
+    [[ ! $path =~ ^[1-9][0-9]*$ ]] || found[path]=f$path # bash sorts an array by index
   done
   FLIGHTS=("${found[@]}")
 }
 
-# hold_flights, let_go: numbers, and flights that are half made, are one process's at a time: the loop's, or that of bin/experiment --detach.
+# hold_flights, let_go: lock and unlock the creation of flights, between the loop and bin/experiment --detach.
 hold_flights() {
   [[ -d $RUN/flights ]] || mkdir -p "$RUN/flights"
   exec {HELD}<>"$RUN/flights/lock"
-  lock "$HELD" 60 || die "another process of run '$TAG' holds '$RUN/flights/lock'" 'wait a minute; then the same again'
+  lock "$HELD" 60 ||
+    die "another process of run '$TAG' is starting an experiment and does not finish" 'see which loop runs: make status'
 }
 let_go() { exec {HELD}>&-; }
 
@@ -25,10 +27,11 @@ new_flight() {
   let_go
 }
 
-# may_fly ID: whether it can be tried now: before the baseline, which is a flight too, no change of the tree can.
+# may_fly ID: whether it can be tried now. A change of the tree has to wait for the baseline.
 may_fly() { has_baseline || [[ ! -e $RUN/flights/$1/edit ]]; }
 
-# make_flight EDIT: ID is that of a new one, which no flight of this run has had before; with the folder EDIT of a change of the tree, unless that is empty.
+# make_flight EDIT: creates a flight with a new ID, and moves the folder EDIT of a change of the tree into it, if EDIT
+# is not empty.
 make_flight() {
   local last=0 new
   ! read -r last 2>/dev/null <"$RUN/flights/last" || [[ $last =~ ^[0-9]+$ ]] || last=0
@@ -43,10 +46,10 @@ make_flight() {
   note "$new/done" 'attempt 1'
   note "$new/boot" "$BOOT_ID"
   [[ -z $1 ]] || mv -T "$1" "$new/edit"
-  mv "$new" "$RUN/flights/$ID" # whole, or not there
+  mv "$new" "$RUN/flights/$ID" # by rename: never a half-made flight
 }
 
-# hear_of_flights: those that were left meanwhile (bin/experiment --detach) wait, too.
+# hear_of_flights: adds flights that bin/experiment --detach has left meanwhile.
 hear_of_flights() {
   local id
   flights
@@ -55,15 +58,15 @@ hear_of_flights() {
   done
 }
 
-# has_edit_waiting: whether a change of the tree waits, for which no proposer is to be asked.
+# has_edit_waiting: whether a change of the tree waits, which needs no proposer.
 has_edit_waiting() {
   local id
   for id in "${WAITING[@]}"; do [[ ! -e $RUN/flights/$id/edit ]] || return 0; done
   return 1
 }
 
-# drop_litter: what killed dispatchers have left beside the folders; whether proposers of an earlier loop were unconfined; what is known of
-# trainings of long ago; and which slots were out, for only a loop looks at them again.
+# drop_litter: removes the leftovers of killed dispatchers, the mark of unconfined proposers, old lines of the records,
+# and the marks of slots that were out, since only a loop looks at these again.
 drop_litter() {
   hold_flights
   rm -rf "$RUN"/flights/*.{new,old} "$RUN"/slots/*.out "$RUN/loose"
@@ -72,5 +75,6 @@ drop_litter() {
   [[ ! -e $RUN/slots/uses ]] || { tail -n 1000 "$RUN/slots/uses" >"$RUN/slots/uses.new" && mv -f "$RUN/slots/uses.new" "$RUN/slots/uses"; }
 }
 
-# end_flight ID: all processes that work on it: its dispatcher was killed, or hangs.
-end_flight() { end_tagged "FLIGHT=$RUN/flights/$1" || die "processes of flight '$1' do not end" 'see them with ps, and end them yourself'; }
+# end_flight ID: ends all processes of a flight whose dispatcher was killed or hangs.
+end_flight() { end_tagged "FLIGHT=$RUN/flights/$1" ||
+  die "cannot end the processes of experiment '$1'" 'find them with ps and end them: ps -fu "$USER"'; }

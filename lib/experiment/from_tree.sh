@@ -1,8 +1,8 @@
-# A change of what is editable that somebody has made in the tree, for bin/experiment --from-tree, or committed on the branch.
-# runs/<tag>/edit has it, whole or not at all, until 10-propose takes it into a flight. Sourced.
+# A change that a person made in the tree (bin/experiment --from-tree) or committed on the branch. runs/<tag>/edit holds
+# it, whole or not at all, until 10-propose moves it into a flight. Sourced.
 # shellcheck shell=bash
 
-# name_agent: whose change it is, where LAB_AGENT does not say it: coding agents leave a mark in the shells that they start.
+# name_agent: sets LAB_AGENT, if it is not set, from the variables that coding agents set in their shells.
 name_agent() {
   local mark
   for mark in CLAUDECODE:claude-code CODEX_THREAD_ID:codex CODEX_CI:codex GEMINI_CLI:gemini-cli OPENCODE:opencode PI_CODING_AGENT:pi; do
@@ -10,21 +10,21 @@ name_agent() {
   done
 }
 
-# save_edit DESCRIPTION PARENT AGENT [COMMIT]: what is edited in the tree, or else what COMMIT has changed, durably; an earlier one that
-# nobody has measured is not thrown away.
+# save_edit DESCRIPTION PARENT AGENT [COMMIT]: saves the edited files of the tree, or the change of COMMIT, durably. An
+# earlier change that was not measured is kept aside.
 save_edit() {
   local new=$RUN/edit.new
   write_edit "$new" "$@"
   if is_same_code "$new" "$RUN/edit"; then
     rm -rf "$RUN/edit"
   else
-    shelve_edit "$RUN/edit" "$(files_told) has been edited again"
+    shelve_edit "$RUN/edit" "$(files_told) was edited again"
   fi
   mv "$new" "$RUN/edit"
   make_durable "$RUN"
 }
 
-# write_edit FOLDER DESCRIPTION PARENT AGENT [COMMIT]: durably.
+# write_edit FOLDER DESCRIPTION PARENT AGENT [COMMIT]: writes the change, durably.
 write_edit() {
   local path parts
   rm -rf "$1"
@@ -42,30 +42,31 @@ write_edit() {
   make_durable "${parts[@]}"
 }
 
-# take_edit: into the flight. Fails where it has none.
+# take_edit: moves the change into the flight. Fails if there is none.
 take_edit() {
   [[ ! -e $FLIGHT/edit ]] || return 0
   [[ -e $RUN/edit ]] && mv -T "$RUN/edit" "$FLIGHT/edit" 2>/dev/null
 }
 
-# return_edit: of a flight that has come to no commit.
+# return_edit: moves the change of a flight without a commit back.
 return_edit() {
   [[ -e $FLIGHT/edit ]] || return 0
-  shelve_edit "$RUN/edit" 'an earlier one comes first'
+  shelve_edit "$RUN/edit" 'an earlier change comes first'
   mv "$FLIGHT/edit" "$RUN/edit"
 }
 
-# shelve_edit FOLDER WHY: one that is not tried stays, for the person.
+# shelve_edit FOLDER WHY: keeps a change that is not tried, for the person.
 shelve_edit() {
   local aside
   [[ -e $1 ]] || return 0
   aside=$RUN/aside/edit-$(date +%Y%m%d-%H%M%S)-$$
   mkdir -p "$RUN/aside"
   mv "$1" "$aside"
-  tell "not tried, for $2: '$(<"$aside/description")'; what it changed is in '${aside#"$TREE/"}'"
+  tell "not tried: '$(<"$aside/description")': $2; the change is in '${aside#"$TREE/"}'"
 }
 
-# tell_of_edit: one that waits still, however this verb ends.
+# tell_of_edit: says that a change still waits, however the verb ends.
 tell_of_edit() {
-  [[ ! -e $RUN/edit ]] || say "the change of $(files_told) waits in '${RUN#"$TREE/"}/edit': the same command, or make loop, goes on with it"
+  [[ ! -e $RUN/edit ]] ||
+    say "the change of $(files_told) waits in '${RUN#"$TREE/"}/edit'; to continue, repeat the command, or: make loop"
 }

@@ -1,13 +1,13 @@
-# What the scheduler looks at each minute: flights that hang, and slots that are out. Sourced, after experiment/slots.sh.
+# Looks each minute for flights that hang, and for slots that are out. Sourced, after experiment/slots.sh.
 # shellcheck shell=bash
 
-readonly SLACK=5 # minutes more than a step may take, until a flight that is silent hangs
+readonly SLACK=5 # minutes of silence beyond the longest step, before a flight counts as hanging
 
 LOOK_AT=0                              # the moment of the next look
 declare -A BEATS=() SILENT=() SINCE=() # id -> the last beat; looks since; the moment of the first
 declare -A LOOKING=()                  # pid of a look at a slot that is out -> its number
 
-# look_around: a flight that hangs is ended, and goes on; a slot whose GPU is fit again is used again.
+# look_around: ends and resumes a flight that hangs; uses a slot again when its GPU is fit.
 look_around() {
   local pid id slot
   moment
@@ -27,8 +27,8 @@ look_around() {
   done
 }
 
-# hangs ID: no sign of life for longer than any step may take, since the last one was seen, and by looks: a laptop that was asleep has
-# not looked. Not by the time of day, which may be set.
+# hangs ID: whether it has been silent for longer than any step may take, by uptime and by looks: a laptop that was
+# asleep has not looked, and the time of day may be set.
 hangs() {
   local beat longest=$((RUN_TIMEOUT > AGENT_TIMEOUT ? RUN_TIMEOUT : AGENT_TIMEOUT))
   beat=$(changed_at "$RUN/flights/$1/alive" 2>/dev/null) || return 1
@@ -40,6 +40,6 @@ hangs() {
 }
 
 end_hanging() {
-  trouble loop "flight '$1' hangs: it is ended, and goes on"
+  trouble loop "experiment '$1' hangs: ending and resuming it"
   end_flight "$1"
 }

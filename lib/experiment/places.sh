@@ -1,9 +1,9 @@
-# Places of which there are only so many: a folder of lock files, `0.lock` and so on. Whoever has the lock has the place, until it, and
-# all that it has started, have ended. Sourced, after child/run_child.sh, run/current_run.sh and python_core.sh.
+# A limited number of places: a folder of lock files, 0.lock and so on. A place is free when its holder and all
+# processes that it started have ended. Sourced, after child/run_child.sh, run/current_run.sh and python_core.sh.
 # shellcheck shell=bash
 
-# take_place FOLDER COUNT CHECK: PLACE is the number of one that nobody had, and that is not out; its lock is on 8. Whoever waits first
-# is first. CHECK is called meanwhile; where it fails, so does this, without a place.
+# take_place FOLDER COUNT CHECK: takes a free place that is not out: PLACE is its number, and its lock is on 8. Waits in
+# order. Gives up when CHECK fails, which is called meanwhile.
 take_place() {
   local number
   [[ -d $1 ]] || mkdir -p "$1"
@@ -28,7 +28,7 @@ wait_in_line() {
   done
 }
 
-# take_free_place FOLDER COUNT: the core knows at once which are free: a try of each would be a process each.
+# take_free_place FOLDER COUNT: asks the core for the free places, since trying each lock would cost a process.
 take_free_place() {
   core free_places "$1" free
   while read -r PLACE; do
@@ -41,7 +41,7 @@ take_free_place() {
   return 1
 }
 
-# goes_on CHECK: whether it is waited for still.
+# goes_on CHECK: whether to keep waiting.
 goes_on() {
   beat
   exit_if_stopped

@@ -1,7 +1,7 @@
-# When a proposer that has failed is asked again. Sourced by scheduler.sh, whose counts this uses.
+# Decides when to ask a failed proposer again. Sourced by scheduler.sh; uses its counts.
 # shellcheck shell=bash disable=SC2034 # used there
 
-# hear_of_proposals: whether the proposer works again: there is one of a call that was begun after the last one that failed.
+# hear_of_proposals: whether the proposer works again: a call that began after its last failure brought a proposal.
 hear_of_proposals() {
   local asked
   [[ FAILURES -gt 0 || -e $RUN/trouble.proposer ]] || return 0
@@ -11,7 +11,7 @@ hear_of_proposals() {
   over proposer
 }
 
-# proposer_failed ID: it is asked again, later and later; after each third time in a row the catalog proposes one.
+# proposer_failed ID: asks again later, with growing waits. After each third failure in a row the catalog proposes one.
 proposer_failed() {
   local wait_s
   [[ ${PROPOSERS_OF[$1]:-} != "$EDITED" ]] || return 0
@@ -27,14 +27,15 @@ proposer_failed() {
   fi
   now
   wait_s=$(until_told "$WAIT_S")
-  put "$RUN/not-before" $((NOW + wait_s)) # for those that have begun, and have not asked yet
+  put "$RUN/not-before" $((NOW + wait_s)) # for flights that started and have not asked yet
   tell "asking the proposer again in $wait_s s"
   moment
   ASK_AT=$((MOMENT + 100 * wait_s))
   WAIT_S=$((WAIT_S * 2 < LONGEST_WAIT_S ? WAIT_S * 2 : LONGEST_WAIT_S))
 }
 
-# until_told GROWN: seconds until the proposer is asked again: until the time that it has told, where that is near; else GROWN.
+# until_told GROWN: prints the seconds until the next call: until the time that the proposer named, if it is near, else
+# GROWN.
 until_told() {
   local told
   told=$(cat "$RUN/not-before" 2>/dev/null) || told=0

@@ -1,33 +1,33 @@
-# Training runs beside the experiments, for bin/noise and bin/audit. They are done in runs/<tag>/replicates, so that an
-# experiment that an interrupted loop has left in flight stays as it is. Sourced.
+# Training runs for bin/noise and bin/audit, in runs/<tag>/replicates, so that an experiment in flight stays as it is.
+# Sourced.
 # shellcheck shell=bash disable=SC2034 # IS_PARTIAL is for the verbs
 
 source "$TOOLKIT/lib/run/preflight.sh"
 source "$TOOLKIT/lib/experiment/training_run.sh"
 
-readonly BOUND=3 # times the estimate
+readonly BOUND=3 # no run starts after so many times the estimate
 
-BEGUN=0           # runs that were begun
-NUMBER=0          # the same, each that is made again counted once
+BEGUN=0           # started runs
+NUMBER=0          # started runs, without repetitions
 COUNTED=0         # runs that gave a value
-IS_PARTIAL=no     # whether some were not begun
-declare -A WHY=() # a run is made again, by its name and seed
+IS_PARTIAL=no     # whether some runs were not started
+declare -A WHY=() # why a run is repeated, by name and seed
 
-# runs_wanted NAME VALUE: a whole number that a person has given, or a default.
+# runs_wanted NAME VALUE: checks the number that a person gave.
 runs_wanted() {
-  [[ $2 =~ ^[1-9][0-9]?$ ]] || die "$1 '$2' is not a whole number from 1 to 99" "it is how many runs: make ${0##*/} $1=3"
+  [[ $2 =~ ^[1-9][0-9]?$ ]] ||
+    die "$1 '$2' is not a whole number from 1 to 99" "give the number of runs: make ${0##*/} $1=3"
 }
 
-# finish: the last thing that happens, however it ends; where a signal ended it, what is known by then is told, and the status is that of
-# the signal.
+# finish: runs at every exit. After a signal it prints what is known, and keeps the status of the signal.
 finish() {
-  [[ -z $STOPPED ]] || ((COUNTED == 0)) || told_when_stopped
+  [[ -z $STOPPED ]] || ((COUNTED == 0)) || report_when_stopped
   end_core
   drop_replicates
   exit_if_stopped
 }
 
-# begin_replicates ARGUMENT...: all that must hold before the first run. Names BASELINE and INCUMBENT, two commits.
+# begin_replicates ARGUMENT...: all checks before the first run. Sets BASELINE and INCUMBENT to their commits.
 # shellcheck disable=SC2034 # used where this is sourced
 begin_replicates() {
   ready "$@"
@@ -37,28 +37,27 @@ begin_replicates() {
   read -r BASELINE INCUMBENT < <("$LAB" baseline-and-incumbent "$RUN")
 }
 
-# fresh_seed COMMIT...: one that none of them was run with.
+# fresh_seed COMMIT...: prints a seed that none of them has used.
 fresh_seed() { "$LAB" fresh-seed "$RUN" "$@"; }
 
-# is_asked_to_stop: by make stop; the run in flight is over then.
+# is_asked_to_stop: whether make stop was called. The running training finishes first.
 is_asked_to_stop() { [[ -e $RUN/stop ]]; }
 
-# replicate [NAME COMMIT SEED]...: a training run of the code of each COMMIT, as many at a time as there are slots; where one gave a
-# value, reruns.jsonl has it then. One that was disturbed is made again with its seed, as an experiment's; but on a machine that is busy
-# for hours this ends all the same: from a time on that is BOUND times the estimate, no run is begun any more, and half of them is the
-# most that are made again.
+# replicate [NAME COMMIT SEED]...: trains each COMMIT with SEED, on all slots; reruns.jsonl records each value. A
+# disturbed run is repeated with its seed, at most half of the runs. No run starts after BOUND times the estimate, so a
+# busy machine cannot hold it for ever.
 replicate() {
   local waiting=("$@") wanted=$(($# / 3)) again_left=$((($# / 3 + 1) / 2)) until
-  local -A names=() orders=() # by the pid of a run that is at work
+  local -A names=() orders=() # by pid of the running trainings
   mkdir -p "$RUN/logs"
   estimate "$wanted"
   moment
   until=$((MOMENT + 100 * BOUND * ESTIMATE_S))
-  tell "$wanted runs, about $(in_words "$ESTIMATE_S"), $((SLOTS < wanted ? SLOTS : wanted)) at a time; after $(in_words $((BOUND * ESTIMATE_S))) none is begun any more"
+  tell "$wanted runs, about $(in_words "$ESTIMATE_S"), $((SLOTS < wanted ? SLOTS : wanted)) at a time; no run starts after $(in_words $((BOUND * ESTIMATE_S)))"
   while ((${#waiting[@]} || ${#names[@]})); do
     moment
     if ((${#waiting[@]})) && { ((MOMENT > until)) || is_asked_to_stop; }; then
-      is_asked_to_stop || tell "it takes too long: $((${#waiting[@]} / 3)) runs are not begun"
+      is_asked_to_stop || tell "taking too long: $((${#waiting[@]} / 3)) runs are skipped"
       waiting=()
       # shellcheck disable=SC2034 # used where this is sourced
       IS_PARTIAL=yes
@@ -73,7 +72,7 @@ replicate() {
   done
 }
 
-# estimate RUNS: ESTIMATE_S seconds, by how long the runs of late have taken.
+# estimate RUNS: sets ESTIMATE_S to the seconds that they take, from recent runs.
 estimate() {
   local each
   each=$("$LAB" run-seconds "$RUN")
@@ -89,7 +88,7 @@ in_words() {
 begin_run() {
   local said=${WHY["$1 $3"]:-}
   [[ -n $said ]] || NUMBER=$((NUMBER + 1))
-  tell "run $NUMBER of $wanted: one more of the $1, with seed $3${said:+, again: $said}"
+  tell "run $NUMBER of $wanted: the $1 with seed $3${said:+, repeated: $said}"
   BEGUN=$((BEGUN + 1))
   mkdir -p "$RUN/replicates/run.$BEGUN"
   put "$RUN/replicates/run.$BEGUN/commit" "$2"
@@ -98,19 +97,19 @@ begin_run() {
   orders[$STARTED]="$BEGUN $2 $3"
 }
 
-# land_runs: what came of those that have ended.
+# land_runs: records the runs that have ended.
 land_runs() {
   local pid number commit seed
   for pid in "${!names[@]}"; do
     ! kill -0 "$pid" 2>/dev/null || continue
-    end_of "$pid" || { exit_if_stopped && exit 2; } # it has said why
+    end_of "$pid" || { exit_if_stopped && exit 2; } # the run has printed the cause
     read -r number commit seed <<<"${orders[$pid]}"
     record_run "${names[$pid]}" "$RUN/replicates/run.$number" "$commit" "$seed"
     unset "names[$pid]" "orders[$pid]"
   done
 }
 
-# record_run NAME RUN_DIR COMMIT SEED: what came of it.
+# record_run NAME RUN_DIR COMMIT SEED: records its value, or has it repeated.
 record_run() {
   local word said
   gzip --stdout "$2/run.log" >"$RUN/logs/${3:0:7}-seed$4.log.gz"
@@ -129,5 +128,5 @@ record_run() {
   after_run
 }
 
-# after_run: for the verb: there is a value more.
+# after_run: a verb may replace it; called after each recorded run.
 after_run() { :; }

@@ -407,7 +407,7 @@ def audit(run: Path, seeds: tuple[int, ...], *, partial: bool) -> None:
 @click.option(
     "--out", type=click.Path(path_type=Path), required=True, help="the folder for report.html and progress.png"
 )
-@click.option("--refresh", type=click.IntRange(min=1), help="seconds after which the page loads itself anew")
+@click.option("--refresh", type=click.IntRange(min=1), help="seconds after which the page reloads")
 def report(ledgers: tuple[Path, ...], out: Path, refresh: int | None) -> None:
     """Write the report of these LEDGERS and the files beside them. Stdin: git's diffs, in the form of bin/report."""
     from lab.views import report

@@ -1,8 +1,8 @@
-# All runs that this tree knows: by their folder, their branch, or their records in git. Sourced, after current_run.sh, tree.sh and
-# restart.sh, in the tree.
+# All runs of this tree, found by folder, branch, or records in git. Sourced in the tree, after current_run.sh, tree.sh
+# and restart.sh.
 # shellcheck shell=bash
 
-# all_tags: sets TAGS_THERE, in the order of their names.
+# all_tags: sets TAGS_THERE, sorted by name.
 all_tags() {
   local path
   # shellcheck disable=SC2034 # used where this is sourced
@@ -14,10 +14,10 @@ all_tags() {
   } | LC_ALL=C sort -u)
 }
 
-# facts_of_runs TAG...: for lib/lab/views/runs.py.
+# facts_of_runs TAG...: prints the facts that lib/lab/views/runs.py reads.
 facts_of_runs() {
   local tag left
-  # A copy by make take names the keep; a branch that was merged has it.
+  # make take names the keep in its commit message; a merged branch contains the keep itself.
   git log --exclude='autoresearch/*' --branches --exclude='*/autoresearch/*' --remotes --grep='^experiment: ' --grep='(cherry picked from commit ' --format='taken %H%n%B' |
     sed -n 's/^taken \([0-9a-f]*\)$/taken \1/p; s/^(cherry picked from commit \([0-9a-f]*\))$/taken \1/p'
   for tag; do
@@ -30,7 +30,7 @@ facts_of_runs() {
   done
 }
 
-# state_of_loop: of the run that TAG and RUN name.
+# state_of_loop: prints running, dead or stopped, for the run of TAG and RUN.
 state_of_loop() {
   if [[ -e runs/.lock ]] && is_run_held; then
     printf 'running'

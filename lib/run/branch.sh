@@ -1,28 +1,28 @@
-# The branch of the run: it moves after a keep, and a person may commit on it. Sourced, after run/current_run.sh; whoever calls
-# look_at_branch, keep_commit or put_branch_back holds the verdict lock.
+# The branch of the run. It moves after a keep, and a person may commit on it. Sourced, after run/current_run.sh.
+# Callers of look_at_branch, keep_commit and put_branch_back hold the verdict lock.
 # shellcheck shell=bash
 
 source "$TOOLKIT/lib/experiment/from_tree.sh"
 
-# look_at_branch: INCUMBENT is the last keep on record. TIP is the commit that experiments are made on now: that, or what a person
-# has committed on top of it. COMPARED is the one whose runs are the level: TIP, where a person's commit has changed more than
-# words, else INCUMBENT. A commit that changes what is editable is tried as a change of the tree is; one that changes prepare.py ends
-# the run; anything else that the branch may be at is put back.
+# look_at_branch: sets three commits. INCUMBENT is the last keep on record. TIP is the commit that experiments start
+# from: the incumbent, or a person's commit on top of it. COMPARED is the commit to compare with: TIP if a person's
+# commit changed more than texts, else INCUMBENT. A commit that changes editable files is tried as an experiment. One
+# that changes prepare.py ends the run. Any other position of the branch is put back.
 # shellcheck disable=SC2034 # used where this is sourced
 look_at_branch() {
   local files edited file
   core catch_up "$RUN"
   read -r INCUMBENT 2>/dev/null <"$RUN/incumbent" || INCUMBENT=
   at_commit
-  [[ -n $INCUMBENT ]] || INCUMBENT=$AT # before the baseline
+  [[ -n $INCUMBENT ]] || INCUMBENT=$AT # no baseline yet
   TIP=$AT COMPARED=$INCUMBENT
   [[ $IS_DELETED == no ]] || restore_branch
   [[ $AT != "$INCUMBENT" ]] || return 0
-  if is_on "$AT" "$INCUMBENT"; then # a keep on record, whose flight is not over
+  if is_on "$AT" "$INCUMBENT"; then # a keep on record whose flight has not settled
     keep_commit "$INCUMBENT"
     return
   elif ! is_on "$INCUMBENT" "$AT"; then
-    put_branch_back 'it is not on the incumbent'
+    put_branch_back 'not a descendant of the incumbent'
     return
   fi
   mapfile -d '' -t files < <(git diff --no-renames --name-only -z "$INCUMBENT" "$AT")
@@ -32,7 +32,8 @@ look_at_branch() {
     case $file in
       *.md | LICENSE | docs/* | autoresearch.toml) ;;
       *) [[ ! -e $RUN/loose ]] || { put_loose_back "$file" && return; } ;;&
-      prepare.py) die "prepare.py is '$(git rev-parse --short "$AT:$file")' in commit '${AT:0:7}', but the run was set up with '$(git rev-parse --short "$INCUMBENT:$file")'" "begin a new run: make setup TAG=$(free_tag)" ;;
+      prepare.py) die "prepare.py is '$(git rev-parse --short "$AT:$file")' in commit '${AT:0:7}', but the run was set up with '$(git rev-parse --short "$INCUMBENT:$file")'" \
+        "start a new run: make setup TAG=$(free_tag)" ;;
       *) COMPARED=$AT ;;
     esac
   done
@@ -48,45 +49,45 @@ is_one_of() {
 
 is_on() { git merge-base --is-ancestor "$1" "$2"; }
 
-# keep_commit COMMIT: the branch moves there, unless it is there, or beyond it.
+# keep_commit COMMIT: moves the branch forward to COMMIT, if it is not there yet.
 keep_commit() {
   at_commit
   TIP=$AT
   ! is_on "$1" "$AT" || return 0
-  is_on "$AT" "$1" || put_branch_back "the incumbent is '${1:0:7}'"
-  [[ -e $RUN/behind ]] || put "$RUN/behind" "$AT" # where the tree is, until it has followed
+  is_on "$AT" "$1" || put_branch_back "the new incumbent is '${1:0:7}'"
+  [[ -e $RUN/behind ]] || put "$RUN/behind" "$AT" # the commit of the person's tree, until it follows
   git "${DURABLY[@]}" update-ref -m 'experiment: keep' "refs/heads/$BRANCH" "$1"
   TIP=$1
 }
 
-# put_branch_back WHY: to the incumbent on record; where it was is kept from gc.
+# put_branch_back WHY: moves the branch to the incumbent. A ref keeps the old commit from gc.
 # shellcheck disable=SC2034
 put_branch_back() {
   git update-ref "refs/experiments/$TAG/aside/$AT" "$AT"
   git "${DURABLY[@]}" update-ref -m 'experiment: put back' "refs/heads/$BRANCH" "$INCUMBENT"
-  tell "branch '$BRANCH' is put back to '${INCUMBENT:0:7}': it was at '${AT:0:7}', and $1"
+  tell "moved branch '$BRANCH' from '${AT:0:7}' back to '${INCUMBENT:0:7}': $1"
   # shellcheck disable=SC2034 # used where this is sourced
   TIP=$INCUMBENT COMPARED=$INCUMBENT
 }
 
-# put_loose_back FILE: where a proposer is at work that nothing holds, nobody can tell its commit from a person's.
-put_loose_back() { put_branch_back "a commit on it has changed '$1' while proposers are not confined: stop the loop, commit it again, and start it"; }
+# put_loose_back FILE: an unconfined proposer may have made the commit, so it is not accepted as a person's.
+put_loose_back() { put_branch_back "a commit changed '$1' while proposers run unconfined (stop the loop, commit again, start the loop)"; }
 
-# restore_branch: somebody has deleted it.
+# restore_branch: creates the deleted branch again.
 restore_branch() {
   git "${DURABLY[@]}" update-ref -m 'experiment: restored' "refs/heads/$BRANCH" "$INCUMBENT"
-  tell "branch '$BRANCH' was deleted, and is put back to '${INCUMBENT:0:7}'"
+  tell "restored the deleted branch '$BRANCH' at '${INCUMBENT:0:7}'"
 }
 
-# try_commit: what a person's commit has changed waits as a change of the tree does.
+# try_commit: saves the change of a person's commit as a change of the tree, and moves the branch back.
 try_commit() {
   save_edit "$(git log -1 --format=%s "$AT" | cut -c1-200)" "$INCUMBENT" commit "$AT"
-  put_branch_back "its $(files_told) has not been measured: that is tried as an experiment"
+  put_branch_back "your commit of $(files_told) is tried as an experiment first"
 }
 
-# follow PARENT EDIT: where the branch is checked out, what is editable in the person's tree becomes that of the branch; but only those files
-# of which index and file are those of the commit that the branch was at before, RUN/behind or else PARENT; or the file is that of the
-# folder EDIT, which is in the flight. What else a person has is left as it is. Where they hold the lock of the index, it follows later.
+# follow PARENT EDIT: updates the editable files of the person's tree, if the branch is checked out there. Only files
+# that the person has not changed since the old commit (RUN/behind, or else PARENT) are replaced, or that equal the file
+# in the folder EDIT of the flight. If the index is locked, the files follow later.
 follow() {
   local behind path paths late=no
   if [[ $(git symbolic-ref --quiet HEAD) != "refs/heads/$BRANCH" ]]; then
@@ -106,13 +107,13 @@ follow() {
   done
   if [[ $late == yes ]]; then
     put "$RUN/behind" "$behind"
-    tell "$(files_told) in the tree follows later: somebody holds the lock of its index"
+    tell "$(files_told) in the tree will be updated later: its git index is locked"
   else
     rm -f "$RUN/behind"
   fi
 }
 
-# follow_file PATH EDIT: one of them; `behind` is the commit that it may be of. Fails where it has to follow later.
+# follow_file PATH EDIT: updates one file; `behind` is the old commit. Fails if it has to follow later.
 follow_file() {
   local old new entry='' mode='' file
   old=$(git rev-parse --quiet --verify "$behind:$1") || old=
@@ -124,12 +125,12 @@ follow_file() {
   if [[ $entry == @("$old"|"$new") ]] && { [[ $file == @("$old"|"$new") ]] || cmp -s "$1" "$FILE"; }; then
     bring_file "$1" "$new" "${mode:-100644}" "$entry"
   elif [[ $old != "$new" ]]; then
-    tell "$1 in the tree is left as it is, for it has been changed: the incumbent's is: git show $BRANCH:$1"
+    tell "$1 in the tree has your changes and was not updated; the incumbent's version: git show $BRANCH:$1"
   fi
 }
 
-# bring_file PATH OBJECT MODE ENTRY: that of the branch is in the tree, whole: a half-written one would look like a person's; and in the index,
-# where ENTRY is what it has there. One that the branch does not have goes.
+# bring_file PATH OBJECT MODE ENTRY: puts the branch's file into the tree by rename, so that a kill leaves no half file,
+# and into the index, where ENTRY is the current object. A file that the branch does not have is removed.
 bring_file() {
   local options=()
   [[ ! -e $GIT_FOLDER/index.lock ]] || return 1

@@ -1,30 +1,30 @@
-# Objects of git that a run or a proposer has deleted: written again, where their content is at hand. Sourced, after current_run.sh and
-# run/branch.sh.
+# Restores git objects that a run or a proposer has deleted, if their content is still on disk. Sourced, after
+# current_run.sh and run/branch.sh.
 # shellcheck shell=bash
 
-# is_whole_commit COMMIT: whether it is there, with all of its files, and they are what their names say: so far as git looks at a name.
+# is_whole_commit COMMIT: whether git has the commit and all of its files.
 is_whole_commit() { git rev-list --objects --no-walk --missing=allow-promisor --quiet "$1" 2>/dev/null; }
 
-# mend_lost: of the incumbent, and of the commit of FLIGHT, where there is one. Fails where nothing was lost, or nothing could be mended.
+# mend_lost: restores the incumbent and the commit of FLIGHT. Fails if nothing was lost, or nothing could be restored.
 mend_lost() {
   local incumbent commit status=1
   incumbent=$(cat "$RUN/incumbent" 2>/dev/null) || return
   if ! is_whole_commit "$incumbent"; then
     write_again "$incumbent" || return
-    tell "objects of the incumbent, '${incumbent:0:7}', were gone from git: they are written again"
+    tell "restored git objects of the incumbent '${incumbent:0:7}', which had been deleted"
     status=0
   fi
   commit=$(cat "${FLIGHT:-none}/commit" 2>/dev/null) || return "$status"
   if ! is_on_record "$commit" && ! is_whole_commit "$commit"; then
     mv -f "$FLIGHT/commit" "$FLIGHT/replaced"
     send_back 20 0
-    tell "the commit of flight '${FLIGHT##*/}' was gone from git: it is made again"
+    tell "the commit of experiment '${FLIGHT##*/}' was deleted from git: making it again"
     status=0
   fi
   return "$status"
 }
 
-# write_again COMMIT: itself, its folders and what is editable in it from what keep_content has kept, the rest from the checkouts and the tree.
+# write_again COMMIT: writes the objects that keep_content saved, and the other files from the checkouts and the tree.
 write_again() {
   local folder index kept kind
   for kept in "$RUN/commits/$1"/*; do
@@ -44,7 +44,7 @@ write_again() {
   is_whole_commit "$1"
 }
 
-# keep_content COMMIT: of the incumbent, what no checkout has.
+# keep_content COMMIT: saves the parts of the incumbent that no checkout has.
 keep_content() {
   local new=$RUN/commits.new path object number=0
   rm -rf "$new"

@@ -1,14 +1,14 @@
-# Whether it is the machine that is at fault, not the experiment. Sourced, after child/run_child.sh.
+# Tells a fault of the machine from one of the experiment. Sourced, after child/run_child.sh.
 # shellcheck shell=bash
 
 source "$TOOLKIT/lib/run/ask_prepare.sh"
 
-readonly LEAST_MB=100     # free; a run writes its log, and what it compiles
-readonly LEAST_INODES=100 # of a file system that counts them
-readonly LOOK_S=60        # seconds for one look: a cold disk takes half of it to import torch, a broken driver for ever
+readonly LEAST_MB=100     # free, for logs and compiled code
+readonly LEAST_INODES=100 # free, on a file system that counts them
+readonly LOOK_S=60        # seconds for one check: a cold disk takes 30 to import torch, a broken driver never ends
 
-# fault KIND: what is wrong with that part of the machine, in one line, in FOUND; empty, where it is fit. So is a KIND that no look
-# can tell (network, shared-memory, variables, load): only another run can.
+# fault KIND: sets FOUND to the fault of that part of the machine, in one line, or to nothing. FOUND stays empty for
+# kinds that only another run can tell: network, shared-memory, variables, load.
 # shellcheck disable=SC2034 # used where this is sourced
 fault() {
   FOUND=
@@ -24,25 +24,25 @@ fault() {
 
 fault_of_disk() {
   local free inodes free_inodes target
-  { : >"$RUN/alive"; } 2>/dev/null || FOUND="nothing can be written in '$RUN'"
+  { : >"$RUN/alive"; } 2>/dev/null || FOUND="cannot write to '$RUN'"
   while read -r free inodes free_inodes target; do
     if ((free < LEAST_MB)); then
-      FOUND="the disk is full: $free MB are free on '$target'"
+      FOUND="the disk is full: $free MB free on '$target'"
     elif [[ $inodes =~ ^[1-9] ]] && ((free_inodes < LEAST_INODES)); then
-      FOUND="the disk is full: it has no room for more files: '$target'"
+      FOUND="the disk is full: no inodes free on '$target'"
     fi
   done < <(space_in "$RUN" "${TMPDIR:-/tmp}")
   [[ -z $FOUND ]] || FOUND+=$(largest_of_runs)
 }
 
-# largest_of_runs: which part of what runs have left takes most of the disk, if any takes much.
+# largest_of_runs: prints the largest part of runs/, if it is large.
 largest_of_runs() {
   local mb path
   read -r mb path < <("${LIMITED[@]}" 20 du -sm "$TREE"/runs/*/* 2>/dev/null | sort -n | tail -n 1) || return 0
-  ((mb < LEAST_MB)) || printf '%s' "; of what is ours, '${path#"$TREE/"}' takes most: $mb MB"
+  ((mb < LEAST_MB)) || printf '%s' "; the largest part of runs/ is '${path#"$TREE/"}': $mb MB"
 }
 
-# look PROBLEM COMMAND...: where it fails, that is the problem, and what it says last.
+# look PROBLEM COMMAND...: if COMMAND fails, FOUND is PROBLEM with its last line of output.
 look() {
   local problem=$1 status=0
   shift
@@ -50,14 +50,14 @@ look() {
   ((status != 0)) || return 0
   last_line "$OUTPUT"
   case $status in
-    124 | 137) FOUND="$problem: no answer within $LOOK_S s" ;;
+    124 | 137) FOUND="$problem: no answer in $LOOK_S s" ;;
     *) FOUND="$problem: ${LAST_LINE:-exit status $status}" ;;
   esac
 }
 
-# By torch, where that is there: a script of a person's need not have it.
+# Asks torch, if it is installed: your own script may not need it.
 fault_of_gpu() {
-  look 'there is no GPU to work with' "$VENV/bin/python" -c '
+  look 'no usable GPU' "$VENV/bin/python" -c '
 try:
     import torch
 except ModuleNotFoundError:
@@ -65,15 +65,15 @@ except ModuleNotFoundError:
 torch.zeros(1, device="cuda")'
 }
 
-# What others hold of its memory: our own run has ended, and those of other slots are no others. nvidia-smi does not look at
-# CUDA_VISIBLE_DEVICES by itself; parts of a GPU (MIG) have no list of their own.
+# Memory that other processes hold. Runs of this tree do not count. nvidia-smi ignores CUDA_VISIBLE_DEVICES, and MIG
+# devices have no list of their own.
 fault_of_gpu_memory() {
   local line only=()
   [[ ${CUDA_VISIBLE_DEVICES:-MIG} == *MIG* ]] || only=(--id="$CUDA_VISIBLE_DEVICES")
   capture "${LIMITED[@]}" 10 nvidia-smi "${only[@]}" --query-compute-apps=pid,used_memory,process_name --format=csv,noheader || return 0
   while IFS= read -r line; do
     if [[ -n $line ]] && ! has_variable "${line%%,*}" "LAB_TREE=$TREE"; then
-      FOUND="the GPU is held by another process: '$line'"
+      FOUND="another process uses the GPU: '$line'"
       return
     fi
   done <<<"$OUTPUT"
@@ -83,15 +83,15 @@ fault_of_data() {
   local status=0
   knows_check "$PWD" || return 0
   capture uv run --no-sync prepare.py --check || status=$?
-  ((status != 3)) || FOUND="the data of profile '$PROFILE' is not there"
+  ((status != 3)) || FOUND="the data of profile '$PROFILE' is missing"
 }
 
 # shellcheck disable=SC2034
 fault_of_environment() {
-  local problem="uv, or the environment '$VENV', is broken" of=$TOOLKIT
+  local problem="uv or the environment '$VENV' is broken" of=$TOOLKIT
   [[ -z $ADOPTED_BY ]] || of=$TREE
-  if [[ ! -x $VENV/bin/lab ]]; then # uv makes an empty one where it finds none
-    FOUND="$problem: '$VENV/bin/lab' is gone"
+  if [[ ! -x $VENV/bin/lab ]]; then # uv would create an empty environment
+    FOUND="$problem: no '$VENV/bin/lab'"
   elif [[ ! -e $VENV/without-torch ]] && grep -qs '"torch' "$of/pyproject.toml"; then
     look "$problem" uv run --no-sync python -c 'import torch'
   fi

@@ -1,9 +1,10 @@
-# What must hold before an experiment may start: the settings, the data, the tools, the tree. Sourced, after
-# child/run_child.sh and run/current_run.sh.
+# Checks before an experiment starts: settings, data, tools, tree. Sourced, after child/run_child.sh and
+# run/current_run.sh.
 # shellcheck shell=bash
 
 source "$TOOLKIT/lib/run/api_keys.sh"
 source "$TOOLKIT/lib/run/ask_prepare.sh"
+source "$TOOLKIT/lib/run/mistyped.sh"
 source "$TOOLKIT/lib/run/tree.sh"
 source "$TOOLKIT/lib/experiment/confinement.sh"
 source "$TOOLKIT/lib/run/toolkit_copy.sh"
@@ -12,25 +13,29 @@ source "$TOOLKIT/lib/experiment/slots.sh"
 source "$TOOLKIT/lib/experiment/checkout.sh"
 source "$TOOLKIT/lib/experiment/python_core.sh"
 
-# executables FOLDER: their names, in one line.
-executables() {
-  local path
-  for path in "$1"/*; do
-    [[ ! -x $path ]] || printf '%s ' "${path##*/}"
-  done
-}
-
-# executable_in FOLDER NAME: the path of a proposer or an engine: a file in that folder of lib/, or any path (has a `/`).
+# executable_in FOLDER NAME: prints the path of a proposer or an engine. NAME is a file in that folder of lib/, or a
+# path with a `/`.
 executable_in() {
   local path=$2
   [[ $path == */* ]] || path=$TOOLKIT/lib/$1/$2
   [[ $path == /* ]] || path=$CALLED_FROM/$path
-  [[ -f $path && -x $path ]] || die "'$2' is not an executable file in lib/$1, nor a path to one" "there are: $(executables "$TOOLKIT/lib/$1")"
+  [[ -f $path && -x $path ]] || refuse_executable "$@"
   realpath -- "$path"
 }
 
-# check_agent: the night is not begun without the agent that was asked for: an adapter of ours knows what it calls; of a person's
-# script, its first line does.
+refuse_executable() {
+  local path names=() kind=proposer
+  [[ $1 == proposers ]] || kind=engine
+  [[ $2 != */* ]] || die "$kind '$2' is not an executable file" "chmod +x '$2', or check the path"
+  for path in "$TOOLKIT/lib/$1"/*; do
+    [[ ! -x $path ]] || names+=("${path##*/}")
+  done
+  die "there is no $kind '$2'$(did_you_mean "$2" "${names[@]}")" \
+    "choose one of: ${names[*]}; or a path to your own: ./mine"
+}
+
+# check_agent: refuses an agent that is not installed. Our adapters check themselves; for a person's script, the
+# interpreter in its first line is checked.
 check_agent() {
   local first='' words program
   if grep -qsF '/agent_cli.sh"' "$AGENT_PATH"; then
@@ -44,19 +49,21 @@ check_agent() {
   [[ ${words[0]:-} != -* ]] || words=("${words[@]:1}") # env -S
   program=${words[0]:-}
   [[ -z $program || $program == *=* ]] || type -P -- "$program" >/dev/null ||
-    die "'$AGENT' cannot be run: its first line asks for '$program', which is not there" 'install that, or let another agent propose: make loop AGENT=catalog'
+    die "cannot run '$AGENT': its first line needs '$program', which is not on PATH" \
+      'install it, or use the built-in proposer: make loop AGENT=catalog'
 }
 
-# refuse_from: where a run begins was said at set-up.
+# refuse_from: FROM cannot change after set-up.
 refuse_from() {
   local start
   start=$(<"$RUN/start")
   [[ -z ${FROM:-} || $(git rev-parse --quiet --verify "$FROM^{commit}") == "$start" ]] ||
-    die "FROM is '$FROM', but the run was set up at '${start:0:7}'" "begin a new run there: make setup TAG=$(free_tag) FROM='$FROM'"
+    die "FROM is '$FROM', but the run was set up at '${start:0:7}'" \
+      "start a new run there: make setup TAG=$(free_tag) FROM='$FROM'"
 }
 
-# take_settings [RUN]: exports the checked settings, those that the run has fixed among them; schemas/settings.schema.json
-# lists them. SETTINGS has their names then.
+# take_settings [RUN]: checks and exports the settings, with those that the run has fixed. SETTINGS holds their names.
+# The list is schemas/settings.schema.json.
 take_settings() {
   local line lines
   lines=$("$LAB" settings "$@") || exit 2
@@ -66,7 +73,7 @@ take_settings() {
   done <<<"$lines"
 }
 
-# drop_replicates: the end of the runs beside the experiments (lib/experiment/replicates.sh), also of those of a killed verb.
+# drop_replicates: ends the runs of noise and audit (lib/experiment/replicates.sh), also those of a killed verb.
 drop_replicates() {
   local dir log
   [[ -e $RUN/replicates ]] || return 0
@@ -78,23 +85,26 @@ drop_replicates() {
   rm -rf "$RUN/replicates"
 }
 
-# refuse_dirty: set-up alone: what a run begins from must be what is committed.
+# refuse_dirty: a run starts from committed files only.
 refuse_dirty() {
   local files
   files=$({ git diff --name-only HEAD -- && git diff --name-only --cached HEAD --; } | sort -u)
-  [[ -z $files ]] || die "the tree has changes that are not committed: '${files//$'\n'/\', \'}'" 'commit them, or put them by: git stash'
+  [[ -z $files ]] ||
+    die "the tree has uncommitted changes: '${files//$'\n'/\', \'}'" 'commit them, or stash them: git stash'
 }
 
-# check_writable: a coding agent's sandbox keeps git's folder read only, and no experiment can be committed.
+# check_writable: a coding agent's sandbox may keep git's folder read-only, and then no experiment can be committed.
 check_writable() {
   local path
   for path in "$COMMON_DIR" "$COMMON_DIR/objects" "$COMMON_DIR/refs" "$GIT_FOLDER" "$TREE"; do
-    [[ -w $path ]] || die "'$path' is read only here: a sandbox, or another owner, keeps an experiment from being committed" \
-      "let bin/${0##*/} run outside of the sandbox, as 'In a sandbox' in AGENTS.md says (Codex: trust this project; .codex/rules/lab.rules allows it)"
+    [[ -w $path ]] ||
+      die "'$path' is not writable, so no experiment can be committed: the cause is a sandbox, or another owner" \
+        "run bin/${0##*/} outside of the sandbox: see 'In a sandbox' in AGENTS.md (Codex: trust this project, since .codex/rules/lab.rules allows the command)"
   done
 }
 
-# ready ARGUMENT...: all that must hold before an experiment may start; the verb goes on with these in the run's copy of the toolkit.
+# ready ARGUMENT...: all checks before an experiment. The verb then continues, with these arguments, in the run's copy
+# of the toolkit.
 ready() {
   local facts lines line
   open_run
@@ -104,7 +114,7 @@ ready() {
   AGENT_PATH=$(executable_in proposers "${AGENT:-catalog}")
   ENGINE_PATH=$(executable_in child/engines "${ENGINE:-local}")
   export AGENT_PATH ENGINE_PATH
-  [[ ${0##*/} != loop ]] || check_agent # any other verb says it by itself, and goes on with no other agent
+  [[ ${0##*/} != loop ]] || check_agent # other verbs report the missing agent when they call it
   refuse_from
   (take_keys)
   take_tree
@@ -121,7 +131,7 @@ ready() {
   check_out "$AT"
   facts=$(ask_prepare "$CHECKOUT")
   printf '%s\n' "$facts" >"$RUN/prepared"
-  cat "$CHECKOUT/prepare.py" >"$RUN/prepared.py" 2>/dev/null || : # another training codebase may have none
+  cat "$CHECKOUT/prepare.py" >"$RUN/prepared.py" 2>/dev/null || : # other training code may have no prepare.py
   core check_run "$RUN" checked || exit 2
   mapfile -t lines <"$RUN/checked"
   for line in "${lines[@]}"; do tell "$line"; done
@@ -129,9 +139,9 @@ ready() {
   large_folders "$AT" >"$RUN/large"
 }
 
-readonly MOST_COPIED=2000 # files of a folder in the copy that a proposer edits
+readonly MOST_COPIED=2000 # files in a folder that a proposer's copy has
 
-# large_folders COMMIT: prints the folders that are data, by their number of files. No experiment adds as many, so once for a loop will do.
+# large_folders COMMIT: prints the folders with too many files to copy. They hold data, so once for a loop is enough.
 large_folders() {
   git ls-tree -r --name-only "$1" | awk -F/ -v most="$MOST_COPIED" \
     'NF > 1 && $1 ~ /^[A-Za-z0-9._-]+$/ { files[$1]++ } END { for (folder in files) if (files[folder] > most) print folder }'

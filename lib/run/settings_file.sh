@@ -1,8 +1,8 @@
-# What a repository has in autoresearch.toml, or in [tool.autoresearch] of its pyproject.toml, is in the environment of each verb, where that has
-# no such name. Sourced by common.sh.
+# Settings of a repository: autoresearch.toml, or [tool.autoresearch] in its pyproject.toml. Each verb exports those
+# that the environment does not have. Sourced by common.sh.
 # shellcheck shell=bash
 
-# has_settings_file: without a process, for each verb asks.
+# has_settings_file: starts no process, since every verb asks.
 has_settings_file() {
   local text=''
   [[ ! -e $TREE/autoresearch.toml ]] || return 0
@@ -11,7 +11,7 @@ has_settings_file() {
   [[ $text == *'[tool.autoresearch]'* ]]
 }
 
-# take_settings_file: exports them; LAB_FROM_FILE has their names, also for what this verb starts.
+# take_settings_file: exports the settings; LAB_FROM_FILE holds their names, for child processes, too.
 take_settings_file() {
   local lines line
   export LAB_FROM_FILE=

@@ -1,10 +1,10 @@
-# What only a shell knows of the run that is open: who holds the tree, what is wanted, who looks after it. Sourced, after
-# current_run.sh, tree.sh and restart.sh.
+# Facts for status that only the shell knows: the holder of the tree, whether a loop is wanted, and what restarts it.
+# Sourced, after current_run.sh, tree.sh and restart.sh.
 # shellcheck shell=bash
 
 source "$TOOLKIT/lib/run/autostart.sh"
 
-# loop_facts WATCHER: NAME=value lines for lab status and lab watch, and an empty one; two processes, for it is asked often.
+# loop_facts WATCHER: prints NAME=value lines for lab status and lab watch, and an empty line. Costs two processes only.
 loop_facts() {
   local alive=no pid='' since='' wanted=no agent='' engine='' name value
   if is_run_held; then
@@ -20,6 +20,7 @@ loop_facts() {
         *) ;;
       esac
     done <"$RUN/wanted"
-  fi 2>/dev/null # it may be taken away in between
-  printf '%s\n' "branch=$BRANCH" "alive=$alive" "pid=$pid" "since=$since" "wanted=$wanted" "agent=$agent" "engine=$engine" "watcher=$1" ''
+  fi 2>/dev/null # the file may disappear meanwhile
+  printf '%s\n' "branch=$BRANCH" \
+    "alive=$alive" "pid=$pid" "since=$since" "wanted=$wanted" "agent=$agent" "engine=$engine" "watcher=$1" ''
 }

@@ -89,7 +89,7 @@ def test_a_check_is_a_small_executable_that_says_what_it_looks_at(check: str) ->
     lines = path.read_text().splitlines()
     assert re.fullmatch(r"\d\d-[a-z]+", check)
     assert os.access(path, os.X_OK)
-    assert re.match(r"# Looks (at|for|whether) ", lines[1])
+    assert re.match(r"# Checks ", lines[1])
     assert len(lines) <= 50
 
 
@@ -147,27 +147,27 @@ def test_lines_are_in_columns_with_what_to_do_and_counted(house: House) -> None:
         "                    hint: make room",
     ]
     assert result.err.splitlines() == [
-        "doctor: this machine is not fit for a night: problems: 1, warnings: 1",
-        "hint: the hints above say what to do",
+        "doctor: this machine is not ready for a night: problems: 1, warnings: 1",
+        "hint: follow the hints above; then: make doctor",
     ]
 
 
 def test_warnings_alone_are_fit(house: House) -> None:
     only_checks(house, a=r"printf 'warning\tclock\tslow\twait\nok\tdisk\tlarge\n'")
     result = doctor(house)
-    assert (result.status, result.err) == (0, "this machine is fit for a night: problems: 0, warnings: 1\n")
+    assert (result.status, result.err) == (0, "this machine is ready for a night: problems: 0, warnings: 1\n")
 
 
 @pytest.mark.parametrize(
     ("script", "words"),
     [
-        ("echo boom >&2; exit 3", "the check fails, exit status 3: 'boom'"),
-        (r"printf 'ok\ta\tgood\n'; exit 1", "the check fails, exit status 1"),
+        ("echo boom >&2; exit 3", "the check failed with exit status 3: 'boom'"),
+        (r"printf 'ok\ta\tgood\n'; exit 1", "the check failed with exit status 1"),
         (r"printf 'ok\ta\ttorn'; kill -9 $$", "no answer within"),
-        ("exit 0", "the check says nothing"),
-        (r"printf 'fine\ta\tgood\n'", "the check says 'fine a good'"),
-        (r"printf 'ok\ta\n'", "the check says 'ok a '"),
-        (r"printf 'problem\ta\tbad\n'", "the check says 'problem a bad'"),
+        ("exit 0", "the check printed nothing"),
+        (r"printf 'fine\ta\tgood\n'", "the check printed 'fine a good'"),
+        (r"printf 'ok\ta\n'", "the check printed 'ok a '"),
+        (r"printf 'problem\ta\tbad\n'", "the check printed 'problem a bad'"),
     ],
 )
 def test_a_check_that_fails_is_a_problem(house: House, script: str, words: str) -> None:
@@ -186,7 +186,7 @@ def test_a_check_that_is_no_executable_is_a_problem(house: House) -> None:
     (house.tree / "lib/doctor/10-a").chmod(0o644)
     result = doctor(house)
     assert result.status == 2
-    assert "problem  a          the check fails, exit status 126" in result.out
+    assert "problem  a          the check failed with exit status 126" in result.out
 
 
 def test_a_check_that_hangs_is_ended_and_is_a_problem(house: House) -> None:
@@ -240,7 +240,7 @@ def test_a_card_without_a_driver_is_a_warning(machine: House) -> None:
     card.mkdir(parents=True)
     (card / "vendor").write_text("0x10de\n")
     (card / "class").write_text("0x030200\n")
-    one(look(machine, "10-gpu"), "warning", "GPU", "no 'nvidia-smi'")
+    one(look(machine, "10-gpu"), "warning", "GPU", "'nvidia-smi' is not on PATH")
     (card / "class").write_text("0x040300\n")  # the sound of a card that is passed on to somebody else
     one(look(machine, "10-gpu"), "ok", "GPU")
 
@@ -256,7 +256,7 @@ def test_another_process_on_the_gpu_is_a_warning_our_own_is_not(machine: House) 
         fake(machine, "nvidia-smi", SMI % apps)
         lines = look(machine, "10-gpu")
     assert [line[0] for line in lines] == ["ok", "warning"]
-    assert "process 1, /usr/bin/blender, works there too, with 3000 MiB" in lines[1][2]
+    assert "process 1, /usr/bin/blender, uses the GPU, too, with 3000 MiB" in lines[1][2]
 
 
 def test_processes_that_nvidia_smi_cannot_tell_are_none(machine: House) -> None:
@@ -267,12 +267,12 @@ def test_processes_that_nvidia_smi_cannot_tell_are_none(machine: House) -> None:
 def test_an_nvidia_smi_that_hangs_is_a_problem(machine: House) -> None:
     fake(machine, "nvidia-smi", "trap '' TERM; sleep 50; sleep 50")
     edit(machine, "lib/doctor/10-gpu", "LIMIT_S=10", "LIMIT_S=1")
-    one(look(machine, "10-gpu"), "problem", "GPU", "does not answer within 1 s", "start the machine anew")
+    one(look(machine, "10-gpu"), "problem", "GPU", "did not answer within 1 s", "reboot the machine")
 
 
 def test_an_nvidia_smi_that_fails_is_a_problem(machine: House) -> None:
     fake(machine, "nvidia-smi", "echo 'Driver/library version mismatch'; echo more; exit 18")
-    one(look(machine, "10-gpu"), "problem", "GPU", "nvidia-smi fails: 'Driver/library version mismatch'")
+    one(look(machine, "10-gpu"), "problem", "GPU", "nvidia-smi failed: 'Driver/library version mismatch'")
 
 
 def fake_torch(house: House, *, cuda: str | None, sees: bool, headers: bool = True) -> None:
@@ -302,9 +302,9 @@ def test_torch_of_this_environment(machine: House) -> None:
 
 def test_torch_without_cuda_is_a_problem_where_there_is_a_gpu(machine: House) -> None:
     fake_torch(machine, cuda=None, sees=False)
-    one(look(machine, "20-torch"), "ok", "torch", "2.99.0, on the processor")
+    one(look(machine, "20-torch"), "ok", "torch", "2.99.0, on the CPU")
     fake(machine, "nvidia-smi", ONE)
-    one(look(machine, "20-torch"), "problem", "torch", "2.99.0 is a build without CUDA", "uv sync")
+    one(look(machine, "20-torch"), "problem", "torch", "2.99.0 has no CUDA support", "uv sync")
 
 
 def test_torch_that_does_not_see_the_gpu_is_a_problem(machine: House) -> None:
@@ -326,9 +326,9 @@ def test_what_torch_compile_needs(machine: House, compiler: str) -> None:
 
 def test_no_compiler_is_a_problem(machine: House) -> None:
     fake_torch(machine, cuda="13.0", sees=True)
-    one(look(machine, "20-torch"), "problem", "compiler", "no C compiler 'gcc'")
+    one(look(machine, "20-torch"), "problem", "compiler", "no 'gcc'")
     fake(machine, "gcc", "")
-    one(look(machine, "20-torch", CC="/nowhere/cc"), "problem", "compiler", "no C compiler '/nowhere/cc'")
+    one(look(machine, "20-torch", CC="/nowhere/cc"), "problem", "compiler", "no '/nowhere/cc'")
 
 
 def test_no_headers_are_a_problem(machine: House) -> None:
@@ -345,7 +345,7 @@ def test_a_torch_that_does_not_import_is_a_problem(machine: House) -> None:
     (machine.outside / "modules/torch.py").write_text("raise ImportError('libcudart.so.13: cannot open')\n")
     result = doctor(machine)
     assert result.status == 2
-    assert "problem  torch      the check fails" in result.out
+    assert "problem  torch      the check failed" in result.out
     assert "ImportError: libcudart.so.13: cannot open" in result.out
 
 
@@ -392,10 +392,10 @@ def test_clock_sources(machine: House, clock: str, level: str) -> None:
     folder = machine.outside / "clocksource0"
     folder.mkdir()
     edit(machine, "lib/doctor/35-clock", "/sys/devices/system/clocksource/clocksource0", str(folder))
-    one(look(machine, "35-clock"), "ok", "clock", "does not say")
+    one(look(machine, "35-clock"), "ok", "clock", "does not name")
     (folder / "current_clocksource").write_text(f"{clock}\n")
     (folder / "available_clocksource").write_text("tsc hpet acpi_pm \n")
-    one(look(machine, "35-clock"), level, "clock", clock, *(["there are: tsc"] if level == "warning" else []))
+    one(look(machine, "35-clock"), level, "clock", clock, *(["available: tsc"] if level == "warning" else []))
 
 
 # --- Disk and data --------------------------------------------------------------------------------------------------
@@ -463,7 +463,7 @@ def test_a_cache_that_cannot_be_written_is_a_problem(machine: House, link: bool)
         there.symlink_to("/nowhere/else")
     else:
         there.write_text("a file, no folder")
-    one(look(machine, "40-disk", AUTORESEARCH_CACHE=f"{there}/cache"), "problem", "cache", "cannot be written")
+    one(look(machine, "40-disk", AUTORESEARCH_CACHE=f"{there}/cache"), "problem", "cache", "is not writable")
 
 
 def test_a_df_that_fails_is_not_taken_for_room(machine: House) -> None:
@@ -494,7 +494,7 @@ UNKNOWN = "print(\"prepare: unknown profile 'full'\\nhint: PROFILE is small\", f
         (MISSING, UNKNOWN, "auto", "problem", "make data"),
         (GOOD, UNKNOWN, "full", "warning", "unknown profile 'full'\t"),
         ("1 / 0", "1 / 0", "auto", "warning", "small: unknown, exit status 1: ZeroDivisionError"),
-        (GOOD, GOOD, "strange", "problem", "there is no profile 'strange'\tPROFILE is auto, small full"),
+        (GOOD, GOOD, "strange", "problem", "there is no profile 'strange'\tuse one of: auto small full"),
     ],
 )
 def test_data(machine: House, small: str, full: str, profile: str, level: str, words: str) -> None:
@@ -505,7 +505,12 @@ def test_data(machine: House, small: str, full: str, profile: str, level: str, w
 def test_a_gpu_is_not_left_to_the_small_profile(machine: House) -> None:
     fake(machine, "nvidia-smi", "exit 0")
     prepare(machine, GOOD, MISSING)
-    one(look(machine, "50-data"), "warning", "data", "\tfor the published setting, on the GPU: make data PROFILE=full")
+    one(
+        look(machine, "50-data"),
+        "warning",
+        "data",
+        "\tprepare the published setting for the GPU: make data PROFILE=full",
+    )
     one(look(machine, "50-data", PROFILE="small"), "ok", "data")
     prepare(machine, GOOD, GOOD)
     one(look(machine, "50-data"), "ok", "data")
@@ -537,12 +542,20 @@ def test_a_proposer_that_is_not_there_is_a_problem(machine: House, agent: str) -
     (machine.outside / "plain.txt").touch()
     lines = look(machine, "60-proposer", AGENT=agent)
     shown = re.sub(r"[\t\n]", "?", agent)
-    one(lines, "problem", "proposer", f"'{shown}' is not an executable file", "there are: aider catalog")
-    assert lines[0][2].startswith("'")
+    is_path = "/" in agent
+    problem = f"proposer '{shown}' is not an executable file" if is_path else f"there is no proposer '{shown}'"
+    one(lines, "problem", "proposer", problem, "chmod +x" if is_path else "choose one of: aider catalog")
+    assert lines[0][2] == problem
 
 
 def test_no_coding_agent(machine: House) -> None:
-    one(look(machine, "65-agents"), "ok", "agents", "none is on PATH", "aider claude codex gemini llm mini opencode pi")
+    one(
+        look(machine, "65-agents"),
+        "ok",
+        "agents",
+        "no coding agent on PATH",
+        "aider claude codex gemini llm mini opencode pi",
+    )
 
 
 def test_a_coding_agent_that_was_asked_for_must_be_there(machine: House) -> None:
@@ -611,18 +624,18 @@ def test_bubblewrap_that_works_holds_training_and_proposers(machine: House) -> N
     fake(machine, "bwrap", "[[ $1 != --version ]] || echo bubblewrap 0.11.0")
     training, proposers = look(machine, "70-sandbox")
     one([training], "ok", "sandbox", "training is confined by bubblewrap 0.11.0")
-    one([proposers], "ok", "sandbox", "proposers, too", "open stay their network, their home")
+    one([proposers], "ok", "sandbox", "proposers are confined", "they keep the network, your home folder")
     one(look(machine, "70-sandbox", CONFINE="no"), "warning", "sandbox", "CONFINE is 'no'")
 
 
 def test_what_holds_each_agent(machine: House) -> None:
     *_, mini = look(machine, "70-sandbox", AGENT="mini")
-    one([mini], "warning", "mini", "nothing holds it")
+    one([mini], "warning", "mini", "not confined")
     *_, claude = look(machine, "70-sandbox", AGENT="claude")
-    one([claude], "ok", "claude", "held by its permissions, without a shell")
+    one([claude], "ok", "claude", "confined by its permissions, without a shell")
     fake(machine, "bwrap", "true")
     *_, mini = look(machine, "70-sandbox", AGENT="mini")
-    one([mini], "ok", "mini", "held by bubblewrap: it writes in its copy of the tree alone")
+    one([mini], "ok", "mini", "confined by bubblewrap: it writes only to its copy of the tree")
     *_, claude = look(machine, "70-sandbox", AGENT="claude")
     one([claude], "ok", "claude", "without a shell, and by bubblewrap")
 
@@ -642,7 +655,7 @@ def test_cron(machine: House) -> None:
     edit(machine, "lib/run/autostart.sh", "'cron|crond|fcron'", "'our-cron|crond-x'")  # there may be a real one
     one(look(machine, "80-cron"), "warning", "cron", "no 'crontab' on PATH", "install")
     fake(machine, "crontab", "")
-    one(look(machine, "80-cron"), "warning", "cron", "no cron is running", "service cron start")
+    one(look(machine, "80-cron"), "warning", "cron", "no cron daemon is running", "service cron start")
     daemon = machine.outside / "our-cron"
     daemon.symlink_to(shutil.which("bash") or "/bin/bash")
     with machine.running(str(daemon), "-c", ": >started; sleep 50; :"):
@@ -685,9 +698,9 @@ def test_a_tmpdir_that_is_smaller_than_the_tree_is_a_problem(machine: House) -> 
     tracked = machine.git("ls-tree", "-r", "-l", "HEAD").splitlines()
     needed = 100 + sum(int(line.split()[3]) for line in tracked) // 2**20
     free(machine, 150)
-    one(look(machine, "40-disk"), "warning", "tmpdir", "150 MB free", f"{needed} MB are needed", "TMPDIR=")
+    one(look(machine, "40-disk"), "warning", "tmpdir", "150 MB free", f"need {needed} MB", "TMPDIR=")
     free(machine, needed - 1)
-    one(look(machine, "40-disk"), "problem", "tmpdir", f"{needed - 1} MB free", f"{needed} MB are needed")
+    one(look(machine, "40-disk"), "problem", "tmpdir", f"{needed - 1} MB free", f"need {needed} MB")
 
 
 def test_a_tree_of_many_files_is_told(machine: House) -> None:

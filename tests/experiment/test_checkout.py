@@ -209,7 +209,7 @@ def test_links_are_told_at_set_up_and_fixed_then(run: House) -> None:
     (run.tree / "data").mkdir()
     (run.tree / "data/file").touch()
     result = run.call("bin/setup", TAG="mar15", FROM="HEAD")
-    assert "training finds these folders of the tree, which git does not have: 'data' (LINKS)" in result.err
+    assert "links: training sees these untracked folders: 'data' (LINKS)" in result.err
     result = run.loop(1, run.setting("0.9"), LINKS="other", TAG="mar15")
     assert result.status == 2
     assert "LINKS is 'other', but the run was set up with 'data'" in result.err
@@ -259,7 +259,7 @@ def test_a_baseline_that_misses_an_untracked_file_is_told_to_name_it(run: House,
     result = run.loop(1, "/bin/false", TAG="mar15")
     assert result.status == 2
     assert "the baseline crashed: 'error'" in result.err
-    assert f"'{link}' is not in the commit, so the run has not found it" in result.err
+    assert f"'{link}' is not in the commit, so the run cannot see it" in result.err
     assert f"LINKS='{link}'" in result.err
     run.setup(TAG="mar16", FROM="HEAD", LINKS=link)
     assert run.once("/bin/false", TAG="mar16").status == 1, "as the hint says"

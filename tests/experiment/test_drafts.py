@@ -67,7 +67,7 @@ def test_a_draft_that_conflicts_with_a_keep_is_dropped_without_a_row(many: House
     first, second = (one["description"] for one in many.experiments()[1:])
     assert first in ("A 0.05", "A 0.06"), "on a busy machine the first call need not be committed first"
     assert second == "C 0.07"
-    assert "dropped, for it changes the same lines as a keep since" in told(many)
+    assert "dropped: it changes the same lines as a later keep" in told(many)
     many.check_invariants()
 
 

@@ -233,7 +233,7 @@ def test_of_two_that_change_the_same_line_the_second_conflicts(many: House) -> N
     assert many.loop(2, calls(many, sets("VALUE", "0.9"), sets("VALUE", "0.8")), SLOTS="2").status == 0
     baseline, first, second = many.experiments()
     assert (first["status"], second["status"], second["rule"]) == ("keep", "discard", "conflict")
-    assert f"it changes the same lines as a keep since, {str(first['commit'])[:7]}" in str(second["reason"])
+    assert f"it changes the same lines as a later keep, {str(first['commit'])[:7]}" in str(second["reason"])
     assert (second["parent"], second["incumbent_bpb"]) == (baseline["commit"], 1.0), "what it was measured against"
     assert len(spans(many)) == 2 * 2
     many.check_invariants()
@@ -245,7 +245,7 @@ def test_what_is_in_the_air_is_not_tried_twice(many: House) -> None:
     again = "sleep 1; sed -i 's/^VALUE = .*/VALUE = (0.9)  # again/' train.py; echo again"
     assert many.loop(2, calls(many, sets("VALUE", "0.9"), again, sets("A", "0.05")), SLOTS="2").status == 0
     assert sorted(str(one["description"]) for one in many.experiments()[1:]) == ["A 0.05", "VALUE 0.9"]
-    assert re.search(r"not tried twice: flight 'f\d' has the same code: 'again'", told(many))
+    assert re.search(r"skipped: experiment 'f\d' in flight has the same code: 'again'", told(many))
     many.check_invariants()
 
 
@@ -279,7 +279,7 @@ def test_a_proposal_that_conflicts_before_it_trains_is_dropped_and_replaced(many
     agent = calls(many, f"sleep 1; {sets('VALUE', '0.9')}", slow, sets("A", "-0.5"))
     assert many.loop(2, agent, SLOTS="2", CONFINE="no").status == 0  # it waits for a row
     assert many.statuses() == ["keep", "keep", "discard"]
-    assert "dropped, for it changes the same lines as a keep since" in told(many)
+    assert "dropped: it changes the same lines as a later keep" in told(many)
     assert "VALUE 0.8" in told(many)
     assert len(spans(many)) == 2 * 2
     many.check_invariants()
@@ -450,8 +450,8 @@ def test_a_step_that_fails_twice_in_the_same_way_gives_its_flight_up(many: House
     assert many.loop(2, calls(many, WORSE)).status == 0
     assert many.statuses() == ["keep", "crash", "discard"]
     assert many.experiments()[1]["reason"] == "crash: step 25-fails failed twice, with exit status 4"
-    assert "flight 'f3' is given up: step 17-fails failed twice, with exit status 3" in told(many)
-    assert told(many).count("it is done once more") == 3
+    assert "gave up experiment 'f3': step 17-fails failed twice, with exit status 3" in told(many)
+    assert told(many).count("trying it once more") == 3
     for name in fails:
         Path(str(step).format(name)).unlink()
     many.check_invariants()
@@ -469,8 +469,8 @@ def test_what_is_deleted_from_git_is_written_again_or_the_flight_goes_on_without
     )
     assert many.loop(2, calls(many, WORSE)).status == 0
     assert many.statuses() == ["keep", "discard", "discard"]
-    assert "were gone from git: they are written again" in told(many)
-    assert "was gone from git: it is made again" in told(many)
+    assert "restored git objects of the incumbent" in told(many)
+    assert "was deleted from git: making it again" in told(many)
     step.unlink()
     many.check_invariants()
 
@@ -481,7 +481,7 @@ def test_a_flight_that_hangs_is_ended_alone_and_goes_on(many: House) -> None:
     step.write_text('# Reads FLIGHT; writes ~/hung.\nmkdir ~/hung || exit 0\ncp "$FLIGHT/commit" ~/hung\nsleep 600\n')
     settings = {"SLOTS": "2", "LAB_MINUTE": "1", "AGENT_TIMEOUT": "5", "RUN_TIMEOUT": "5"}
     assert many.loop(4, calls(many, WORSE), **settings).status == 0
-    assert len(re.findall("flight 'f[0-9]+' hangs: it is ended, and goes on", told(many))) == 1
+    assert len(re.findall("experiment 'f[0-9]+' hangs: ending and resuming it", told(many))) == 1
     assert many.statuses() == ["keep", *["discard"] * 4]
     assert many.experiments()[-1]["commit"] == (many.outside / "home/hung/commit").read_text().strip()
     step.unlink()

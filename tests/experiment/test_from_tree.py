@@ -244,7 +244,7 @@ def test_a_change_made_on_another_branch_is_carried_over_to_the_run(based: House
     edit(based, "0.7")
     result = propose(based, "conflicts", TAG="mar14")
     assert (result.status, result.out) == (1, "")
-    assert "not tried, for it changes the same lines as a keep since" in result.err
+    assert ": it changes the same lines as a later keep" in result.err
     assert "VALUE = 0.7" in next(based.run_folder.glob("aside/edit-*/train.py")).read_text()
     based.git("checkout", "--quiet", "--force", "autoresearch/mar14")
     based.check_invariants()

@@ -203,7 +203,7 @@ def test_killed_at_random_with_four_in_the_air(killer: Killer, sites: Sites, see
         ]
         lost, refs = committed - set(measured), killer.state().refs
         assert not [one for one in lost if f"refs/experiments/{TAG}/{one}" in refs]
-        told = re.findall("dropped, for |carried over before it was trained", killer.log.read_text())
+        told = re.findall("dropped: |carried over to the new incumbent", killer.log.read_text())
         assert len(lost) <= len(told), "what was committed is there, or said why not"
         assert len(measured) == len(set(measured))
 
@@ -282,7 +282,7 @@ def test_killed_while_train_py_of_the_tree_follows(killer: Killer, sites: Sites,
     at = find(sites["better"], "80-settle", call)
     for when in ("before", "after"):
         killer.strike_and_go_on(Point("80-settle", at, when))
-        assert "has been changed" not in killer.said(20)
+        assert "has your changes" not in killer.said(20)
 
 
 # --- One process alone, in the middle of a training or a proposal ----------------------------------------------------
@@ -394,12 +394,12 @@ def test_a_lock_that_a_person_holds_is_left_alone(killer: Killer) -> None:
     killer.start_loop()
     killer.process.wait(LIMIT_S)
     assert lock.exists(), killer.said(20)
-    assert "train.py in the tree follows later: somebody holds the lock of its index" in killer.said(20)
+    assert "train.py in the tree will be updated later: its git index is locked" in killer.said(20)
     processes.end_strays(killer.folder)
     lock.unlink()
     killer.start_loop()
     killer.ended(0)
-    assert "has been changed" not in killer.said(20)
+    assert "has your changes" not in killer.said(20)
     (killer.tree / ".git/COMMIT_EDITMSG").unlink()
     killer.check()
 

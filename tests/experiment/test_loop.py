@@ -101,21 +101,23 @@ def test_a_verb_without_a_run_is_refused(house: House, verb: str) -> None:
 @pytest.mark.parametrize("tag", ["mar15", "", "../mar14", "found"])
 def test_a_tag_that_no_run_has_is_refused_with_the_runs_that_there_are(run: House, tag: str) -> None:
     (run.tree / "runs/found").mkdir()
-    refused(run, f"there is no run '{tag}'\nhint: name one of the runs that there are: TAG=mar14 make loop (", TAG=tag)
+    refused(run, f"there is no run '{tag}'\nhint: name a run: TAG=mar14 make loop (", TAG=tag)
 
 
 def test_a_run_without_a_manifest_is_refused(run: House) -> None:
     (run.run_folder / "manifest.json").unlink()
-    refused(run, "run 'mar14' has no manifest")
+    refused(run, "the manifest of run 'mar14' was deleted")
 
 
-@pytest.mark.parametrize("agent", ["nobody", "./README.md", "/nowhere/at/all", "lib/proposers"])
+@pytest.mark.parametrize("agent", ["./README.md", "/nowhere/at/all", "lib/proposers"])
 def test_an_agent_that_cannot_be_run_is_refused(run: House, agent: str) -> None:
-    refused(run, f"'{agent}' is not an executable file", AGENT=agent)
+    refused(run, f"proposer '{agent}' is not an executable file\nhint: chmod +x ", AGENT=agent)
 
 
-def test_an_unknown_engine_is_refused(run: House) -> None:
-    refused(run, "'abacus' is not an executable file in lib/child/engines", ENGINE="abacus")
+def test_an_unknown_agent_and_engine_are_refused_with_the_nearest(run: House) -> None:
+    refused(run, "there is no proposer 'nobody'\nhint: choose one of: aider catalog ", AGENT="nobody")
+    refused(run, "there is no proposer 'cluade': did you mean 'claude'?\nhint: choose one of: ", AGENT="cluade")
+    refused(run, "there is no engine 'lcoal': did you mean 'local'?\nhint: choose one of: local", ENGINE="lcoal")
 
 
 @pytest.mark.parametrize("name", ["MAX_EXPERIMENTS", "AGENT_TIMEOUT", "PROPOSAL_WAIT", "RUN_TIMEOUT", "SEED"])
@@ -185,7 +187,7 @@ def test_a_baseline_that_takes_too_long_is_told_how_to_get_more_time(tmp_path: P
     house.setup(RUN_TIMEOUT="1")
     result = house.call("bin/loop")
     assert result.status == 2
-    assert "the baseline crashed: 'timeout'\nhint: give it longer than 1 s" in result.err
+    assert "the baseline crashed: 'timeout'\nhint: allow more than 1 s" in result.err
     assert result.err.endswith(": RUN_TIMEOUT=2 make loop\n")
     assert house.rows() == []
     house.check_invariants()

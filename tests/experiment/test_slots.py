@@ -163,7 +163,7 @@ def test_a_slot_whose_gpu_fails_is_taken_out_and_comes_back_when_it_is_fit(run: 
     (home / "together").write_text("2")
     with run.running("bin/loop", MAX_EXPERIMENTS="24", AGENT=str(run.proposer(f"sleep 0.2; {WORSE}"))) as process:
         run.wait_for("runs/mar14/slots/1.out")
-        while "slot 1 is out, the others go on: there is no GPU to work with" not in told(run):
+        while "slot 1 is out, the others continue: no usable GPU" not in told(run):
             assert process.poll() is None
         rows = len(run.rows())
         while len(run.rows()) < rows + 3:
@@ -188,7 +188,7 @@ def test_where_no_other_slot_is_left_the_run_waits_for_the_machine(run: House) -
     (home / "together").write_text("2")
     with run.running("bin/loop", MAX_EXPERIMENTS="2", AGENT=str(run.proposer(WORSE))) as process:
         run.wait_for("runs/mar14/trouble.machine")
-        assert "there is no GPU to work with" in told(run)
+        assert "no usable GPU" in told(run)
         for gpu in ("0", "1"):
             (home / f"broken.{gpu}").unlink()
         assert process.wait(60) == 0
@@ -210,8 +210,8 @@ OURS = "sed 's/$/, 70000 MiB, python/' ~/pid.0"
 @pytest.mark.parametrize(
     ("holder", "told_so"),
     [
-        (OTHER, "slot 1 is out, the others go on: the GPU is held by another process"),
-        (OURS, "slot 1 is out, the others go on: another process holds memory of the GPU"),
+        (OTHER, "slot 1 is out, the others continue: another process uses the GPU"),
+        (OURS, "slot 1 is out, the others continue: another process holds memory of the GPU"),
     ],
     ids=["another process", "another slot"],
 )

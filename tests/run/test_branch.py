@@ -93,7 +93,7 @@ def test_what_a_person_does_to_train_py_in_a_training_stays_and_is_not_measured(
     last = helped.experiments()[-1]
     assert (last["status"], last["val_bpb"], last["failure"]) == ("keep", 0.9, None)
     assert "VALUE = 0.9 " in helped.git("show", "autoresearch/mar14:train.py")
-    assert "train.py in the tree is left as it is, for it has been changed" in log(helped)
+    assert "train.py in the tree has your changes and was not updated" in log(helped)
     assert "git show autoresearch/mar14:train.py" in log(helped)
 
 
@@ -114,7 +114,7 @@ def test_a_loop_goes_on_beside_another_branch_and_does_not_touch_it(helped: Hous
         (helped.tree / "train.py").write_text("# my idea\n")
         before = helped.git("rev-parse", "HEAD"), tree_of(helped)
     assert (helped.git("rev-parse", "HEAD"), tree_of(helped)) == before
-    assert "left as it is" not in log(helped), "of another branch there is nothing to tell"
+    assert "was not updated" not in log(helped), "of another branch there is nothing to tell"
     helped.git("checkout", "--quiet", "--force", "autoresearch/mar14")
     assert "VALUE = 0.9 " in (helped.tree / "train.py").read_text()
     assert helped.statuses() == ["keep", "keep"]
@@ -181,7 +181,7 @@ def test_a_commit_that_changes_train_py_is_tried_as_an_experiment(helped: House,
     last = helped.experiments()[-1]
     assert (last["status"], last["agent"], last["description"]) == (status, "commit", "my own idea")
     assert (last["parent"], last["val_bpb"]) == (before, float(value))
-    assert "branch 'autoresearch/mar14' is put back" in log(helped)
+    assert "moved branch 'autoresearch/mar14' from" in log(helped)
     assert helped.git("rev-parse", "HEAD") == (last["commit"] if status == "keep" else before)
     assert helped.git("for-each-ref", "--format=%(objectname)", "refs/experiments/mar14/aside") == mine, "kept from gc"
     assert (helped.tree / "train.py").read_text() == text, "the person's tree is as they left it"
@@ -247,7 +247,7 @@ def test_a_branch_that_was_rewritten_is_put_back(helped: House, how: str) -> Non
     else:
         assert tree_of(helped) == before
     if how != "moved back":
-        assert re.search(f"branch 'autoresearch/mar14' .*is put back to '{str(kept)[:7]}'", log(helped))
+        assert re.search(f"(moved|deleted) branch 'autoresearch/mar14' .*'{str(kept)[:7]}'", log(helped))
     helped.git("checkout", "--quiet", "--force", "autoresearch/mar14")
     helped.check_invariants()
 

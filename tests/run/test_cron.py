@@ -47,7 +47,7 @@ def test_cron_adds_one_line_and_uncron_takes_it_away(house: House, crontab: Path
         assert crontab.read_text() == others + line(house)
     assert house.call("make", "uncron").status == 0
     assert (crontab.read_text() if crontab.exists() else "") == others
-    assert "does not look after" in house.call("bin/uncron").err
+    assert "has no line for this tree" in house.call("bin/uncron").err
 
 
 @pytest.mark.parametrize("name", ["two words", "it's", "100 %", "größer", "$HOME"])
@@ -69,7 +69,7 @@ def test_a_crontab_that_cannot_be_read_is_not_taken_for_an_empty_one(house: Hous
     for verb in ("bin/cron", "bin/uncron"):
         result = house.call(verb)
         assert result.status == 2
-        assert "the crontab cannot be read: 'you are not allowed'\nhint: " in result.err
+        assert "cannot read the crontab: 'you are not allowed'\nhint: " in result.err
         assert crontab.read_text() == OTHERS
 
 

@@ -109,7 +109,7 @@ def test_a_folder_of_a_larger_repository_is_refused_and_the_hint_helps(house: Ho
     for verb in ("setup", "status", "demo"):
         result = house.call(f"bin/{verb}", TAG="mar14")
         assert result.status == 2
-        assert f"{verb}: this folder is part of a larger git repository" in result.err
+        assert f"{verb}: a run needs its own git repository" in result.err
     assert house.call_in(top, "git", "for-each-ref").out == before
     assert not (house.tree / "runs").exists()
     follow_hint(house, result.err)
@@ -135,7 +135,7 @@ def test_a_worktree_whose_repository_was_moved_says_so(house: House) -> None:
     house.tree = other
     result = house.call("bin/setup", TAG="mar14")
     assert result.status == 2
-    assert "has been moved or deleted" in result.err
+    assert "was moved or deleted" in result.err
     hint = result.err.splitlines()[-1].split(": ", 2)[2]
     assert house.call_in(moved, "bash", "-c", hint).status == 0
     assert house.call("bin/setup", TAG="mar14").status == 0

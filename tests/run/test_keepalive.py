@@ -69,7 +69,7 @@ def test_a_loop_that_has_its_rows_is_not_wanted_any_more(run: House) -> None:
 
 def test_make_stop_is_heard_though_the_loop_is_dead(slow: House) -> None:
     killed(slow, slow.setting("0.9"))
-    assert "one that died is not started again" in slow.call("bin/stop").err
+    assert "one that died will not be restarted" in slow.call("bin/stop").err
     assert look(slow) == ""
     assert "not running: make loop" in slow.call("bin/status").out
 
@@ -93,7 +93,7 @@ def test_a_dead_loop_is_started_again_with_all_that_it_had(slow: House) -> None:
     committed = (slow.flight / "commit").read_text().strip()
     slow.seconds.write_text("0")
     seen.unlink()
-    assert look(slow) == "the loop is started again\n"
+    assert look(slow) == "the loop died: restarting it\n"
     settled(slow, 3)
     assert slow.statuses() == ["keep"] * 3, "two rows, of which the first was in flight"
     assert str(slow.experiments()[1]["commit"]) == committed, "a proposal that was committed is measured"
@@ -121,7 +121,7 @@ def test_it_is_started_again_from_any_branch_and_from_its_own_copy_of_the_toolki
     (slow.tree / "bin/loop").unlink()
     (slow.tree / "train.py").write_text("# my idea\n")
     slow.seconds.write_text("0")
-    assert look(slow) == "the loop is started again\n"
+    assert look(slow) == "the loop died: restarting it\n"
     settled(slow, 2)
     assert slow.statuses() == ["keep", "keep"]
     assert (slow.tree / "train.py").read_text() == "# my idea\n"
@@ -141,7 +141,7 @@ def test_where_its_copy_is_gone_it_is_started_from_the_tree(slow: House, damage:
     killed(slow, slow.setting("0.9"), MAX_EXPERIMENTS="1")
     damage(slow.run_folder / "toolkit")
     slow.seconds.write_text("0")
-    assert look(slow) == "the loop is started again\n"
+    assert look(slow) == "the loop died: restarting it\n"
     settled(slow, 2)
     slow.check_invariants()
 
@@ -262,7 +262,7 @@ def test_keys_reach_the_proposer_and_nothing_else(slow: House) -> None:
 @pytest.mark.parametrize(
     ("text", "mode", "problem"),
     [
-        (f"KEY={SECRET}\n", 0o644, "'.env' holds keys, and is not a file that only you can read"),
+        (f"KEY={SECRET}\n", 0o644, "'.env' holds keys, but others can read it, or it is a link"),
         (f"KEY: {SECRET}\n", 0o600, "line 1 of '.env' is not NAME=value"),
     ],
 )

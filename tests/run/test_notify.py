@@ -108,7 +108,7 @@ def test_a_hook_that_hangs_and_forks_holds_up_nothing_and_is_ended(based: House)
     based.check_invariants()
     found = wait_until(lambda: len(pids.read_text().split()) == 2 and pids.read_text().split())
     wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in found))
-    wait_until(lambda: "ON_KEEP failed, exit status 124: 'it was ended after 3 s'" in log(based))
+    wait_until(lambda: "ON_KEEP failed with exit status 124: 'ended after 3 s'" in log(based))
     assert log(based).index("loop ended after 1 experiments") < log(based).index("ON_KEEP failed"), "nobody has waited"
 
 
@@ -151,7 +151,7 @@ def test_a_proposer_that_fails_for_long_is_told_once_and_so_is_its_end(based: Ho
         calls = told(based, "trouble", 2)
     assert [event["event"] for _, event in calls] == ["trouble", "over"]
     assert calls[0][0] == "no proposal from 'my agent', 3 times in a row"
-    assert calls[1][0].startswith("the loop works again; it had: no proposal from 'my agent', ")
+    assert calls[1][0].startswith("the loop works again; the problem was: no proposal from 'my agent', ")
     assert not list(based.run_folder.glob("trouble*"))
 
 
@@ -173,7 +173,7 @@ def test_a_loop_that_ends_by_a_fault_is_told(house: House) -> None:
     house.commit("broken")
     house.setup()
     assert house.call("bin/loop", ON_TROUBLE=hook(house, "trouble")).status == 2
-    assert told(house, "trouble", 1)[0][0] == "the loop has ended by a fault"
+    assert told(house, "trouble", 1)[0][0] == "the loop ended with an error"
 
 
 def test_a_loop_that_died_is_told_by_keepalive_once(slow: House) -> None:
@@ -195,8 +195,8 @@ def test_a_loop_that_died_is_told_by_keepalive_once(slow: House) -> None:
         wait_until(lambda: not slow.left_running() and "hint" in (slow.run_folder / "keepalive.log").read_text())
     lines = [line for line, _ in told(slow, "trouble", 2)]
     assert lines == [
-        "the loop is started again",
-        "the loop has died 2 times without a row, and is started less and less often",
+        "the loop died: restarting it",
+        "the loop has died 2 times without a new row; restarts become rarer",
     ]
     wanted.write_text(whole)
     slow.seconds.write_text("0")

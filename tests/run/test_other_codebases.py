@@ -216,14 +216,14 @@ echo more""")
 @pytest.mark.parametrize(
     ("settings", "says"),
     [
-        ({"METRIC": "val_rmse", "BASELINE_RUNS": "1"}, "nobody knows which gain of 'val_rmse' counts"),
+        ({"METRIC": "val_rmse", "BASELINE_RUNS": "1"}, "no threshold says which gain of 'val_rmse' counts"),
         ({"METRIC_GOAL": "max"}, "of val_bpb lower is better"),
         ({"METRIC_RANGE": "0,1"}, "METRIC_RANGE is for another metric"),
         ({"METRIC": "a", "METRIC_RANGE": "2,1"}, "METRIC_RANGE '2,1' holds nothing"),
         ({"METRIC": "a", "METRIC_GUARD": "b=1"}, "'b=1' is no guard"),
         ({"METRIC": "a", "SMALL_GAIN": "2", "LARGE_GAIN": "1"}, "SMALL_GAIN '2' is more than LARGE_GAIN '1'"),
         ({"EDITABLE": "modle.py"}, "EDITABLE 'modle.py' matches no file"),
-        ({"EDITABLE": "*.py"}, "holds prepare.py"),
+        ({"EDITABLE": "*.py"}, "includes prepare.py"),
     ],
 )
 def test_a_set_up_that_could_not_be_measured_is_refused(house: House, settings: dict[str, str], says: str) -> None:
@@ -341,8 +341,8 @@ def test_the_settings_are_told_with_their_sources(run: House) -> None:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("metrik = 'a'\n", "there is no setting 'metrik'"),
-        ("metric = {}\n", "'METRIC' is no text"),
+        ("metrik = 'a'\n", "there is no setting 'metrik': did you mean 'metric'?"),
+        ("metric = {}\n", "'METRIC' is not a text"),
         ("metric\n", "cannot be used"),
         ('metric = "a\\nb"\n', "more than one line"),
     ],

@@ -84,7 +84,7 @@ def test_nothing_goes_without_a_yes(nights: House) -> None:
     before = nights.git("for-each-ref")
     result = nights.call("bin/drop", TAG="old")
     assert result.status == 2
-    assert "this is no terminal, so nobody can confirm: drop run 'old': folder runs/old, branch" in result.err
+    assert "cannot ask for confirmation without a terminal: drop run 'old': folder runs/old, branch" in result.err
     assert "13 refs" in result.err
     hint = result.err.splitlines()[-1]
     assert hint.endswith("FORCE=1 make drop TAG=old")
@@ -123,12 +123,12 @@ def test_only_what_is_old_and_not_taken_is_pruned(nights: House) -> None:
 @pytest.mark.parametrize(
     ("done", "settings", "status", "problem"),
     [
-        ("", {}, 2, "TAG is not given"),
+        ("", {}, 2, "TAG is missing"),
         ("", {"TAG": "nosuch"}, 2, "there is no run 'nosuch'"),
         ("git checkout -q autoresearch/old", {"TAG": "old"}, 2, "run 'old' is checked out in"),
         ("git worktree add -q ../other autoresearch/old", {"TAG": "old"}, 2, "/other'"),
         ("printf 'pid 1 since noon\\nold\\n' >runs/.lock; exec 9<runs/.lock; flock 9", {"TAG": "old"}, 75,
-         "a loop works on run 'old'"),
+         "a loop is running on run 'old'"),
     ],
 )  # fmt: skip
 def test_what_is_not_dropped(nights: House, done: str, settings: dict[str, str], status: int, problem: str) -> None:

@@ -1,4 +1,4 @@
-"""What measures: no experiment may change it. How often two characters of Les Misérables meet, from networkx."""
+"""Measures a prediction of how often two characters of Les Misérables meet. No experiment may change this file."""
 
 import networkx
 import numpy as np
@@ -7,9 +7,9 @@ HELD_OUT = 0.25  # share of the pairs
 
 
 def split():
-    """Training pairs, held-out pairs, and how many characters there are.
+    """Training pairs, held-out pairs, and the number of characters.
 
-    Each of the first two is (pairs, meetings): int (n, 2), and float (n,), log(1 + count).
+    Each of the first two is (pairs, meetings): int (n, 2), and float (n,), log(1 + count). The data is from networkx.
     """
     graph = networkx.convert_node_labels_to_integers(networkx.les_miserables_graph(), ordering="sorted")
     pairs = np.array(sorted(graph.edges))
@@ -19,6 +19,6 @@ def split():
 
 
 def rmse(predict, held):
-    """Of log(1 + count) on the held-out pairs."""
+    """The error of log(1 + count) on the held-out pairs."""
     pairs, meetings = held
     return float(np.sqrt(np.mean((predict(pairs) - meetings) ** 2)))

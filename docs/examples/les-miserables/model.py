@@ -1,10 +1,10 @@
-"""The model: a character has a number and a vector; two meet as often as the sum and the product of these say."""
+"""The model: each character has a number and a vector. Sum and product of two predict how often they meet."""
 
 import numpy as np
 
 
 def fit(pairs, meetings, people, config, seed):
-    """A function of pairs, fitted by gradient descent."""
+    """Fit by gradient descent; return a function from pairs to predictions."""
     vectors = np.random.default_rng(seed).normal(0, 0.5, (people, config["rank"]))
     own, mean = np.zeros(people), meetings.mean()
     a, b = pairs.T

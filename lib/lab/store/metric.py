@@ -122,8 +122,8 @@ def check(settings: Mapping[str, str]) -> None:
     has_thresholds = metric.small is not None and metric.large is not None
     if not (metric.is_bpb or has_thresholds or int(settings.get("BASELINE_RUNS") or 1) > 1):
         raise Fault(
-            f"BASELINE_RUNS is 1, and nobody knows which gain of '{metric.name}' counts",
-            "have the noise measured: BASELINE_RUNS=3; or say it: SMALL_GAIN=... LARGE_GAIN=...",
+            f"BASELINE_RUNS is 1, and no threshold says which gain of '{metric.name}' counts",
+            "measure the noise: BASELINE_RUNS=3; or set both thresholds: SMALL_GAIN=... LARGE_GAIN=...",
         )
 
 

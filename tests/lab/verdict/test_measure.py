@@ -315,7 +315,7 @@ def test_it_is_suspected_of_a_run_of_the_incumbent_too(tmp_path: Path) -> None:
     measured = call(tmp_path)
     assert (measured["failure"], measured["val_bpb"]) == (None, "0.997900")
     assert (tmp_path / "flights/f1/mendable").read_text() == "no\n"
-    assert (tmp_path / "flights/f1/suspect").read_text() == "gpu 0 there is no GPU to work with\n"
+    assert (tmp_path / "flights/f1/suspect").read_text() == "gpu 0 no usable GPU\n"
 
 
 def test_rejected(tmp_path: Path) -> None:

@@ -196,10 +196,10 @@ def test_a_disturbed_run_is_made_again_but_half_of_all_at_most_and_then_taken_as
     result = house.call("bin/noise", N="2")
     assert result.status == 0
     assert result.err.splitlines()[1:] == [
-        "run 1 of 2: one more of the incumbent, with seed 43",
-        "run 1 of 2: one more of the incumbent, with seed 43, again: it stood still for 60 s",
+        "run 1 of 2: the incumbent with seed 43",
+        "run 1 of 2: the incumbent with seed 43, repeated: it stood still for 60 s",
         "1.043000 with seed 43 (not as usual: it stood still for 60 s)",
-        "run 2 of 2: one more of the incumbent, with seed 44",
+        "run 2 of 2: the incumbent with seed 44",
         "1.044000 with seed 44",
     ]
     assert [(one["seed"], one["degraded"]) for one in reruns(house)] == [(43, True), (44, False)]
@@ -256,7 +256,7 @@ def test_an_audit_that_takes_too_long_ends_with_what_it_has(tmp_path: Path) -> N
     run.seconds.write_text("5")
     result = run.call("bin/audit", K="2")
     assert result.status == 0
-    assert "it takes too long: " in result.err
+    assert "taking too long: " in result.err
     assert "; stopped after " in result.out
     assert json.loads((run.run_folder / "audit.json").read_text())["partial"] is True
 

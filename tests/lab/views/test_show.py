@@ -100,7 +100,7 @@ def test_what_has_no_log_or_no_commit(night: House) -> None:
 
 @pytest.mark.parametrize(
     ("which", "said"),
-    [("6", "has no experiment '6'"), ("zz", "'zz'"), ("0", "'0'"), ("abc", "'abc'"), ("", "N is not given")],
+    [("6", "has no experiment '6'"), ("zz", "'zz'"), ("0", "'0'"), ("abc", "'abc'"), ("", "N is missing")],
 )
 @pytest.mark.parametrize("verb", ["show", "retry"])
 def test_an_unknown_one(night: House, verb: str, which: str, said: str) -> None:
