@@ -1,4 +1,4 @@
-"""The engine of docs/examples does what is asked of one: another host is played by a shell that knows nothing of ours."""
+"""The engine of docs/examples does what is asked of one. Another host is a shell that knows nothing of ours."""
 
 import os
 import subprocess
