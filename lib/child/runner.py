@@ -1,15 +1,16 @@
 #!/usr/bin/env python3
 """The runner: runs one command on the host that computes, and leaves nothing of it behind.
 
-Usage: runner.py RUN_DIR | --cancel RUN_DIR | --end NAME=VALUE | --can-confine | --first COMMAND...
+Usage: runner.py RUN_DIR | --cancel RUN_DIR | --end NAME=VALUE | --can-confine WAY | --first COMMAND...
 
 RUN_DIR holds `cmd` (shell text), `cwd`, `limit_s` (seconds), `env` (NAME=value lines) and, where they are wanted:
 `confine`, a line for each path that is to be hidden from the command, or can be read or written by it all the same
 (`hide PATH`, `read PATH`, `write PATH`): of two that concern a path the later one holds, all else is read-only, unless
-the first is `write /`, and there is no network, unless there is a line `network`; and `beside`, the shell text of a
-helper outside of that confinement, with `confine-beside` in one of its own. What it has to say is in `reply/`, where
-`ended` is written when it has ended. It ends with the command; but when that has exited with 0 and there is
-`reply/busy`, it comes to its own end, within the limit.
+the first is `write /`. There is no network, unless there is a line `network`, or, where it has no loopback of its own,
+`loopback`. It is confined by bubblewrap, or after a line `by landlock` by lib/child/landlock.py, which says what that
+leaves open. And `beside`, the shell text of a helper outside of that confinement, with `confine-beside` in one of its
+own. What it has to say is in `reply/`, where `ended` is written when it has ended. It ends with the command; but when
+that has exited with 0 and there is `reply/busy`, it comes to its own end, within the limit.
 
 It writes handle (its pid, and when that began), run.log, host, started, pid; when the command has ended, ended and
 resources (JSON: CPU seconds of the command and of all that it started, whoever their parents were by then; of the
@@ -23,7 +24,8 @@ stopped, or a fault that is not the command's.
 
 --cancel ends it, from any process on this host, and what a runner that was killed itself has left; twice is harmless.
 --end ends every process that has NAME=VALUE in its environment; 1: some are left.
---can-confine says whether `confine` works here. --first is what the runner starts as the first process of a sandbox.
+--can-confine says whether `confine` works here, by `bubblewrap` or by `landlock`. --first is what the runner starts as
+the first process of a sandbox.
 
 Standard library only, and no more of it than is needed: it is started for every run and every proposal. After tini and
 dumb-init: https://github.com/krallin/tini, https://github.com/Yelp/dumb-init.
@@ -62,16 +64,28 @@ PRIVATE = (
 )  # where the ledger is, and who is told of a keep
 CALLER = "LAB_CALLER_"  # before names that the caller has had, too (lib/environment.sh)
 SANDBOX = ["bwrap", "--die-with-parent", "--as-pid-1", "--unshare-pid"]
+SHARED = "/dev/shm"
 # Devices stay, for a GPU is one of them; the shared memory among them is the command's own.
-MOUNTED = ["--dev-bind", "/dev", "/dev", "--tmpfs", "/dev/shm", "--proc", "/proc"]
+MOUNTED = ["--dev-bind", "/dev", "/dev", "--tmpfs", SHARED, "--proc", "/proc"]
 # Root could mount all of it anew; it keeps what files of other users need, and a sandbox of the command's own.
-KEPT = ("CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "SETFCAP", "SETGID", "SETUID")
+KEPT = {"CHOWN": 0, "DAC_OVERRIDE": 1, "FOWNER": 3, "FSETID": 4, "KILL": 5, "SETFCAP": 31, "SETGID": 6, "SETUID": 7}
 if os.geteuid() == 0:
     SANDBOX += ["--cap-drop", "ALL"]
     for capability in KEPT:
         SANDBOX += ["--cap-add", f"CAP_{capability}"]
 OWN = os.path.abspath(__file__)
 FIRST = [sys.executable, "-IS", OWN, "--first"]
+LANDLOCK = [sys.executable, "-IS", os.path.join(os.path.dirname(OWN), "landlock.py")]
+# No GPU was at hand when Landlock came: so where there is one, it is asked.
+CUDA = """
+import ctypes, sys
+try:
+    cuda = ctypes.CDLL("libcuda.so.1")
+except OSError:
+    sys.exit()
+if cuda.cuInit(0) not in (0, 100):  # 100: there is none
+    sys.exit("landlock: CUDA does not start under it")
+"""
 
 PRCTL = _ctypes.dlsym(_ctypes.dlopen(None, 0), "prctl")
 
@@ -292,7 +306,15 @@ class Run:
     def argv(self, text: str, confine: str) -> list[str]:
         """The words for a shell text, in its sandbox where one is wanted."""
         command, wanted = ["bash", "-c", text], self.read_if_there(confine)
-        return [*sandbox(wanted), *FIRST, *command] if wanted else command
+        if not wanted:
+            return command
+        if self.is_by_landlock(confine):
+            return [*landlock(self.path(confine)), *command]
+        return [*sandbox(wanted), *FIRST, *command]
+
+    def is_by_landlock(self, confine: str) -> bool:
+        """Which of the two ways is wanted."""
+        return "by landlock" in self.read_if_there(confine).splitlines()
 
     def go(self, children: Children, stop: Stop) -> int:
         """Run it. Returns its exit status, 124, or 125."""
@@ -304,7 +326,7 @@ class Run:
         log = os.open(self.path("run.log"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
         self.write("host", os.uname().nodename)
         self.write("started", now())
-        began, before = time.monotonic(), counters()
+        began, before, shared = time.monotonic(), counters(), self.shared_memory()
         helper = self.start_helper(children)
         child = children.start(self.argv(self.cmd, "confine"), self.environment, log)
         self.write("pid", child)
@@ -313,6 +335,7 @@ class Run:
             status = 125 if self.outcome(children, stop, helper, helper, began) == 125 else 0
         if not children.end():
             status = 125
+        clear(self.shared_memory() - shared)
         self.write("ended", now())
         self.write("resources", used(children, helper, before))
         if status != 125 and not stop.wait(0):
@@ -320,6 +343,11 @@ class Run:
             os.rename(self.path("rc.new"), self.path("rc"))
             return status
         return 125
+
+    def shared_memory(self) -> set[str]:
+        """What is there of it; nothing, where the command has a shared memory of its own, or may keep what it likes."""
+        is_shared = self.is_by_landlock("confine") and "network" not in self.read("confine").splitlines()
+        return {os.path.join(SHARED, name) for name in os.listdir(SHARED)} if is_shared else set()
 
     def start_helper(self, children: Children) -> int:
         """The command of `beside`. Returns its pid; 0: there is none."""
@@ -351,7 +379,7 @@ class Run:
 def sandbox(wanted: str) -> list[str]:
     """The words of bubblewrap for the lines of `confine`."""
     lines = [line.partition(" ")[::2] for line in wanted.splitlines()]
-    words = [*SANDBOX, *([] if ("network", "") in lines else ["--unshare-net"])]
+    words = [*SANDBOX, *([] if ("network", "") in lines else ["--unshare-net", "--unshare-ipc"])]
     words += ["--bind" if lines[:1] == [("write", "/")] else "--ro-bind", "/", "/", *MOUNTED]
     again = list[str]()
     for word, path in lines:
@@ -364,6 +392,31 @@ def sandbox(wanted: str) -> list[str]:
             words += ["--ro-bind" if word == "read" else "--bind", path, path]
     # A loop's copy of the toolkit lies in what is hidden.
     return [*words, "--ro-bind", OWN, OWN, *again]
+
+
+def landlock(confine: str) -> list[str]:
+    """The words of lib/child/landlock.py for a file of such lines."""
+    return [*LANDLOCK, confine, ",".join(str(number) for number in KEPT.values())]
+
+
+def clear(paths: set[str]) -> None:
+    """Remove files of this user in shared memory that nobody has in theirs: the next run would find them."""
+    used = b"".join(maps(pid) for pid in processes()) if paths else b""
+    for path in paths:
+        try:
+            if os.lstat(path).st_uid == os.geteuid() and os.fsencode(path) not in used:
+                os.unlink(path)
+        except OSError:
+            continue  # it has gone, or is a folder
+
+
+def maps(pid: int) -> bytes:
+    """What a process has in its memory, as the kernel lists it."""
+    try:
+        with open(f"/proc/{pid}/maps", "rb") as file:
+            return file.read()
+    except OSError:
+        return b""
 
 
 def now() -> str:
@@ -466,7 +519,10 @@ def main(arguments: list[str]) -> int:
         variable = os.fsencode(arguments[1])
         return 0 if end_all(lambda: tagged(variable), lambda: tagged(variable)) else 1
     if arguments[:1] == ["--can-confine"]:
-        os.execvp("timeout", ["timeout", "--kill-after=2", "10", *sandbox(""), "true"])
+        limited = ["timeout", "--kill-after=2", "10"]
+        if arguments[1] == "landlock":
+            os.execvp("timeout", [*limited, *landlock(os.devnull), sys.executable, "-IS", "-c", CUDA])
+        os.execvp("timeout", [*limited, *sandbox(""), "true"])
     if arguments[:1] == ["--first"]:
         return first(arguments[1:])
     return run(arguments[0])

@@ -8,7 +8,7 @@ source "$TOOLKIT/lib/experiment/bring_back.sh"
 
 readonly CALL=$FLIGHT/call # the RUN_DIR of the call: limited and ended like a training run
 readonly ENGINE_HERE=$TOOLKIT/lib/child/engines/local
-readonly MOST_WANTED=8    # candidates of one call
+readonly MOST_WANTED=8 # candidates of one call
 # Tracked files that the proposer does not get: the toolkit, which also shows how each rule is enforced, and the
 # instructions for an agent that runs experiments.
 readonly LEFT_OUT=(/bin/ /lib/ /schemas/ /tests/ /docs/ /AGENTS.md /CLAUDE.md /GEMINI.md /.claude/ /.agents/)

@@ -14,7 +14,8 @@ confine() {
     hidden_text
     path=$(uv_cache)
     [[ ! -d $path ]] || printf 'hide %s\n' "$path"
-    printf '%s\n' "write $CHECKOUT" "write $scratch" "write $RUN_DIR/handover" "read $RUN_DIR/reply"
+    ((GPUS_PER_SLOT == 1)) || printf 'loopback\n' # its ranks speak over that
+    printf '%s\n' "write $CHECKOUT" "write $scratch" "write $RUN_DIR/handover" "read $RUN_DIR/reply" "by $LAB_CONFINED"
   } >"$RUN_DIR/confine"
   printf '%s\n' "TMPDIR=$scratch" "UV_CACHE_DIR=$scratch/uv" "TRITON_HOME=$scratch" "CUDA_CACHE_PATH=$scratch/cuda" >>"$RUN_DIR/env"
 }
@@ -41,7 +42,7 @@ hide_source() {
 confine_evaluator() {
   {
     hidden_from_all
-    printf '%s\n' "read $RUN_DIR/evaluator" "read $RUN_DIR/handover" "write $RUN_DIR/reply" "write $RUN_DIR/record"
+    printf '%s\n' "read $RUN_DIR/evaluator" "read $RUN_DIR/handover" "write $RUN_DIR/reply" "write $RUN_DIR/record" "by $LAB_CONFINED"
   } >"$RUN_DIR/confine-beside"
 }
 
@@ -53,15 +54,15 @@ hidden_from_all() { printf '%s\n' "hide $TREE/runs" "hide $COMMON_DIR" "hide $TR
 confine_proposer() {
   local held path
   mapfile -t held <"$RUN/proposer.confine"
-  ! is_mini || held=("${held[@]/#write *}")
+  ! is_held_by_us_alone || held=("${held[@]/#write */}")
   {
     printf '%s\n' "${held[@]}" network
     # A person may have made it since this loop began.
     while IFS= read -r path; do [[ ! -e $path ]] || printf 'read %s\n' "$(readlink -e -- "$path")"; done <"$RUN/proposer.absent"
     printf '%s\n' "hide $TREE/runs" "hide $TREE/.env"
     hidden_text
-    printf '%s\n' "read $TOOLKIT" "write $1"
-    ! is_mini || writable_for_mini "$1"
+    printf '%s\n' "read $TOOLKIT" "write $1" "by $LAB_HELD"
+    ! is_held_by_us_alone || printf 'write %s\n' "$(settings_of_agent)"
   } >"$CALL/confine"
   printf '%s\n' "UV_CACHE_DIR=$1/tmp/uv" >>"$CALL/env"
 }
@@ -109,7 +110,11 @@ git_configurations() {
   { git config --list --show-origin --name-only -z 2>/dev/null || :; } | tr '\0' '\n' | sed -n 's/^file:\(\/.*\)/\1/p' | sort -u
 }
 
-is_mini() { [[ $AGENT_PATH == "$TOOLKIT/lib/proposers/mini" ]]; }
+# is_held_by_us_alone: whether the proposer is an agent with a shell that nothing else holds: mini; Codex, whose own sandbox cannot be made in
+# Landlock.
+is_held_by_us_alone() {
+  [[ $AGENT_PATH == "$TOOLKIT/lib/proposers/mini" || $AGENT_PATH == "$TOOLKIT/lib/proposers/codex" && $LAB_HELD == landlock ]]
+}
 
 # what_is_watched: where nothing holds a run, or a proposer, what it could leave for git, for Python, or for who starts this loop again, is
 # looked at before and after (lib/lab/runs/tampering.py).
@@ -120,12 +125,12 @@ what_is_watched() {
   git_configurations
 }
 
-# writable_for_mini SCRATCH: its settings, which it makes where there are none; of its copy of the tree the one file to edit, and what is new.
-writable_for_mini() {
+# settings_of_agent: where it keeps them; the folder is made where there is none.
+settings_of_agent() {
   local settings=${MSWEA_GLOBAL_CONFIG_DIR:-${XDG_CONFIG_HOME:-$HOME/.config}/mini-swe-agent}
+  [[ $AGENT_PATH == */mini ]] || settings=${CODEX_HOME:-$HOME/.codex}
   mkdir -p "$settings"
-  printf '%s\n' "write $settings" "read $1/tree/.git"
-  [[ ! -e $1/tree/prepare.py ]] || printf 'read %s\n' "$1/tree/prepare.py"
+  printf '%s' "$settings"
 }
 
 # uv_cache: where uv keeps packages; nothing, where the environment has links into it.
@@ -136,22 +141,33 @@ uv_cache() {
 # has_evaluator FACTS: whether the prepare.py that has said them measures; it measures nothing else.
 has_evaluator() { [[ $1 == *'"evaluator": true'* ]]; }
 
-# choose_confinement FACTS: exports whether `prepare.py --evaluate` measures, and whether training runs, and proposers, are confined. A
-# stranger's script may write where it likes, as it does without us: so by itself only a pair that has an evaluator is.
+# way_to_confine: what confines a command here, `bubblewrap` or `landlock`, of what CONFINE allows. Fails where nothing does.
+way_to_confine() {
+  local way
+  for way in bubblewrap landlock; do
+    [[ ${CONFINE:-auto} == @(auto|yes|"$way") ]] || continue
+    ! "$LAB_PYTHON" -IS "$TOOLKIT/lib/child/runner.py" --can-confine "$way" >/dev/null 2>&1 || { printf '%s' "$way" && return; }
+  done
+  return 1
+}
+
+# choose_confinement FACTS: exports whether `prepare.py --evaluate` measures, and what confines training, and what proposers: a way, or
+# `no`. A stranger's script may write where it likes, as it does without us: so by itself only a pair that has an evaluator is confined.
 choose_confinement() {
+  local way
   export LAB_EVALUATOR=no LAB_CONFINED=no LAB_HELD=no
   if [[ $METRIC == val_bpb ]] && has_evaluator "$1"; then
     LAB_EVALUATOR=yes
   fi
   what_is_watched | sort -u >"$RUN/watched"
   [[ $CONFINE != no ]] || return 0
-  if "$LAB_PYTHON" -IS "$TOOLKIT/lib/child/runner.py" --can-confine >/dev/null 2>&1; then
-    LAB_HELD=yes
+  if way=$(way_to_confine); then
+    LAB_HELD=$way
     list_what_is_held
-    [[ $CONFINE == auto && $LAB_EVALUATOR == no ]] || LAB_CONFINED=yes
-  elif [[ $CONFINE == yes ]]; then
-    die "CONFINE is 'yes', but bubblewrap does not work here" 'make doctor says why'
+    [[ $CONFINE == auto && $LAB_EVALUATOR == no ]] || LAB_CONFINED=$way
+  elif [[ $CONFINE != auto ]]; then
+    die "CONFINE is '$CONFINE', but $([[ $CONFINE != yes ]] && printf 'that' || printf 'neither bubblewrap nor Landlock') does not work here" 'make doctor says why'
   elif [[ $LAB_EVALUATOR == yes ]]; then
-    say 'training and proposers are not confined: bubblewrap does not work here (make doctor says why)'
+    say 'training and proposers are not confined: neither bubblewrap nor Landlock works here (make doctor says why)'
   fi
 }

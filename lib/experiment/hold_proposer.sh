@@ -9,7 +9,7 @@ is_ours() { [[ $AGENT_PATH == "$TOOLKIT"/lib/proposers/@(catalog|edited|retry) ]
 # hold: the proposer is confined; or what it must not touch is remembered.
 hold() {
   local path
-  if [[ ${LAB_HELD:-no} == yes ]]; then
+  if [[ ${LAB_HELD:-no} != no ]]; then
     confine_proposer "$scratch"
     while IFS= read -r path; do [[ -e $path || -L $path ]] || printf '%s\n' "$path"; done <"$RUN/proposer.absent" >"$CALL/absent"
   else

@@ -42,4 +42,5 @@ hangs() {
 end_hanging() {
   trouble loop "experiment '$1' hangs: ending and resuming it"
   end_flight "$1"
+  unset "BEATS[$1]" # its silence counts from now on: a busy machine may take a while to resume it
 }

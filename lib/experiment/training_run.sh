@@ -61,7 +61,7 @@ write_order() {
     ${gpus:+"CUDA_VISIBLE_DEVICES=$gpus"} >"$RUN_DIR/env"
   is_own_command || printf '%s\n' "PATH=$VENV/bin:$PATH" UV_NO_SYNC=1 >>"$RUN_DIR/env"
   [[ ${LAB_EVALUATOR:-no} != yes ]] || order_evaluator
-  [[ ${LAB_CONFINED:-no} != yes ]] || confine
+  [[ ${LAB_CONFINED:-no} == no ]] || confine
   : >"$RUN_DIR/run.log"
   ln -sfn "${RUN_DIR#"$RUN/"}/run.log" "$RUN/run.log"
 }
@@ -94,7 +94,7 @@ order_evaluator() {
   cp "$CHECKOUT/prepare.py" "$RUN_DIR/evaluator/prepare.py"
   printf 'exec %q -I -X utf8 %q --evaluate %q' "$LAB_PYTHON" "$RUN_DIR/evaluator/prepare.py" "$RUN_DIR" >"$RUN_DIR/beside"
   printf '%s\n' "LAB_EVALUATION=$RUN_DIR" >>"$RUN_DIR/env"
-  [[ ${LAB_CONFINED:-no} != yes ]] || confine_evaluator
+  [[ ${LAB_CONFINED:-no} == no ]] || confine_evaluator
 }
 
 # evaluate_on_holdout: for bin/audit, what the run has handed over, apart from it, on the host that computes; record/holdout.json has it,

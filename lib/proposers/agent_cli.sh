@@ -1,6 +1,6 @@
 # What the adapters of coding agents share: those in lib/proposers that source it. One that does says what its command line is called, and
 # how it is brought and logged in; then `begin "$@"`, `ask COMMAND...` and `answer`. It is a proposer (CONTRIBUTING.md); a line
-# `# Held by:` in its head says what holds it to train.py beside our confinement (lib/doctor/70-sandbox); and `--check` says whether its
+# `# Held by:` in its head says what holds it to train.py beside our confinement (lib/doctor/75-held); and `--check` says whether its
 # command line is there and a login is to be seen: no request is made. Sourced.
 # shellcheck shell=bash
 

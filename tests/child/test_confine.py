@@ -2,23 +2,16 @@
 
 import gzip
 import os
-import shutil
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
-from house import ROOT, TRAIN, House, shared
+from house import TRAIN, House, shared
+from ways import by_each_way
 
-WORKS = (
-    shutil.which("bwrap")
-    and subprocess.run([sys.executable, ROOT / "lib/child/runner.py", "--can-confine"], check=False).returncode == 0
-)
 pytestmark = pytest.mark.xdist_group("confine")  # one run, one worker
-needs_bubblewrap = pytest.mark.skipif(not WORKS, reason="bubblewrap is not there, or does not work")
 
 # The baseline; the text of $HOME/deed is run as Python once VALUE is less than 1. So nothing is an added line.
 DEED = (
@@ -47,6 +40,7 @@ def deed_house(folder: Path) -> House:
         path.write_text("x")
     (house.outside / "home/texts").mkdir()
     (house.outside / "home/texts/one.txt").touch()
+    (house.outside / "home/deed").touch()  # under Landlock a proposer can make nothing new there
     house.setup()
     return house
 
@@ -104,13 +98,13 @@ DEEDS = {
     "the records": "open(f'{run}/experiments.jsonl')",
     "the memory": "open(f'{tree}/memory/decisions.md', 'a')",  # there since the baseline
     "the flight": "open(f'{flight}/done')",
-    "the other slots": "os.listdir(f'{run}/slots/0.lock/..')",
+    "the other slots": "open(f'{run}/slots/0.lock')",
     "git": "open(f'{tree}/.git/HEAD')",
     "keys": "assert open(f'{tree}/.env').read()",
     "the validation text": "open(os.path.expanduser('~/.cache/autoresearch/small/judge/val.bin'))",
-    "the corpus of one's own": "assert os.listdir(os.path.expanduser('~/texts'))",
-    "the shards": "assert os.listdir(os.path.expanduser('~/.cache/autoresearch/data'))",
-    "uv's cache": "assert os.listdir(os.path.expanduser('~/.cache/uv'))",
+    "the corpus of one's own": "open(os.path.expanduser('~/texts/one.txt'))",
+    "the shards": "open(os.path.expanduser('~/.cache/autoresearch/data/shard'))",
+    "uv's cache": "open(os.path.expanduser('~/.cache/uv/archive'))",
     "the toolkit": "open(f'{tree}/lib/lab/verdict/criterion.py', 'a')",
     "the toolkit of the loop": "open(f'{copies[0]}/bin/loop')",
     "the runner": "open(f'{copies[0]}/lib/child/runner.py', 'a')",
@@ -122,53 +116,67 @@ DEEDS = {
     "the loop": "os.kill(PID, 9)",
     "a mount": "import subprocess; subprocess.run(['mount', '-o', 'remount,rw,bind', '/'], check=True)",
     "what hides": "import subprocess; subprocess.run(['umount', f'{tree}/runs'], check=True)",
-    "shared memory": "assert os.listdir('/dev/shm')",
 }
 
 
 @pytest.mark.slow
-@needs_bubblewrap
-def test_confined_it_cannot_reach(run: House) -> None:
+@by_each_way
+def test_confined_it_cannot_reach(run: House, way: str) -> None:
     (run.outside / "home/.cache/autoresearch/small/judge/source").write_text(f"{run.outside}/home/texts\n")
     with socket.create_server(("127.0.0.1", 0)) as server:  # somebody who would answer
         port = str(server.getsockname()[1])
         deeds = [deed.replace("PID", str(os.getpid())).replace("PORT", port) for deed in DEEDS.values()]
-        found = after_each(run, deeds, CONFINE="yes")
+        found = after_each(run, deeds, CONFINE=way)
     for what, last in zip(DEEDS, found, strict=True):
         assert (last["status"], last["failure"]) == ("crash", "error"), (what, log_of(run, last))
         assert "Error" in log_of(run, last), what
 
 
-@needs_bubblewrap
-def test_confined_it_writes_in_its_checkout_where_the_next_one_finds_nothing_of_it(run: House) -> None:
+@by_each_way
+def test_confined_it_writes_in_its_checkout_where_the_next_one_finds_nothing_of_it(run: House, way: str) -> None:
     deed = (
         "assert not os.path.exists('torch.py'); open('torch.py', 'w').write('x = 1')\nprint(open('shelf/book').read())"
     )
-    for last in after_each(run, [deed, deed], CONFINE="yes"):
+    for last in after_each(run, [deed, deed], CONFINE=way):
         assert last["status"] == "keep"
         assert "a book" in log_of(run, last), "what LINKS names can be read"
 
 
-@needs_bubblewrap
+SHARED = """\
+import ctypes
+name, libc = "/dev/shm/autoresearch-test", ctypes.CDLL(None)
+assert not os.path.exists(name)
+open(name, "w").write("x")
+assert libc.shmget(4711, 9, 0) == -1
+libc.shmget(4711, 9, 0o1666)
+"""
+
+
+@by_each_way
+def test_confined_it_leaves_nothing_in_memory(run: House, way: str) -> None:
+    assert [one["status"] for one in after_each(run, [SHARED, SHARED], CONFINE=way)] == ["keep", "keep"]
+
+
+@by_each_way
 @pytest.mark.parametrize("name", ["prepare.py", "train.py", "pyproject.toml"])
-def test_confined_it_cannot_change_what_measures_or_is_measured(run: House, name: str) -> None:
-    last = after(run, f"open('{name}', 'a').write('# x')", CONFINE="yes")
+def test_confined_it_cannot_change_what_measures_or_is_measured(run: House, way: str, name: str) -> None:
+    last = after(run, f"open('{name}', 'a').write('# x')", CONFINE=way)
     assert (last["status"], last["failure"]) == ("crash", "rejected")
     assert f"{name} changed while it was trained" in str(last["reason"])
 
 
-@needs_bubblewrap
-def test_confined_it_has_a_scratch_of_its_own(run: House) -> None:
+@by_each_way
+def test_confined_it_has_a_scratch_of_its_own(run: House, way: str) -> None:
     deed = "import tempfile\nwith tempfile.NamedTemporaryFile('w') as f: print(f.write('x'), f.name)"
-    last = after(run, deed, CONFINE="yes")
+    last = after(run, deed, CONFINE=way)
     assert last["status"] == "keep"
     assert "/run.1/scratch/" in log(run)
 
 
-@needs_bubblewrap
-def test_confined_a_child_that_has_left_its_parents_ends_with_it(run: House) -> None:
+@by_each_way
+def test_confined_a_child_that_has_left_its_parents_ends_with_it(run: House, way: str) -> None:
     deed = "import subprocess\nsubprocess.Popen(['setsid', 'sleep', '4711'])\nos.environ.clear()"
-    assert after(run, deed, CONFINE="yes")["status"] == "keep"
+    assert after(run, deed, CONFINE=way)["status"] == "keep"
     deadline = time.monotonic() + 5
     while "sleep\x00004711" in commands() and time.monotonic() < deadline:
         time.sleep(0.1)
@@ -185,21 +193,21 @@ def commands() -> str:
     return "\n".join(found)
 
 
-@needs_bubblewrap
-def test_confined_the_exit_status_is_its_own(run: House) -> None:
+@by_each_way
+def test_confined_the_exit_status_is_its_own(run: House, way: str) -> None:
     ends = {"os._exit(3)": "error", "os.kill(os.getpid(), 9)": "killed"}
-    assert [one["failure"] for one in after_each(run, ends, CONFINE="yes")] == list(ends.values())
+    assert [one["failure"] for one in after_each(run, ends, CONFINE=way)] == list(ends.values())
 
 
-@needs_bubblewrap
-def test_confined_it_is_killed_at_its_limit(run: House) -> None:
-    last = after(run, "import time\ntime.sleep(60)", CONFINE="yes", RUN_TIMEOUT="2")
+@by_each_way
+def test_confined_it_is_killed_at_its_limit(run: House, way: str) -> None:
+    last = after(run, "import time\ntime.sleep(60)", CONFINE=way, RUN_TIMEOUT="2")
     assert (last["status"], last["failure"]) == ("crash", "timeout")
 
 
-@needs_bubblewrap
-def test_it_is_said(run: House) -> None:
-    assert "s a run, confined; stop it: make stop" in run.loop(1, run.setting("1.1"), CONFINE="yes").err
+@by_each_way
+def test_it_is_said(run: House, way: str) -> None:
+    assert f"s a run, confined by {way}; stop it: make stop" in run.loop(1, run.setting("1.1"), CONFINE=way).err
 
 
 def test_what_is_taken_on_trust_is_said(fresh: House) -> None:
@@ -214,10 +222,10 @@ def test_a_strangers_script_writes_where_it_likes(run: House) -> None:
 
 
 def test_confinement_that_is_wanted_and_does_not_work_is_said(fresh: House) -> None:
-    result = fresh.loop(1, fresh.setting("0.9"), CONFINE="yes", PATH=path_without_bubblewrap(fresh))
+    result = fresh.loop(1, fresh.setting("0.9"), CONFINE="bubblewrap", PATH=path_without_bubblewrap(fresh))
     assert result.status == 2
     assert result.err.splitlines()[-2:] == [
-        "loop: CONFINE is 'yes', but bubblewrap does not work here",
+        "loop: CONFINE is 'bubblewrap', but that does not work here",
         "hint: make doctor says why",
     ]
     assert fresh.rows() == []

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from house import ROOT, UV, House, Result
+from ways import WORKING
 
 CHECKS = sorted(path.name for path in (ROOT / "lib/doctor").iterdir())
 # What the checks look for on PATH: on a machine of fakes it is there only when a test puts it there.
@@ -616,8 +617,17 @@ def test_an_adapter_without_check_is_not_called(machine: House) -> None:
 # --- Sandbox, cron, tools -------------------------------------------------------------------------------------------
 
 
-def test_no_bubblewrap_is_a_warning(machine: House) -> None:
-    one(look(machine, "70-sandbox"), "warning", "sandbox", "no 'bwrap' on PATH", "run unconfined")
+def too_old(house: House) -> None:
+    """As on a kernel whose Landlock is not enough."""
+    edit(house, "lib/child/landlock.py", "LEAST_ABI = 3", "LEAST_ABI = 99")
+
+
+def test_neither_bubblewrap_nor_landlock_is_a_warning(machine: House) -> None:
+    too_old(machine)
+    one(look(machine, "70-sandbox"), "warning", "sandbox", "no 'bwrap' on PATH; Landlock", "(ABI ", "run unconfined")
+    one(look(machine, "70-sandbox", CONFINE="landlock"), "warning", "sandbox", "Landlock failed with ", "Linux 6.2")
+    one(look(machine, "70-sandbox", CONFINE="bubblewrap"), "warning", "sandbox", "no 'bwrap' on PATH: ", "install")
+    one(look(machine, "70-sandbox", CONFINE="no"), "warning", "sandbox", "CONFINE is 'no'")
 
 
 def test_bubblewrap_that_works_holds_training_and_proposers(machine: House) -> None:
@@ -625,27 +635,36 @@ def test_bubblewrap_that_works_holds_training_and_proposers(machine: House) -> N
     training, proposers = look(machine, "70-sandbox")
     one([training], "ok", "sandbox", "training is confined by bubblewrap 0.11.0")
     one([proposers], "ok", "sandbox", "proposers are confined", "they keep the network, your home folder")
-    one(look(machine, "70-sandbox", CONFINE="no"), "warning", "sandbox", "CONFINE is 'no'")
+
+
+@pytest.mark.skipif("landlock" not in WORKING, reason="Landlock does not work here")
+def test_landlock_holds_where_bubblewrap_does_not(machine: House) -> None:
+    training, proposers = look(machine, "70-sandbox")
+    one([training], "ok", "sandbox", "training is confined by Landlock (no 'bwrap' on PATH)", "it can list names")
+    one([proposers], "ok", "sandbox", "proposers are confined", "top of your home folder are gone")
 
 
 def test_what_holds_each_agent(machine: House) -> None:
-    *_, mini = look(machine, "70-sandbox", AGENT="mini")
+    too_old(machine)
+    *_, mini = look(machine, "75-held", AGENT="mini")
     one([mini], "warning", "mini", "not confined")
-    *_, claude = look(machine, "70-sandbox", AGENT="claude")
+    *_, claude = look(machine, "75-held", AGENT="claude")
     one([claude], "ok", "claude", "confined by its permissions, without a shell")
     fake(machine, "bwrap", "true")
-    *_, mini = look(machine, "70-sandbox", AGENT="mini")
+    *_, mini = look(machine, "75-held", AGENT="mini")
     one([mini], "ok", "mini", "confined by bubblewrap: it writes only to its copy of the tree")
-    *_, claude = look(machine, "70-sandbox", AGENT="claude")
+    *_, claude = look(machine, "75-held", AGENT="claude")
     one([claude], "ok", "claude", "without a shell, and by bubblewrap")
 
 
 def test_bubblewrap_that_fails_is_a_warning(machine: House) -> None:
+    too_old(machine)
     fake(machine, "bwrap", "echo 'bwrap: No permissions to create a new namespace' >&2; exit 1")
     one(look(machine, "70-sandbox"), "warning", "sandbox", "exit status 1", "No permissions", "user namespaces")
 
 
 def test_bubblewrap_that_hangs_is_a_warning(machine: House) -> None:
+    too_old(machine)
     fake(machine, "bwrap", "sleep 50")
     edit(machine, "lib/child/runner.py", '"--kill-after=2", "10"', '"--kill-after=2", "1"')
     one(look(machine, "70-sandbox"), "warning", "sandbox", "exit status 124")

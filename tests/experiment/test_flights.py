@@ -373,7 +373,7 @@ def test_what_has_rested_untrained_is_made_on_the_incumbent_of_now(
     assert many.once("/bin/false").status == is_dropped
     assert len(spans(many)) == 2 * (1 if is_dropped else 2), "each trains once"
     assert many.statuses() == ["keep"] * (2 if is_dropped else 3)
-    assert ("dropped, for it changes the same lines" in told(many)) == is_dropped
+    assert ("dropped: it changes the same lines" in told(many)) == is_dropped
     many.check_invariants()
 
 

@@ -120,7 +120,7 @@ def refused(house: House, problem: str, description: str = "my idea", status: in
 
 
 def test_an_unchanged_train_py_is_no_proposal(based: House) -> None:
-    refused(based, "there is nothing to try", status=1)
+    refused(based, "nothing to try: train.py has no changes", status=1)
 
 
 @pytest.mark.parametrize("description", ["", "  ", "two\nlines", "a\ttab", "bell\a", "x" * 201])

@@ -1,21 +1,13 @@
 """A proposer is held as a training run is: what it does beside its copy of the tree neither stays nor ends a night."""
 
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-from house import ROOT, TRAIN, House, shared
-
-WORKS = (
-    shutil.which("bwrap")
-    and subprocess.run([sys.executable, ROOT / "lib/child/runner.py", "--can-confine"], check=False).returncode == 0
-)
-needs_bubblewrap = pytest.mark.skipif(not WORKS, reason="bubblewrap is not there, or does not work")
+from house import TRAIN, House, shared
+from ways import by_each_way
 
 BEGIN = """\
-T=~/../tree R=~/../tree/runs/mar14
+cd {tree} && T=$PWD R=$PWD/runs/mar14 H={home} && cd - >/dev/null
 F=$(find $R/flights -name before.py 2>/dev/null | head -n 1)
 F=${F%/*}
 F=${F:-/nowhere}
@@ -46,7 +38,7 @@ ACTS = {
         "mkdir -p $T/.git/hooks && echo 'touch ~/ran' >$T/.git/hooks/reference-transaction",
         "reference-transaction",
     ),
-    "git's configuration": ("git -C $T config filter.x.clean 'touch ~/ran; cat'", ".git/config"),
+    "git's configuration": ("git -C $T config filter.x.clean 'touch $H/ran; cat'", ".git/config"),
     "git's attributes": (
         "mkdir -p $T/.git/info && echo 'train.py filter=x' >$T/.git/info/attributes",
         "info/attributes",
@@ -63,11 +55,11 @@ ACTS = {
     "the environment": ("touch {venv}/x", "-"),
     "what PATH has": ("touch {path}/git-x", "-"),
     "keys": ("cat $T/.env", "-"),
-    "validation text": ("cat ~/.cache/autoresearch/small/judge/val.bin", "-"),
-    "data": ("echo x >~/.cache/autoresearch/small/train.bin", "-"),
+    "validation text": ("cat $H/.cache/autoresearch/small/judge/val.bin", "-"),
+    "data": ("echo x >$H/.cache/autoresearch/small/train.bin", "-"),
     "the memory": ("echo x >>$T/memory/decisions.md", "-"),
     "a person's file": ("echo x >>$T/README.md", "-"),
-    "the folder above": ("mv $(realpath ~/..) $(realpath ~/..)-gone", "-"),
+    "the folder above": ("mv $(dirname $H) $(dirname $H)-gone", "-"),
     "the loop": ("kill -9 $LAB_HOLDER", "-"),
     "the sandbox": ("mount -o remount,rw,bind / || umount $T/runs", "-"),
 }
@@ -99,18 +91,24 @@ def run(made: House, tmp_path: Path) -> House:
 def script(house: House, act: str) -> str:
     act = act.replace("{venv}", str(house.environment["UV_PROJECT_ENVIRONMENT"]))
     act = act.replace("{path}", house.environment["PATH"].split(":")[0])
-    return f"{BEGIN}if ({act}) >/dev/null 2>&1; then echo done; else echo held; fi >>~/acts\n{IDEA}"
+    return f"{begin(house)}if ({act}) >/dev/null 2>&1; then echo done; else echo held; fi >>$H/acts\n{IDEA}"
+
+
+def begin(house: House) -> str:
+    """By their paths: under Landlock its HOME is another."""
+    return BEGIN.replace("{tree}", str(house.tree)).replace("{home}", str(house.outside / "home"))
 
 
 def log(house: House) -> str:
     return (house.run_folder / "loop.log").read_text()
 
 
-@needs_bubblewrap
-def test_held_it_reaches_nothing_that_experiments_rest_on(run: House) -> None:
+@by_each_way
+def test_held_it_reaches_nothing_that_experiments_rest_on(run: House, way: str) -> None:
     before = run.git("for-each-ref", "refs/heads")
+    (run.outside / "home/acts").touch()
     agent = run.in_turn(*(script(run, act) for act, _ in ACTS.values()))
-    assert run.loop(len(ACTS), agent, timeout=200).status == 0
+    assert run.loop(len(ACTS), agent, CONFINE=way, timeout=200).status == 0
     acts = (run.outside / "home/acts").read_text().split()
     assert dict(zip(ACTS, acts, strict=True)) == dict.fromkeys(ACTS, "held")
     assert run.statuses() == ["keep", *["discard"] * len(ACTS)], "what it could not do is no fault of the proposal"
@@ -119,20 +117,22 @@ def test_held_it_reaches_nothing_that_experiments_rest_on(run: House) -> None:
     run.check_invariants()
 
 
-@needs_bubblewrap
-def test_held_it_writes_elsewhere_and_gives_nothing_back_but_plain_files(run: House) -> None:
-    """Its home is its own; but a configuration of git which was not there goes, and is told."""
+@by_each_way
+def test_held_it_writes_elsewhere_and_gives_nothing_back_but_plain_files(run: House, way: str) -> None:
+    """Its home is its own; but a configuration of git which was not there goes, and by bubblewrap that is told."""
     (run.outside / "home/.gitconfig").unlink(missing_ok=True)
+    (run.outside / "home/notes").touch()
     acts = [
         "echo mine >~/notes; ln -s ~/notes $LAB_TRANSCRIPT; ln -s ~/notes $LAB_USAGE",
         "git config --global filter.x.clean 'touch ~/ran; cat'; echo 'train.py filter=x' >.gitattributes",
         "rm -f $LAB_TRANSCRIPT; mkfifo $LAB_TRANSCRIPT",
         "head -c 70000000 /dev/zero >$LAB_TRANSCRIPT; yes | head -c 3000000; echo; ",
     ]
-    assert run.loop(len(acts), run.in_turn(*(f"{act}\n{IDEA}" for act in acts))).status == 0
+    agent = run.in_turn(*(f"{act}\n{IDEA}" for act in acts))
+    assert run.loop(len(acts), agent, CONFINE=way).status == 0
     assert (run.outside / "home/notes").read_text() == "mine\n"
     assert run.statuses() == ["keep", *["discard"] * 4]
-    assert "the proposer has made a configuration of git, '" in log(run)
+    assert ("the proposer has made a configuration of git, '" in log(run)) == (way == "bubblewrap")
     assert not (run.outside / "home/.gitconfig").exists()
     assert not (run.outside / "home/ran").exists()
     kept = sorted((run.run_folder / "logs").glob("*.agent.gz"))
@@ -179,7 +179,7 @@ def test_not_held_what_would_end_the_night_does_not(run: House) -> None:
         "touch $T/.git/packed-refs.lock $T/.git/refs/heads/autoresearch/mar14.lock",
         "pkill -KILL -f lab.step_server -P $LAB_HOLDER",
     ]
-    agent = run.in_turn(*(f"{BEGIN}({act}) >&2\n{IDEA}" for act in acts), IDEA)
+    agent = run.in_turn(*(f"{begin(run)}({act}) >&2\n{IDEA}" for act in acts), IDEA)
     result = run.loop(len(acts) + 1, agent, CONFINE="no", LAB_MINUTE="1", timeout=200)
     assert result.status == 0
     assert len(run.rows()) == len(acts) + 2

@@ -220,7 +220,12 @@ RULES = (
         statuses=(126, 127),
         machine=("environment", "uv, or what it calls, cannot be run"),
     ),
-    Rule("sandbox", statuses=(1,), machine=("environment", "the sandbox fails"), text=re.compile(rb"\Abwrap: ")),
+    Rule(
+        "sandbox",
+        machine=("environment", "the sandbox fails"),
+        statuses=(1,),
+        text=re.compile(rb"\A(?:bwrap|landlock): "),
+    ),
     Rule(
         "gpu-gone",
         machine=("gpu", "there is no GPU to work with"),
