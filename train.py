@@ -1,6 +1,6 @@
 """
-Trains a GPT for the time budget and prints its val_bpb. The one file that an experiment edits: architecture, optimizer,
-hyperparameters, anything, as long as it runs.
+Train a GPT for the time budget and print its val_bpb. An experiment edits only this file: architecture, optimizer,
+hyperparameters, anything that runs.
 
     uv run train.py    (SEED, PROFILE and TIME_BUDGET come from the environment)
 """
@@ -13,7 +13,7 @@ import resource
 import sys
 import time
 
-os.environ.setdefault("PYTORCH_ALLOC_CONF", "expandable_segments:True")  # a GPU's memory is not lost to fragments
+os.environ.setdefault("PYTORCH_ALLOC_CONF", "expandable_segments:True")  # avoids fragmentation of a GPU's memory
 
 import torch
 import torch.nn as nn
@@ -24,15 +24,15 @@ from prepare import MAX_SEQ_LEN, PROFILE, TIME_BUDGET, Clock, Tokenizer, best_de
 STARTED = time.time()
 DEVICE = best_device()
 SMALL = PROFILE == "small"
-COMPILED = DEVICE == "cuda"  # on a CPU torch.compile takes longer than a short budget; MPS, which is untested, has none
-if COMPILED:  # two seconds
+COMPILED = DEVICE == "cuda"  # on a CPU torch.compile takes longer than a short budget; MPS is untested
+if COMPILED:  # takes two seconds
     from torch.nn.attention.flex_attention import create_block_mask, flex_attention
-# What activations are in; weights are kept in float32. GPUs before Ampere have no bfloat16.
+# The type of activations; weights are float32. GPUs before Ampere have no bfloat16.
 DTYPE = torch.bfloat16 if DEVICE == "cuda" and torch.cuda.is_bf16_supported(False) else torch.float32
 
 # ---------------------------------------------------------------------------
-# Hyperparameters. Where the profiles differ, the first value is that of `small`, the second that of `full`, which is
-# what 126 published experiments on an H100 arrived at (docs/decisions.md).
+# Hyperparameters. If the profiles differ, the first value is for `small` and the second for `full`. The values for
+# `full` are the result of 126 published experiments on an H100 (docs/decisions.md).
 # ---------------------------------------------------------------------------
 
 # Model
@@ -42,34 +42,34 @@ HEAD_DIM = 32 if SMALL else 128  # channels of an attention head
 MLP_RATIO = 4  # hidden channels of the MLP / WIDTH
 WINDOW_PATTERN = "SL" if SMALL else "SSSSL"  # attention by block, repeated: S sees SHORT_WINDOW, L everything
 SHORT_WINDOW = 128 if SMALL else 256  # tokens
-ROPE_BASE = 10000 if SMALL else 200000  # the slowest rotary channel turns by one radian in so many tokens
+ROPE_BASE = 10000 if SMALL else 200000  # the slowest rotary channel turns by one radian in this many tokens
 SOFTCAP = 15  # logits differ by less than twice this
-X0_LAMBDA = 0.1 if SMALL else 0.05  # initial weight of the embedding that each block gets added to its input
+X0_LAMBDA = 0.1 if SMALL else 0.05  # initial weight of the embedding in each block's input
 EMBEDDING_INIT = 1.0  # standard deviation
 VALUE_INIT = 0.1 if SMALL else 0.027  # standard deviation, value embeddings
 UNEMBEDDING_INIT = 0.001  # standard deviation
-MATRIX_INIT = 1.0 if SMALL else 0.68  # standard deviation x sqrt(WIDTH); what writes to the residual stream starts at 0
+MATRIX_INIT = 1.0 if SMALL else 0.68  # standard deviation x sqrt(WIDTH); weights into the residual stream start at 0
 
 # Optimization
-TOTAL_BATCH_SIZE = 2**11 if SMALL else 2**18  # tokens a step
-DEVICE_BATCH_SIZE = 8 if SMALL else 128  # rows a forward pass, at most; gradients are accumulated over the passes
+TOTAL_BATCH_SIZE = 2**11 if SMALL else 2**18  # tokens per step
+DEVICE_BATCH_SIZE = 8 if SMALL else 128  # most rows in a forward pass; gradients are accumulated over passes
 EMBEDDING_LR = 0.6 if SMALL else 0.99  # AdamW, token and value embeddings
 UNEMBEDDING_LR = 0.015 if SMALL else 0.0055  # AdamW
 SCALAR_LR = 0.01 if SMALL else 0.5  # AdamW, x0 lambdas
 MATRIX_LR = 0.04  # Muon
-ADAM_BETAS = (0.8, 0.95)  # decay of the mean and of the mean square of a gradient, a step
+ADAM_BETAS = (0.8, 0.95)  # decay of the mean and of the mean square of a gradient, per step
 MOMENTUM = 0.95  # Muon, Nesterov
-MOMENTUM_START = 0.85  # what it is at the first step,
-MOMENTUM_WARMUP = 100 if SMALL else 200  # and steps until it is reached
-NEURON_MOMENTUM = 0.95  # Muon, decay of the mean square by which the updates of each neuron are divided
+MOMENTUM_START = 0.85  # Muon, momentum at the first step
+MOMENTUM_WARMUP = 100 if SMALL else 200  # Muon, steps until MOMENTUM is reached
+NEURON_MOMENTUM = 0.95  # Muon, decay of the mean square that scales each neuron's updates
 NEWTON_SCHULZ_STEPS = 5  # Muon, iterations of the orthogonalization
-WEIGHT_DECAY = 0.2  # Muon, times the learning rate; falls to 0, and acts where the update shrinks the weight, too
+WEIGHT_DECAY = 0.2  # Muon, times the learning rate; falls to 0; only where the update shrinks the weight too
 EMBEDDING_WEIGHT_DECAY = 0.001  # AdamW, times the learning rate
 VALUE_WEIGHT_DECAY = 0.001 if SMALL else 0.003  # AdamW, times the learning rate
 UNEMBEDDING_WEIGHT_DECAY = 0.001 if SMALL else 0.01  # AdamW, times the learning rate
 WARMUP_RATIO = 0.0  # share of the budget
 WARMDOWN_RATIO = 0.5 if SMALL else 0.75  # share of the budget
-FINAL_LR_FRAC = 0.0 if SMALL else 0.05  # of the learning rate, at the end of the warm-down
+FINAL_LR_FRAC = 0.0 if SMALL else 0.05  # share of the learning rate at the end of the warm-down
 
 # ---------------------------------------------------------------------------
 # Model
@@ -94,9 +94,9 @@ def rotary_angles():
 
 
 def window_mask(window):
-    """Which keys a query sees: its own and those of the window - 1 tokens before it.
+    """The keys that a query sees: its own and those of the window - 1 tokens before it.
 
-    Compiled, a mask of blocks: what lies outside of the window is not computed. Else (T, T) booleans, query by key.
+    Compiled, a block mask, so that keys outside of the window are not computed; else (T, T) booleans, query by key.
     """
 
     def sees(batch, head, query, key):
@@ -109,12 +109,12 @@ def window_mask(window):
 
 
 def attend(q, k, v, mask):
-    """Causal attention of q, k and v (B, heads, T, HEAD_DIM), within a window where there is a mask."""
+    """Causal attention of q, k and v (B, heads, T, HEAD_DIM), within a window if there is a mask."""
     if mask is None:
         return F.scaled_dot_product_attention(q, k, v, is_causal=True)  # on a GPU, flash attention
     if COMPILED and torch.compiler.is_compiling():
         return flex_attention(q, k, v, block_mask=mask)
-    if COMPILED:  # the evaluator gets functions of torch alone: that model is not compiled when it is written down
+    if COMPILED:  # tracing for the evaluator runs uncompiled, with functions of torch only
         positions = torch.arange(MAX_SEQ_LEN, device=DEVICE)
         mask = mask.mask_mod(None, None, positions[:, None], positions)
     return F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
@@ -125,11 +125,11 @@ def is_short(layer):
 
 
 def has_value_embedding(layer):
-    return layer % 2 == (DEPTH - 1) % 2  # every other block, the last one among them
+    return layer % 2 == (DEPTH - 1) % 2  # every other block, including the last
 
 
 class Linear(nn.Linear):
-    """Without a bias; the weight is used in the type of the input."""
+    """A linear layer without a bias. The weight is converted to the type of the input."""
 
     def __init__(self, inputs, outputs):
         super().__init__(inputs, outputs, bias=False)
@@ -210,7 +210,7 @@ class GPT(nn.Module):
                 nn.init.zeros_(linear.weight)
 
     def forward(self, tokens):
-        """Logits (B, T, vocabulary) of the token that follows each of tokens (B, T)."""
+        """Logits (B, T, vocabulary) of the next token after each of tokens (B, T)."""
         x = self.embedding(tokens).to(DTYPE)
         x = norm(x)
         x0 = x
@@ -220,13 +220,13 @@ class GPT(nn.Module):
             x = block(x, value_embedding, self.cos, self.sin, self.short_mask if is_short(layer) else None)
         x = norm(x)
         logits = self.unembedding(x).float()
-        # The same as SOFTCAP * tanh(logits / SOFTCAP), but for a constant, which softmax ignores: on a CPU torch's tanh
-        # takes nine times as long as its sigmoid, 7 % of a step.
+        # Equal to SOFTCAP * tanh(logits / SOFTCAP) up to a constant, which softmax ignores. On a CPU torch's tanh takes
+        # nine times as long as its sigmoid, 7 % of a step.
         logits = 2 * SOFTCAP * torch.sigmoid(logits * (2 / SOFTCAP))
         return logits
 
     def flops_per_token(self):
-        """Forward and backward: 6 for each weight of a matrix, 12 for each channel of each key in attention."""
+        """FLOPs, forward and backward: 6 per weight of a matrix, 12 per channel of each key in attention."""
         weights = sum(p.numel() for p in self.blocks.parameters()) + self.unembedding.weight.numel()
         keys = sum(SHORT_WINDOW if is_short(layer) else MAX_SEQ_LEN for layer in range(DEPTH))
         return 6 * weights + 12 * WIDTH * keys
@@ -234,7 +234,7 @@ class GPT(nn.Module):
 
 # ---------------------------------------------------------------------------
 # Optimizers: Muon for the matrices of the blocks, AdamW for everything else. Plain classes, because the first use of
-# torch.optim imports torch.compile's machinery: two seconds, a tenth of a short budget.
+# torch.optim imports torch.compile's machinery, which takes two seconds, a tenth of a short budget.
 # ---------------------------------------------------------------------------
 
 
@@ -261,9 +261,9 @@ class AdamW:
 
 
 class Muon:
-    """Nesterov momentum, orthogonalized, and then brought to the same size for each neuron (NorMuon).
+    """Nesterov momentum, orthogonalized, with equal update sizes for all neurons (NorMuon).
 
-    The matrices are of one shape: they are stacked and done in one go.
+    The matrices have one shape, so they are stacked and updated together.
     """
 
     def __init__(self, matrices, lr):
@@ -271,7 +271,7 @@ class Muon:
         self.lr = lr
         self.steps = 0
         self.mean = torch.zeros_like(torch.stack(self.matrices))
-        self.across = 2 if self.mean.size(1) >= self.mean.size(2) else 1  # the dimension that is not the neurons'
+        self.across = 2 if self.mean.size(1) >= self.mean.size(2) else 1  # the dimension within a neuron
         self.squares = self.mean.mean(dim=self.across, keepdim=True)
 
     @torch.no_grad()
@@ -293,7 +293,7 @@ class Muon:
 
 
 def orthogonalize(matrices):
-    """Matrices (n, rows, columns) with all singular values brought to about 1 by a quintic Newton-Schulz iteration."""
+    """Bring all singular values of matrices (n, rows, columns) to about 1 by a quintic Newton-Schulz iteration."""
     x = matrices if matrices.size(1) <= matrices.size(2) else matrices.mT
     x = (x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)).to(DTYPE)
     for _ in range(NEWTON_SCHULZ_STEPS):
@@ -316,7 +316,7 @@ def make_optimizers(model):
 
 
 def lr_multiplier(progress):
-    """The factor of all learning rates when this share of the budget is used."""
+    """The factor of all learning rates at this share of the budget."""
     if progress < WARMUP_RATIO:
         return progress / WARMUP_RATIO
     if progress > 1 - WARMDOWN_RATIO:
@@ -330,14 +330,14 @@ def lr_multiplier(progress):
 
 torch.manual_seed(int(os.environ.get("SEED") or 42))
 if DEVICE == "cpu":
-    # Two threads gain a factor of 1.3 on a quiet machine and lose one of 20 on a busy one; the clock counts both.
+    # Two threads are 1.3 times as fast on a quiet machine, and 20 times as slow on a busy one. The clock counts both.
     torch.set_num_threads(1)
 if sys.platform == "linux":
-    # Freed memory is kept for the next step instead of being given back and faulted in again: a seventh of the time.
+    # Keep freed memory for the next step. Returning it and faulting it in again takes a seventh of the time.
     ctypes.CDLL(None).mallopt(-3, 2**25)  # M_MMAP_THRESHOLD
     ctypes.CDLL(None).mallopt(-1, 2**30)  # M_TRIM_THRESHOLD
 
-torch.set_float32_matmul_precision("high")  # where a GPU has no bfloat16, or an experiment uses none
+torch.set_float32_matmul_precision("high")  # for a GPU or an experiment without bfloat16
 
 tokenizer = Tokenizer.from_directory()
 model = GPT(tokenizer.get_vocab_size()).to(DEVICE)
@@ -354,10 +354,10 @@ def training_loss(x, y):
 
 
 def rows_that_should_fit():
-    """Rows of a forward pass: DEVICE_BATCH_SIZE, or halved until they should fit into the free memory of the GPU."""
+    """Rows of a forward pass: DEVICE_BATCH_SIZE, halved until they should fit into the GPU's free memory."""
     rows = min(DEVICE_BATCH_SIZE, TOTAL_BATCH_SIZE // MAX_SEQ_LEN)
     if DEVICE == "cuda":
-        # Two published models took 180 and 246 KB a token. This says 229 and 309: what does not fit costs a minute.
+        # Two published models took 180 and 246 KB per token; this estimates 229 and 309. Too many rows cost a minute.
         row_bytes = MAX_SEQ_LEN * (48 * DEPTH * WIDTH + 4 * tokenizer.get_vocab_size())
         while rows > 1 and rows * row_bytes > torch.cuda.mem_get_info()[0]:
             rows //= 2
@@ -365,10 +365,10 @@ def rows_that_should_fit():
 
 
 def warm_up(rows):
-    """Whatever is done once (memory, compiled code) is done here, before the clock starts. Whether the rows did fit."""
+    """Do all one-time work (memory, compilation) before the clock starts. Returns whether the rows fit."""
     x, y = (torch.zeros(rows, MAX_SEQ_LEN, dtype=torch.long, device=DEVICE) for _ in range(2))
     try:
-        training_loss(x, y).backward()  # two tensors: of one, compiled code would expect that x is y ever after
+        training_loss(x, y).backward()  # two tensors; with one, compiled code would assume that x is always y
     except torch.OutOfMemoryError:
         if rows == 1:
             raise
@@ -388,7 +388,7 @@ print(f"{DEVICE}: {passes} x {rows} rows of {MAX_SEQ_LEN} tokens a step")
 batches = make_dataloader(tokenizer, rows, MAX_SEQ_LEN, "train")
 x, y, epoch = next(batches)
 gc.collect()
-gc.disable()  # it would look through millions of objects, for half a second at a time
+gc.disable()  # it would scan millions of objects, for half a second each time
 
 # ---------------------------------------------------------------------------
 # Training
@@ -402,7 +402,7 @@ while (progress := clock.progress()) < 1:
         pass_loss = training_loss(x, y) / passes
         pass_loss.backward()
         loss += pass_loss.detach()
-        x, y, epoch = next(batches)  # read while the GPU works
+        x, y, epoch = next(batches)  # reads while the GPU works
     multiplier = lr_multiplier(progress)
     for optimizer in optimizers:
         optimizer.step(multiplier, progress)
@@ -421,7 +421,7 @@ while (progress := clock.progress()) < 1:
     )
 print()
 
-del optimizers, batches, x, y  # the evaluator, a process of its own, needs their memory
+del optimizers, batches, x, y  # frees memory for the evaluator, another process
 val_bpb = evaluate_bpb(compiled(model), tokenizer, rows)
 
 # ---------------------------------------------------------------------------
@@ -430,7 +430,7 @@ val_bpb = evaluate_bpb(compiled(model), tokenizer, rows)
 
 
 def matmul_rate():
-    """FLOP a second of a large matrix product on this device, as measured: the 100 % of mfu_percent."""
+    """FLOP per second of a large matrix product on this device, measured; this is 100 % of mfu_percent."""
     n, times = (512, 10) if DEVICE == "cpu" else (8192, 10)
     a = torch.randn(n, n, device=DEVICE, dtype=DTYPE)
     a @ a

@@ -82,3 +82,6 @@ largest_file() { find "$1" -xdev -type f -size +1M -printf '%s %P\n' 2>/dev/null
 # space_in FOLDER...: prints `MB INODES FREE_INODES PLACE` of each file system, in free MB. INODES is 0 or `-` if they
 # are not counted.
 space_in() { df --block-size=1M --output=avail,itotal,iavail,target -- "$@" | tail -n +2; }
+
+# is_in_proc: whether /proc shows this process; in some sandboxes it is that of another numbering.
+is_in_proc() { [[ /proc/self -ef /proc/$BASHPID ]]; }

@@ -45,8 +45,20 @@ bring_env() {
   if [[ -x $lab ]] && cmp -s "$TREE/pyproject.toml" "$synced" && ! { [[ -e $VENV/without-torch ]] && needs_torch; }; then
     return
   fi
+  refuse_foreign_env
   sync_env
   cp "$TREE/pyproject.toml" "$synced"
+  printf '%s\n' "$TREE" >"$VENV/synced-by"
+}
+
+# refuse_foreign_env: UV_PROJECT_ENVIRONMENT may name the environment of another tree, from a shell that this one was started in: a sync
+# would remove the packages of that tree.
+refuse_foreign_env() {
+  local owner
+  owner=$(cat "$VENV/synced-by" 2>/dev/null) || owner=${VENV%/*}
+  [[ ! -d $VENV || $owner -ef $TREE || ! -e $owner/pyproject.toml ]] || cmp -s "$owner/pyproject.toml" "$TREE/pyproject.toml" ||
+    die "the environment '$VENV' belongs to '$owner', which needs other packages" \
+      "use this tree's own environment, and then the same again: unset UV_PROJECT_ENVIRONMENT"
 }
 
 # sync_env: uses the pyproject.toml of the tree. A person's own file does not install our core.

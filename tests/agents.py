@@ -66,7 +66,10 @@ PI = {
         }
     }
 }
-GEMINI = {"security": {"auth": {"selectedType": "gemini-api-key"}}}
+GEMINI = {  # after 30 turns it would ask the model, again and again, whether it is in a loop
+    "security": {"auth": {"selectedType": "gemini-api-key"}},
+    "model": {"disableLoopDetection": True},
+}
 LITELLM = {"OPENAI_API_BASE": "{url}/v1", "OPENAI_API_KEY": KEY, "MODEL": "openai/stand-in"}
 
 # What is written where in the HOME of each, and its environment.

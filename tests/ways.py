@@ -15,6 +15,12 @@ def works(way: str) -> bool:
 
 
 WORKING = [way for way in WAYS if works(way)]
-by_each_way = pytest.mark.parametrize(
-    "way", [pytest.param(w, marks=pytest.mark.skipif(w not in WORKING, reason=f"{w} does not work here")) for w in WAYS]
-)
+
+
+def marks(way: str) -> list[pytest.MarkDecorator]:
+    """Landlock has a cheaper relative: tests/child/test_landlock.py."""
+    slow = [pytest.mark.slow] if way == "landlock" else []
+    return [pytest.mark.skipif(way not in WORKING, reason=f"{way} does not work here"), *slow]
+
+
+by_each_way = pytest.mark.parametrize("way", [pytest.param(way, marks=marks(way)) for way in WAYS])

@@ -18,12 +18,16 @@ would keep something in memory for the next command. Sources: man 7 landlock,
 https://docs.kernel.org/userspace-api/landlock.html and https://docs.kernel.org/userspace-api/seccomp_filter.html.
 """
 
+from __future__ import annotations
+
+import _signal as signal  # what stands around it takes long to import
 import ctypes
 import os
-import platform
-import signal
 import sys
-from collections.abc import Iterator
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 LEAST_ABI = 3
 CREATE, ADD, RESTRICT = 444, 445, 446  # system calls, the same on every architecture
@@ -37,7 +41,7 @@ HIDE, READ, WRITE = 0, 1, 2
 WORDS = {"hide": HIDE, "read": READ, "write": WRITE}
 SYSCTL = "/proc/sys/kernel/core_pattern"  # who can write it is root of the machine
 
-# Of a process without a network: machine -> its name for a filter, socket(2), and what is refused. These are, in turn,
+# For a process without a network: machine -> its name for a filter, socket(2), and what is refused. These are, in turn,
 # shmget, msgget, semget, mq_open, add_key, request_key, keyctl, and io_uring_setup, which goes round a filter.
 CALLS = {
     "x86_64": (0xC000003E, 41, (29, 68, 64, 240, 248, 249, 250, 425)),
@@ -71,10 +75,10 @@ class Program(ctypes.Structure):
 
 
 class Paths:
-    """What may be done with each path, by the lines of a `confine`."""
+    """The rights on each path, from the lines of a `confine`."""
 
     def __init__(self, lines: list[tuple[str, str]]) -> None:
-        """Of two lines that concern a path, the later one holds."""
+        """The later of two lines about one path counts."""
         base = WRITE if lines[:1] == [("write", "/")] else READ
         proc = "read" if os.access(SYSCTL, os.W_OK) else "write"  # CUDA writes the names of its threads there
         self.modes = {"/": base}
@@ -150,7 +154,7 @@ def grant(ruleset: int, path: str, rights: int) -> None:
         return  # it has just gone
     if not os.path.isdir(path):
         rights &= OF_FILES
-    # Of a pipe there is no path to grant; it is open.
+    # A pipe has no path to grant, and it is open.
     LIBC.syscall(ADD, ruleset, PATH_BENEATH, ctypes.byref(Rule(rights, descriptor)), 0)
     os.close(descriptor)
 
@@ -168,7 +172,7 @@ def second_home(home: str, levels: set[str], folder: str) -> None:
 
 
 def drop_capabilities(kept: list[str]) -> None:
-    """Of root, from the next program on; of others this fails, and they have none."""
+    """Drop them from the next program on, if the user is root. For others this fails, and they have none."""
     for number in range(64):
         if str(number) not in kept:
             LIBC.prctl(DROP, number, 0, 0, 0)
@@ -176,7 +180,7 @@ def drop_capabilities(kept: list[str]) -> None:
 
 def close_network() -> None:
     """No socket but of FAMILIES, and none of the calls that are refused. PermissionError is what they give."""
-    name, socket, refused = CALLS[platform.machine()]
+    name, socket, refused = CALLS[os.uname().machine]
     body = [(LOAD, 0, 0, 4), (EQUAL, 0, "refuse", name), (LOAD, 0, 0, 0), (AT_LEAST, "refuse", 0, OTHER_ABI)]
     body += [(EQUAL, "refuse", 0, number) for number in refused]
     body += [(EQUAL, 0, "allow", socket), (LOAD, 0, 0, 16), *((EQUAL, "allow", 0, family) for family in FAMILIES)]

@@ -1,39 +1,38 @@
 #!/usr/bin/env python3
-"""The runner: runs one command on the host that computes, and leaves nothing of it behind.
+"""The runner: runs one command on the host that computes, and leaves no process of it behind.
 
 Usage: runner.py RUN_DIR | --cancel RUN_DIR | --end NAME=VALUE | --can-confine WAY | --first COMMAND...
 
-RUN_DIR holds `cmd` (shell text), `cwd`, `limit_s` (seconds), `env` (NAME=value lines) and, where they are wanted:
-`confine`, a line for each path that is to be hidden from the command, or can be read or written by it all the same
-(`hide PATH`, `read PATH`, `write PATH`): of two that concern a path the later one holds, all else is read-only, unless
-the first is `write /`. There is no network, unless there is a line `network`, or, where it has no loopback of its own,
-`loopback`. It is confined by bubblewrap, or after a line `by landlock` by lib/child/landlock.py, which says what that
-leaves open. And `beside`, the shell text of a helper outside of that confinement, with `confine-beside` in one of its
-own. What it has to say is in `reply/`, where `ended` is written when it has ended. It ends with the command; but when
-that has exited with 0 and there is `reply/busy`, it comes to its own end, within the limit.
+RUN_DIR contains `cmd` (shell text), `cwd`, `limit_s` (seconds), `env` (NAME=value lines) and two optional parts:
 
-It writes handle (its pid, and when that began), run.log, host, started, pid; when the command has ended, ended and
-resources (JSON: CPU seconds of the command and of all that it started, whoever their parents were by then; of the
-helper; MiB that the largest process of the command had resident; how many processes the kernel has ended for want of
-memory meanwhile); and last, by rename, rc. There is an rc
-only when the command came to its own end or to its limit. A stop (TERM, INT, HUP) is never taken for a verdict, not
-even when the command hears of it first.
+- `confine` makes a sandbox in which everything is read-only (unless its first line is `write /`). Each line
+  `hide PATH`, `read PATH` or `write PATH` changes that for a path. Of two lines about one path the later one counts.
+  There is no network without a line `network`, or `loopback` if it has no loopback of its own. The sandbox is made by
+  bubblewrap, or after a line `by landlock` by lib/child/landlock.py, which says what it leaves open.
+- `beside` is the shell text of a helper outside of that sandbox. `confine-beside` makes one for the helper. The helper
+  answers in `reply/`, where the runner writes `ended` when it has ended. The helper ends with the command. But if the
+  command exits with 0 and `reply/busy` exists, the helper may finish, within the limit.
 
-Exit: the command's own status; 128+n it died of signal n; 124 over the limit; 126, 127 it could not be run; 125
+The runner writes handle (its pid and start time), run.log, host, started and pid. After the command it writes ended and
+resources (JSON: CPU seconds of the command with all its descendants, and of the helper; MiB resident in the command's
+largest process; OOM kills meanwhile) and last, by rename, rc. There is an rc only if the command ended by itself or
+reached its limit. A stop (TERM, INT, HUP) is never taken for a result, even if the command receives it first.
+
+Exit: the command's own status; 128+n: it died of signal n; 124: over the limit; 126, 127: it could not be run; 125:
 stopped, or a fault that is not the command's.
 
---cancel ends it, from any process on this host, and what a runner that was killed itself has left; twice is harmless.
---end ends every process that has NAME=VALUE in its environment; 1: some are left.
---can-confine says whether `confine` works here, by `bubblewrap` or by `landlock`. --first is what the runner starts as
-the first process of a sandbox.
+--cancel ends a run from any process on this host, also what a killed runner has left. It may be repeated.
+--end ends every process with NAME=VALUE in its environment. Exit 1: some are left.
+--can-confine tests whether `confine` works here, by `bubblewrap` or by `landlock`. --first is the first process of a
+sandbox, started by the runner.
 
-Standard library only, and no more of it than is needed: it is started for every run and every proposal. After tini and
-dumb-init: https://github.com/krallin/tini, https://github.com/Yelp/dumb-init.
+It uses the standard library only, and little of it, because it is started for every run and every proposal. Modelled on
+tini and dumb-init: https://github.com/krallin/tini, https://github.com/Yelp/dumb-init.
 """
 
 from __future__ import annotations
 
-# Of two modules only their C part: what stands around it would be half of the time of a start.
+# Only the C parts of two modules: their Python parts would take half of the start time.
 import _ctypes
 import _signal as signal
 import os
@@ -46,28 +45,21 @@ if TYPE_CHECKING:
 
     Pids = Callable[[], Collection[int]]
 
-GRACE_S = 3  # from TERM to KILL: a stop is over within 5 seconds
-GIVE_UP_S = 8  # from TERM on, a process that does not end on KILL either is left to the person
+GRACE_S = 3  # seconds from TERM to KILL; a stop takes at most 5 seconds
+GIVE_UP_S = 8  # seconds from TERM until the runner gives up on a process that survives KILL
 LAG_S, LAG_SHARE = 1.0, 0.1  # a stop of a whole group may reach the command first: see `was_stopped`
-LOOK_S = 1.0  # how often it is looked whether the loop, LAB_HOLDER, is alive
+LOOK_S = 1.0  # seconds between checks that the loop, LAB_HOLDER, is alive
 BOOT_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 PDEATHSIG, SUBREAPER = 1, 36  # prctl(2)
 STOPS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-PRIVATE = (
-    "RUN",
-    "FLIGHT",
-    "BRANCH",
-    "TAG",
-    "ON_KEEP",
-    "ON_TROUBLE",
-    "LAB_CALLER",
-)  # where the ledger is, and who is told of a keep
-CALLER = "LAB_CALLER_"  # before names that the caller has had, too (lib/environment.sh)
+# The command does not see these: they lead to the ledger, or to the commands for a new best.
+PRIVATE = ("RUN", "FLIGHT", "BRANCH", "TAG", "ON_KEEP", "ON_TROUBLE", "LAB_CALLER")
+CALLER = "LAB_CALLER_"  # prefix of variables of the caller that have a name of ours (lib/environment.sh)
 SANDBOX = ["bwrap", "--die-with-parent", "--as-pid-1", "--unshare-pid"]
 SHARED = "/dev/shm"
-# Devices stay, for a GPU is one of them; the shared memory among them is the command's own.
+# /dev stays, because a GPU is a device. The shared memory in it is the command's own.
 MOUNTED = ["--dev-bind", "/dev", "/dev", "--tmpfs", SHARED, "--proc", "/proc"]
-# Root could mount all of it anew; it keeps what files of other users need, and a sandbox of the command's own.
+# Root could remount everything. It keeps only the capabilities for files of other users, and for a sandbox of its own.
 KEPT = {"CHOWN": 0, "DAC_OVERRIDE": 1, "FOWNER": 3, "FSETID": 4, "KILL": 5, "SETFCAP": 31, "SETGID": 6, "SETUID": 7}
 if os.geteuid() == 0:
     SANDBOX += ["--cap-drop", "ALL"]
@@ -91,23 +83,23 @@ PRCTL = _ctypes.dlsym(_ctypes.dlopen(None, 0), "prctl")
 
 
 def prctl(option: int, value: int) -> None:
-    """Of the C library."""
+    """Call the C function."""
     _ctypes.call_function(PRCTL, (option, value, 0, 0, 0))
 
 
 class Children:
-    """What this process has started, and what has lost its own parent since: it is the one that they are given to."""
+    """The processes that this one has started, and orphans among their descendants, which it adopts."""
 
     def __init__(self) -> None:
-        """Orphans are given to this process from now on."""
-        self.statuses: dict[int, int] = {}  # by pid: the exit statuses of those that have ended,
-        self.cpu_seconds: dict[int, float] = {}  # the CPU seconds of each, with those that it has waited for,
-        self.peaks: dict[int, float] = {}  # and the MiB that the largest of them had resident,
-        self.sessions: dict[int, int] = {}  # and its session: the pid of the command that it belongs to
+        """Adopt orphans from now on."""
+        self.statuses: dict[int, int] = {}  # pid -> exit status of an ended process
+        self.cpu_seconds: dict[int, float] = {}  # pid -> its CPU seconds, with those of children it waited for
+        self.peaks: dict[int, float] = {}  # pid -> MiB resident in the largest of them
+        self.sessions: dict[int, int] = {}  # pid -> its session, which is the pid of its command
         prctl(SUBREAPER, 1)
 
     def start(self, argv: list[str], environment: dict[str, str] | None = None, output: int | None = None) -> int:
-        """Start a command in a session of its own, without input. Returns its pid."""
+        """Start a command in its own session, without input. Returns its pid."""
         parent = os.getpid()
         pid = os.fork()
         if pid:
@@ -130,7 +122,7 @@ class Children:
             os._exit(127)
 
     def reap(self) -> bool:
-        """Take note of all that have ended. Returns whether any are left."""
+        """Record all ended processes. Returns whether any are left."""
         while True:
             try:
                 ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
@@ -138,7 +130,7 @@ class Children:
                 return False
             if ended is None:
                 return True
-            self.sessions[ended.si_pid] = os.getsid(ended.si_pid)  # it has one until it is waited for
+            self.sessions[ended.si_pid] = os.getsid(ended.si_pid)  # known only until it is waited for
             pid, status, usage = os.wait4(ended.si_pid, 0)
             code = os.waitstatus_to_exitcode(status)
             self.statuses[pid] = code if code >= 0 else 128 - code
@@ -146,22 +138,22 @@ class Children:
             self.peaks[pid] = usage.ru_maxrss / 1024
 
     def end(self) -> bool:
-        """TERM, then KILL, to all descendants; then look. Returns whether none are left."""
+        """Send TERM and then KILL to all descendants. Returns whether none are left."""
         return end_all(descendants, self.reap)
 
 
 def close_others() -> None:
-    """All descriptors but the first three: the lock of the tree, and the pipes to the Python core, are among them."""
+    """Close all descriptors but the first three, such as the tree's lock and the pipes to the Python core."""
     for name in os.listdir("/proc/self/fd"):
         if int(name) > 2:
             try:
                 os.close(int(name))
             except OSError:
-                continue  # that of the listing
+                continue  # the descriptor of the listing itself
 
 
 def end_all(pids_left: Pids, is_any_left: Callable[[], object], grace: float = GRACE_S) -> bool:
-    """TERM, and after `grace` seconds KILL, to what `pids_left` says. Returns whether nothing is left soon after."""
+    """Send TERM, and after `grace` seconds KILL, to the pids. Returns whether none is left in the end."""
     began, signalled = time.monotonic(), set[int]()
     while is_any_left():
         waited = time.monotonic() - began
@@ -177,20 +169,20 @@ def end_all(pids_left: Pids, is_any_left: Callable[[], object], grace: float = G
 
 
 def kill(pid: int, number: int) -> None:
-    """Send a signal; it may have ended meanwhile."""
-    try:  # without contextlib, which takes a while to import
+    """Send a signal. The process may have ended already."""
+    try:  # contextlib would take a while to import
         os.kill(pid, number)
     except ProcessLookupError:
         return
 
 
 def descendants() -> set[int]:
-    """The pids of all that descend from this process."""
+    """The pids of this process and all its descendants."""
     parents = {}
     for pid in processes():
         try:
             with open(f"/proc/{pid}/stat", "rb") as file:
-                after_name = file.read().rpartition(b")")[2]  # the name may hold anything
+                after_name = file.read().rpartition(b")")[2]  # the name may contain anything
             parents[pid] = int(after_name.split()[1])
         except (OSError, IndexError):
             continue
@@ -207,7 +199,7 @@ def processes() -> list[int]:
 
 
 def tagged(variable: bytes) -> list[int]:
-    """The pids of all others that were started with this in their environment; zombies have none any more."""
+    """The pids of all other processes with this variable in their environment, without zombies."""
     found = []
     for pid in processes():
         try:
@@ -220,44 +212,44 @@ def tagged(variable: bytes) -> list[int]:
 
 
 def birth(pid: object) -> str:
-    """When it was started, in clock ticks since the machine was: with the pid, a name that is never used again.
+    """The start time of a process in clock ticks since boot. With the pid, it identifies the process forever.
 
-    Empty where there is no such process; a zombie has ended.
+    Empty if there is no such process, or if it is a zombie.
     """
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:
-            stat = file.read().rpartition(b")")[2].split()  # the name may hold anything
+            stat = file.read().rpartition(b")")[2].split()  # the name may contain anything
     except OSError:
         return ""
     return "" if stat[0] in (b"Z", b"X") else stat[19].decode()
 
 
 class Stop:
-    """What ends a run: TERM, INT and HUP, unless they were ignored when it began (nohup), and the loop's own end."""
+    """Ends a run: TERM, INT and HUP, unless they are ignored at the start (nohup), and the end of the loop."""
 
     def __init__(self) -> None:
-        """As they are now."""
+        """Read which signals are ignored."""
         self.signals = [number for number in STOPS if signal.getsignal(number) is not signal.SIG_IGN]
         self.holder = os.environ.get("LAB_HOLDER", "")
 
     def wait(self, seconds: float) -> bool:
-        """Until a child has ended, or for so long. Returns whether it is a stop."""
+        """Wait until a child has ended, at most `seconds`. Returns whether a stop came."""
         until = time.monotonic() + seconds
         while (left := until - time.monotonic()) > 0 or seconds == 0:
             came = signal.sigtimedwait([*self.signals, signal.SIGCHLD], max(0, min(left, LOOK_S)))
             if came:
                 return came.si_signo != signal.SIGCHLD
             if self.holder and not birth(self.holder):
-                return True  # it was killed, and somebody between it and this process, too
+                return True  # the loop was killed, and so was the process between it and this one
             if seconds == 0:
                 break
         return False
 
     def was_stopped(self, status: int, seconds: float) -> bool:
-        """Whether a stop comes just after the end of a command that had this status after so many seconds.
+        """Whether a stop comes just after the end of a command with this status and duration.
 
-        A stop that is sent to many processes reaches them in any order. What died of such a signal may have been the
-        first; anything else is waited for a little, in proportion to what it has taken.
+        A stop for many processes reaches them in any order. A command that died of such a signal may have been the
+        first. After another status the wait is shorter, in proportion to the duration.
         """
         lag = LAG_S if status in [128 + number for number in STOPS] else min(LAG_S / 5, LAG_SHARE * seconds)
         until = time.monotonic() + lag
@@ -271,7 +263,7 @@ class Run:
     """One RUN_DIR."""
 
     def __init__(self, folder: str) -> None:
-        """Read the order. Raises OSError or ValueError where it is none."""
+        """Read the order. Raises OSError or ValueError if it is invalid."""
         self.folder = os.path.realpath(folder)
         self.cmd, self.cwd, self.environment = self.read("cmd"), self.read("cwd").rstrip("\n"), dict(os.environ)
         self.limit_s = float(self.read("limit_s"))
@@ -286,25 +278,25 @@ class Run:
         self.environment["LAB_RUN_DIR"] = self.folder
 
     def path(self, name: str) -> str:
-        """Of a file in it."""
+        """The path of a file in RUN_DIR."""
         return os.path.join(self.folder, name)
 
     def read(self, name: str) -> str:
-        """The text of a file; bytes that are no UTF-8 as they are."""
+        """The text of a file; bytes that are not UTF-8 become surrogates."""
         with open(self.path(name), encoding="utf-8", errors="surrogateescape") as file:
             return file.read()
 
     def read_if_there(self, name: str) -> str:
-        """Else nothing."""
+        """The text of a file, or '' if it does not exist."""
         return self.read(name) if os.path.exists(self.path(name)) else ""
 
     def write(self, name: str, text: object) -> None:
-        """One line."""
+        """Write one line."""
         with open(self.path(name), "w", encoding="utf-8") as file:
             file.write(f"{text}\n")
 
     def argv(self, text: str, confine: str) -> list[str]:
-        """The words for a shell text, in its sandbox where one is wanted."""
+        """The argv for a shell text, in its sandbox if it has one."""
         command, wanted = ["bash", "-c", text], self.read_if_there(confine)
         if not wanted:
             return command
@@ -313,11 +305,11 @@ class Run:
         return [*sandbox(wanted), *FIRST, *command]
 
     def is_by_landlock(self, confine: str) -> bool:
-        """Which of the two ways is wanted."""
+        """Whether the sandbox is made by Landlock."""
         return "by landlock" in self.read_if_there(confine).splitlines()
 
     def go(self, children: Children, stop: Stop) -> int:
-        """Run it. Returns its exit status, 124, or 125."""
+        """Run the command. Returns its exit status, 124 or 125."""
         for name in ("rc", "ended", "resources"):
             if os.path.lexists(self.path(name)):
                 os.unlink(self.path(name))
@@ -345,23 +337,23 @@ class Run:
         return 125
 
     def shared_memory(self) -> set[str]:
-        """What is there of it; nothing, where the command has a shared memory of its own, or may keep what it likes."""
+        """The files in shared memory; none if the command has its own, or may keep its files."""
         is_shared = self.is_by_landlock("confine") and "network" not in self.read("confine").splitlines()
         return {os.path.join(SHARED, name) for name in os.listdir(SHARED)} if is_shared else set()
 
     def start_helper(self, children: Children) -> int:
-        """The command of `beside`. Returns its pid; 0: there is none."""
+        """Start the command of `beside`. Returns its pid, or 0 if there is none."""
         beside = self.read_if_there("beside")
         if not beside:
             return 0
         os.makedirs(self.path("reply"), exist_ok=True)
         for name in os.listdir(self.path("reply")):
-            os.unlink(self.path(f"reply/{name}"))  # of an earlier run
+            os.unlink(self.path(f"reply/{name}"))  # left by an earlier run
         log = os.open(self.path("beside.log"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
         return children.start(self.argv(beside, "confine-beside"), self.environment, log)
 
     def outcome(self, children: Children, stop: Stop, child: int, helper: int, began: float) -> int:
-        """Wait for the command, for its limit, or for a stop. Whoever waits for the helper is told of its end."""
+        """Wait for the command, its limit, or a stop. If the helper ends, write `reply/ended`."""
         while True:
             children.reap()
             if helper in children.statuses and not os.path.exists(self.path("reply/ended")):
@@ -377,7 +369,7 @@ class Run:
 
 
 def sandbox(wanted: str) -> list[str]:
-    """The words of bubblewrap for the lines of `confine`."""
+    """The bubblewrap command for the lines of `confine`."""
     lines = [line.partition(" ")[::2] for line in wanted.splitlines()]
     words = [*SANDBOX, *([] if ("network", "") in lines else ["--unshare-net", "--unshare-ipc"])]
     words += ["--bind" if lines[:1] == [("write", "/")] else "--ro-bind", "/", "/", *MOUNTED]
@@ -385,22 +377,22 @@ def sandbox(wanted: str) -> list[str]:
     for word, path in lines:
         if word == "hide" and os.path.isdir(path):
             words += ["--tmpfs", path]
-            again += ["--remount-ro", path]  # when what can be seen in it all the same has its place
+            again += ["--remount-ro", path]  # later, when the visible paths inside it are mounted
         elif word == "hide" and os.path.exists(path):
             words += ["--ro-bind", os.devnull, path]
         elif word in ("read", "write") and path != "/":
             words += ["--ro-bind" if word == "read" else "--bind", path, path]
-    # A loop's copy of the toolkit lies in what is hidden.
+    # A loop's copy of the toolkit is in a hidden folder.
     return [*words, "--ro-bind", OWN, OWN, *again]
 
 
 def landlock(confine: str) -> list[str]:
-    """The words of lib/child/landlock.py for a file of such lines."""
+    """The command of lib/child/landlock.py for a file `confine`."""
     return [*LANDLOCK, confine, ",".join(str(number) for number in KEPT.values())]
 
 
 def clear(paths: set[str]) -> None:
-    """Remove files of this user in shared memory that nobody has in theirs: the next run would find them."""
+    """Remove unused files of this user in shared memory, or the next run would find them."""
     used = b"".join(maps(pid) for pid in processes()) if paths else b""
     for path in paths:
         try:
@@ -411,7 +403,7 @@ def clear(paths: set[str]) -> None:
 
 
 def maps(pid: int) -> bytes:
-    """What a process has in its memory, as the kernel lists it."""
+    """The memory map of a process, from the kernel."""
     try:
         with open(f"/proc/{pid}/maps", "rb") as file:
             return file.read()
@@ -420,18 +412,18 @@ def maps(pid: int) -> bytes:
 
 
 def now() -> str:
-    """UTC, in milliseconds."""
+    """The UTC time with milliseconds."""
     seconds = time.time()
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + f".{int(seconds % 1 * 1000):03d}Z"
 
 
 def counters() -> tuple[float, int, float]:
-    """The seconds since the machine was started, asleep or not; its OOM kills; for how long cores were idle."""
+    """Seconds since boot (with sleep), OOM kills since boot, and idle seconds of all cores."""
     return time.clock_gettime(BOOT_CLOCK), oom_kills(), idle_seconds()
 
 
 def used(children: Children, helper: int, before: tuple[float, int, float]) -> str:
-    """What the command has used since, and its helper: a JSON object. An orphan of the helper is the helper's."""
+    """The resources used since then by the command and the helper, as JSON. The helper's orphans count as its own."""
     own = [pid for pid, session in children.sessions.items() if session != helper]
     beside = [pid for pid, session in children.sessions.items() if session == helper]
     seconds, kills, idle = (now - then for now, then in zip(counters(), before, strict=True))
@@ -448,7 +440,7 @@ def used(children: Children, helper: int, before: tuple[float, int, float]) -> s
 
 
 def oom_kills() -> int:
-    """How many processes the kernel has ended for want of memory since the machine started; 0 where it does not say."""
+    """OOM kills since boot; 0 if the kernel does not count them."""
     try:
         with open("/proc/vmstat") as file:
             return next((int(line.split()[1]) for line in file if line.startswith("oom_kill ")), 0)
@@ -457,7 +449,7 @@ def oom_kills() -> int:
 
 
 def idle_seconds() -> float:
-    """For how long cores of the machine have had nothing to do since it was started, all of them together."""
+    """Idle seconds of all cores since boot."""
     try:
         with open("/proc/stat") as file:
             idle, waiting = file.readline().split()[4:6]
@@ -467,21 +459,21 @@ def idle_seconds() -> float:
 
 
 def run(folder: str) -> int:
-    """Of one RUN_DIR. Returns the exit status."""
+    """Run a RUN_DIR. Returns the exit status."""
     stop = Stop()
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # ignored, children would leave no status
-    signal.pthread_sigmask(signal.SIG_BLOCK, [*stop.signals, signal.SIGCHLD])  # from here on they are waited for
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # if ignored, children would leave no status
+    signal.pthread_sigmask(signal.SIG_BLOCK, [*stop.signals, signal.SIGCHLD])  # from here on sigtimedwait gets them
     prctl(PDEATHSIG, signal.SIGTERM)
     children = Children()
     try:
         return Run(folder).go(children, stop)
     except (OSError, ValueError, KeyError):
-        children.end()  # a full disk may come at any line
+        children.end()  # any line may fail on a full disk
         return 125
 
 
 def cancel(folder: str) -> bool:
-    """End the runner of a RUN_DIR, which ends all; then what it could not. Returns whether nothing is left."""
+    """End the runner of a RUN_DIR with its processes, and then any leftover ones. Returns whether none is left."""
     folder = os.path.realpath(folder)
 
     def runner() -> list[int]:
@@ -497,9 +489,9 @@ def cancel(folder: str) -> bool:
 
 
 def first(command: list[str]) -> int:
-    """Be the first process of a sandbox: all that is left in it ends with the command, and is counted."""
+    """Be the first process of a sandbox. When the command ends, end all other processes, and count them."""
     if os.getpid() != 1:
-        return 125  # it would end all processes of its user
+        return 125  # otherwise it would end all processes of its user
     children = Children()
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGCHLD])
     child = children.start(command)
@@ -512,7 +504,7 @@ def first(command: list[str]) -> int:
 
 
 def main(arguments: list[str]) -> int:
-    """See the head of this file. Returns the exit status."""
+    """Run the program; see the top of this file. Returns the exit status."""
     if arguments[:1] == ["--cancel"]:
         return 0 if cancel(arguments[1]) else 1
     if arguments[:1] == ["--end"]:
@@ -530,7 +522,7 @@ def main(arguments: list[str]) -> int:
 
 def start() -> None:
     """The whole program."""
-    os._exit(main(sys.argv[1:]))  # without the clearing up of an interpreter: nothing is buffered
+    os._exit(main(sys.argv[1:]))  # skips the interpreter's cleanup; nothing is buffered
 
 
 if __name__ == "__main__":

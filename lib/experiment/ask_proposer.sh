@@ -72,9 +72,9 @@ subtract_promised() {
 has_proposal() { [[ -e $1/answered || -e $1/commit || -e $1/edit ]] || holds_candidate "$1"; }
 
 # want_of SHARE: prints the number to ask for: LAB_WANT, or else the share. It is 1 for a proposer that edits one file
-# in place, and for candidates of several files.
+# in place, and where candidates/ of several files would meet a tracked folder of that name.
 want_of() {
-  if [[ $AGENT_PATH == */lib/proposers/aider ]] || ! is_one_file; then
+  if [[ $AGENT_PATH == */lib/proposers/aider ]] || { ! is_one_file && has_file "$(<"$FLIGHT/parent")" candidates; }; then
     printf 1
   elif ((LAB_WANT > 0)); then
     printf '%s' "$LAB_WANT"

@@ -17,10 +17,10 @@ bring_back() {
   [[ ! -e $FOLDER/ideas.given ]] || bring_file tree/ideas.md "$FOLDER/ideas.back" 20000
   if is_one_file; then
     bring_file tree/train.py "$FOLDER/train.py" $((LARGEST + 1)) # one byte too many shows a file that is too large
-    [[ ! -s $FOLDER/want || ! -d $scratch/tree/candidates || -L $scratch/tree/candidates ]] || bring_candidates "$(<"$FOLDER/want")"
   else
     bring_edited
   fi
+  [[ ! -s $FOLDER/want || ! -d $scratch/tree/candidates || -L $scratch/tree/candidates ]] || bring_candidates "$(<"$FOLDER/want")"
   [[ ! -s $CALL/touched ]] || sed 's/^/M\t/' "$CALL/touched" >>"$FOLDER/changed"
 }
 
@@ -32,13 +32,15 @@ scratch_changes() {
   GIT_INDEX_FILE=$FLIGHT/index git -c core.fileMode=false --work-tree="$scratch/tree" diff --no-ext-diff --no-renames "$@"
 }
 
-# bring_edited: copies the editable files that were changed or added. FOLDER/editable holds their lines of `changed`.
+# bring_edited: copies the editable files that were changed or added, without ideas.md and further candidates. FOLDER/editable
+# holds their lines of `changed`.
 bring_edited() {
   local path
   rm -rf "$FOLDER/after"
   mkdir "$FOLDER/after"
   while IFS= read -r -d '' path; do
     [[ -f $scratch/tree/$path && ! -L $scratch/tree/$path && $path != *$'\n'* ]] || continue
+    if [[ $path == ideas.md && -e $FOLDER/ideas.given ]] || { [[ $path == candidates/* ]] && is_wave; }; then continue; fi
     printf 'A\t%s\n' "$path" >>"$FOLDER/changed"
     bring_file_after "$path"
   done < <(GIT_INDEX_FILE=$FLIGHT/index new_files "$scratch/tree")
@@ -46,23 +48,69 @@ bring_edited() {
     [[ ! -f $scratch/tree/$path || -L $scratch/tree/$path ]] || bring_file_after "$path"
   done < <(scratch_changes --name-only -z -- "${SPECS[@]}")
   { scratch_changes --name-status -- "${SPECS[@]}" && sed -n '/^A\t/p' "$FOLDER/changed"; } >"$FOLDER/editable"
+  [[ ! -s $FOLDER/changed ]] || bring_rest "$FOLDER/after"
 }
+
+# bring_rest FOLDER: for a proposal that started from another keep, copies the files of that keep that the proposer did not change.
+bring_rest() {
+  local path from
+  from=$(cat "$FOLDER/from" 2>/dev/null) || return 0
+  while IFS= read -r -d '' path; do
+    [[ ! -e $1/$path ]] || continue
+    mkdir -p "$(dirname "$1/$path")"
+    show_file "$from" "$path" >"$1/$path"
+  done < <(changed_files "$(<"$FLIGHT/parent")" "$from" --diff-filter=d)
+}
+
+# is_wave: whether it was asked for further candidates.
+is_wave() { [[ -s $FOLDER/want && $(<"$FOLDER/want") != 1 ]]; }
 
 bring_file_after() {
   mkdir -p "$(dirname "$FOLDER/after/$1")"
   head -c $((LARGEST + 1)) -- "$scratch/tree/$1" >"$FOLDER/after/$1"
 }
 
-# bring_candidates COUNT: copies at most COUNT new files from candidates/.
+# bring_candidates COUNT: copies at most COUNT further candidates from candidates/: new files; or folders, if several files are
+# editable.
 bring_candidates() {
   local path left=0
   mkdir -p "$FOLDER/candidates"
   while IFS= read -r -d '' path; do
-    [[ -f $scratch/tree/$path && ! -L $scratch/tree/$path ]] || continue
-    if ((left++ < $1)); then
-      head -c $((LARGEST + 1)) -- "$scratch/tree/$path" >"$FOLDER/candidates/${path##*/}"
-    else
+    [[ -e $scratch/tree/$path && ! -L $scratch/tree/$path ]] || continue
+    if ((left++ >= $1)); then
       tell "ignored a candidate beyond the $1 that were asked for: '${path//[[:cntrl:]]/?}'"
+    elif is_one_file; then
+      bring_file "tree/$path" "$FOLDER/candidates/${path##*/}" $((LARGEST + 1))
+    else
+      bring_folder "${path##*/}"
     fi
-  done < <(GIT_INDEX_FILE=$FLIGHT/index git --work-tree="$scratch/tree" ls-files --others -z -- ':(glob)candidates/*.py')
+  done < <(candidate_paths)
+}
+
+# candidate_paths: prints their paths, NUL-terminated.
+candidate_paths() {
+  if is_one_file; then
+    GIT_INDEX_FILE=$FLIGHT/index git --work-tree="$scratch/tree" ls-files --others -z -- ':(glob)candidates/*.py'
+  else
+    (cd "$scratch/tree" && find candidates -mindepth 1 -maxdepth 1 -type d -name '[[:alnum:]]*' -print0 | sort -z)
+  fi
+}
+
+# bring_folder NAME: copies candidates/NAME and its description. A candidate with a file that is not editable is ignored.
+bring_folder() {
+  local path from=$scratch/tree/candidates/$1 to=$FOLDER/candidates/$1 all fitting
+  local -x GIT_INDEX_FILE=$FLIGHT/none.index # to an empty index all files are new
+  mapfile -d '' -t all < <(git --work-tree="$from" ls-files --others -x __pycache__ -z)
+  mapfile -d '' -t fitting < <(new_files "$from")
+  if ((${#fitting[@]} != ${#all[@]})); then
+    tell "ignored a candidate: 'candidates/$1' has a file that an experiment may not change: $(files_told)"
+    return
+  fi
+  mkdir -p "$to"
+  for path in "${fitting[@]}"; do
+    mkdir -p "$(dirname "$to/$path")"
+    bring_file "tree/candidates/$1/$path" "$to/$path" $((LARGEST + 1))
+  done
+  bring_file "tree/candidates/$1.txt" "$to.txt" "$LARGEST"
+  bring_rest "$to"
 }

@@ -1,10 +1,10 @@
-# When a loop has enough: the rows that were asked for, or MAX_HOURS, MAX_COST or MAX_TOKENS. runs/<tag>/over says which of these is reached; then
-# what trains is brought to its end, also after a restart, and nothing else is begun. Sourced by scheduler.sh.
+# When a loop ends: after MAX_EXPERIMENTS rows, or once MAX_HOURS, MAX_COST or MAX_TOKENS is reached. runs/<tag>/over says which. Then the
+# experiments that train are finished, also after a restart, and no other begins. Sourced by scheduler.sh.
 # shellcheck shell=bash
 
-BUDGET_AT=0 # the moment when it is looked at again
+BUDGET_AT=0 # when to check it again
 
-# begin_budget: from now on is counted, unless this loop is one that is started again.
+# begin_budget: counts from now on, unless this loop is a restart.
 begin_budget() {
   [[ ${LAB_RESTARTED:-} != yes || ! -e $RUN/budget ]] || return 0
   rm -f "$RUN/over" "$RUN/over.unknown"
@@ -17,17 +17,17 @@ is_goal_open() {
 
 is_over_budget() { [[ $MARK != queue && -e $RUN/over ]]; }
 
-# is_begun ID: whether that flight has begun to train.
+# is_begun ID: whether that flight has started to train.
 is_begun() { compgen -G "$RUN/flights/$1/run.*" >/dev/null; }
 
-# has_begun_waiting: whether one waits that trained when an earlier loop ended.
+# has_begun_waiting: whether a waiting flight has trained in an earlier loop.
 has_begun_waiting() {
   local id
   for id in "${WAITING[@]}"; do ! is_begun "$id" || return 0; done
   return 1
 }
 
-# look_at_budget: each minute, and whenever a flight has ended.
+# look_at_budget: checks the budget each minute, and after each flight.
 look_at_budget() {
   local word why
   [[ $MARK != queue && "$MAX_HOURS$MAX_COST$MAX_TOKENS" =~ [1-9] && ! -e $RUN/over ]] || return 0

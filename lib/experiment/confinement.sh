@@ -146,13 +146,17 @@ way_to_confine() {
   local way
   for way in bubblewrap landlock; do
     [[ ${CONFINE:-auto} == @(auto|yes|"$way") ]] || continue
-    ! "$LAB_PYTHON" -IS "$TOOLKIT/lib/child/runner.py" --can-confine "$way" >/dev/null 2>&1 || { printf '%s' "$way" && return; }
+    if "$LAB_PYTHON" -IS "$TOOLKIT/lib/child/runner.py" --can-confine "$way" >/dev/null 2>&1; then
+      printf '%s' "$way"
+      return
+    fi
   done
   return 1
 }
 
-# choose_confinement FACTS: exports whether `prepare.py --evaluate` measures, and what confines training, and what proposers: a way, or
-# `no`. A stranger's script may write where it likes, as it does without us: so by itself only a pair that has an evaluator is confined.
+# choose_confinement FACTS: exports whether `prepare.py --evaluate` measures, and what confines training, and what
+# proposers: a way, or `no`. A stranger's script may write where it likes, as it does without us: so by itself only a
+# pair that has an evaluator is confined.
 choose_confinement() {
   local way
   export LAB_EVALUATOR=no LAB_CONFINED=no LAB_HELD=no
@@ -166,7 +170,9 @@ choose_confinement() {
     list_what_is_held
     [[ $CONFINE == auto && $LAB_EVALUATOR == no ]] || LAB_CONFINED=$way
   elif [[ $CONFINE != auto ]]; then
-    die "CONFINE is '$CONFINE', but $([[ $CONFINE != yes ]] && printf 'that' || printf 'neither bubblewrap nor Landlock') does not work here" 'make doctor says why'
+    way=that
+    [[ $CONFINE != yes ]] || way='neither bubblewrap nor Landlock'
+    die "CONFINE is '$CONFINE', but $way does not work here" 'make doctor says why'
   elif [[ $LAB_EVALUATOR == yes ]]; then
     say 'training and proposers are not confined: neither bubblewrap nor Landlock works here (make doctor says why)'
   fi

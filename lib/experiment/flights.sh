@@ -77,4 +77,4 @@ drop_litter() {
 
 # end_flight ID: ends all processes of a flight whose dispatcher was killed or hangs.
 end_flight() { end_tagged "FLIGHT=$RUN/flights/$1" ||
-  die "cannot end the processes of experiment '$1'" 'find them with ps and end them: ps -fu "$USER"'; }
+  die "cannot end the processes of experiment '$1'" "find them with ps and end them: ps -fu $EUID"; }

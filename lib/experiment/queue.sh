@@ -1,8 +1,9 @@
-# The queue: changes of the tree that rest as flights (bin/experiment --detach), tried in the background where no loop is at work. runs/<tag>/queue
-# says that they are to be, until make stop; a loop takes them, too. Sourced, after run/current_run.sh, run/tree.sh and from_tree.sh.
+# The queue: changes of the tree that wait as flights (bin/experiment --detach). A loop tries them; without one, a process in the
+# background does, as long as runs/<tag>/queue exists (make stop removes it). Sourced, after run/current_run.sh, run/tree.sh and
+# from_tree.sh.
 # shellcheck shell=bash disable=SC2034 # used where this is sourced
 
-# leave_edit DESCRIPTION: ID is a flight at rest that has the train.py of the tree as its change. The same again is the same flight.
+# leave_edit DESCRIPTION: saves the change of the tree as a waiting flight, and sets ID. The same change is the same flight.
 leave_edit() {
   hold_flights
   if ! has_flight; then
@@ -16,7 +17,7 @@ leave_edit() {
   note "$RUN/flights/left" "$ID"
 }
 
-# has_flight: whether a flight has this train.py as its change; ID is that.
+# has_flight: whether a flight has the change of the tree; sets ID.
 has_flight() {
   flights
   for ID in "${FLIGHTS[@]}"; do
@@ -25,14 +26,15 @@ has_flight() {
   return 1
 }
 
-# start_queue: unless somebody has the tree. What ends it by itself is in queue.status, and what it says in queue.log.
+# start_queue: starts the background process, unless a verb holds the tree. It writes its exit status to queue.status and its output to
+# queue.log.
 start_queue() {
   ! is_held || return 0
   rm -f "$RUN/queue.status"
   detach "$TOOLKIT/bin/experiment" --queue </dev/null >"$RUN/queue.log" 2>&1
 }
 
-# fly_queue: all of them, as many at a time as there are slots.
+# fly_queue: tries all of them, as many at a time as there are slots.
 fly_queue() {
   trap '' HUP PIPE
   export DRAFTS=0 # in their order

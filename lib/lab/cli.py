@@ -1,6 +1,6 @@
-"""`lab`: the commands of the Python core. This file only parses; each command is one call into the module that does it.
+"""`lab`: the commands of the Python core. This file only parses arguments; each command calls one module.
 
-Data goes to stdout, errors to stderr as `lab: problem` and exit status 2.
+Data goes to stdout. Errors go to stderr as `lab: problem`, with exit status 2.
 """
 
 import os
@@ -20,7 +20,7 @@ RUN = click.argument("run", type=FOLDER)  # runs/<tag>
 
 
 class Number(click.ParamType[Decimal]):
-    """A Decimal: a binary float would put a gain of exactly 0.001 on the wrong side of the threshold."""
+    """A Decimal, because a binary float may put a gain of exactly 0.001 on the wrong side of the threshold."""
 
     name = "number"
 
@@ -40,13 +40,13 @@ class Number(click.ParamType[Decimal]):
 
 
 class Commands(click.Group):
-    """Turns the errors that a person can fix into one line and exit status 2."""
+    """Prints an error that a person can fix as one line, with exit status 2."""
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
         try:
             return super().invoke(ctx)
-        except click.UsageError as error:  # a person has typed something else than our usage
+        except click.UsageError as error:  # the arguments do not match the usage
             name = (error.ctx or ctx).info_name
             command = f"bin/{name}" if (schemas.FOLDER.parent / f"bin/{name}").exists() else f".venv/bin/lab {name}"
             print(f"lab: {error.format_message()}\nhint: {command} --help", file=sys.stderr)
@@ -63,17 +63,17 @@ def main() -> None:
 
 @main.command()
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--import", "lenient", is_flag=True, help="mend a ledger found in the wild; exit 1: rows were left out")
-@click.option("--out", type=click.Path(path_type=Path), help="with --import: the new file for the mended ledger")
-@click.option("--verbose", is_flag=True, help="say of a valid ledger what was checked")
+@click.option("--import", "lenient", is_flag=True, help="read a foreign ledger leniently; exit 1: rows were left out")
+@click.option("--out", type=click.Path(path_type=Path), help="with --import: a new file for the repaired ledger")
+@click.option("--verbose", is_flag=True, help="list the checks if the ledger is valid")
 @click.pass_context
 def validate(ctx: click.Context, file: Path, lenient: bool, out: Path | None, verbose: bool) -> None:
-    """Check a ledger: exit 0, or 1 with `FILE:LINE: column: problem` for each bad row (2: unreadable).
+    """Check a ledger. Exit 0; 1 with `FILE:LINE: column: problem` for each bad row; 2 if it is unreadable.
 
-    With --import, such a line says what is mended; it ends in "left out" where a row cannot be.
+    With --import, each line is a repair, and ends in "left out" for a row that cannot be repaired.
     """
     if out and not lenient:
-        raise Fault("--out without --import", "give both: only a mended ledger is written")
+        raise Fault("--out needs --import", "give both, because only a repaired ledger is written")
     if lenient:
         from lab.store import foreign_ledger
 
@@ -93,7 +93,7 @@ def validate(ctx: click.Context, file: Path, lenient: bool, out: Path | None, ve
 @main.command()
 @RUN
 def mend(run: Path) -> None:
-    """Put the records of the RUN right. Stdin: what git keeps of them, an object a line."""
+    """Repair the records of the RUN. Stdin: the records in git, one object per line."""
     from lab.verdict import mend
 
     print(*mend.mend(run, stdin()), sep="\n")
@@ -102,7 +102,7 @@ def mend(run: Path) -> None:
 @main.command("memory-gb", context_settings={"ignore_unknown_options": True})
 @click.argument("peak_vram_mb")
 def memory_gb(peak_vram_mb: str) -> None:
-    """Print MiB as the ledger's memory_gb: one decimal, half up."""
+    """Convert MiB to the ledger's memory_gb: one decimal, half up."""
     from lab.store import ledger
 
     print(ledger.to_gb(peak_vram_mb))
@@ -110,7 +110,7 @@ def memory_gb(peak_vram_mb: str) -> None:
 
 @main.command()
 @click.option("--incumbent", type=Number(), required=True, help="val_bpb of the incumbent")
-@click.option("--candidate", type=Number(finite=False), help="val_bpb of the candidate; not given: a crash")
+@click.option("--candidate", type=Number(finite=False), help="val_bpb of the candidate; default: it crashed")
 @click.option("--added", type=click.IntRange(min=0), default=0, help="code lines added")
 @click.option("--removed", type=click.IntRange(min=0), default=0, help="code lines removed")
 @click.option("--best", type=Number(), help="the run's best val_bpb")
@@ -127,9 +127,9 @@ def decide(sd: Decimal | None, df: int | None, runs: int, incumbent_runs: int, *
     from lab.verdict.criterion import decide as verdict_on
 
     if (sd is None) != (df is None) or (sd is not None and sd < 0):
-        raise Fault("--sd (0 or more) and --df go together", "give both, or none")
+        raise Fault("--sd (0 or more) and --df go together", "give both or neither")
     if not VAL_BPB.is_valid(case["incumbent"]):
-        raise Fault(f"--incumbent '{case['incumbent']}' is not between 0 and 20", "it is a val_bpb")
+        raise Fault(f"--incumbent '{case['incumbent']}' is not between 0 and 20", "give a val_bpb")
     noise = None if sd is None or df is None else Noise(sd, df, runs, incumbent_runs)
     decision = verdict_on(Case(noise=noise, **case))
     print(decision.verdict)
@@ -138,11 +138,11 @@ def decide(sd: Decimal | None, df: int | None, runs: int, incumbent_runs: int, *
 
 @main.command()
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--sd", type=Number(), help="standard deviation of val_bpb; not given: the fixed thresholds")
-@click.option("--df", type=click.IntRange(1, 10_000), help="its degrees of freedom; not given: the sd is known")
-@click.option("--own", is_flag=True, help="compare with our own last keep, not with the recorded one")
+@click.option("--sd", type=Number(), help="standard deviation of val_bpb; default: the fixed thresholds")
+@click.option("--df", type=click.IntRange(1, 10_000), help="its degrees of freedom; default: the sd is exact")
+@click.option("--own", is_flag=True, help="compare with our own last keep instead of the recorded one")
 def replay(file: Path, sd: Decimal | None, df: int | None, own: bool) -> None:
-    """Print the verdict of our decision rule on each row of any ledger, beside the recorded one, and a summary."""
+    """Apply our decision rule to each row of any ledger. Prints both verdicts and a summary."""
     from lab.views import replay
 
     print(replay.text(file, sd, df, own=own))
@@ -151,7 +151,7 @@ def replay(file: Path, sd: Decimal | None, df: int | None, own: bool) -> None:
 @main.command()
 @click.argument("run", type=FOLDER, required=False)
 def settings(run: Path | None) -> None:
-    """Print the checked settings of the environment as NAME=value lines; for a RUN, with those fixed at its set-up."""
+    """Print the checked settings as NAME=value lines; with a RUN, including those fixed at its set-up."""
     from lab.store import manifest, settings
 
     chosen = manifest.settings_of(run, os.environ) if run else settings.of_new_run(os.environ)
@@ -161,21 +161,21 @@ def settings(run: Path | None) -> None:
 @main.command("settings-table")
 @click.argument("run", type=FOLDER, required=False)
 def settings_table(run: Path | None) -> None:
-    """Print each setting, its value, and where that comes from; for a RUN, with what it has fixed."""
+    """Print each setting, its value and the source of the value; with a RUN, including those fixed at its set-up."""
     from lab.views import settings_text
 
     print(settings_text.text(run, os.environ))
 
 
 def stdin() -> str:
-    """All of stdin; another project's prepare.py may print any bytes."""
+    """All of stdin. (Another project's prepare.py may print any bytes.)"""
     return sys.stdin.buffer.read().decode(errors="replace")
 
 
 @main.command("begin-run")
 @RUN
 @click.option("--tag", required=True)
-@click.option("--start", required=True, help="the commit that the run begins from")
+@click.option("--start", required=True, help="the commit that the run starts from")
 def begin_run(run: Path, tag: str, start: str) -> None:
     """Write the ledger's header and the manifest of a new RUN. Stdin: the output of prepare.py --check."""
     from lab.store import manifest
@@ -186,7 +186,7 @@ def begin_run(run: Path, tag: str, start: str) -> None:
 @main.command()
 @RUN
 def brief(run: Path) -> None:
-    """Print the brief for a proposer of the train.py on stdin."""
+    """Print the brief for a proposer. Stdin: the current train.py."""
     from lab.proposal import brief
 
     print(brief.brief(run, sys.stdin.read()), end="")
@@ -196,7 +196,7 @@ def brief(run: Path) -> None:
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.argument("query")
 def memory(folder: Path, query: str) -> None:
-    """Print the entries of the memory in FOLDER that fit the words of QUERY; without a query, the newest entries."""
+    """Print the entries of the memory in FOLDER that match QUERY; with an empty QUERY, the newest."""
     from lab.store import memory
 
     print(memory.text(folder, query))
@@ -206,7 +206,7 @@ def memory(folder: Path, query: str) -> None:
 @click.argument("description")
 @click.argument("files", nargs=-1, type=click.Path(path_type=Path))
 def check_proposal(description: str, files: tuple[Path, ...]) -> None:
-    """Refuse a DESCRIPTION of a change, or one of its FILES, that cannot be proposed."""
+    """Exit 2 if a change with this DESCRIPTION and these FILES cannot be proposed."""
     from lab.proposal import check_edit
 
     check_edit.check(files, description)
@@ -216,7 +216,7 @@ def check_proposal(description: str, files: tuple[Path, ...]) -> None:
 @RUN
 @click.argument("text")
 def hint(run: Path, text: str) -> None:
-    """Add a hint for the proposer, unless TEXT is empty; print all hints."""
+    """Add TEXT as a hint for the proposer, unless it is empty, and print all hints."""
     from lab.proposal import hints
 
     if text.strip():
@@ -227,12 +227,12 @@ def hint(run: Path, text: str) -> None:
 @main.command()
 @RUN
 @click.argument("which", required=False)
-@click.option("--at-work", is_flag=True, help="a process works on the tree")
+@click.option("--at-work", is_flag=True, help="a process works on the tree now")
 @click.pass_context
 def verdict(ctx: click.Context, run: Path, which: str | None, at_work: bool) -> None:
-    """Print the verdict on an experiment of the RUN: a number, the id of a flight, or else the last.
+    """Print the verdict on an experiment of the RUN: a number, the id of a flight, or (default) the last one.
 
-    Exit 75: there is none yet, and where it stands is printed; 1: there will be none.
+    Exit 75: no verdict yet, and the phase is printed. Exit 1: there will be no verdict.
     """
     from lab.views import verdict
 
@@ -246,19 +246,19 @@ def verdict(ctx: click.Context, run: Path, which: str | None, at_work: bool) -> 
 @click.argument("file", type=click.Path(path_type=Path), default="train.py")
 @click.pass_context
 def catalog(ctx: click.Context, run: Path, file: Path) -> None:
-    """Edit FILE as the built-in proposer. Stdin: git's ids of each text of it tried so far. Exit 1: no idea."""
+    """Edit FILE as the built-in proposer. Stdin: git's ids of all versions tried so far. Exit 1: no idea."""
     from lab import catalog
 
     proposal = catalog.catalog(run, file, set(sys.stdin.read().split()))
     if proposal is None:
-        print(f"catalog: no idea for '{file}': it has no UPPERCASE number", file=sys.stderr)
+        print(f"catalog: no idea for '{file}', which has no UPPERCASE number", file=sys.stderr)
         ctx.exit(1)
     print(f"category: {proposal.category}\n{proposal.description}")
 
 
 @main.command()
 @RUN
-@click.option("--json", "as_json", is_flag=True, help="as schemas/status.schema.json has it")
+@click.option("--json", "as_json", is_flag=True, help="print an object of schemas/status.schema.json")
 def status(run: Path, as_json: bool) -> None:
     """Print the status of the RUN. Stdin: the facts of lib/run/status_facts.sh."""
     from lab.views import status, status_text
@@ -271,7 +271,7 @@ def status(run: Path, as_json: bool) -> None:
 @main.command()
 @RUN
 def watch(run: Path) -> None:
-    """Draw the status of the RUN until Ctrl-C. Stdin: the facts of lib/run/status_facts.sh, again and again."""
+    """Draw the status of the RUN until Ctrl-C. Stdin: the facts of lib/run/status_facts.sh, repeatedly."""
     from lab.views import watch
 
     watch.watch(run, sys.stdin.fileno())
@@ -281,7 +281,7 @@ def watch(run: Path) -> None:
 @RUN
 @click.argument("which")
 def find_experiment(run: Path, which: str) -> None:
-    """Print number, commit, parent, category and description of an experiment, a line each."""
+    """Print number, commit, parent, category and description of an experiment, one per line."""
     from lab.views import find_experiment
 
     print(*find_experiment.find(run, which).facts, sep="\n")
@@ -291,7 +291,7 @@ def find_experiment(run: Path, which: str) -> None:
 @RUN
 @click.argument("which")
 def show(run: Path, which: str) -> None:
-    """Print all that is known of an experiment. Stdin: its diff."""
+    """Print everything about an experiment. Stdin: its diff."""
     from lab.views import show
 
     print(show.show(run, which, stdin()), end="")
@@ -311,9 +311,9 @@ def compare(run: Path, a: str, b: str) -> None:
 @main.command()
 @click.argument("run", type=FOLDER, required=False)
 @click.option("--format", "kind", type=click.Choice(["csv", "json", "mlflow", "wandb-offline"]), required=True)
-@click.option("--out", type=click.Path(path_type=Path), help="new file or folder [stdout, RUN/mlflow, RUN/wandb]")
+@click.option("--out", type=click.Path(path_type=Path), help="a new file or folder [stdout, RUN/mlflow, RUN/wandb]")
 def export(run: Path | None, kind: str, out: Path | None) -> None:
-    """Print or write a RUN (default: the one checked out) for other tools; the last two need their packages."""
+    """Export a RUN (default: the one checked out) for other tools. mlflow and wandb need their packages."""
     from lab.views import export
 
     print(export.export(run or export.checked_out(), kind, out), end="")
@@ -322,7 +322,7 @@ def export(run: Path | None, kind: str, out: Path | None) -> None:
 @main.command()
 @click.argument("tree", type=FOLDER)
 @click.option(
-    "--old", type=click.IntRange(min=0), help="only the tags of what is older than so many days, and not taken"
+    "--old", type=click.IntRange(min=0), help="print only the tags of runs older than that many days, and not taken"
 )
 def runs(tree: Path, old: int | None) -> None:
     """Print a line for each run of the TREE. Stdin: the facts of lib/run/all_runs.sh."""
@@ -335,7 +335,7 @@ def runs(tree: Path, old: int | None) -> None:
 @RUN
 @click.argument("wanted")
 def keeps(run: Path, wanted: str) -> None:
-    """Print number, commit and parent of each keep that is WANTED, as `4 9`; of all keeps, where that is empty."""
+    """Print number, commit and parent of the keeps in WANTED, such as `4 9`; of all keeps if it is empty."""
     from lab.views import take
 
     for one in take.keeps(run, wanted):
@@ -346,9 +346,9 @@ def keeps(run: Path, wanted: str) -> None:
 @RUN
 @click.argument("folder", type=FOLDER)
 @click.argument("numbers", nargs=-1, type=int, required=True)
-@click.option("--squash", is_flag=True, help="one message for all of them")
+@click.option("--squash", is_flag=True, help="write one message for all keeps")
 def take_messages(run: Path, folder: Path, numbers: tuple[int, ...], squash: bool) -> None:
-    """Write the commit message of each keep of these NUMBERS into FOLDER."""
+    """Write the commit messages of the keeps with these NUMBERS into FOLDER."""
     from lab.views import take
 
     take.write_messages(run, numbers, folder, squash=squash)
@@ -366,7 +366,7 @@ def baseline_and_incumbent(run: Path) -> None:
 @main.command("run-seconds")
 @RUN
 def run_seconds(run: Path) -> None:
-    """Print how long a training run takes: seconds of the wall, by those of late."""
+    """Print the wall seconds of a training run, estimated from the last runs."""
     from lab.verdict import replicates
 
     print(replicates.run_seconds(run))
@@ -385,7 +385,7 @@ def fresh_seed(run: Path, commits: tuple[str, ...]) -> None:
 @main.command()
 @RUN
 def noise(run: Path) -> None:
-    """Print what is known of the noise and of the incumbent."""
+    """Print the noise and the value of the incumbent."""
     from lab.verdict import replicates
 
     print(replicates.noise_told(run))
@@ -394,9 +394,9 @@ def noise(run: Path) -> None:
 @main.command()
 @RUN
 @click.argument("seeds", nargs=-1, type=int)
-@click.option("--partial", is_flag=True, help="Not all of these pairs have been run.")
+@click.option("--partial", is_flag=True, help="some of these pairs did not run")
 def audit(run: Path, seeds: tuple[int, ...], *, partial: bool) -> None:
-    """Write audit.json for the pairs of runs with these SEEDS, and print the same as text."""
+    """Write audit.json for the pairs of runs with these SEEDS, and print it as text."""
     from lab.views import audit
 
     print(audit.audit(run, seeds, partial=partial))
@@ -409,7 +409,7 @@ def audit(run: Path, seeds: tuple[int, ...], *, partial: bool) -> None:
 )
 @click.option("--refresh", type=click.IntRange(min=1), help="seconds after which the page reloads")
 def report(ledgers: tuple[Path, ...], out: Path, refresh: int | None) -> None:
-    """Write the report of these LEDGERS and the files beside them. Stdin: git's diffs, in the form of bin/report."""
+    """Write the report of these LEDGERS and the files beside them. Stdin: git's diffs, as bin/report writes them."""
     from lab.views import report
 
     show = progress_line if sys.stderr.isatty() else report.silent
@@ -419,28 +419,32 @@ def report(ledgers: tuple[Path, ...], out: Path, refresh: int | None) -> None:
 
 
 def progress_line(text: str) -> None:
-    """Draw a line that the next one takes the place of, for a person at a terminal."""
+    """Draw a line that the next one replaces, for a person at a terminal."""
     print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
 
 
 @main.command("apply-blocks")
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.argument("answer", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-def apply_blocks(file: Path, answer: Path) -> None:
-    """Apply the search/replace blocks in ANSWER to FILE, and to copies of it in candidates/: all of them, or none."""
+@click.argument("files", nargs=-1, required=True)
+def apply_blocks(answer: Path, files: tuple[str, ...]) -> None:
+    """Apply the search/replace blocks in ANSWER to FILES of this folder and to copies in candidates/: all or none."""
     from lab.agents import edit_blocks
     from lab.store import durable
 
-    texts = edit_blocks.apply(file.read_text(encoding="utf-8"), answer.read_text(encoding="utf-8", errors="replace"))
+    known = {name: Path(name).read_text(encoding="utf-8") for name in files}
+    texts = edit_blocks.apply(known, answer.read_text(encoding="utf-8", errors="replace"))
+    for name in texts:
+        if name not in known and Path(name).exists():
+            raise Fault(f"'{name}' is there, and no file to edit", f"the files to edit: {' '.join(files)}")
     for name, text in texts.items():
-        (file.parent / name).parent.mkdir(exist_ok=True)
-        durable.write_atomically(file.parent / name, text, durable=False)
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        durable.write_atomically(Path(name), text, durable=False)
 
 
 @main.command("login-ends")
 @click.argument("file", type=click.Path(path_type=Path))
 def login_ends(file: Path) -> None:
-    """Print in how many seconds the access token in FILE, a login of a coding agent, ends, if FILE says so."""
+    """Print the seconds until the access token in FILE (a coding agent's login) expires, if they are known."""
     import time
 
     from lab.agents import login
@@ -458,7 +462,7 @@ def login_ends(file: Path) -> None:
 @click.option("--status", type=int, default=0, help="the exit status of the command line")
 @click.pass_context
 def heard(ctx: click.Context, name: str, transcript: Path, errors: Path, usage: Path, status: int) -> None:
-    """Print the last message of the coding agent NAME, and write its usage. Exit 75: try later; 1: it failed."""
+    """Print the last message of the coding agent NAME, and write its usage. Exit 75: try later. Exit 1: it failed."""
     from datetime import datetime
 
     from lab.agents import cli_output

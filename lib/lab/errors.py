@@ -1,4 +1,4 @@
-"""Errors that a person can fix: a problem, and a hint."""
+"""Errors that a person can fix: a problem and a hint."""
 
 import os
 import re
@@ -7,16 +7,16 @@ from pathlib import Path
 VERBS = Path(__file__).parents[2] / "bin"
 
 
-class Fault(ValueError):  # noqa: N818, wrong usage or a broken machine, not a bug
-    """`problem` in one line with its subject in quotes; `hint` says what to do."""
+class Fault(ValueError):  # noqa: N818, wrong usage or a broken machine, so not an Error of ours
+    """`problem` is one line with its subject in quotes; `hint` is the way out."""
 
     def __init__(self, problem: str, hint: str) -> None:
-        """Both are lower case, without a full stop."""
+        """Both are in lower case, without a full stop."""
         super().__init__(problem)
         self.hint = hint
 
 
-EXPECTED = (ValueError, OSError, ArithmeticError)  # shown as one line; anything else is a bug
+EXPECTED = (ValueError, OSError, ArithmeticError)  # shown as one line; any other exception is a bug
 
 
 def message(error: Exception) -> str:
@@ -25,7 +25,7 @@ def message(error: Exception) -> str:
 
 
 def for_here(hint: str) -> str:
-    """With what `make loop` is where the toolkit works on another repository (lib/common.sh)."""
+    """The hint with the right command for `make`, if the toolkit works on another repository (lib/common.sh)."""
     ours = os.environ.get("LAB_MAKE")
     if not ours:
         return hint

@@ -1,4 +1,4 @@
-"""What this machine is called, as Linux says it: results hold for the hardware that they were measured on."""
+"""The name of this machine's hardware, from Linux. Results hold only for the hardware that they were measured on."""
 
 import os
 import re
@@ -11,11 +11,11 @@ PROCESSOR = Path("/proc/cpuinfo")
 
 
 def name(device: str | None) -> str:
-    """The model of the GPU, unless the device is `cpu` or there is none; else that of the processor."""
+    """The model of the GPU, or the model of the processor if the device is `cpu` or there is no GPU."""
     if device != "cpu":
         for path in sorted(GPUS.glob("*/information")):
             if model := re.search(r"^Model:\s*(.+)$", path.read_text(errors="replace"), re.MULTILINE):
                 return clean(model[1], 80)
     model = re.search(r"^model name\s*:\s*(.+)$", PROCESSOR.read_text(errors="replace"), re.MULTILINE)
     processor = f"{clean(model[1], 80) if model else os.uname().machine}, {len(os.sched_getaffinity(0))} cores"
-    return f"a GPU, {processor}" if device == "cuda" else processor  # WSL does not say which
+    return f"a GPU, {processor}" if device == "cuda" else processor  # WSL does not name the GPU

@@ -1,7 +1,7 @@
-"""Text of any origin -> one line for a row of the ledger."""
+"""Any text -> one line for a row of the ledger."""
 
 LONGEST = 200  # characters of a description
-LONGEST_WHY = 110  # of what a rejection says in it
+LONGEST_WHY = 110  # characters of the reason of a rejection
 
 
 def clean(text: str, length: int) -> str:
@@ -13,6 +13,6 @@ def clean(text: str, length: int) -> str:
 
 
 def description(text: str, rejected: str = "") -> str:
-    """A description, and why it is rejected, if it is: `raise LR 0.04 -> 0.06 (rejected: changed prepare.py)`."""
+    """A description, with the reason if it is rejected: `raise LR 0.04 -> 0.06 (rejected: changed prepare.py)`."""
     suffix = f" (rejected: {clean(rejected, LONGEST_WHY)})" if rejected else ""
     return clean(text, LONGEST - len(suffix)) + suffix

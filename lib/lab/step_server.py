@@ -1,8 +1,7 @@
 """`lab-step NAME FOLDER`, for lib/run/claude-hook; `lab-step --serve RUN`, which a loop keeps for lib/experiment/steps.
 
-The function called NAME, on the folder of a run, of a flight, or of a training run.
-
-Not click: its import would be a third of the time of a step, and nobody types these.
+It calls the function NAME with the folder of a run, a flight, or a training run. It does not use click, whose import
+would take a third of a step's time, because no person types these commands.
 """
 
 import os
@@ -18,7 +17,7 @@ from lab import one_line
 from lab.errors import EXPECTED, Fault, message
 from lab.runs import tampering
 
-SERVED = {  # step -> the module that it is in
+SERVED = {  # step -> its module
     "check_run": "verdict.check_run", "record_replicate": "verdict.replicates",
     "take_replicate": "verdict.replicates", "catch_up": "verdict.record", "forgo": "verdict.record",
     "begin_budget": "verdict.budget", "budget": "verdict.budget", "wave": "proposal.wave", "ideas": "proposal.ideas",
@@ -36,7 +35,7 @@ NAMES = {
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Do one step and print what it says, if anything. Returns the exit status: 0, or 2 for a fault told on stderr."""
+    """Do one step and print its result, if it has one. Returns 0, or 2 after a fault, which is on stderr."""
     try:
         name, folder = sys.argv[1:] if arguments is None else arguments
         if name == "--serve":
@@ -52,17 +51,17 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _function(name: str) -> Callable[[Path], str | None]:
     if name not in NAMES:
-        raise ValueError(f"no step is called '{name}'")
+        raise ValueError(f"no step has the name '{name}'")
     found: Callable[[Path], str | None] = getattr(import_module(f"lab.{NAMES[name]}"), name)
     return found
 
 
 def serve(run: Path) -> int:
-    """Answer requests on stdin, `ANSWERS<tab>ID<tab>NAME<tab>FOLDER<tab>FILE`, until nobody is left who could ask.
+    """Answer requests on stdin, `ANSWERS<tab>ID<tab>NAME<tab>FOLDER<tab>FILE`, until all writers have closed it.
 
-    `ID STATUS` is written to the pipe whose path is ANSWERS, and what is said to FILE. All modules are there from the
-    beginning, and none keeps anything of the run: each request reads what it needs anew. But the runs in the air are
-    kept, so that what they must not change can be put back (runs/tampering.py). Ctrl-C is for those who ask.
+    `ID STATUS` is written to the pipe ANSWERS, and the result to FILE. All modules are imported at the start, and each
+    request reads the run again, because no module remembers it. Only tampering.py remembers the runs in flight, to
+    restore what they must not change. Ctrl-C is ignored: it is meant for the callers.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     for name in SERVED:
@@ -71,13 +70,13 @@ def serve(run: Path) -> int:
         answers, asker, name, folder, file = line.rstrip("\n").split("\t")
         status = _answer(run, name, Path(folder), Path(file))
         with suppress(OSError), open(os.open(answers, os.O_WRONLY | os.O_NONBLOCK), "w") as pipe:
-            pipe.write(f"{asker} {status}\n")  # unless who has asked was killed
+            pipe.write(f"{asker} {status}\n")  # fails if the caller was killed
     return 0
 
 
 def _answer(run: Path, name: str, folder: Path, file: Path) -> int:
-    """One step, as `lab-step NAME FOLDER >FILE`."""
-    sys.argv[1:] = [name]  # for whoever looks at this process
+    """Do one step as `lab-step NAME FOLDER >FILE` does. Returns its exit status."""
+    sys.argv[1:] = [name]  # for the list of processes
     try:
         if told := tampering.check_records(run):
             print(told, file=sys.stderr)
@@ -86,7 +85,7 @@ def _answer(run: Path, name: str, folder: Path, file: Path) -> int:
                 print(_function(name)(folder) or "", end="")
                 return 0
         finally:
-            tampering.learn_records(run)  # also where the step has a fault: what it wrote is ours
+            tampering.learn_records(run)  # also after a fault, because this process wrote the records
     except EXPECTED as error:
         print(message(error), file=sys.stderr)
         note_fault(folder, error)
@@ -98,7 +97,7 @@ def _answer(run: Path, name: str, folder: Path, file: Path) -> int:
 
 
 def note_fault(folder: Path, error: Exception) -> None:
-    """In the flight, what its step fails by (lib/experiment/dispatch); `for_person`: what a person is to mend."""
+    """Write a step's fault into its flight, for lib/experiment/dispatch: `for_person` if a person must fix it."""
     flight = next((one for one in (folder, *folder.parents) if one.parent.name == "flights"), None)
     if flight is not None and flight.is_dir():
         said = one_line.clean(f"{type(error).__name__}: {error}", one_line.LONGEST)

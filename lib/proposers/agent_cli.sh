@@ -1,27 +1,26 @@
-# What the adapters of coding agents share: those in lib/proposers that source it. One that does says what its command line is called, and
-# how it is brought and logged in; then `begin "$@"`, `ask COMMAND...` and `answer`. It is a proposer (CONTRIBUTING.md); a line
-# `# Held by:` in its head says what holds it to train.py beside our confinement (lib/doctor/75-held); and `--check` says whether its
-# command line is there and a login is to be seen: no request is made. Sourced.
+# What the adapters of coding agents share. An adapter is a proposer (CONTRIBUTING.md) that sources this file. It sets the variables
+# below, and calls `begin "$@"`, `ask COMMAND...` and `answer`. The line `# Held by:` in its header says what limits the agent to
+# train.py besides our confinement (lib/doctor/75-held). `--check` looks for the command line and a login, without a request.
 # shellcheck shell=bash
 
 source "${BASH_SOURCE[0]%/*}/../common.sh"
 
-# CLI      the command line
-# INSTALL  how to bring it
-# KEYS     variables that hold a key, or say that another login is used
-# LOGINS   files of the home folder that hold a login, or a provider and its key
-# NEEDS    `login`, where it works with one alone; else `provider`: a model on this machine needs no key
+# CLI      the command
+# INSTALL  the command that installs it
+# KEYS     variables that hold a key or select another login
+# LOGINS   files in the home folder that hold a login, or a provider and its key
+# NEEDS    `login`: it needs a login; `provider`: a model on this machine needs no key
 NEEDS=login
 
 readonly VERSION_S=5 # seconds for its version: the slowest needs two
-# Of those that take any provider.
+# The keys of agents that work with any provider.
 # shellcheck disable=SC2034 # used where this is sourced
 readonly ANY_KEYS='ANTHROPIC_API_KEY OPENAI_API_KEY GEMINI_API_KEY OPENROUTER_API_KEY DEEPSEEK_API_KEY'
 
-# quietly NAME=VALUE...: the switches that leave its updates and its telemetry off.
+# quietly NAME=VALUE...: switches its updates and telemetry off.
 quietly() { [[ ${LAB_AGENT_QUIET:-1} == 0 ]] || export "${@?}"; }
 
-# login: the first variable or file that is there.
+# login: prints the first variable or file that exists.
 login() {
   local one
   for one in $KEYS; do [[ -z ${!one:-} ]] || { printf '%s' "$one" && return; }; done
@@ -29,10 +28,10 @@ login() {
   return 1
 }
 
-# need_cli: the command line is there.
+# need_cli: refuses if the command is missing.
 need_cli() { command -v "$CLI" >/dev/null || die "'$CLI' is not on PATH" "install it: $INSTALL"; }
 
-# check: 0 and what was found; 1 where it may do without the login that is not to be seen; 2 it will not work.
+# check: exit 0: it works; 1: no login found, and it may need none; 2: it will not work. Says what was found.
 check() {
   local version way
   need_cli
@@ -42,15 +41,15 @@ check() {
   if way=$(login); then
     printf "%s, login by '%s'\n" "$version" "$way"
   elif [[ $NEEDS == login ]]; then
-    die "$version, no login to be seen" "log in with $CLI, or set ${KEYS%% *}"
+    die "$version, no login found" "log in with $CLI, or set ${KEYS%% *}"
   else
-    say "$CLI: $version, no login to be seen"
+    say "$CLI: $version, no login found"
     say "hint: none is needed for a model on this machine; else log in with $CLI, or set ${KEYS%% *}"
     exit 1
   fi
 }
 
-# begin ARGUMENT...: says the files of the call: BRIEF, TRANSCRIPT, ERRORS, USAGE; and in IS_WAVE whether it may write candidates/NAME.py.
+# begin ARGUMENT...: sets the files of the call, BRIEF, TRANSCRIPT, ERRORS and USAGE, and IS_WAVE: whether further candidates are wanted.
 begin() {
   case ${1:-} in
     --check)
@@ -75,8 +74,8 @@ begin() {
   ((${LAB_WANT:-1} <= 1)) || IS_WAVE=yes
 }
 
-# may_edit: MAY_EDIT are patterns of the files that it may change: train.py, or what LAB_EDITABLE names; what a pathspec leaves out again (:!)
-# is held by whoever judges the change.
+# may_edit: sets MAY_EDIT, patterns of the files that it may change: train.py, or what LAB_EDITABLE names. Whoever judges the change
+# enforces what a pathspec leaves out (:!).
 may_edit() {
   local spec specs
   MAY_EDIT=()
@@ -87,25 +86,25 @@ may_edit() {
   done
 }
 
-# edits_one_file: whether that is train.py alone.
+# edits_one_file: whether it may change train.py only.
 edits_one_file() { [[ ${LAB_EDITABLE:-train.py} == train.py ]]; }
 
-# is_ending FILE: whether the login that is there may be refreshed during a call: its access token ends before the call does, or within
-# the five minutes in which these command lines get a new one.
+# is_ending FILE: whether the agent may refresh the login during this call: the access token ends before the call, or within the five
+# minutes in which agents get a new one.
 is_ending() {
   local left
   left=$("$LAB" login-ends "$1") && [[ -n $left ]] && ((left < ${AGENT_TIMEOUT:-900} + 300))
 }
 
-# hold_login: a login can be refreshed once only; whoever comes second is logged out. So while it is due, one call goes alone, in
-# whatever run; the lock, on the folder of the login, is on 9.
+# hold_login: a login can be refreshed once only; the second call that tries is logged out. So while a refresh is due, one call of all
+# runs goes alone. The lock, on the folder of the login, is on 9.
 hold_login() {
   local file
   file=$(login) && [[ -f ~/$file ]] || return 0
   while is_ending ~/"$file"; do
     exec 9<"$(dirname ~/"$file")"
     if lock 9; then
-      is_ending ~/"$file" || exec 9<&- # another call has just had it refreshed
+      is_ending ~/"$file" || exec 9<&- # another call has just refreshed it
       return
     fi
     exec 9<&-
@@ -113,7 +112,7 @@ hold_login() {
   done
 }
 
-# ask COMMAND...: with the brief as its stdin, and MODEL. It is ended a little before AGENT_TIMEOUT, so that what it said is heard.
+# ask COMMAND...: runs it with the brief on stdin, and MODEL. It ends a little before AGENT_TIMEOUT, so that its output is read.
 ask() {
   local limit_s=${AGENT_TIMEOUT:-900}
   hold_login
@@ -123,7 +122,7 @@ ask() {
     <"$BRIEF" >"$TRANSCRIPT" 2>"$ERRORS" 9<&- || STATUS=$?
 }
 
-# answer: the last word of the model, or the line of what went wrong; the end.
+# answer: prints the last message of the model, or what went wrong, and exits.
 answer() {
   local status=0
   "$LAB" heard "$CLI" "$TRANSCRIPT" "$ERRORS" "$USAGE" --status "$STATUS" || status=$?

@@ -1,8 +1,8 @@
-"""Faults, and what must hold after them: for `make rehearse`, and for the tests.
+"""Faults, and the rules that must hold after them, for `make rehearse` and the tests.
 
-processes   who runs
-invariants  a run at rest -> what is broken of all that must hold
-stage       a tree of its own with a trainer and a proposer; a loop is started in it, killed, and gone on with
-faults      one function a fault
-__main__    a night of them
+processes   running processes
+invariants  a run at rest -> the rules that it breaks
+stage       a separate tree with a trainer and a proposer, in which loops are started, killed and continued
+faults      a function for each fault
+__main__    a night with many faults
 """

@@ -1,7 +1,7 @@
-"""A run of which nothing is in flight -> what is broken of all that must hold, however what was in flight has ended.
+"""A run without a flight -> the rules that it breaks. They must hold however the last flight ended.
 
-Each rule is a function whose docstring says what must hold; it yields a line for each thing that is otherwise (after
-`-` what must be, after `+` what is).
+Each rule is a function. Its docstring is the rule, and it yields a line for each problem (after `-` what is expected,
+after `+` what was found).
 """
 
 import difflib
@@ -23,45 +23,45 @@ from rehearsal import processes
 
 Problems = Iterator[str]
 Rule = Callable[["State"], Problems]
-NOTES = "my notes.txt"  # a person's
+NOTES = "my notes.txt"  # a person's file
 LITTER = (".new", ".old", ".lock", ".index")
 
 
 @dataclass
 class State:
-    """Where to look, and what is there: read once."""
+    """Where to look, and the state there, read once."""
 
     folder: Path  # with the tree, its HOME and its TMPDIR
     tag: str
     known: Collection[str] = ()  # commits that may be crashes, or have another's description
-    abreast: int = 1  # experiments in the air at a time
+    abreast: int = 1  # experiments in flight at a time
 
     def __post_init__(self) -> None:
-        """The paths and names that follow."""
+        """Derive paths and names."""
         self.tree = self.folder / "tree"
         self.run = self.tree / "runs" / self.tag
         self.branch = f"refs/heads/autoresearch/{self.tag}"
 
     def git(self, *words: str) -> str:
-        """What git says, as nobody in particular. Raises CalledProcessError."""
+        """git's output, without anybody's configuration. Raises CalledProcessError."""
         environment = {"PATH": os.environ["PATH"], "HOME": str(self.folder / "home"), "GIT_OPTIONAL_LOCKS": "0"}
         command = ("git", "-C", str(self.tree), *words)
         return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
 
     @cached_property
     def lines(self) -> list[Any]:
-        """Those of experiments.jsonl; what is torn is None."""
+        """The lines of experiments.jsonl; None for a torn one."""
         path = self.run / "experiments.jsonl"
         return [_parsed(line) for line in path.read_text().splitlines()] if path.exists() else []
 
     @property
     def experiments(self) -> list[Any]:
-        """Those that are whole."""
+        """The whole experiments."""
         return [one for one in self.lines if one]
 
     @property
     def commits(self) -> list[str]:
-        """Those of the experiments."""
+        """The commits of the experiments."""
         return [one["commit"] for one in self.experiments]
 
     @cached_property
@@ -74,7 +74,7 @@ class State:
 
     @cached_property
     def parts(self) -> dict[str, list[str]]:
-        """Of the train.py of each experiment, by its commit."""
+        """The parts in train.py for each experiment, by commit."""
         found: dict[str, list[str]] = {}
         for line in self.git("grep", "^PARTS.[0-9]", *self.commits, "--", "train.py").splitlines():
             commit, _, text = line.split(":", 2)
@@ -83,7 +83,7 @@ class State:
 
     @cached_property
     def values(self) -> list[str]:
-        """The sum of the parts of each experiment's train.py: what its training measures."""
+        """The sum of the parts for each experiment, which its training measures."""
         return [f"{sum(map(float, self.parts[commit])):.6f}" for commit in self.commits]
 
 
@@ -95,7 +95,7 @@ def _parsed(line: str) -> Any:
 
 
 def broken(state: State, rules: Collection[Rule] = ()) -> list[str]:
-    """What is broken of these rules, else of those for any run: one line each."""
+    """The broken rules among these, or among those for any run, a line for each problem."""
     found = []
     for rule in rules or RULES:
         try:
@@ -113,12 +113,12 @@ def same(expected: Collection[str], found: Collection[str]) -> Problems:
 
 
 def _rules_above() -> list[Rule]:
-    """Each function so far that asks a state, and nothing else, for problems."""
+    """The functions so far whose only argument is a state and whose result is problems."""
     asked = {"state": State, "return": Problems}
     return [one for one in globals().values() if getattr(one, "__annotations__", None) == asked]
 
 
-# --- Of any run ------------------------------------------------------------------------------------------------------
+# --- Rules for any run -----------------------------------------------------------------------------------------------
 
 
 def ledger_is_valid(state: State) -> Problems:
@@ -127,7 +127,7 @@ def ledger_is_valid(state: State) -> Problems:
 
 
 def lines_are_whole(state: State) -> Problems:
-    """Every line of experiments.jsonl is whole, and in its place:"""
+    """Every line of experiments.jsonl is whole and in its place:"""
     for number, one in enumerate(state.lines, start=1):
         if not one or one.get("n") != number:
             yield f"line {number}"
@@ -142,7 +142,7 @@ def rows_are_experiments(state: State) -> Problems:
 
 
 def refs_are_experiments(state: State) -> Problems:
-    """Each experiment has a ref, and each ref an experiment:"""
+    """Each experiment has a ref, and each ref has an experiment:"""
     names = [name for name in state.refs if re.fullmatch(rf"refs/experiments/{re.escape(state.tag)}/[^/]+", name)]
     carried = [commit for one in state.experiments for commit in one.get("carried_from", [])]
     expected = sorted(f"refs/experiments/{state.tag}/{commit} {commit}" for commit in (*state.commits, *carried))
@@ -150,17 +150,17 @@ def refs_are_experiments(state: State) -> Problems:
 
 
 def branch_is_keeps(state: State) -> Problems:
-    """The branch is the baseline and the keeps, and nothing else:"""
+    """The branch has the baseline and the keeps, and nothing else:"""
     start = (state.run / "start").read_text().strip()
     keeps = [one["commit"] for one in state.experiments if one["status"] == "keep"]
     yield from same(keeps, state.git("rev-list", "--reverse", f"{start}..{state.branch}").split())
 
 
 def branch_is_checked_out(state: State) -> Problems:
-    """The branch is checked out, and train.py is the one that it has:"""
+    """The branch is checked out with its train.py:"""
     yield from same([state.branch], [state.refs["HEAD"]])
     if state.git("cat-file", "--filters", "HEAD:train.py") != (state.tree / "train.py").read_text():
-        yield "train.py is another"
+        yield "train.py differs"
 
 
 def tree_is_clean(state: State) -> Problems:
@@ -176,7 +176,7 @@ def repository_is_whole(state: State) -> Problems:
 
 
 def memory_is_whole(state: State) -> Problems:
-    """No experiment is remembered twice, and no file of the memory is empty:"""
+    """The memory has no experiment twice and no empty file:"""
     texts = {path.name: path.read_text() for path in (state.tree / "memory").glob("*.md")}
     counts = Counter(re.findall(rf"{re.escape(state.tag)} #\d+ [0-9a-f]{{7}}", texts.get("learnings.md", "")))
     yield from [name for name, text in texts.items() if not text]
@@ -198,7 +198,7 @@ def no_litter_is_left(state: State) -> Problems:
 
 
 def scratch_copies(folder: Path) -> list[Path]:
-    """In the TMPDIR of what runs there."""
+    """The scratch copies in the TMPDIR of the processes there."""
     return list((folder / "tmp").glob("autoresearch-*"))
 
 
@@ -210,13 +210,13 @@ def no_process_of_a_loop_is_left(state: State) -> Problems:
 RULES = _rules_above()
 
 
-# --- Of a stage, whose trainer measures a sum, whose proposer tells its parts, and where a person has things ---------
+# --- Rules for a stage, with its trainer, its proposer and a person's files ------------------------------------------
 
-OVERTAKEN = ("conflict", "included", "outrun")  # discards of what was better than the incumbent that it was made on
+OVERTAKEN = ("conflict", "included", "outrun")  # rules that discard a change that was better than its incumbent
 
 
 def measured(state: State) -> Iterator[tuple[Any, str, float]]:
-    """Each experiment that is no crash, its value, and that of the incumbent that it was made on: its parent."""
+    """Each experiment that did not crash, its value, and the value of its parent, which was the incumbent."""
     known = dict(zip(state.commits, map(float, state.values), strict=True))
     for one, value in zip(state.experiments, state.values, strict=True):
         if not one["failure"]:
@@ -224,14 +224,14 @@ def measured(state: State) -> Iterator[tuple[Any, str, float]]:
 
 
 def values_are_measured(state: State) -> Problems:
-    """What is measured is the sum of the parts of its train.py:"""
+    """The value of each experiment is the sum of the parts in its train.py:"""
     rows = {row.commit: row.val_bpb for row in ledger.read(state.run / "results.tsv")}
     for one, value, _ in measured(state):
         yield from same([value, str(float(value))], [rows[one["commit"][:7]], str(one["val_bpb"])])
 
 
 def keeps_are_better(state: State) -> Problems:
-    """All that is better is kept, but what cannot be carried over to a later keep, and nothing else:"""
+    """Every better experiment is kept unless it cannot be carried over, and no other is kept:"""
     keep = None
     for one, value, incumbent in measured(state):
         is_overtaken = one["rule"] in OVERTAKEN and one["parent"] != keep
@@ -247,7 +247,7 @@ def keeps_are_made_on_each_other(state: State) -> Problems:
 
 
 def runs_are_counted(state: State) -> Problems:
-    """What is twice as good is measured twice, all else once:"""
+    """An experiment that is twice as good is measured twice, any other once:"""
     for one, value, incumbent in measured(state):
         expected = [2] if float(value) < incumbent / 2 < float("inf") else [1]
         if len(one["runs"]) not in (expected if one["rule"] not in OVERTAKEN else [1, *expected]):
@@ -255,7 +255,7 @@ def runs_are_counted(state: State) -> Problems:
 
 
 def crashes_are_expected(state: State) -> Problems:
-    """No experiment is a crash for a fault that is not its own:"""
+    """No experiment crashed because of a fault of something else:"""
     for one in state.experiments:
         if one["failure"] and one["commit"] not in state.known:
             yield f"#{one['n']}: {one['reason']}"
@@ -272,7 +272,7 @@ def descriptions_are_their_own(state: State) -> Problems:
 
 
 def logs_are_kept(state: State) -> Problems:
-    """The log of each run is kept, whole:"""
+    """The whole log of each run is kept:"""
     logs = list((state.run / "logs").glob("*.log.gz"))
     for one, value, _ in measured(state):
         own = [gzip.decompress(path.read_bytes()).decode() for path in logs if path.name.startswith(one["commit"][:7])]
@@ -281,11 +281,11 @@ def logs_are_kept(state: State) -> Problems:
 
 
 def run_log_is_the_last(state: State) -> Problems:
-    """run.log is that of the last run, or of one beside it:"""
+    """run.log is the log of the last run, or of one beside it:"""
     log = (state.tree / "run.log").read_text()
     late = list(zip(state.commits, state.values, strict=True))[-state.abreast :]
     if not any(commit in state.known or _log_line(value) in log for commit, value in late):
-        yield f"no {' or '.join(value for _, value in late)} in it"
+        yield f"{' and '.join(value for _, value in late)} not in run.log"
 
 
 def _log_line(value: str) -> str:
@@ -298,12 +298,12 @@ def no_process_is_left(state: State) -> Problems:
 
 
 def belongings_are_untouched(state: State) -> Problems:
-    """The person's branches, stash and file are as they were:"""
+    """The person's branches, stash and file are unchanged:"""
     yield from same((state.folder / "belongings").read_text().split("\n"), belongings(state))
 
 
 def belongings(state: State) -> list[str]:
-    """What of the person's must be the same in the morning."""
+    """The person's things that must not change."""
     refs = [state.refs[f"refs/{name}"] for name in ("stash", "heads/main", "heads/idea")]
     return [*refs, (state.tree / NOTES).read_text().strip()]
 

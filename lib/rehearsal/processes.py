@@ -1,4 +1,4 @@
-"""Who runs, as /proc tells it: pid -> command."""
+"""Running processes, from /proc: pid -> command."""
 
 import os
 import signal
@@ -7,16 +7,16 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-IsMeant = Callable[[str, str, str], bool]  # the command; the environment, each variable between two NULs; the folder
+IsMeant = Callable[[str, str, str], bool]  # arguments: the command; the environment, NUL around each variable; the cwd
 
 
 def under_loop(tree: Path) -> dict[int, str]:
-    """What was started under a loop of this tree, or in one of its runs."""
+    """The processes that a loop of this tree, or one of its runs, has started."""
     return _running(lambda _, variables, __: _is_under_loop(tree, variables))
 
 
 def strays(folder: Path) -> dict[int, str]:
-    """That, and whatever belongs to the stage in this folder: by its environment, its command, or where it works."""
+    """These, and all other processes of the stage in this folder, found by environment, command or cwd."""
 
     def is_meant(command: str, variables: str, cwd: str) -> bool:
         is_marked = f"\0REHEARSAL={folder}\0" in variables or _is_under_loop(folder / "tree", variables)
@@ -26,7 +26,7 @@ def strays(folder: Path) -> dict[int, str]:
 
 
 def end_strays(folder: Path) -> None:
-    """KILL to all of them, until none is left."""
+    """Send KILL to all strays until none is left."""
     for _ in range(20):
         pids = strays(folder)
         if not pids:
@@ -37,7 +37,7 @@ def end_strays(folder: Path) -> None:
 
 
 def kill(pid: int, number: int = signal.SIGKILL) -> None:
-    """Send a signal to a process or, where that is negative, to a group; it may have ended meanwhile."""
+    """Send a signal to a process, or to a group if the pid is negative. It may have ended already."""
     with suppress(ProcessLookupError):
         os.kill(pid, number)
 
@@ -49,7 +49,7 @@ def _is_under_loop(tree: Path, variables: str) -> bool:
 def _running(is_meant: IsMeant) -> dict[int, str]:
     found = {}
     for name in filter(str.isdigit, os.listdir("/proc")):
-        with suppress(OSError):  # it has ended, or is somebody else's
+        with suppress(OSError):  # it has ended, or belongs to another user
             command = _text(name, "cmdline").replace("\0", " ").strip()  # a zombie has none
             cwd = os.readlink(f"/proc/{name}/cwd")
             if command and int(name) != os.getpid() and is_meant(command, "\0" + _text(name, "environ"), cwd):

@@ -1,4 +1,4 @@
-"""The trainer of a rehearsal: ends at once, and says the sum. Where there is a ~/fault.py, that goes wrong first."""
+"""The trainer of a rehearsal. It prints the sum and ends at once. If ~/fault.py exists, that fault happens first."""
 
 from pathlib import Path
 

@@ -1,21 +1,21 @@
-# Which files an experiment may change, or add: those that the git pathspecs of EDITABLE match. What is asked about them is asked here.
-# Where that is train.py alone, a folder (a flight, an edit) has it as before.py and train.py; else it has folders, before/ with all of them,
-# and after/ with those that were changed or added (lib/lab/store/code.py reads both). Sourced by run/current_run.sh.
+# The files that an experiment may change or add: those that match the git pathspecs of EDITABLE. If that is train.py alone, a folder (a
+# flight, an edit) has it as before.py and train.py. Else it has the folders before/, with all files, and after/, with the changed and new
+# ones. lib/lab/store/code.py reads both. Sourced by run/current_run.sh.
 # shellcheck shell=bash
 
-readonly MOST_FILES=200 # that one experiment adds
+readonly MOST_FILES=200 # that one experiment may add
 
-# specs: SPECS are the pathspecs of the run; bin/setup writes them to RUN/editable, where they are not train.py.
+# specs: sets SPECS, the pathspecs of the run. bin/setup writes them to RUN/editable unless they are train.py.
 specs() {
   [[ ! -v SPECS[@] ]] || return 0
   SPECS=(train.py)
   [[ ! -e $RUN/editable ]] || read -ra SPECS <"$RUN/editable"
 }
 
-# is_one_file: whether that is train.py and nothing else.
+# is_one_file: whether train.py is the only file.
 is_one_file() { specs && [[ ${SPECS[*]} == train.py ]]; }
 
-# editable_files COMMIT [PATHSPEC]...: prints those that it has, and what else is matched, a NUL behind each.
+# editable_files COMMIT [PATHSPEC]...: prints the files of the commit that match, also those of further pathspecs; NUL-terminated.
 editable_files() {
   local index
   specs
@@ -25,17 +25,17 @@ editable_files() {
   rm -f "$index"
 }
 
-# changed_files COMMIT COMMIT [OPTION]: prints those of them that differ, a NUL behind each.
+# changed_files COMMIT COMMIT [OPTION]: prints the files that differ, NUL-terminated.
 changed_files() {
   specs
   git diff --no-ext-diff --no-renames --name-only -z "${@:3}" "$1" "$2" -- "${SPECS[@]}"
 }
 
-# before_of FOLDER PATH, after_of FOLDER PATH: FILE is where the folder has that file.
+# before_of FOLDER PATH, after_of FOLDER PATH: sets FILE to the place of that file in the folder.
 before_of() { if is_one_file; then FILE=$1/before.py; else FILE=$1/before/$2; fi; }
 after_of() { if is_one_file; then FILE=$1/train.py; else FILE=$1/after/$2; fi; }
 
-# files_after FOLDER: AFTER are the files that it has as they are to be.
+# files_after FOLDER: sets AFTER, the changed and new files of the folder.
 files_after() {
   AFTER=()
   if is_one_file; then
@@ -46,19 +46,19 @@ files_after() {
   fi
 }
 
-# has_after FOLDER: whether it has any.
+# has_after FOLDER: whether it has such files.
 has_after() {
   files_after "$1"
   ((${#AFTER[@]} > 0)) && { ! is_one_file || [[ -s $1/train.py ]]; }
 }
 
-# show_file COMMIT PATH: prints it, as it would be checked out.
+# show_file COMMIT PATH: prints the file as a checkout would have it.
 show_file() { git cat-file --filters "$1:$2"; }
 
 # has_file COMMIT PATH
 has_file() { git cat-file -e "$1:$2" 2>/dev/null; }
 
-# write_before COMMIT FOLDER: all of them, as the commit has them.
+# write_before COMMIT FOLDER: writes all files of the commit that may change.
 write_before() {
   if is_one_file; then
     show_file "$1" train.py >"$2/before.py"
@@ -72,7 +72,7 @@ write_before() {
   rm -f "$2/before.index"
 }
 
-# merge_file FOLDER PATH COMMIT: prints that file of COMMIT with what the folder changes in it. Fails where both have changed the same lines.
+# merge_file FOLDER PATH COMMIT: prints the file of COMMIT with the change of the folder. Fails if both changed the same lines.
 merge_file() {
   local base ours status=0
   before_of "$1" "$2"
@@ -86,12 +86,12 @@ merge_file() {
   return "$status"
 }
 
-# is_same_code FOLDER FOLDER: whether both have the same as it is to be.
+# is_same_code FOLDER FOLDER: whether both have the same changed files.
 is_same_code() { if is_one_file; then cmp -s "$1/train.py" "$2/train.py"; else diff -rq "$1/after" "$2/after" >/dev/null 2>&1; fi; }
 
 # --- Those of the person's tree ---
 
-# edited_files: TOUCHED are those that are not as they are checked out; what was deleted is none.
+# edited_files: sets TOUCHED, the files that differ from HEAD, without deleted ones.
 edited_files() {
   TOUCHED=()
   if is_one_file; then
@@ -104,16 +104,16 @@ edited_files() {
   )
 }
 
-# new_files WORK_TREE: prints those that git does not have there, a NUL behind each.
+# new_files WORK_TREE: prints the untracked files that match, NUL-terminated.
 new_files() { git --work-tree="$1" ls-files --others --exclude-standard -x __pycache__ -z -- "${SPECS[@]}" | head -z -n "$MOST_FILES"; }
 
-# is_edited: whether there are any.
+# is_edited: whether the person has changed any.
 is_edited() {
   edited_files
   ((${#TOUCHED[@]} > 0))
 }
 
-# has_same_edit FOLDER: whether the edited files are those that it has.
+# has_same_edit FOLDER: whether the changes in the tree are those of the folder.
 has_same_edit() {
   local path
   edited_files
@@ -125,7 +125,7 @@ has_same_edit() {
   done
 }
 
-# files_told: EDITABLE, for a person.
+# files_told: prints EDITABLE for a person.
 files_told() {
   specs
   printf '%s' "${SPECS[*]}"

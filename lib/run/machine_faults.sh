@@ -50,7 +50,7 @@ look() {
   ((status != 0)) || return 0
   last_line "$OUTPUT"
   case $status in
-    124 | 137) FOUND="$problem: no answer in $LOOK_S s" ;;
+    124 | 137) FOUND="$problem: no answer within $LOOK_S s" ;;
     *) FOUND="$problem: ${LAST_LINE:-exit status $status}" ;;
   esac
 }

@@ -93,13 +93,16 @@ refuse_dirty() {
     die "the tree has uncommitted changes: '${files//$'\n'/\', \'}'" 'commit them, or stash them: git stash'
 }
 
-# check_writable: a coding agent's sandbox may keep git's folder read-only, and then no experiment can be committed.
-check_writable() {
+readonly OUTSIDE="run bin/${0##*/} outside of the sandbox: see 'In a sandbox' in AGENTS.md (trust this project in your agent, and call bin/${0##*/} alone: no pipe, no cd)"
+
+# check_sandbox: refuses a coding agent's sandbox in which no experiment can be made. In Codex's, git's folder is read-only; in
+# Claude Code's, /proc belongs to another process namespace, so our processes do not find one another.
+check_sandbox() {
   local path
+  is_in_proc || die "'/proc' does not show this process, so processes cannot find one another: the cause is a sandbox" "$OUTSIDE"
   for path in "$COMMON_DIR" "$COMMON_DIR/objects" "$COMMON_DIR/refs" "$GIT_FOLDER" "$TREE"; do
     [[ -w $path ]] ||
-      die "'$path' is not writable, so no experiment can be committed: the cause is a sandbox, or another owner" \
-        "run bin/${0##*/} outside of the sandbox: see 'In a sandbox' in AGENTS.md (Codex: trust this project, since .codex/rules/lab.rules allows the command)"
+      die "'$path' is not writable, so no experiment can be committed: the cause is a sandbox, or another owner" "$OUTSIDE"
   done
 }
 
@@ -108,7 +111,7 @@ check_writable() {
 ready() {
   local facts lines line
   open_run
-  check_writable
+  check_sandbox
   bring_env
   go_on_in_copy "$@"
   AGENT_PATH=$(executable_in proposers "${AGENT:-catalog}")

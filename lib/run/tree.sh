@@ -26,7 +26,7 @@ take_tree() {
   rm -f "$RUN/stop" # it was for an earlier loop
   printf 'pid %s since %(%Y-%m-%d %H:%M:%S)T\n%s\n%s\n' $$ -1 "$TAG" "${MARK:-}" >runs/.lock
   end_tagged "LAB_TREE=$TREE" ||
-    die 'cannot end the processes of an earlier loop' 'find them with ps and end them: ps -fu "$USER"'
+    die 'cannot end the processes of an earlier loop' "find them with ps and end them: ps -fu $EUID"
   export LAB_TREE=$TREE LAB_HOLDER=$$
   break_locks
   mend_index

@@ -572,7 +572,7 @@ def test_a_login_is_needed_by_the_one_that_was_asked_for(machine: House, agent: 
     fake(machine, "claude", "echo '2.1.330 (Claude Code)'; echo more")
     fake(machine, "codex", "echo codex-cli 0.169.0")
     settings = {"AGENT": agent, "CODEX_API_KEY": "secret"}
-    one(look(machine, "65-agents", **settings), level, "claude", "2.1.330 (Claude Code), no login to be seen")
+    one(look(machine, "65-agents", **settings), level, "claude", "2.1.330 (Claude Code), no login found")
     one(look(machine, "65-agents", **settings), "ok", "codex", "codex-cli 0.169.0, login by 'CODEX_API_KEY'")
     lines = look(machine, "65-agents", **settings, ANTHROPIC_API_KEY="secret")
     one(lines, "ok", "claude", "login by 'ANTHROPIC_API_KEY'")
@@ -580,7 +580,7 @@ def test_a_login_is_needed_by_the_one_that_was_asked_for(machine: House, agent: 
     file = machine.outside / "home/.claude/.credentials.json"
     file.parent.mkdir()
     file.touch()
-    one(look(machine, "65-agents", **settings), level, "claude", "no login to be seen")  # an empty file is none
+    one(look(machine, "65-agents", **settings), level, "claude", "no login found")  # an empty file is none
     file.write_text("{}")
     one(look(machine, "65-agents", **settings), "ok", "claude", "login by '.claude/.credentials.json'")
 
@@ -602,8 +602,8 @@ def test_a_key_may_be_in_the_file_of_keys(machine: House) -> None:
 
 def test_a_model_on_this_machine_needs_no_key(machine: House) -> None:
     fake(machine, "llm", "echo llm, version 0.36")
-    one(look(machine, "65-agents"), "ok", "llm", "no login to be seen")
-    one(look(machine, "65-agents", AGENT="llm"), "warning", "llm", "no login to be seen", "none is needed for a model")
+    one(look(machine, "65-agents"), "ok", "llm", "no login found")
+    one(look(machine, "65-agents", AGENT="llm"), "warning", "llm", "no login found", "none is needed for a model")
 
 
 def test_an_adapter_without_check_is_not_called(machine: House) -> None:

@@ -77,6 +77,6 @@ def test_a_cost_that_nobody_tells_is_said_to_be_unknown(tmp_path: Path) -> None:
     assert budget.says(tmp_path, {"MAX_COST": "1"}, time.time()) is None
     with (tmp_path / "without-row.jsonl").open("a") as file:
         file.write(json.dumps({"flight": "f2", "tokens": 5, "cost_usd": None}) + "\n")
-    assert (budget.says(tmp_path, {"MAX_COST": "1"}, time.time()) or "").startswith("unknown the agent does not tell")
+    assert (budget.says(tmp_path, {"MAX_COST": "1"}, time.time()) or "").startswith("unknown the agent does not report")
     assert budget.since_then(tmp_path, time.time())["tokens"] == Decimal(5)
     assert experiments.read(tmp_path) == []

@@ -48,12 +48,12 @@ MODELS = {
     "a look at the other rows": (
         FORWARD,
         FORWARD + "        x = x + 0.1 * x.mean((0, 1), keepdim=True)\n",
-        "the model sees the future, or other rows",
+        "the model sees the future or other rows",
     ),
     "a memory of the evaluation": (
         LOGITS,
         "        self.seen = getattr(self, 'seen', 0) + 1\n        return logits * (1 + self.seen)\n",
-        "the model is no fixed function",
+        "the model is not a fixed function",
     ),
     "logits of another shape": (
         LOGITS,
@@ -81,7 +81,7 @@ BESIDE = {
     "the validation text": ("import prepare\nprint(open(prepare.JUDGE / 'val.bin', 'rb').read())", "error"),
     "a number, and no evaluation": (
         "evaluate_bpb = lambda *_: 0.5",
-        "the evaluator has measured none",
+        "the evaluator measured none",
     ),
     "another number than measured": (
         "measure = evaluate_bpb\nevaluate_bpb = lambda *given: measure(*given) / 2",

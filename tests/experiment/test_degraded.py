@@ -88,7 +88,7 @@ def test_a_standstill_is_made_again_with_its_seed(run: House) -> None:
     last = propose(run, 1.2)
     assert [(one["seed"], one["degraded"]) for one in runs(run)] == [(42, True), (42, False)]
     assert last["val_bpb"] == runs(run)[1]["val_bpb"], "what was disturbed is no evidence"
-    assert "not as usual" not in str(last["reason"])
+    assert "disturbed" not in str(last["reason"])
 
 
 @pytest.mark.parametrize(("value", "status"), [(0.9, "keep"), (1.2, "discard"), ("1.00", "discard")])
@@ -101,13 +101,13 @@ def test_twice_and_then_it_is_judged_with_a_note(run: House) -> None:
     conditions(run, 30, 40, 50)
     last = propose(run, 1.2)
     assert [one["degraded"] for one in runs(run)] == [True] * 3
-    assert str(last["reason"]).endswith("; not as usual: it stood still for 50 s")
+    assert str(last["reason"]).endswith("; disturbed: it stood still for 50 s")
     assert last["status"] == "discard"
 
 
 def test_a_person_is_told_why(run: House) -> None:
     conditions(run, 30)
-    assert "one more run of the candidate, with seed 42: it stood still for 30 s" in run.once(run.setting("1.2")).err
+    assert "another run of the candidate with seed 42: it stood still for 30 s" in run.once(run.setting("1.2")).err
 
 
 @pytest.mark.slow

@@ -206,7 +206,7 @@ def test_of_two_that_are_better_the_second_is_measured_again_on_top_of_the_first
     text = (many.tree / "train.py").read_text()
     assert "A = 0.05" in text
     assert "C = 0.07" in text
-    assert "measured on an earlier incumbent, and carried over" in told(many)
+    assert "carried over to the new incumbent" in told(many)
     many.check_invariants()
 
 

@@ -77,7 +77,7 @@ def test_a_discard_is_undone_and_stays_as_a_commit(based: House) -> None:
     assert text(based, last["commit"]) == edited
     assert result.out.splitlines()[2:] == [
         "incumbent  #1 1.000000  baseline",
-        f"train.py   is as before; the change: git show {str(last['commit'])[:7]}",
+        f"train.py   is unchanged; the change: git show {str(last['commit'])[:7]}",
     ]
     based.check_invariants()
 

@@ -211,7 +211,7 @@ OURS = "sed 's/$/, 70000 MiB, python/' ~/pid.0"
     ("holder", "told_so"),
     [
         (OTHER, "slot 1 is out, the others continue: another process uses the GPU"),
-        (OURS, "slot 1 is out, the others continue: another process holds memory of the GPU"),
+        (OURS, "slot 1 is out, the others continue: another process uses the GPU's memory"),
     ],
     ids=["another process", "another slot"],
 )

@@ -187,7 +187,7 @@ def test_copies_that_were_changed_too_are_a_fault(run: Path, deed: str, monkeypa
     else:
         (run / "kept/results.tsv").write_bytes(b"mine")
     for _ in range(2):
-        with pytest.raises(Fault, match="the records of run 'mar14' were changed, and so were their copies") as told:
+        with pytest.raises(Fault, match="the records of run 'mar14' and their copies were changed") as told:
             end(run_dir)
         assert str(run) in told.value.hint
     assert step_server._answer(run, "look_after", run_dir, run / "said") == 2

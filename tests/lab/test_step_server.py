@@ -85,7 +85,7 @@ def test_each_is_answered_on_its_own_pipe(core: Core, run: Path, tmp_path: Path)
     )
     assert (one.heard(), other.heard(2)) == (["7 0"], ["8 2", "9 0"])
     assert (run / "flights/f1/description").read_text() == "raise LR\n"
-    assert core.end() == (0, "", "lab: no step is called 'no-such-step'\n")
+    assert core.end() == (0, "", "lab: no step has the name 'no-such-step'\n")
 
 
 def test_what_is_said_is_in_the_file(core: Core, run: Path, tmp_path: Path) -> None:
@@ -98,7 +98,7 @@ def test_what_is_said_is_in_the_file(core: Core, run: Path, tmp_path: Path) -> N
     assert said.read_text().startswith("# One experiment\n")
     core.ask(asker.line(2, "flight_brief", run / "flights/f2", said))
     assert (asker.heard(), said.read_text()) == (["2 2"], "")
-    assert "before.py' is not there: an earlier step should have written it" in core.log.read_text()
+    assert "before.py' is missing: an earlier step should have written it" in core.log.read_text()
 
 
 def test_an_asker_that_is_gone_does_not_end_it(core: Core, run: Path, tmp_path: Path) -> None:
@@ -175,7 +175,7 @@ def test_what_a_training_run_has_done_is_told_before_the_next_request(core: Core
     core.ask(asker.line(2, "describe", run / "flights/f1"))
     assert asker.heard() == ["2 0"]
     assert (run / "results.tsv").read_text() == "rows\n"
-    assert core.log.read_text().startswith("put back what a run, or a proposer, has changed: 'results.tsv'; ")
+    assert core.log.read_text().startswith("restored files that a run or a proposer changed: 'results.tsv'; ")
     core.ask(asker.line(3, "look_after", run_dir, run_dir / "changed"))
     assert asker.heard() == ["3 0"]
     assert (run_dir / "changed").read_text() == "runs/mar 14/results.tsv\n"

@@ -1,12 +1,14 @@
 """Real coding agents as proposers, against a scripted model: each kind of answer ends as the contract says.
 
-`make test` has those that install in seconds; `make test-agents` installs and tries all, with every kind of answer.
+`make test` has those that install in seconds; `make test-agents` installs and tries all, with every kind of answer,
+`CONFINE=landlock make test-agents` under Landlock.
 """
 
 import gzip
 import os
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from agents import BROUGHT, ENVIRONMENT, KEY, equip, needs, night
@@ -25,10 +27,12 @@ from standin import (
     rate_limit,
     unauthorized,
 )
+from test_other_codebases import package
 
 pytestmark = pytest.mark.slow
 
 ALL = bool(os.environ.get("AGENTS"))
+CONFINE = os.environ.get("CONFINE", "auto")
 AGENTS = [pytest.param(name, marks=needs(name)) for name in ENVIRONMENT]
 CONTEXT = ("AGENTS.md", "CLAUDE.md", "GEMINI.md", ".claude/skills/x/SKILL.md", ".agents/skills/x/SKILL.md")
 MARKER = "loop-for-ever-says-the-tree"
@@ -85,7 +89,7 @@ def test_each_kind_of_answer_ends_as_the_contract_says(house: House, model: Stan
     equip(house, name, model)
     rejects = name in SHELLS
     rows = sum(isinstance(one, float) for one in script) + 1 + rejects
-    assert house.loop(rows, name, timeout=500, AGENT_TIMEOUT="60", CONFINE=os.environ.get("BY", "auto")).status == 0
+    assert house.loop(rows, name, timeout=500, AGENT_TIMEOUT="60", CONFINE=CONFINE).status == 0
     said = [KINDS[kind][1].format(name=name) for kind in kinds]
     if name == "mini":  # it takes words without a command for a fault of the model
         words = re.compile(r"\(exit status 0\).*")
@@ -155,6 +159,21 @@ def test_a_night(house: House, model: StandIn) -> None:
         "the brief, the rules, and a small train.py"
     )
     run.check_invariants()
+
+
+@needs("llm")
+def test_a_model_without_tools_edits_several_files_and_leaves_ideas(tmp_path: Path, model: StandIn) -> None:
+    house = package(tmp_path, "forest/model.py configs/*.yaml")
+    says = "note: it is too small\nidea: a batch of 64 at this scale\nthe scale"
+    model.script = [Edit("SCALE = 2.0", "SCALE = 2.4", says, path="forest/model.py")]
+    equip(house, "llm", model)
+    assert house.loop(1, "llm").status == 0
+    (found,) = house.experiments()[1:]
+    assert (found["description"], found["notes"], found["status"]) == ("the scale", ["it is too small"], "keep")
+    assert house.git("show", "--name-only", "--format=", str(found["commit"])) == "forest/model.py"
+    assert (house.run_folder / "ideas.md").read_text().endswith("\na batch of 64 at this scale\n")
+    (prompt,) = (request.body["messages"][0]["content"] for request in model.asked())
+    assert "The file configs/base.yaml, to the next such line or the end:\n\n# what is tuned\nrate: 1.0\n" in prompt
 
 
 @needs("llm")

@@ -1,8 +1,18 @@
-"""Real agents at the keyboard: a scripted model works as the skill says, in the sandbox and permissions of each."""
+"""Real agents at the keyboard: a scripted model works as the skill says, in the sandbox and permissions of each.
+
+Each call that waits is killed before its time, as tools do: after 60 s with LONG=1, when an experiment takes 70.
+"""
 
 import json
 import os
+import shutil
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 from agents import equip, needs
@@ -12,7 +22,9 @@ from standin.answers import Asked, Reply, Text, shell_call
 
 pytestmark = pytest.mark.slow
 
-COUNT = 10 if os.environ.get("LONG") else 2
+COUNT, TRAINING_S, CALL_S = (10, 70, 60) if os.environ.get("LONG") else (2, 4, 3)
+# These allow the plain command alone, so it is killed from outside; after that, others wait for their own limit.
+KILLED_FROM_OUTSIDE = ("claude", "codex")
 COMMANDS = {  # as a person would start it, who has trusted the project
     "claude": ["claude", "--print", "--permission-mode", "acceptEdits", "go"],
     "codex": ["codex", "exec", "--sandbox", "workspace-write", "go"],
@@ -27,6 +39,7 @@ MARKS = {"claude": "claude-code", "gemini": "gemini-cli"}
 class Researcher:
     """Edits, leaves the change, and waits until the last line says that there is a verdict; so often."""
 
+    wait: str
     asked: list[str] = field(default_factory=list)
     done: int = 0
 
@@ -43,10 +56,44 @@ class Researcher:
         elif self.asked[-1].startswith("sed"):
             command = f"bin/experiment --from-tree 'idea {self.done}' --detach"
         else:
-            command = "bin/wait --seconds 5"
+            command = self.wait
         self.asked.append(command)
         assert len(self.asked) < 30 * COUNT, self.asked
         return shell_call(asked, command) or Text("no shell")
+
+
+def waiting(tree: Path) -> dict[int, float]:
+    """The processes that are `bin/wait` in this tree, and how many seconds each has run."""
+    found = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (folder / "cmdline").read_bytes().split(b"\0")
+            if words[1:2] == [b"bin/wait"] and (folder / "cwd").readlink() == tree:
+                found[int(folder.name)] = time.time() - folder.stat().st_mtime
+        except OSError:
+            continue
+    return found
+
+
+@contextmanager
+def killing_calls(tree: Path) -> Iterator[None]:
+    """Kill each wait after CALL_S seconds, as long as the block runs."""
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.wait(0.2):
+            for pid, seconds in waiting(tree).items():
+                if seconds > CALL_S:
+                    with suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGKILL)
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
 
 
 @pytest.mark.parametrize("name", [pytest.param(name, marks=needs(name)) for name in COMMANDS])
@@ -55,17 +102,24 @@ def test_each_experiment_that_an_agent_makes_is_a_row_and_none_is_twice(house: H
     (run.tree / "train.py").write_text(SLOW)
     run.commit("a trainer that takes a while")
     run.setup()
-    run.seconds.write_text("1")
-    with StandIn([Researcher()]) as model:
+    run.seconds.write_text(str(TRAINING_S))
+    is_outside = name in KILLED_FROM_OUTSIDE
+    model_of_it = Researcher("bin/wait" if is_outside else f"timeout --foreground --signal=KILL {CALL_S} bin/wait")
+    with StandIn([model_of_it]) as model, killing_calls(run.tree) if is_outside else nullcontext():
         equip(run, name, model)
         if name == "codex":
             with (run.outside / "home/.codex/config.toml").open("a") as file:
                 file.write(f'[projects."{run.tree}"]\ntrust_level = "trusted"\n')
         if name == "claude":
+            if shutil.which("bwrap") and shutil.which("socat"):  # then its own sandbox works
+                sandboxed = {"sandbox": {"enabled": True, "failIfUnavailable": True}}
+                (run.outside / "home/.claude").mkdir()
+                (run.outside / "home/.claude/settings.json").write_text(json.dumps(sandboxed))
             trusted = {"projects": {str(run.tree): {"hasTrustDialogAccepted": True}}}
             (run.outside / "home/.claude.json").write_text(json.dumps(trusted))
-        done = run.call(*COMMANDS[name], timeout=150 + 60 * COUNT)
+        done = run.call(*COMMANDS[name], timeout=150 + (60 + TRAINING_S) * COUNT)
     assert done.status == 0, done
+    assert model_of_it.asked.count(model_of_it.wait) >= 2 * COUNT, "each experiment outlives a call"
     assert [row[4] for row in run.rows()] == ["baseline", *(f"idea {number}" for number in range(1, COUNT + 1))]
     assert {one["agent"] for one in run.experiments()[1:]} == {MARKS.get(name, name)}
     run.check_invariants()

@@ -33,7 +33,7 @@ def test_a_night_with_faults_is_survived_and_leaves_nothing(house: House) -> Non
         result.out,
         re.MULTILINE,
     )
-    assert result.out.endswith("no invariant is broken\n")
+    assert result.out.endswith("no rule is broken\n")
     assert left(house) == []
     assert house.git("status", "--porcelain") == before, "the tree itself is not touched"
 
@@ -46,18 +46,24 @@ def test_a_night_with_faults_is_survived_and_leaves_nothing(house: House) -> Non
             'core conclude "$FLIGHT" says',
             'core conclude "$FLIGHT" says; tail -n 1 "$RUN/results.tsv" | sed "s/^./x/" >>"$RUN/results.tsv"',
             "crash",
-            "there are 4 rows, not 2",
+            "4 rows instead of 2",
         ),
         (
             "lib/experiment/steps/80-settle",
             'if [[ $(<"$FLIGHT/verdict") == keep ]]; then',
             "if true; then",
             "crash",
-            "The branch is the baseline and the keeps",
+            "The branch has the baseline and the keeps",
         ),
-        ("lib/experiment/checkout.sh", "slot_git clean -ffdxq", "true", "checkpoint", "a fault that is not its own"),
+        (
+            "lib/experiment/checkout.sh",
+            "slot_git clean -ffdxq",
+            "true",
+            "checkpoint",
+            "because of a fault of something else",
+        ),
         ("lib/child/runner.py", "if not children.end():", "if False:", "daemon", "No process is left:"),
-        ("lib/child/runner.py", "return 124", "return 0", "hang", "the last experiment is no crash of kind 'timeout'"),
+        ("lib/child/runner.py", "return 124", "return 0", "hang", "the last experiment is not a 'timeout' crash"),
     ],
     ids=["two rows", "a move before the verdict", "a file left", "a child left", "no limit"],
 )
@@ -80,7 +86,7 @@ def test_a_broken_toolkit_is_found(house: House, path: str, old: str, new: str, 
 
 @pytest.mark.parametrize("fault", faults.ALL)
 def test_a_fault_says_what_happens_and_what_must_hold(fault: faults.Fault) -> None:
-    assert re.fullmatch(r"[A-Z`a-z].*[:;,].*\.", fault.__doc__ or ""), "what happens: what must hold"
+    assert re.fullmatch(r"[A-Z`a-z].*[.:;,] .*\.", fault.__doc__ or ""), "the fault, and the result"
 
 
 @pytest.fixture(scope="module")

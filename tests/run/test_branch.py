@@ -141,7 +141,7 @@ def test_a_commit_that_changes_words_is_gone_along_with(helped: House, name: str
     assert helped.git("rev-parse", "HEAD~1") == mine == helped.experiments()[-1]["parent"]
     assert helped.git("rev-parse", "HEAD") == helped.experiments()[-1]["commit"]
     assert helped.statuses() == ["keep", "keep"]
-    assert "one more run" not in log(helped)
+    assert "another run" not in log(helped)
 
 
 def test_a_commit_that_changes_another_file_is_measured_before_the_first_verdict(helped: House) -> None:
@@ -149,14 +149,14 @@ def test_a_commit_that_changes_another_file_is_measured_before_the_first_verdict
     (helped.tree / "helper.py").write_text("BONUS = 0.3\n")
     mine = helped.commit("a better helper")
     assert helped.once(helped.setting("1.1")).status == 0
-    assert log(helped).count("one more run of the incumbent") == 1
+    assert log(helped).count("another run of the incumbent") == 1
     worse = helped.experiments()[-1]
     assert (worse["status"], worse["val_bpb"], worse["incumbent_bpb"], worse["parent"]) == ("discard", 0.8, 0.7, mine)
     assert helped.git("rev-parse", "HEAD") == mine, "it is accepted, without a row"
     assert helped.once(helped.setting("0.9")).status == 0
     better = helped.experiments()[-1]
     assert (better["status"], better["val_bpb"], better["incumbent_bpb"]) == ("keep", 0.6, 0.7)
-    assert log(helped).count("one more run of the incumbent") == 1, "its level is known"
+    assert log(helped).count("another run of the incumbent") == 1, "its level is known"
     assert helped.git("rev-parse", "HEAD~1") == mine
 
 

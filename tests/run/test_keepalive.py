@@ -71,7 +71,7 @@ def test_make_stop_is_heard_though_the_loop_is_dead(slow: House) -> None:
     killed(slow, slow.setting("0.9"))
     assert "one that died will not be restarted" in slow.call("bin/stop").err
     assert look(slow) == ""
-    assert "not running: make loop" in slow.call("bin/status").out
+    assert "not running; start it: make loop" in slow.call("bin/status").out
 
 
 def test_a_baseline_that_crashes_is_not_tried_again_all_night(house: House) -> None:

@@ -61,7 +61,7 @@ def test_an_edited_ledger_is_told_and_put_back(three: House, what: str) -> None:
     edited = table(three)
     assert three.call("bin/validate").status == 1
     said = three.call("bin/status")
-    assert "trouble   results.tsv is not what was recorded, in 1 row; " in said.out
+    assert "trouble   results.tsv differs from the record in 1 row; " in said.out
     assert "best      0.900000" in said.out
     if what not in ("a row less", "a commit"):
         assert "rows      1 kept of 2, 1 discarded" in said.out
@@ -70,14 +70,14 @@ def test_an_edited_ledger_is_told_and_put_back(three: House, what: str) -> None:
     assert table(three) == before
     assert [path.read_text() for path in (three.run_folder / "aside").glob("*-results.tsv")] == [edited]
     assert three.call("bin/validate").status == 0
-    assert "nothing to mend" in three.call("bin/mend").out
+    assert "nothing to repair" in three.call("bin/mend").out
     three.check_invariants()
 
 
 def test_an_edited_ledger_is_told_at_a_start_and_changes_no_verdict(three: House) -> None:
     edit(three, "discard", "keep")
     result = three.once(three.setting("0.89"))
-    assert "line 4 of results.tsv was edited: status 'keep' was recorded as 'discard'" in result.err
+    assert "results.tsv, line 4: status: 'keep' was recorded as 'discard'" in result.err
     assert three.experiments()[-1]["status"] == "keep"
 
 
@@ -207,12 +207,12 @@ def test_validate_says_what_it_has_checked(based: House) -> None:
     result = based.call("bin/validate")
     assert (result.status, result.out) == (0, "")
     assert result.err.strip().endswith(
-        "results.tsv: valid, rows: 1; each is as it was recorded in experiments.jsonl, or written by hand"
+        "results.tsv: valid, rows: 1; each row matches experiments.jsonl or was written by hand"
     )
     table = based.outside / "found.tsv"
     table.write_text((based.run_folder / "results.tsv").read_text())
     assert (
         based.call("bin/validate", str(table))
         .err.strip()
-        .endswith("found.tsv: valid, rows: 1; header, columns, numbers, verdicts, no commit twice")
+        .endswith("found.tsv: valid, rows: 1; header, columns, numbers, verdicts and unique commits checked")
     )

@@ -117,13 +117,13 @@ def test_a_hook_that_hangs_and_forks_holds_up_nothing_and_is_ended(based: House)
     [
         ("echo first; printf 'no \\033[31mnetwork' >&2; exit 7", "exit status 7: 'no [31mnetwork'"),
         ("/nowhere/notify", "exit status 127: '"),
-        ("exit 3", "exit status 3: 'it said nothing'"),
+        ("exit 3", "exit status 3: 'no output'"),
     ],
 )
 def test_one_that_fails_is_told_once(run: House, command: str, said: str) -> None:
     told = {"LAB_CALLER": "yes", "RUN": str(run.run_folder), "TAG": "mar14", "ON_KEEP": command}
     assert run.call("lib/run/send-notification", "ON_KEEP", "keep", "a line", **told).status == 0
-    assert f"ON_KEEP failed, {said}" in log(run)
+    assert f"ON_KEEP failed with {said}" in log(run)
     assert log(run).count("ON_KEEP failed") == 1
 
 

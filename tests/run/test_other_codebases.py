@@ -84,7 +84,7 @@ def test_an_accuracy_that_is_to_rise_and_a_guard(tmp_path: Path) -> None:
     baseline, wider, deeper, narrower = house.experiments()
     assert wider["gain"] == pytest.approx(0.0007)
     assert [wider["rule"], deeper["rule"], narrower["rule"]] == ["large-gain", "guard", "worse"]
-    assert str(deeper["reason"]).startswith("guard: step_ms<=1.2x: it is 16.28, after 11.28")
+    assert str(deeper["reason"]).startswith("guard: step_ms<=1.2x: the value is 16.28, the incumbent's 11.28")
     assert baseline["guards"] == {"step_ms": 10.64, "accuracy": 0.9206}
     status = json.loads(house.call("bin/status", "--json").out)
     assert status["best"]["val_bpb"] == 0.9213
@@ -146,6 +146,20 @@ def test_a_package_whose_model_and_yaml_are_edited_together(tmp_path: Path) -> N
     assert "+rate: 1.2" in shown
     check(house, "loss")
     assert house.git("status", "--porcelain") == ""
+    house.git("checkout", "--quiet", "main")
+    (house.tree / "forest/train.py").write_text(PACKAGE["forest/train.py"] + "# mine\n")
+    house.commit("another file")
+    taken = house.call("bin/take", TAG="mar14")
+    assert taken.status == 0
+    assert house.git("log", "-1", "--format=%s", "--name-only").split() == ["both", *files]
+    assert "is not what run" not in taken.err, "what is editable is as it was measured"
+    assert house.git("status", "--porcelain") == "", "the files have followed"
+    (house.tree / "configs/base.yaml").write_text("rate: 7\n")
+    refused = house.call("bin/take", TAG="mar14")
+    assert (refused.status, "has changes that are not committed" in refused.err) == (2, True)
+    house.commit("another rate")
+    refused = house.call("bin/take", TAG="mar14", N="2")
+    assert "#2 cannot be taken: 'main' has changed the same lines of configs/base.yaml, as 'rate: 7'" in refused.err
 
 
 def test_a_change_of_several_files_in_the_tree(tmp_path: Path) -> None:
@@ -191,6 +205,43 @@ esac""")
     check(house, "loss")
 
 
+def test_several_candidates_of_several_files_in_one_call(tmp_path: Path) -> None:
+    """Folders; one that changes what is locked is none; asked is once."""
+    house = package(tmp_path, "forest/model.py configs/*.yaml *.md")
+    slower = "mkdir -p candidates/slow/configs; cp configs/base.yaml candidates/slow/configs; "
+    slower += "sed -i 's/^rate: .*/rate: 1.2/' candidates/slow/configs/base.yaml; "
+    slower += "printf 'note: it overshoots\ncategory: optimizer\nthe rate\n' >candidates/slow.txt"
+    locked = "mkdir -p candidates/bad/forest; echo 'VALUE = 1' >candidates/bad/forest/train.py"
+    more = "mkdir -p candidates/more/configs; echo 'rate: 9' >candidates/more/configs/new.yaml"
+    agent = house.in_turn(f"{slower}; {locked}; {more}; {scale('2.4')}; echo 'idea: another'; echo the scale", "exit 1")
+    assert house.loop(3, agent, LAB_WANT="4").status == 0
+    found = {str(one["description"]): one for one in house.experiments()[1:]}
+    assert [*found] == ["the scale", "rate: 9 (+1 -0 lines)", "the rate"]
+    assert found["the rate"]["category"] == "optimizer"
+    assert found["the rate"]["notes"] == ["it overshoots"]
+    for what, files in (("the scale", "forest/model.py"), ("the rate", "configs/base.yaml")):
+        assert house.git("show", "--name-only", "--format=", str(found[what]["commit"])).split() == [files]
+    assert "candidates/bad' has a file that an experiment may not change" in (house.run_folder / "loop.log").read_text()
+    assert (house.run_folder / "ideas.md").read_text().endswith("\nanother\n")
+    assert "\ncandidates/" not in house.git("ls-tree", "-r", "--name-only", "HEAD")
+    check(house, "loss")
+
+
+def test_a_proposal_of_several_files_starts_from_another_keep(tmp_path: Path) -> None:
+    house = package(tmp_path, "forest/model.py configs/*.yaml")
+    agent = house.in_turn(f"{rate('1.1')}; echo first", f"{scale('2.2')}; {rate('1.15')}; echo second")
+    assert house.loop(2, agent).status == 0
+    assert house.statuses() == ["keep"] * 3
+    script = "cat forest/model.py configs/base.yaml >~/seen; sed -i s/32/64/ configs/base.yaml; echo third"
+    assert house.loop(1, house.proposer(script), PARENT="2").status == 0
+    seen = (house.outside / "home/seen").read_text()
+    assert ("SCALE = 2.0" in seen, "rate: 1.1\n" in seen) == (True, True)
+    third = house.experiments()[-1]
+    text = house.git("show", f"{third['commit']}:forest/model.py", f"{third['commit']}:configs/base.yaml")
+    assert ("SCALE = 2.0" in text, "rate: 1.1\nbatch: 64" in text) == (True, True), "all of that keep, and the change"
+    assert third["parent"] == house.experiments()[2]["commit"]
+
+
 @pytest.mark.slow
 def test_a_night_that_is_killed_goes_on(tmp_path: Path) -> None:
     house = package(tmp_path, "forest/model.py configs/*.yaml", "import time\ntime.sleep(0.7)\n")
@@ -217,11 +268,11 @@ echo more""")
     ("settings", "says"),
     [
         ({"METRIC": "val_rmse", "BASELINE_RUNS": "1"}, "no threshold says which gain of 'val_rmse' counts"),
-        ({"METRIC_GOAL": "max"}, "of val_bpb lower is better"),
-        ({"METRIC_RANGE": "0,1"}, "METRIC_RANGE is for another metric"),
-        ({"METRIC": "a", "METRIC_RANGE": "2,1"}, "METRIC_RANGE '2,1' holds nothing"),
-        ({"METRIC": "a", "METRIC_GUARD": "b=1"}, "'b=1' is no guard"),
-        ({"METRIC": "a", "SMALL_GAIN": "2", "LARGE_GAIN": "1"}, "SMALL_GAIN '2' is more than LARGE_GAIN '1'"),
+        ({"METRIC_GOAL": "max"}, "lower is better for val_bpb"),
+        ({"METRIC_RANGE": "0,1"}, "METRIC_RANGE is set, but val_bpb has a fixed range"),
+        ({"METRIC": "a", "METRIC_RANGE": "2,1"}, "METRIC_RANGE '2,1' is empty"),
+        ({"METRIC": "a", "METRIC_GUARD": "b=1"}, "'b=1' is not a guard"),
+        ({"METRIC": "a", "SMALL_GAIN": "2", "LARGE_GAIN": "1"}, "SMALL_GAIN '2' is larger than LARGE_GAIN '1'"),
         ({"EDITABLE": "modle.py"}, "EDITABLE 'modle.py' matches no file"),
         ({"EDITABLE": "*.py"}, "includes prepare.py"),
     ],
@@ -246,7 +297,7 @@ def test_a_baseline_without_the_line_of_a_guard_says_so(tmp_path: Path) -> None:
     house = house_of(tmp_path, {"train.py": RMSE, "prepare.py": ""}, METRIC="val_rmse", METRIC_GUARD="step_ms<=9")
     result = house.call("bin/loop")
     assert result.status == 2
-    assert "it printed no number as 'step_ms'" in result.err
+    assert "it printed no number for 'step_ms'" in result.err
     assert house.rows() == []
 
 
@@ -343,7 +394,7 @@ def test_the_settings_are_told_with_their_sources(run: House) -> None:
     [
         ("metrik = 'a'\n", "there is no setting 'metrik': did you mean 'metric'?"),
         ("metric = {}\n", "'METRIC' is not a text"),
-        ("metric\n", "cannot be used"),
+        ("metric\n", "cannot use"),
         ('metric = "a\\nb"\n', "more than one line"),
     ],
 )

@@ -34,10 +34,10 @@ def test_a_preparation_that_reads_no_arguments_is_never_run(house: House) -> Non
 @pytest.mark.parametrize(
     ("train", "says"),
     [
-        ("print('val_bpb=1.0')", "it has 'val_bpb=1.0'"),
+        ("print('val_bpb=1.0')", "only 'val_bpb=1.0'"),
         ("print('val_bpb: 343.88')", "its val_bpb is '343.88'"),
         ("print('val_bpb: nan')", "it ran, but"),
-        (f"open('train.py', 'a').write('#')\n{TRAIN}", "it may not write there: train.py"),
+        (f"open('train.py', 'a').write('#')\n{TRAIN}", "it ran, but train.py"),
         ("import einops_of_nobody", "not installed: 'einops_of_nobody'\nhint: uv add einops_of_nobody; "),
     ],
 )
@@ -123,3 +123,21 @@ def test_pytorch_is_brought_to_a_pair_that_imports_it_alone(house: House, train:
     result = house.call("bash", "-c", code, "bin/x", PATH=path, UV_PROJECT_ENVIRONMENT=str(house.outside / "env"))
     assert ("without-torch" in result.out) != needs, result
     assert ("--no-group torch" in (house.outside / "asked").read_text()) != needs
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_the_environment_of_another_tree_is_left_as_it_is(house: House, named: bool) -> None:
+    """It is that of the folder that it lies in, or of the tree that has synced it last."""
+    asked = house.proposer(f"echo \"$*\" >>'{house.outside}/asked'", "uv")
+    other, path = house.outside / "other", f"{asked.parent}:{house.environment['PATH']}"
+    env = house.outside / "env" if named else other / ".venv"
+    env.mkdir(parents=True)
+    other.mkdir(exist_ok=True)
+    (other / "pyproject.toml").write_text(OWN)
+    if named:
+        (env / "synced-by").write_text(f"{other}\n")
+    result = house.call("bin/status", PATH=path, UV_PROJECT_ENVIRONMENT=str(env))
+    assert result.status == 2
+    assert f"the environment '{env}' belongs to '{other}'" in result.err
+    assert result.err.endswith("unset UV_PROJECT_ENVIRONMENT\n")
+    assert not (house.outside / "asked").exists()

@@ -52,7 +52,7 @@ def test_every_run_has_its_line(nights: House) -> None:
     assert "stopped" in of_old
     assert " of " in lines[2]
     assert " of " not in lines[1]
-    assert lines[0].endswith("only its branch is left")
+    assert lines[0].endswith("only the branch is left")
     assert lines[3].split()[1:3] == ["0", "0"]
 
 

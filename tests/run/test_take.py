@@ -84,7 +84,7 @@ def test_all_keeps_are_commits_that_change_train_py_alone(kept: House) -> None:
 
 
 def test_what_was_taken_is_not_taken_twice_and_the_rest_follows(kept: House) -> None:
-    assert "train.py on 'main' is not the one that run 'mar14' has measured" in take(kept, N="#3")
+    assert "train.py on 'main' is not what run 'mar14' has measured" in take(kept, N="#3")
     assert kept.git("show", "main:train.py").count("DEPTH = 4") == 1
     rest = take(kept)
     assert "#3 is on 'main' already" in rest
@@ -162,7 +162,7 @@ def test_a_measured_night_says_how_sure_each_keep_is(run: House) -> None:
     for text in commits:
         assert re.search(r"gain: [+-]\d\.\d{6} \(95 %: [+-]\d\.\d{6} to [+-]\d\.\d{6}\)\n", text)
         assert re.search(r"trust: (sure|likely|within the noise)\n", text)
-        assert re.search(r"audit: up to #\d+, \+\d.* found again of \+.* claimed .*, on the holdout \+", text)
+        assert re.search(r"audit: up to #\d+, \+\d.* of the claimed \+.* reproduced .*, on the holdout \+", text)
 
 
 def test_the_numbers_are_below_a_keep_in_git_log(kept: House) -> None:

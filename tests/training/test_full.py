@@ -150,7 +150,7 @@ def test_a_shard_that_does_not_come_is_the_end(hub: Hub, tree: Path) -> None:
         problem, hint = prepare_data(tree, hub, status=2).splitlines()[-2:]
         assert problem.startswith(f"prepare: 1 of 3 shards missing, such as {name}: ")
         assert problem.endswith(f"; from '{hub.endpoint}'")
-        assert hint == "hint: try again, the rest is kept; or name a mirror: HF_ENDPOINT"
+        assert hint == "hint: try again, the fetched shards are kept; or name a mirror: HF_ENDPOINT"
         assert not shard.exists(), "what is damaged is not left there"
         assert {one for one, _ in hub.asked[asked:]} <= {*missing, name}, "the rest was kept"
         assert check(tree).returncode == 3
@@ -234,7 +234,7 @@ def test_no_hub_in_reach(tree: Path) -> None:
 def test_a_number_of_shards_that_is_none(number: str, tree: Path) -> None:
     done = python("prepare.py", f"--num-shards={number}", tree=tree, env=environment(tree.parent / "cache"))
     assert done.returncode == 2
-    assert done.stderr == f"prepare: not a number of shards '{number}'\nhint: --num-shards takes 1 to 6541\n"
+    assert done.stderr == f"prepare: not a number of shards '{number}'\nhint: give 1 to 6541\n"
 
 
 # --- Rows ---

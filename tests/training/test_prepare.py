@@ -83,7 +83,7 @@ def test_a_second_preparation_says_so_and_touches_nothing(small_cache: Path) -> 
 
     before = state()
     done = prepare_py(cache=small_cache, check=True, UV="/no/such/uv")
-    assert "the data is there already" in done.stdout
+    assert "the data exists already" in done.stdout
     assert state() == before
 
 
@@ -223,7 +223,7 @@ def test_data_of_an_earlier_version_has_its_validation_text_moved(small_cache: P
     assert (done.returncode, done.stdout) == (3, "")
     assert done.stderr == f"prepare: older data '{tmp_path}/small'\n{HELP_TO_PREPARE}\n"
     told = prepare_py(cache=tmp_path, check=True, UV="/no/such/uv").stdout
-    assert told.startswith(f"moving the validation text into {tmp_path}/small/judge, where training does not see it\n")
+    assert told.startswith(f"moving the validation text into {tmp_path}/small/judge, which is hidden from training\n")
     assert prepare_py("--check", cache=tmp_path, check=True).stdout == facts
 
 
@@ -248,7 +248,7 @@ def test_a_time_budget(small_cache: Path) -> None:
 def test_an_unknown_profile(small_cache: Path) -> None:
     done = prepare_py("--check", cache=small_cache, PROFILE="huge")
     assert done.returncode == 2
-    assert done.stderr == "prepare: unknown profile 'huge'\nhint: PROFILE is one of auto, small, full\n"
+    assert done.stderr == "prepare: unknown profile 'huge'\nhint: use one of: auto, small, full\n"
 
 
 # --- Tokenizer and rows ---

@@ -1,8 +1,8 @@
-"""An agent that is about to stop -> what it should do instead, while its run is to go on unattended.
+"""An agent that is about to stop -> what it should do instead, while its run goes on unattended.
 
-Only where a person has said so: by the file `runs/<tag>/unattended`, which `make stop` takes away. It holds what was
-known when the agent was last sent back: how many experiments there were, and how often it was sent back since the last
-new one. While an experiment of the agent's is in flight, it is sent back to wait. Only the standard library.
+A person marks such a run with the file `runs/<tag>/unattended`; `make stop` removes it. The file holds how many
+experiments there were when the agent was last sent back, and how often it was sent back since the last new one. While
+an experiment of the agent is in flight, it is sent back to wait. Only the standard library.
 """
 
 import json
@@ -24,7 +24,7 @@ Its last line is `exit 75` as long as there is none: then call it again."""
 
 
 def before_stop(run: Path) -> str | None:
-    """Why the agent should go on; None: it may stop. Stdin is what the hook was given."""
+    """Why the agent should go on; None: it may stop. Stdin has the input of the hook."""
     marker = run / "unattended"
     try:
         known = [int(word) for word in marker.read_text().split()] or [-1, 0]  # empty: a person has made it

@@ -1,8 +1,8 @@
-"""What an agent is about to do with a tool -> what to do instead, where a run forbids it.
+"""The tool call that an agent is about to make -> what to do instead, if the run forbids it.
 
-A reminder for an agent that has forgotten a rule, not a wall: the steps of an experiment hold whatever this lets
-through. So a few patterns look at a shell line, without what it quotes. What is forbidden on every branch is a
-permission rule in .claude/settings.json. Only the standard library: this is asked before each use of a tool.
+This reminds an agent that has forgotten a rule; it enforces nothing. The steps of an experiment catch what it lets
+through. So a few patterns look at a shell line, without its quoted parts. What is forbidden on every branch is a
+permission rule in .claude/settings.json. Only the standard library: this runs before each tool call.
 """
 
 import json
@@ -20,7 +20,7 @@ CLEANS = "do not delete untracked files: they may be a person's work, or the run
 INSTALLS = "do not install packages during a run: use torch, numpy and the standard library"
 TRAINS = f"do not start train.py by hand: {VERDICT} runs it within its budget, and measures it"
 
-# Text, not commands: here-documents, what is in quotes, comments; each to the end where it is not closed.
+# Text, not commands: here-documents, quotes, comments; to the end if not closed.
 QUOTED = re.compile(
     r"""<<-?\s*(['"]?)(\w+)\1.*?(?:\n\s*\2(?=\n|$)|\Z)|'[^']*'?|"(?:\\.|[^"\\])*"?|\\.|(?<!\S)\#[^\n]*""", re.DOTALL
 )
@@ -45,7 +45,7 @@ COMMANDS = {
 
 
 def before_tool(run: Path) -> str | None:
-    """What is against the use of a tool that stdin describes, in one line; None: nothing."""
+    """Why the tool call on stdin is forbidden, in one line; None: it is not."""
     if not (run / "manifest.json").exists():
         return None
     try:
@@ -64,7 +64,7 @@ def against(root: Path, tool: str, given: dict[str, str], folder: str) -> str | 
 
 
 def _against_command(root: Path, text: str) -> str | None:
-    """By the first pattern that fits. A command in another tree is no business of ours."""
+    """The message of the first pattern that fits. A command in another tree is allowed."""
     plain = QUOTED.sub("_", text.replace("\\\n", " ")).replace(f"{root}/", "").replace(str(root), ".")
     if ELSEWHERE.search(plain):
         return None

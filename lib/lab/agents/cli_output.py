@@ -1,8 +1,8 @@
 """The output of a coding agent's command line in one call -> its last message, its cost, and its fault, if any.
 
-Each agent has its own format, which changes with its versions, and no exit status can be trusted: `READERS` has a
-function for each agent. Nothing is raised, whatever was printed: what has another form than it should counts as if it
-were not there, and the last line says what went wrong. fault_rules.py says what a fault is; the model's text is none.
+Each agent has its own format, which changes between versions, and its exit status says nothing. `READERS` has a
+function for each agent. No output raises an error: data of an unexpected form is ignored, and the last line says what
+went wrong. fault_rules.py recognises faults; the model's own text is never one.
 """
 
 import json
@@ -75,20 +75,20 @@ def read(name: str, transcript: Path, errors: Path, status: int) -> Output:
 
 
 def _spoken(output: Output, lines: list[str]) -> Output:
-    """Of an agent that should print JSON: what else it printed, the last line first, where there is nothing else."""
+    """For an agent that should print JSON and did not: its last plain line, as a fault or as text."""
     if output.text or output.fault or not lines:
         return output
     return replace(output, fault=lines[0]) if kind_of(lines[0]) else replace(output, text=lines[0])
 
 
 def lines_of_text(text: str) -> list[str]:
-    """The lines that say something, and are no JSON, the last first."""
+    """The lines with words that are not JSON, the last first."""
     lines = (line.strip() for line in reversed(text.splitlines()))
     return [line for line in lines if re.search(r"\w", line) and line[0] not in '{}[]"']
 
 
 # ---------------------------------------------------------------------------
-# What may have any form
+# Values of any form
 # ---------------------------------------------------------------------------
 
 
@@ -106,7 +106,7 @@ def _parsed(text: str) -> Any:
 
 
 def whole(text: str) -> Event:
-    """The last JSON object that has lines of its own; empty where there is none."""
+    """The last JSON object on lines of its own; empty if there is none."""
     found = (_parsed(one) for one in reversed(re.findall(r"^\{.*?^\}", text, re.MULTILINE | re.DOTALL)))
     return next((one for one in found if isinstance(one, dict)), None) or next(iter(reversed(events(text))), {})
 
@@ -117,7 +117,7 @@ def of_type(listed: Iterable[Event], *kinds: str) -> list[Event]:
 
 
 def part(value: Any, *names: str) -> Event:
-    """The object that lies at this path; empty where there is none."""
+    """The object at this path; empty if there is none."""
     for name in names:
         value = value.get(name) if isinstance(value, dict) else None
     return value if isinstance(value, dict) else {}
@@ -130,43 +130,43 @@ def parts(value: Any) -> list[Event]:
 
 
 def words(value: Any) -> str:
-    """A text, a number, or a list of them; else nothing."""
+    """Text, a number, or a list of these, as text; else empty."""
     if isinstance(value, list):
         return " ".join(filter(None, map(words, value)))
     return str(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else ""
 
 
 def amount(value: Any) -> float | None:
-    """A number that may be counted; None where it is none."""
+    """A finite number, 0 or more; else None."""
     fits = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1e12
     return value if fits and math.isfinite(value) else None
 
 
 def total(numbers: Iterable[Any]) -> int | None:
-    """Their sum; None where there is none."""
+    """The sum; None if there is no number."""
     known = [int(known) for number in numbers if (known := amount(number)) is not None]
     return sum(known) if known else None
 
 
 def dollars(numbers: Iterable[Any]) -> float | None:
-    """Their sum; None where it is 0: then the price is not known."""
+    """The sum; None if it is 0, because then the price is unknown."""
     return sum(known for number in numbers if (known := amount(number))) or None
 
 
 def in_seconds(number: Any) -> datetime | None:
-    """The moment in so many seconds."""
+    """The time so many seconds from now."""
     known = amount(float(number) if isinstance(number, str) and re.fullmatch(r"\d{1,9}", number) else number)
     return None if known is None else datetime.now() + timedelta(seconds=min(known, 1e8))
 
 
 def at_epoch(number: Any) -> datetime | None:
-    """The moment so many seconds after 1970."""
+    """The time so many seconds after 1970."""
     known = amount(number)
     return None if known is None else datetime.fromtimestamp(min(known, 1e11))
 
 
 # ---------------------------------------------------------------------------
-# One of each agent
+# A reader for each agent
 # ---------------------------------------------------------------------------
 
 COUNTS = ("inputTokens", "outputTokens", "cacheReadInputTokens", "cacheCreationInputTokens")
@@ -174,14 +174,14 @@ COUNTS_OF_A_MESSAGE = ("input_tokens", "output_tokens", "cache_read_input_tokens
 
 
 def claude(out: str, err: str) -> Output:
-    """`--output-format stream-json`: the last event sums up all models that were used; one that was ended has none."""
+    """`--output-format stream-json`: the last event sums up all models. A call that was cut off has no such event."""
     listed = events(out)
     results = of_type(listed, "result")
     if not results:
         return _claude_cut_off(listed)
     result, models = results[-1], part(results[-1], "modelUsage")
     said = words(result.get("result")) or words(result.get("errors")) or words(result.get("subtype"))
-    # Without a model, it is no message of one: a limit has been told like this, and called a success.
+    # Without a model this is no message: a limit was once reported like this, as a success.
     failed = bool(result.get("is_error")) or (not models and kind_of(said) is not None)
     return Output(
         text="" if failed else said,
@@ -194,7 +194,7 @@ def claude(out: str, err: str) -> Output:
 
 
 def _claude_cut_off(listed: list[Event]) -> Output:
-    """Without its last event: the usage of each message, and what it was waiting for."""
+    """A call without its last event: the usage of each message, and what the agent was waiting for."""
     messages = {
         words(message.get("id")): message for one in of_type(listed, "assistant") if (message := part(one, "message"))
     }
@@ -219,7 +219,7 @@ def _claude_reset(listed: list[Event]) -> datetime | None:
 
 
 def codex(out: str, err: str) -> Output:
-    """`--json`: items, and the end of the turn. It retries by itself: an error counts if no turn was completed."""
+    """`--json`: items, and the end of the turn. Codex retries by itself: an error counts only if no turn completed."""
     listed = events(out)
     items = [part(one, "item") for one in of_type(listed, "item.completed")]
     messages = [words(item.get("text")) for item in of_type(items, "agent_message")]

@@ -1,13 +1,15 @@
-"""A model's answer with search/replace blocks -> other texts of train.py. All blocks fit, or nothing is changed.
+"""A model's answer with search/replace blocks -> new texts of files that may change. All blocks fit, or none counts.
 
+    model.py
     <<<<<<< SEARCH
     lines as they are, whole ones
     =======
     lines as they are to be
     >>>>>>> REPLACE
 
-A block is found by its lines: as they are, else without the white space at their ends. A line `candidates/NAME.py`
-above it says that it is one of a further candidate. Errors: Fault, naming the block.
+A block is found by its lines: as they are, else without the white space at their ends. The line above names its file,
+which a single file needs not; without a SEARCH line, the file is new. `candidates/NAME.py` is a further candidate, a
+copy of train.py; where several files may change, it is the folder `candidates/NAME`. Errors: Fault, naming the block.
 """
 
 import re
@@ -15,15 +17,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from lab.errors import Fault
+from lab.store.code import ONE, Code
 
 BLOCK = re.compile(
     r"^<{5,9} ?SEARCH *\n(?P<search>.*?)^={5,9} *\n(?P<replace>.*?)^>{5,9} ?REPLACE *$\n?", re.MULTILINE | re.DOTALL
 )
 NAME = re.compile(r"[\w./-]+\.\w+")  # the line above a block, which may name its file
-OWN = "train.py"
 CANDIDATE = re.compile(r"candidates/[\w-]+\.py")
+ONE_OF_SEVERAL = re.compile(r"candidates/[\w-]+(?:\.txt|/(?P<path>.*))")
+NEW = re.compile(r"\w[\w.-]*(?:/\w[\w.-]*)*")  # a path that may be new
 FENCE = "```"
-HINT = "the SEARCH lines must be whole lines of train.py, and there once"
+HINT = "the SEARCH lines must be whole lines of the file, and there once"
 
 
 @dataclass(frozen=True)
@@ -36,28 +40,36 @@ class Block:
     replace: list[str]
 
 
-def apply(text: str, answer: str) -> dict[str, str]:
-    """The new texts, by the names of their files. Raises Fault where a block does not fit."""
+def apply(files: Code, answer: str) -> Code:
+    """The new texts by path. `files`: those that may change. Raises Fault where a block does not fit."""
     texts: dict[str, list[str]] = {}
     for block in blocks(answer.replace("\r\n", "\n")):
-        lines = texts.setdefault(file_of(block), text.split("\n"))
-        at = place(block, lines)
+        name = (block.file or _searched(block, files)).removeprefix("./")
+        lines = texts.setdefault(name, _before(block, name, files).split("\n"))
+        at = place(block, lines, name)
         lines[at : at + len(block.search)] = block.replace
     return {name: "\n".join(lines) for name, lines in texts.items()}
 
 
-def file_of(block: Block) -> str:
-    """train.py, or a candidate's."""
-    name = (block.file or OWN).removeprefix("./")
-    if not is_named(name):
-        raise Fault(f"block {block.number} is for '{block.file}'", "train.py is the one file to edit")
-    return name
+def _before(block: Block, name: str, files: Code) -> str:
+    """What it was; empty for a new file. Raises Fault where the name is of no file that may change."""
+    candidate = ONE_OF_SEVERAL.fullmatch(name)
+    known = candidate["path"] or name if candidate else name
+    if [*files] == [ONE] and CANDIDATE.fullmatch(name):
+        known = ONE
+    if known in files:
+        return files[known]
+    if [*files] == [ONE] or any(block.search) or not NEW.fullmatch(known):
+        raise Fault(f"block {block.number} is for '{block.file}'", f"the files to edit: {' '.join(files)}")
+    return ""
 
 
-def is_named(line: str) -> bool:
-    """Whether a line names a file that a block may be for."""
-    name = line.strip(" `*:").removeprefix("./")
-    return name == OWN or bool(CANDIDATE.fullmatch(name))
+def _searched(block: Block, files: Code) -> str:
+    """The file of a block without a name: the only one, or the only one that has the lines."""
+    found = [name for name, text in files.items() if matches(block.search, text.split("\n"), str.rstrip)]
+    if len(files) > 1 and len(found) != 1:
+        raise Fault(f"block {block.number} names no file", "its path, on the line above it")
+    return found[0] if found else next(iter(files))
 
 
 def blocks(answer: str) -> list[Block]:
@@ -82,14 +94,16 @@ def file_above(before: str) -> str | None:
     return lines[-1] if lines and NAME.fullmatch(lines[-1]) else None
 
 
-def place(block: Block, lines: list[str]) -> int:
+def place(block: Block, lines: list[str], name: str) -> int:
     """The index of the first line that is replaced."""
+    if lines == [""]:
+        return 0  # a new file
     if not any(line.strip() for line in block.search):
         raise Fault(f"block {block.number} searches for nothing", HINT)
     found = matches(block.search, lines, str) or matches(block.search, lines, str.rstrip)
     if len(found) != 1:
         times = f"{len(found)} times" if found else "nowhere"
-        raise Fault(f"block {block.number} is {times} in train.py: '{block.search[0].strip()}'", HINT)
+        raise Fault(f"block {block.number} is {times} in {name}: '{block.search[0].strip()}'", HINT)
     return found[0]
 
 
@@ -101,6 +115,15 @@ def matches(search: list[str], lines: list[str], form: Callable[[str], str]) -> 
 
 def said(answer: str) -> str:
     """The answer without its blocks, their fences and the names above them."""
-    rest = BLOCK.sub("", answer.replace("\r\n", "\n"))
-    kept = [line for line in rest.split("\n") if not line.startswith(FENCE)]
-    return "\n".join(line for line in kept if not is_named(line)).strip()
+    text, kept, end = answer.replace("\r\n", "\n"), [], 0
+    for match in BLOCK.finditer(text):
+        kept += _without_name(text[end : match.start()])
+        end = match.end()
+    kept += text[end:].split("\n")
+    return "\n".join(line for line in kept if not line.startswith(FENCE)).strip()
+
+
+def _without_name(before: str) -> list[str]:
+    """The lines above a block, without the last that is no fence where it is the name of a file."""
+    lines = [line for line in before.rstrip("\n").split("\n") if not line.startswith(FENCE)]
+    return lines[:-1] if file_above(before) else lines

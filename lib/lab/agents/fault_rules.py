@@ -1,7 +1,7 @@
-"""What coding agents say of a fault -> its kind, and when it ends. Rules are data, each with lines that were seen.
+"""The message of a coding agent about a fault -> its kind, and when it ends. Rules are data, with real examples.
 
-Agents reword these lines with every version. So a rule looks for few words, and a line that no rule knows is told as it
-stands. tests/lab/agents/test_cli_output.py tries every example.
+Agents reword these messages with every version. So a rule looks for a few words, and a message that no rule knows is
+shown as it is. tests/lab/agents/test_cli_output.py tries every example.
 """
 
 import math
@@ -16,7 +16,7 @@ LONGEST = 4000  # characters of a fault that are looked at
 
 @dataclass(frozen=True)
 class Fault:
-    """A kind of fault: the pattern of its text, whether it passes by itself, and lines that it has to fit."""
+    """A kind of fault: the pattern of its text, whether it passes by itself, and messages that it must match."""
 
     name: str
     passes: bool
@@ -105,9 +105,9 @@ def kind_of(fault: str) -> Fault | None:
 
 @dataclass(frozen=True)
 class Reset:
-    """How a text says when a fault ends; of what it finds, `moment` makes a local time, seen from now.
+    """A form in which a message says when the fault ends; `moment` turns the match into a local time.
 
-    `examples`: a text, and the seconds from 2026-03-14 13:50:00 UTC until then.
+    `examples`: a message, and the seconds from 2026-03-14 13:50:00 UTC until then.
     """
 
     pattern: str
@@ -196,7 +196,7 @@ RESETS = (
 
 
 def reset_of(fault: str, now: datetime) -> datetime | None:
-    """When a fault ends, by its text, in local time; None where it does not say, or says what no time is."""
+    """When the fault ends, in local time; None if the message does not say, or names an impossible time."""
     for rule in RESETS:
         if found := re.search(rule.pattern, fault[-LONGEST:], re.IGNORECASE):
             try:

@@ -1,11 +1,11 @@
 """A file with the login of a coding agent -> when its access token ends.
 
-Refresh tokens are used once: of two processes that refresh one login at the same moment, one is logged out, and with
-some providers both are. So lib/proposers/agent_cli.sh lets one call go alone while that is due.
+A refresh token works once. If two processes refresh one login at the same time, one of them is logged out, with some
+providers both. So lib/proposers/agent_cli.sh lets one call go alone while a refresh is due.
 
 Known are JSON files of any depth: `expiresAt` (Claude Code, in ms), `expiry_date` (Gemini CLI), `expires` (opencode,
-pi), and access tokens that are JWT with `exp` (Codex, RFC 7519). A file may hold several logins, of which the first to
-end counts.
+pi), and access tokens that are JWT with `exp` (Codex, RFC 7519). If a file holds several logins, the first to end
+counts.
 """
 
 import base64
@@ -18,11 +18,11 @@ from typing import Any
 ENDS = {"expiresat", "expires_at", "expirydate", "expiry_date", "expires", "expiry"}
 TOKENS = {"access", "accesstoken", "access_token"}
 MILLISECONDS = 10**11  # a time above is in ms
-GIVEN_UP_S = 30 * 86400  # a login that ended so long ago is one that nobody uses
+GIVEN_UP_S = 30 * 86400  # nobody uses a login that ended so long ago
 
 
 def ends(path: Path, now: float) -> int | None:
-    """Seconds since the epoch; None where the file does not say. Never raises: the file is another program's."""
+    """Seconds since the epoch; None if the file does not say. Never raises: another program writes the file."""
     try:
         found = [int(one) for one in _times(json.loads(path.read_bytes()))]
     except (OSError, ValueError, RecursionError):
@@ -42,7 +42,7 @@ def _times(value: Any) -> Iterator[float]:
 
 
 def _claims(token: str) -> dict[str, Any]:
-    """What a JWT says; nothing where it is none."""
+    """The claims of a JWT; empty if it is none."""
     parts = token.split(".")
     try:
         claims = json.loads(base64.urlsafe_b64decode(parts[1] + "==")) if len(parts) == 3 else {}

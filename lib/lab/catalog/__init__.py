@@ -1,14 +1,14 @@
-"""The built-in proposer: train.py and the run's past -> train.py with one new idea.
+"""The built-in proposer: train.py and the run's past -> train.py with one new change.
 
 scales           the length of a step, for each kind of value
 hyperparameters  the places of the values in train.py
-priors           the chances of moving them, before the first experiment
+priors           the chances of their changes before the first experiment
 next_values      the next value of a hyperparameter
-structure        edits of several places, applied whole or not at all
-ideas            those edits, as data, in a module for each category
-keep_probability the results of the run's experiments
+structure        changes at several places, applied as a whole or not at all
+ideas            those changes, as data, one module for each category
+keep_probability the chance of a keep, from the results of the run's experiments
 choose           the order of all proposals
-apart            the first of them that touches nothing of what is in the air
+apart            the first proposal that touches no lines of the changes in flight
 """
 
 import hashlib
@@ -24,15 +24,15 @@ from lab.store import durable, experiments, manifest
 
 
 def catalog(run: Path, train: Path, tried: Container[str]) -> Proposal | None:
-    """Apply the best proposal to `train`; return None, and change nothing, without one.
+    """Write the best proposal to `train`. Returns None and changes nothing if there is none.
 
-    `tried` has git's ids of all earlier texts of train.py: none of them is proposed again, whoever proposed it first.
-    One that can be kept beside what is in the air comes first.
+    `tried` has git's ids of all earlier versions of train.py, from any proposer. None of them is proposed again. A
+    proposal that can be kept together with the changes in flight comes first.
     """
     source = train.read_bytes().decode()
     small = manifest.read(run)["settings"].get("PROFILE") in ("small", "auto")
     past = outcomes(experiments.last(run, experiments.WINDOW))
-    with suppress(SyntaxError):  # no idea for a train.py that is not Python
+    with suppress(SyntaxError):  # a train.py that is not Python
         new = (
             proposal
             for proposal in proposals(source, small, past)
@@ -45,6 +45,6 @@ def catalog(run: Path, train: Path, tried: Container[str]) -> Proposal | None:
 
 
 def blob_id(text: str) -> str:
-    """The id that git gives to a file of this text (in a repository of the ordinary, 40-digit kind)."""
+    """git's id of a file with this text, in a repository with 40-digit ids."""
     data = text.encode()
     return hashlib.sha1(b"blob %d\0%b" % (len(data), data)).hexdigest()

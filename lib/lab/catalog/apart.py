@@ -1,7 +1,7 @@
-"""Proposals, and what is in the air -> the first that changes none of the same lines, so that both can be kept.
+"""Proposals and the changes in flight -> the first proposal with no line in common, so that both can be kept.
 
-A keep is carried over to by a three-way merge, which has a conflict where two changes touch, or are next to each other.
-Lines are compared by their text: what is in the air may be made on another text of train.py.
+After a keep, changes are carried over by a three-way merge, which conflicts if two changes touch or are adjacent. Lines
+are compared by their text, because a change in flight may be based on another version of train.py.
 """
 
 from collections.abc import Iterable, Iterator
@@ -13,27 +13,27 @@ from pathlib import Path
 from lab.catalog.choose import Proposal
 from lab.store import code, flight
 
-LOOKED_AT = 50  # proposals
+LOOKED_AT = 50  # proposals that are compared
 
 
 def first_apart(source: str, found: Iterable[Proposal], run: Path) -> Proposal | None:
-    """The first of `found` that is apart from what is in the air; the very first, where none is."""
-    taken = {line for before, after in _in_the_air(run) for line in _changed(before, after, around=1)}
+    """The first of `found` that is apart from the changes in flight; the very first if there is none."""
+    taken = {line for before, after in _in_flight(run) for line in _changed(before, after, around=1)}
     best = list(islice(found, LOOKED_AT if taken else 1))
     apart = (one for one in best if taken.isdisjoint(_changed(source, one.source, around=0)))
     return next(apart, best[0] if best else None)
 
 
-def _in_the_air(run: Path) -> Iterator[tuple[str, str]]:
-    """The texts before and after each change that has no verdict yet."""
+def _in_flight(run: Path) -> Iterator[tuple[str, str]]:
+    """The code before and after each change without a verdict."""
     for one in flight.in_the_air(run):
-        with suppress(ValueError):  # it has no code yet
+        with suppress(ValueError):  # the flight has no code yet
             if after := code.after(one):
                 yield code.difference(code.before(one), after)
 
 
 def _changed(before: str, after: str, around: int) -> Iterator[str]:
-    """The old lines that change, and so many around them; of lines that are only added, those beside them."""
+    """The old lines that change, with `around` lines on each side; if lines are only added, their neighbours."""
     old, new = before.splitlines(), after.splitlines()
     for tag, begin, end, *_ in SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
         if tag != "equal":

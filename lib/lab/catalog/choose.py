@@ -1,11 +1,11 @@
-"""The text of a train.py and the run's past -> proposals, the most promising first.
+"""The text of train.py and the run's past -> proposals, the most promising first.
 
-New proposals (untried ideas, then pairs of near misses) take turns with repeatable ones (moves of hyperparameters,
-ideas that failed on other code); but a move that has just won continues.
+New proposals (untried ideas, then pairs of near misses) alternate with repeatable ones (moves of hyperparameters, ideas
+that failed on other code). A move that has just won is continued first.
 
-After WIDER_AFTER experiments without a keep the chances were wrong: the categories take turns, the one that was tried
-the longest ago first. After RADICAL_AFTER, radical changes come first, and then pairs of untried ideas of different
-categories; each idea is in one such pair at most, so they come to an end, too.
+WIDER_AFTER experiments without a keep show that the chances were wrong. Then the categories take turns, and the one
+that was not tried for longest comes first. After RADICAL_AFTER experiments, radical changes come first, and then pairs
+of untried ideas of different categories. Each idea is in at most one such pair, so the pairs end.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -19,14 +19,14 @@ from lab.catalog.keep_probability import Outcome, chance
 from lab.catalog.priors import Category, belief
 from lab.catalog.structure import Idea
 
-MOST_NEAR_MISSES = 12  # to combine with each other: 66 pairs
-WIDER_AFTER = 8  # experiments in a row that were not kept
+MOST_NEAR_MISSES = 12  # near misses that are combined with each other: 66 pairs
+WIDER_AFTER = 8  # experiments in a row without a keep
 RADICAL_AFTER = 16
 
 
 @dataclass(frozen=True)
 class Proposal:
-    """A whole new text of train.py; the description names the exact change in one line."""
+    """A whole new text of train.py. The description names the exact change in one line."""
 
     source: str
     category: Category
@@ -35,7 +35,7 @@ class Proposal:
 
 @dataclass(frozen=True)
 class Topic:
-    """A hyperparameter or an idea: its proposals, the best first, and the chance that the first of them is kept."""
+    """A hyperparameter or an idea: its proposals, best first, and the chance that the first one is kept."""
 
     category: Category
     chance: float
@@ -43,7 +43,7 @@ class Topic:
 
 
 def proposals(source: str, small: bool, past: Sequence[Outcome]) -> Iterator[Proposal]:
-    """All proposals for the source, the most promising first; endless where it has a number with a fraction."""
+    """All proposals for the source, the most promising first. There is no end if the source has a decimal fraction."""
     dry = next((count for count, outcome in enumerate(reversed(past)) if outcome.won), len(past))
     latest = {outcome.category: index for index, outcome in enumerate(past)} if dry >= WIDER_AFTER else {}
 
@@ -62,7 +62,7 @@ def proposals(source: str, small: bool, past: Sequence[Outcome]) -> Iterator[Pro
 
 
 def _in_turn(topics: Iterable[Topic]) -> Iterator[Proposal]:
-    """The first proposal of each topic; then the second of each, and so on."""
+    """The first proposal of each topic, then the second of each, and so on."""
     rounds = zip_longest(*(topic.proposals for topic in topics))
     return (proposal for proposal in chain.from_iterable(rounds) if proposal)
 
@@ -97,7 +97,7 @@ def _move_topic(found: Hyperparameter, source: str, small: bool, past: Sequence[
 
 
 def _combined(source: str, small: bool, past: Sequence[Outcome]) -> Iterator[Proposal]:
-    """Pairs of near misses, the pairs of the nearest first."""
+    """Pairs of near misses, the nearest pairs first."""
     tried = {outcome.description for outcome in past}
     misses = {outcome.description: outcome for outcome in past if outcome.is_near_miss}
     nearest = sorted(misses.values(), key=lambda outcome: outcome.gain or 0, reverse=True)
@@ -110,7 +110,7 @@ def _combined(source: str, small: bool, past: Sequence[Outcome]) -> Iterator[Pro
 
 
 def _repeated(outcome: Outcome, source: str, small: bool) -> str | None:
-    """The source with an earlier change, or None if that no longer applies."""
+    """The source with an earlier change, or None if it no longer applies."""
     for found in hyperparameters.find(source, small):
         is_same = (found.name, found.text) == (outcome.subject, outcome.old)
         if is_same and found.scale.direction(outcome.old, outcome.new):

@@ -1,8 +1,8 @@
-"""Hyperparameters: the text of a train.py -> the values in it that an experiment may move, and the text with one moved.
+"""Hyperparameters: the text of train.py -> its values that an experiment may change, and the text with one changed.
 
-They are what stands at module level as `NAME = value`, NAME in capitals: a number, a power `2**11`, the entries of a
-tuple, a pattern "SSL"; in `a if SMALL else b` the one of the profile in force. Any other condition is left alone: which
-value is in force could not be told. Errors: SyntaxError for a text that is no Python.
+A hyperparameter is a module-level `NAME = value` in capitals: a number, a power `2**11`, an entry of a tuple, or a
+pattern "SSL". In `a if SMALL else b` it is the value for the current profile. Other conditions are skipped, because the
+current value would be unknown. Errors: SyntaxError if the text is not Python.
 """
 
 import ast
@@ -17,28 +17,28 @@ from lab.catalog.scales import PATTERN, Scale, multiple_of, scale_of, words
 # Words in names that no experiment may change: the seed, the budget, the evaluation, and values that are only printed.
 FIXED = {"SEED", "BUDGET", "TIMEOUT", "EVAL", "VAL", "VALIDATION", "TEST", "VOCAB", "LOG", "FLOPS", "VERSION"}
 
-# Rules between values; without them, the code does not run.
+# Rules between values; the code fails if one is broken.
 RULES: tuple[tuple[tuple[str, ...], Callable[..., bool]], ...] = (
     (("WIDTH", "HEAD_DIM"), lambda width, head_dim: width % head_dim == 0),
-    (("HEAD_DIM",), lambda head_dim: head_dim % 2 == 0),  # rotary embedding turns pairs
+    (("HEAD_DIM",), lambda head_dim: head_dim % 2 == 0),  # rotary embeddings rotate pairs
 )
 
 
 @dataclass(frozen=True)
 class Hyperparameter:
-    """`name` is ADAM_BETAS[1] for the second entry of a tuple; `text` is the code from `start` to `end`."""
+    """`name` is ADAM_BETAS[1] for the second entry of a tuple. `text` is the code from `start` to `end`."""
 
     name: str
     text: str
     value: Any
-    start: int  # in bytes, as ast counts
+    start: int  # in bytes, as in ast
     end: int
     scale: Scale
 
 
 @cache
 def find(source: str, small: bool) -> tuple[Hyperparameter, ...]:
-    """All hyperparameters in the order of the code; `small`: whether the profile in force is the first of two."""
+    """All hyperparameters in the order of the code. `small`: the current profile is the first of two."""
     data = source.encode()
     line_starts = [0, *accumulate(len(line) for line in data.splitlines(keepends=True))]
     nodes = dict(_literals(ast.parse(data), small))
@@ -54,7 +54,7 @@ def find(source: str, small: bool) -> tuple[Hyperparameter, ...]:
 
 
 def fits(after: str, before: str, small: bool) -> bool:
-    """Whether the new text is Python and breaks no rule that the old one keeps."""
+    """Whether the new text is Python and breaks no rule that the old text keeps."""
     try:
         return _broken(after, small) <= _broken(before, small)
     except SyntaxError:
@@ -67,7 +67,7 @@ def _broken(source: str, small: bool) -> set[tuple[str, ...]]:
 
 
 def replaced(source: str, hyperparameter: Hyperparameter, text: str) -> str:
-    """The source with another value for the hyperparameter; all else stays byte for byte."""
+    """The source with another value of the hyperparameter. The rest stays byte for byte."""
     data = source.encode()
     return (data[: hyperparameter.start] + text.encode() + data[hyperparameter.end :]).decode()
 
@@ -78,7 +78,7 @@ def _scale(name: str, text: str, values: dict[str, Any]) -> Scale | None:
     if name == "WIDTH" and text.isdigit() and isinstance(head_dim, int) and head_dim:
         return multiple_of(head_dim)
     if scale is PATTERN and isinstance(depth, int):
-        return replace(PATTERN, high=depth - 1)  # the blocks do not see more of it
+        return replace(PATTERN, high=depth - 1)  # blocks see no more of the pattern
     return scale
 
 
@@ -113,6 +113,6 @@ def _value(node: ast.expr) -> Any:
     """The value of the literal."""
     match node:
         case ast.BinOp(left=ast.Constant(value=int() as base), right=ast.Constant(value=int() as exponent)):
-            return base ** min(exponent, 99)  # more is no batch size but a trap
+            return base ** min(exponent, 99)  # a larger exponent is not a batch size, and takes forever
         case ast.Constant(value=value):
             return value

@@ -1,7 +1,7 @@
-"""The experiments of the run -> the outcomes of each idea, and so the chance of a keep if it is tried now.
+"""The experiments of the run -> the outcomes of each idea, and from these the chance of a keep if it is tried now.
 
-The description identifies an experiment: it names the exact change. So an experiment of another proposer with the same
-words (`MATRIX_LR 0.04 -> 0.06`) counts, too.
+The description identifies an experiment, because it names the exact change. So an experiment of another proposer with
+the same description (`MATRIX_LR 0.04 -> 0.06`) counts too.
 """
 
 import re
@@ -13,12 +13,12 @@ from lab.store.experiments import Experiment
 from lab.verdict.criterion import LARGE
 
 MOVE = re.compile(r"(?:[a-z]+ )?([A-Z][A-Z0-9_]*(?:\[\d+\])?) (\S+) -> (\S+)")
-WEIGHT = 4  # experiments that a belief about a category is worth
+WEIGHT = 4  # the weight of a belief about a category, in experiments
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """One experiment. `subject`: the hyperparameter that it moved from `old` to `new`; else its whole description."""
+    """One experiment. `subject` is the hyperparameter that it changed from `old` to `new`, or its description."""
 
     description: str
     category: str | None
@@ -30,12 +30,12 @@ class Outcome:
 
     @property
     def is_move(self) -> bool:
-        """Whether it moved one hyperparameter."""
+        """Whether it changed one hyperparameter."""
         return bool(self.new)
 
     @property
     def is_near_miss(self) -> bool:
-        """Whether it was discarded although it lost almost nothing, or even gained."""
+        """Whether it was discarded, but lost almost nothing or even gained."""
         return not self.won and self.gain is not None and self.gain > -LARGE
 
 
@@ -57,9 +57,9 @@ def _outcome(experiment: Experiment) -> Outcome:
 
 
 def chance(belief: float, category: str, subject: str, past: Sequence[Outcome]) -> float:
-    """The chance of a keep: the belief, corrected by the outcomes of its category, and then by its own outcomes.
+    """The chance of a keep: the belief, corrected by the outcomes of the category, and then by the subject's own.
 
-    Its own outcomes before its last win are forgotten, or a win long ago would count for ever.
+    Only the subject's last win and the losses since then count, so that an old win does not count forever.
     """
     of_category = _mean(belief, WEIGHT, [outcome.won for outcome in past if outcome.category == category])
     own = [outcome.won for outcome in past if outcome.subject == subject]
@@ -68,5 +68,5 @@ def chance(belief: float, category: str, subject: str, past: Sequence[Outcome]) 
 
 
 def _mean(belief: float, weight: int, wins: Sequence[bool]) -> float:
-    """The mean of a Beta distribution: a belief, worth `weight` tries, and the tries."""
+    """The mean of a Beta distribution after these tries; the belief has the weight of `weight` tries."""
     return (weight * belief + sum(wins)) / (weight + len(wins))

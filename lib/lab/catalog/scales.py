@@ -1,8 +1,8 @@
 """Scales: the text of a value <-> its position on a line where steps of equal length have equal meaning.
 
-A learning rate moves by factors, a share of the budget by addition, a beta by its distance from 1, a batch by doubling.
-On a line, all of them have the same moves: one step up, half a step down. New values are written as a person would
-(0.06, 1e-4), in the style of the old text. Raises ValueError for a text that is no such value.
+A learning rate moves by factors, a share by addition, a beta by its distance from 1, a batch by doubling. On the line
+all of them have the same moves, such as one step up or half a step down. New values are written as a person would
+(0.06, 1e-4), in the style of the old text. Raises ValueError if a text is not such a value.
 """
 
 import math
@@ -12,34 +12,34 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from fractions import Fraction
 
-# Words in names: of shares, in [0, 1]; of values close to 1; of whole numbers that are always powers of two.
+# Words in names: of shares in [0, 1], of values close to 1, and of whole numbers that are always powers of two.
 SHARES = {"RATIO", "FRAC", "FRACTION", "SHARE", "DROPOUT", "PROB", "SMOOTHING"}
 BETAS = {"BETA", "BETAS", "MOMENTUM", "EMA"}
 DOUBLED = {"BATCH", "WINDOW"}
 
-SMALL_COUNT = 10  # below, a whole number moves by 1
+SMALL_COUNT = 10  # a smaller whole number moves by 1
 
 
 @dataclass(frozen=True)
 class Scale:
-    """`step`: the length of an ordinary move. `write` takes a position, the old text, and a number of digits."""
+    """`step`: the length of a normal move. `write` takes a position, the old text, and a number of digits."""
 
     read: Callable[[str], float]
     write: Callable[[float, str, int], str]
     step: float = 1.0
     low: float = -math.inf
     high: float = math.inf
-    whole: bool = False  # only whole steps give a value
+    whole: bool = False  # only whole steps give values
 
     def moved(self, text: str, steps: Fraction) -> str | None:
-        """The value so many steps up (below 0: down), or None if there is none. Finer steps give more digits."""
+        """The value `steps` steps up (negative: down), or None if there is none. Finer steps give more digits."""
         position = self.read(text) + self.step * float(steps)
         if not self.low <= position <= self.high:
             return None
         return self.write(position, text, len(str(steps.denominator)) + 1)
 
     def direction(self, old: str, new: str) -> int:
-        """1 if the new value is above the old one, -1 if below; 0 if equal, or if one of them is no such value."""
+        """1 if the new value is larger, -1 if smaller; 0 if equal, or if a text is not a value of this scale."""
         try:
             before, after = self.read(old), self.read(new)
         except (ValueError, IndexError):
@@ -48,12 +48,12 @@ class Scale:
 
 
 def words(name: str) -> set[str]:
-    """ADAM, BETAS of ADAM_BETAS[1]."""
+    """The words of a name: ADAM and BETAS for ADAM_BETAS[1]."""
     return set(re.findall(r"[A-Z]+", name))
 
 
 def scale_of(name: str, text: str) -> Scale | None:
-    """The scale of a hyperparameter, by its name and the kind of its value; None: it cannot be moved."""
+    """The scale of a hyperparameter, from its name and the kind of its value; None if it cannot be moved."""
     if text[0] in "\"'":
         return PATTERN if "PATTERN" in words(name) and re.fullmatch(r"S*L", text[1:-1]) else None
     if "**" in text:
@@ -81,7 +81,7 @@ def _scale_of_fraction(name: str, value: float) -> Scale:
 
 
 def as_written(value: float, like: str, digits: int) -> str:
-    """The value with so many significant digits: 0.06, 1e-4, 1.0; whole, or with underscores, if `like` is."""
+    """The value with `digits` significant digits: 0.06, 1e-4, 1.0; whole, or with underscores, if `like` is."""
     if re.fullmatch(r"[0-9_]+", like):
         whole = int(Decimal(f"{round(value):.{digits}g}"))
         return f"{whole:_}" if "_" in like else str(whole)
@@ -108,7 +108,7 @@ def _pattern(position: float, like: str, _: int) -> str:
 
 
 def multiple_of(unit: int) -> Scale:
-    """Whole multiples of another hyperparameter's value."""
+    """The scale of whole multiples of another hyperparameter's value."""
     return Scale(lambda text: int(text) / unit, lambda n, *_: str(int(n) * unit), low=1, whole=True)
 
 

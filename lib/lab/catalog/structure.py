@@ -1,8 +1,8 @@
-"""Structural edits: an idea and the text of a train.py -> the text with the whole idea applied, or None.
+"""Structural changes: an idea and the text of train.py -> the text with the whole idea applied, or None.
 
-An idea is data: pairs of a snippet and its replacement. Each snippet must be in the text exactly once, and the text
-that is added must not be there yet; otherwise the idea does not apply: the code has changed at that place. A pair of
-equal snippets changes nothing: it is code that the idea depends on.
+An idea is data: pairs of a snippet and its replacement. It applies only if each snippet occurs exactly once in the
+text, and the added text does not occur yet. Otherwise the code at that place has changed. A pair of equal snippets
+changes nothing, but names code that the idea depends on.
 """
 
 import re
@@ -23,7 +23,7 @@ class Idea(Promise):
     without: tuple[str, ...] = ()
 
     def applied(self, source: str) -> str | None:
-        """The source with the idea, or None if it does not apply."""
+        """The source with the idea applied, or None if it does not apply."""
         for old, new in self.snippets:
             if source.count(old) != 1 or (old in new != old and new in source):
                 return None
@@ -43,5 +43,5 @@ def idea(
     *snippets: tuple[str, str],
     without: tuple[str, ...] = (),
 ) -> Idea:
-    """An idea in the order in which a person reads it."""
+    """An idea, with its arguments in reading order."""
     return Idea(category, chances, name=name, description=description, snippets=snippets, without=without)

@@ -1,7 +1,7 @@
 """Two texts of train.py -> the change of an experiment: constants, places and a diff; a line of `changes.jsonl`.
 
-So the past is compared by meaning, not by wording: two proposers who write "bump the matrix LR" and "0.04 is too low"
-have moved the same constant. A place is the name of a constant, or the line of the old code that was touched.
+So experiments are compared by what they changed, not by their wording: "bump the matrix LR" and "0.04 is too low" may
+move the same constant. A place is the name of a constant, or the line of the old code that was changed.
 """
 
 import re

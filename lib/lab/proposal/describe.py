@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 from lab.one_line import LONGEST, LONGEST_WHY, clean, description
-from lab.proposal import rule_check
+from lab.proposal import ideas, rule_check
 from lab.proposal.check_edit import LARGEST
 from lab.store import code, manifest
 from lab.store.flight import Flight, in_the_air
@@ -27,7 +27,7 @@ def describe(folder: Path) -> None:
     notes = [
         match[1] for line in _last_lines(flight.folder / "said", LONGEST_NOTE + 10) if (match := NOTE.fullmatch(line))
     ]
-    said = [line for line in said if not CATEGORY.fullmatch(line) and not NOTE.fullmatch(line)]
+    said = [line for line in said if not any(form.fullmatch(line) for form in (CATEGORY, NOTE, ideas.SPOKEN))]
     (folder / "in_the_air").unlink(missing_ok=True)
     rejected = rejection(flight)
     derived = f"change {manifest.editable(flight.run)}" if rejected else derive(*_texts(flight))

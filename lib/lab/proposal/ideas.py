@@ -1,9 +1,10 @@
 """`ideas.md`: what proposers want to try later, a line each; it outlives their calls, `runs/<tag>/ideas.md`.
 
-A proposer finds it in its copy of the tree, and may edit it there. Several may at once: what others have added
-meanwhile stays.
+A proposer edits it in its copy of the tree; one without tools prints lines: `idea: TEXT` adds TEXT, `tried: TEXT`
+removes what begins with it. Several proposers may do so at once: what others have added meanwhile stays.
 """
 
+import re
 from pathlib import Path
 
 from lab.one_line import clean
@@ -13,18 +14,28 @@ from lab.store.flight import Flight
 FILE, GIVEN, BACK = "ideas.md", "ideas.given", "ideas.back"
 HEAD = "# Ideas for later: one a line; take out what was tried"
 MOST, LONGEST = 60, 300  # lines, the newest; characters of one
+SPOKEN = re.compile(r"(idea|tried): *(\S.*)", re.IGNORECASE)
+SHORTEST = 10  # characters of the beginning of an idea that name it
 
 
 def ideas(folder: Path) -> None:
     """Take back what the proposer of the flight in `folder` has made of the list."""
     flight = Flight(folder)
+    known = read(flight.run)
     given, back = (_lines(flight.text(name)) for name in (GIVEN, BACK))
-    if flight.text(BACK) is None or back == given:
-        return
-    path = flight.run / FILE
-    since = [line for line in read(flight.run) if line not in given]
-    kept = list(dict.fromkeys([*back, *since]))[-MOST:]
-    durable.write_atomically(path, "".join(f"{line}\n" for line in [HEAD, *kept]), durable=False)
+    kept = known if flight.text(BACK) is None or back == given else [*back, *(one for one in known if one not in given)]
+    spoken = [match.groups() for line in _lines(flight.text("said")) if (match := SPOKEN.fullmatch(line))]
+    for word, text in spoken:
+        is_new = word.lower() == "idea"
+        kept = [*kept, text] if is_new else [one for one in kept if not _is_meant(text, one)]
+    kept = list(dict.fromkeys(kept))[-MOST:]
+    if kept != known:
+        text = "".join(f"{line}\n" for line in [HEAD, *kept])
+        durable.write_atomically(flight.run / FILE, text, durable=False)
+
+
+def _is_meant(beginning: str, idea: str) -> bool:
+    return idea == beginning or (len(beginning) >= SHORTEST and idea.startswith(beginning))
 
 
 def read(run: Path) -> list[str]:

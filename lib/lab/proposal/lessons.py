@@ -29,6 +29,7 @@ class Try:
     text: str
     outcome: str
     is_keep: bool
+    is_simpler: bool  # kept for its fewer lines: its gain is noise
     is_crash: bool
     is_near: bool
     gain: Decimal | None
@@ -55,6 +56,7 @@ def _try(one: Experiment, change: Change) -> Try:
         text=clean(one["description"], LONGEST),
         outcome=outcome(one),
         is_keep=one["status"] == "keep",
+        is_simpler=one["rule"] == "simplification",
         is_crash=one["status"] == "crash",
         is_near=one["rule"] in NEAR_MISSES and (one["gain"] or 0) > 0,
         gain=one["gain"],
@@ -123,8 +125,10 @@ def dead_ends(past: Sequence[Try]) -> list[tuple[str, list[Try]]]:
     """The places where something failed, those with the most tries first, each with all its tries, oldest first.
 
     An experiment with several places counts at the one that most others share; a place where it only adds lines counts
-    least.
+    least. What was kept later did not fail.
     """
+    won = {meant: one.n for one in past if one.is_keep for meant in (_meaning(one), one.text)}
+    past = [one for one in past if one.n >= max(won.get(_meaning(one), 0), won.get(one.text, 0))]
     count = Counter(place for one in past for place in one.change.places or [one.text])
     groups: dict[str, list[Try]] = defaultdict(list)
     for one in past:
@@ -136,7 +140,7 @@ def dead_ends(past: Sequence[Try]) -> list[tuple[str, list[Try]]]:
 
 @dataclass(frozen=True)
 class Result:
-    """The results of a category so far; `last` is the number of its last experiment, 0 for none."""
+    """The results of a category so far; `last`: the number of its last experiment, 0: none."""
 
     category: Category | None
     tries: int
@@ -163,7 +167,7 @@ def results(past: Sequence[Try]) -> list[Result]:
 
 def _result(category: Category | None, group: Sequence[Try]) -> Result:
     keeps = [one for one in group if one.is_keep]
-    gain = sum((one.gain or Decimal(0) for one in keeps), Decimal(0))
+    gain = sum((one.gain or Decimal(0) for one in keeps if not one.is_simpler), Decimal(0))
     crashes = sum(one.is_crash for one in group)
     return Result(category, len(group), len(keeps), crashes, gain, group[-1].n if group else 0)
 

@@ -1,9 +1,9 @@
-"""The past of a run -> where the next proposal looks, and from which keep it starts.
+"""The past of a run -> where the next proposal should look, and from which keep it starts.
 
-As long as there are keeps: the most promising kind of idea. Without one, the search changes its way, step by step:
-after WIDER_AFTER experiments it broadens, after CROSS_AFTER it crosses near misses, after RADICAL_AFTER it makes
-radical changes, and from RESTART_AFTER on each fourth proposal starts from another keep: some local bests can only be
-left by going back.
+While there are keeps, it is the most promising kind of idea. Without a keep the search changes step by step: after
+WIDER_AFTER experiments it broadens, after CROSS_AFTER it combines near misses, after RADICAL_AFTER it makes radical
+changes. From RESTART_AFTER on, each fourth proposal starts from another keep: some local optima can only be left by
+going back.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,6 +12,7 @@ from lab.catalog.choose import RADICAL_AFTER, WIDER_AFTER
 from lab.errors import Fault
 from lab.proposal import lessons
 from lab.proposal.lessons import Try
+from lab.store import metric
 from lab.store.experiments import Experiment
 
 CROSS_AFTER, RESTART_AFTER = 12, 24  # experiments in a row that were not kept
@@ -19,13 +20,14 @@ EACH = 4
 KEEPS = 5  # that are started from in turn: the best
 
 
-def looks(tries: Sequence[Try], misses: Sequence[Try], start: Experiment | None) -> Iterator[str]:
-    """What to do next, in lines."""
+def looks(tries: Sequence[Try], misses: Sequence[Try], start: Experiment | None, files: str) -> Iterator[str]:
+    """What to do next, in lines; `files`: what may be edited."""
     first, *others = lessons.directions(tries)
     since = lessons.experiments_since_keep(tries)
     if start:
-        yield f"- Start again from #{start['n']} ({start['val_bpb']:.6f}): train.py in this folder is of this keep,"
-        yield "  not the incumbent's. Go another way from there than what followed. It is compared with the incumbent."
+        value = metric.named(start).text(start["val_bpb"])
+        yield f"- Start again from #{start['n']} ({value}): {files} in this folder is this keep's, not the incumbent's."
+        yield "  Take another way from there than what followed. Your change is compared with the incumbent."
     if since >= RADICAL_AFTER:
         yield f"- Nothing was kept for {since} experiments: small steps are used up. Make a radical change."
         yield "- For example another kind of block, attention, optimizer or embedding; or half of the code gone."
@@ -34,20 +36,23 @@ def looks(tries: Sequence[Try], misses: Sequence[Try], start: Experiment | None)
         yield f"- Nothing was kept for {since} experiments: leave what was tried last."
         yield f"- Look at {first}; or at {'; '.join(others)}."
     elif tries and not since:
-        yield f"- #{tries[-1].n} was just kept ({tries[-1].text}): go one step further, or use what it made possible."
+        further = "what else brings nothing?" if tries[-1].is_simpler else "go one step further, or use what it allows."
+        yield f"- #{tries[-1].n} was just kept ({tries[-1].text}): {further}"
     if since < WIDER_AFTER:
         yield f"- The most promising kind of idea so far: {first}."
     if both := lessons.pair(misses, tries):
-        order = "Cross them: make both changes at once" if since >= CROSS_AFTER else "Not combined yet"
+        order = "Combine them: make both changes at once" if since >= CROSS_AFTER else "Not combined yet"
         yield f"- {order}: the near misses #{both[0].n} and #{both[1].n}."
     if since >= WIDER_AFTER:
-        yield "- Read train.py again from the top: what takes time, and brings nothing? Removing it counts, too."
+        yield f"- Read {files} again from the top: what takes time, and brings nothing? Removing it counts, too."
 
 
-def start(past: Sequence[Experiment], incumbent: Experiment | None, settings: Mapping[str, str]) -> Experiment | None:
+def start(
+    past: Sequence[Experiment], incumbent: Experiment | None, settings: Mapping[str, str], *, is_max: bool = False
+) -> Experiment | None:
     """The keep that the next proposal starts from, where that is not the incumbent: PARENT, or in turn on a plateau.
 
-    Raises Fault where PARENT is no keep.
+    `is_max`: more is better. Raises Fault where PARENT is no keep.
     """
     keeps = [one for one in past if one["status"] == "keep" and (not incumbent or one["commit"] != incumbent["commit"])]
     if asked := settings.get("PARENT", "").lstrip("#"):
@@ -60,5 +65,5 @@ def start(past: Sequence[Experiment], incumbent: Experiment | None, settings: Ma
     since = next((count for count, one in enumerate(reversed(past)) if one["status"] == "keep"), 0)
     if since < RESTART_AFTER or (since - RESTART_AFTER) % EACH or not keeps:
         return None
-    best = sorted(keeps, key=lambda one: one["val_bpb"])[:KEEPS]
+    best = sorted(keeps, key=lambda one: one["val_bpb"], reverse=is_max)[:KEEPS]
     return best[(since - RESTART_AFTER) // EACH % len(best)]

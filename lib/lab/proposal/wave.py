@@ -1,12 +1,13 @@
 """The further candidates of a proposer -> drafts of the run: a wave, of which each is an experiment of its own.
 
-A proposer that is asked with `LAB_WANT=k` may leave them as whole files in `candidates/`; they are in FLIGHT/candidates
+A proposer that is asked with `LAB_WANT=k` may leave them in `candidates/`: whole files NAME.py; where several files may
+change, folders NAME with the files that it changes, and NAME.txt with what is said of it. They are in FLIGHT/candidates
 when they come here. Each goes to `runs/<tag>/candidates/<flight>.<number>/`, with the facts that a proposal has, and
 waits there until a flight takes it (lib/experiment/candidates.sh).
 """
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -15,26 +16,27 @@ from typing import Any
 from lab.one_line import clean
 from lab.proposal.check_edit import LARGEST
 from lab.proposal.describe import CATEGORY, NOTE
-from lab.store import durable, jsonl
+from lab.store import code, durable, jsonl
+from lab.store.code import ONE, Code
 from lab.store.flight import Flight
 from lab.verdict import complexity
 
-SHARED = ("before.py", "parent", "base", "compared", "agent", "started")  # facts that all of a call have
+SHARED = ("before.py", "before", "parent", "base", "compared", "agent", "started")  # facts that all of a call have
 AMOUNTS = ("tokens", "cost_usd")  # of usage.json; each candidate is charged its share
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """`said`: what its leading comments say, as a proposer would print it: the category first, the description last."""
+    """`files`: those that it changes; `said`: what a proposer would print, the description last."""
 
-    text: str
+    files: Code
     said: str
 
 
 def wave(folder: Path) -> str:
     """Hand the candidates of the flight in `folder` over to its run; return what is to be told, in lines.
 
-    Where the proposer has left train.py as it was, the first of them is the flight's own. All is written aside before
+    Where the proposer has changed nothing itself, the first of them is the flight's own. All is written aside before
     anything is handed over, so that who is killed here goes on here.
     """
     flight, ready = Flight(folder), folder / "wave"
@@ -53,69 +55,99 @@ def wave(folder: Path) -> str:
 
 def _write(flight: Flight, ready: Path) -> str:
     """Make the folder `ready`: `own`, facts of the flight itself; and one for each candidate that goes to the run."""
-    before, problems = flight.need("before.py") + "\n", []
+    before, is_one, problems = code.before(flight), code.is_one(flight), []
     seen = [_code(before)]
     changed = flight.text("changed")
-    if changed and (own := flight.text("train.py")):
+    if changed and (own := code.after(flight)):
         seen.append(_code(own))
     found = []
-    for path in sorted((flight.folder / "candidates").glob("*.py")):
+    for path in sorted(flight.folder.glob("candidates/*")):
         try:
-            candidate = _candidate(path, before)
+            candidate = _candidate(path, before, is_one=is_one)
         except ValueError as error:
             problems.append(f"left out: 'candidates/{clean(path.name, 60)}' {error}")
             continue
-        if (code := _code(candidate.text)) not in seen:
-            seen.append(code)
+        if candidate and (made := _code({**before, **candidate.files})) not in seen:
+            seen.append(made)
             found.append(candidate)
     new = ready.with_suffix(".new")
     shutil.rmtree(new, ignore_errors=True)
     (new / "own").mkdir(parents=True)
     usage = _shares(flight, len(found) + bool(changed))
     if found and not changed:
-        _put(new / "own", found.pop(0), usage)
+        _put(new / "own", found.pop(0), before, usage, is_one=is_one)
     elif usage and found:
         Flight(new / "own").write_json("usage.json", next(usage))
     for number, candidate in enumerate(found, 2):
         path = new / f"{flight.folder.name}.{number}"
         path.mkdir()
         for name in SHARED:
-            shutil.copyfile(flight.folder / name, path / name)
-        _put(path, candidate, usage)
+            _copy(flight.folder / name, path / name)
+        _put(path, candidate, before, usage, is_one=is_one)
     for path in [*new.rglob("*"), new]:
         durable.sync(path)
     new.replace(ready)
     return "".join(f"{problem}\n" for problem in problems)
 
 
-def _candidate(path: Path, before: str) -> Candidate:
-    """A file of the proposer. Raises ValueError where it is none that could be trained."""
+def _copy(source: Path, target: Path) -> None:
+    if source.is_dir():
+        shutil.copytree(source, target)
+    elif source.exists():
+        shutil.copyfile(source, target)
+
+
+def _candidate(path: Path, before: Code, *, is_one: bool) -> Candidate | None:
+    """What the proposer has left there; None for what is no candidate. Raises ValueError where it cannot be trained."""
+    if path.is_dir() and not is_one:
+        files = {one.relative_to(path).as_posix(): _text(one) for one in path.rglob("*") if one.is_file()}
+        beside = path.with_name(f"{path.name}.txt")
+        return Candidate(files, _text(beside).rstrip("\n") if beside.is_file() else "")
+    if path.suffix != ".py" or not is_one:
+        return None
+    lines, known = _text(path).split("\n"), set(before[ONE].split("\n"))
+    said = []
+    while lines and lines[0].startswith("#") and lines[0] not in known:
+        said.append(lines.pop(0).lstrip("#").strip())
+    return Candidate({ONE: "\n".join(lines)}, _in_order(said))
+
+
+def _text(path: Path) -> str:
     data = path.read_bytes()
     if len(data) > LARGEST:
         raise ValueError("is over 1 MB")
     try:
-        lines = data.decode().split("\n")
+        return data.decode()
     except UnicodeDecodeError:
         raise ValueError("is not UTF-8") from None
-    known, said = set(before.split("\n")), []
-    while lines and lines[0].startswith("#") and lines[0] not in known:
-        said.append(lines.pop(0).lstrip("#").strip())
-    said = [line for line in said if line]
+
+
+def _in_order(comments: Iterable[str]) -> str:
+    """As a proposer prints it: notes, the category, the description, which is the first line that is neither."""
+    said = [line for line in comments if line]
     categories = [line for line in said if CATEGORY.fullmatch(line)]
     notes = [line for line in said if NOTE.fullmatch(line)]
     described = [line for line in said if line not in categories and line not in notes]
-    return Candidate("\n".join(lines), "\n".join([*notes, *categories[:1], *described[:1]]))
+    return "\n".join([*notes, *categories[:1], *described[:1]])
 
 
-def _code(text: str) -> Sequence[str]:
+def _code(texts: Code) -> Sequence[str]:
     """What two candidates are compared by: their code, as it is parsed."""
-    return complexity.counted_lines(text)
+    return [line for path in sorted(texts) for line in (path, *complexity.counted_lines(texts[path]))]
 
 
-def _put(folder: Path, candidate: Candidate, usage: Iterator[dict[str, Any]] | None) -> None:
-    (folder / "train.py").write_bytes(candidate.text.encode())
+def _put(
+    folder: Path, candidate: Candidate, before: Code, usage: Iterator[dict[str, Any]] | None, *, is_one: bool
+) -> None:
+    for path, text in candidate.files.items():
+        target = folder / ("" if is_one else "after") / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(text.encode())
+    changed = "".join(f"{'M' if path in before else 'A'}\t{path}\n" for path in candidate.files)
     (folder / "said").write_text(candidate.said + "\n")
-    (folder / "changed").write_text("M\ttrain.py\n")
+    (folder / "changed").write_text(changed)
+    if not is_one:
+        (folder / "editable").write_text(changed)
     if usage:
         Flight(folder).write_json("usage.json", next(usage))
 

@@ -1,8 +1,8 @@
-"""The conditions of a run: what its evaluation record says of the machine -> whether it was disturbed, and by what.
+"""The conditions of a run: the machine's facts in its evaluation record -> whether the machine was disturbed, and how.
 
-A slowed machine is not a bad idea. prepare.py does a fixed piece of work every second of the training (`probes`), and
-looks at the wall clock, that of a machine asleep too, at each step. What is usual is the median of the last runs, so a
-change that lasts is the new usual after one experiment. Seconds.
+A slow machine does not make a change bad. prepare.py does a fixed piece of work in every second of the training (a
+probe), and reads the wall clock at each step, which also counts sleep. The usual value is the median of the last runs,
+so it adapts to a permanent change after one experiment. All times are in seconds.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,24 +14,24 @@ from lab.one_line import clean
 
 Run = dict[str, Any]
 
-LIKE = 1.15  # runs whose probes differ by less than this factor are of like conditions,
-LIKE_SLOTS = 1.5  # and whose device was shared by as many, but for this factor
-SLOWER = 1.3  # times the usual probe: a run is made again
-STARVED = 1.5  # times the usual wall seconds for a second of the clock: somebody else has the cores
-STILL_SECONDS, STILL_STEPS = 2, 5  # a step that took this long, and this many mean steps more, stood still
-USUAL = 5  # runs
+LIKE = 1.15  # conditions are alike if the probes differ by less than this factor
+LIKE_SLOTS = 1.5  # and the numbers of trainings on the device by less than this one
+SLOWER = 1.3  # factor over the usual probe from which a run is repeated
+STARVED = 1.5  # factor over the usual wall seconds per clock second: other processes use the cores
+STILL_SECONDS, STILL_STEPS = 2, 5  # a step that takes longer than these seconds plus these mean steps is a standstill
+USUAL = 5  # runs that the usual values come from
 
 
 @dataclass(frozen=True)
 class Usual:
-    """Of the last runs: the seconds of a probe, and the wall seconds for each second of the clock."""
+    """The usual seconds of a probe, and the usual wall seconds per second of the training clock."""
 
     probe: float
     share: float
 
 
 def from_record(record: Mapping[str, Any], slots: float | None) -> Run:
-    """What is kept of a run: `probe_seconds`, `wall_share`, `device_name`, and `slots`, how many shared the device."""
+    """The recorded conditions of a run. `slots` is the number of trainings that shared the device."""
     share = record["training_wall_seconds"] / max(record["training_seconds"], 1e-9)
     name = record.get("device_name")
     place = {"device_name": clean(name, 80) if isinstance(name, str) and name else None, "slots": slots}
@@ -39,7 +39,7 @@ def from_record(record: Mapping[str, Any], slots: float | None) -> Run:
 
 
 def usual(runs: Sequence[Run], like: Run) -> Usual | None:
-    """Of the newest runs in the place of `like` whose conditions are known; None where there are none."""
+    """The usual values of the newest runs on the same device as `like`; None if no conditions are known."""
     known = [run for run in runs if run.get("probe_seconds") and in_one_place(run, like)][-USUAL:]
     if not known:
         return None
@@ -47,7 +47,7 @@ def usual(runs: Sequence[Run], like: Run) -> Usual | None:
 
 
 def disturbance(record: Mapping[str, Any], known: Run, normal: Usual | None) -> str | None:
-    """What was not as usual, if anything; `known` is what is kept of the run."""
+    """The disturbance of the run; None if there was none. `known` has the run's recorded conditions."""
     step = record["training_wall_seconds"] / max(record["looks"], 1)
     if record["longest_wait"] > STILL_SECONDS + STILL_STEPS * step:
         return f"it stood still for {record['longest_wait']:.0f} s"
@@ -57,12 +57,12 @@ def disturbance(record: Mapping[str, Any], known: Run, normal: Usual | None) -> 
     if slower > SLOWER:
         return f"the machine was {slower:.1f} times slower than usual"
     if known["wall_share"] > STARVED * normal.share:
-        return "other processes had the cores"
+        return "other processes used the cores"
     return None
 
 
 def mean_of(runs: Sequence[Run]) -> Run:
-    """The conditions of several runs, as those of one."""
+    """The mean conditions of several runs."""
     known = {name: [float(run[name]) for run in runs if run.get(name)] for name in ("probe_seconds", "slots")}
     return {"device_name": next(reversed(kinds(runs)), None), **{name: mean(own) for name, own in known.items() if own}}
 
@@ -83,7 +83,7 @@ def in_one_place(one: Run, other: Run) -> bool:
 
 
 def are_like(one: Run, other: Run) -> bool:
-    """Whether that, and the machine was as fast for the one as for the other."""
+    """Whether both ran in one place, on an equally fast machine."""
     return in_one_place(one, other) and _are_near("probe_seconds", one, other, LIKE)
 
 
@@ -93,7 +93,7 @@ def _are_near(name: str, one: Run, other: Run, factor: float) -> bool:
 
 
 def like_groups(runs: Iterable[Run]) -> list[list[Run]]:
-    """The runs, in groups of like conditions."""
+    """The runs in groups of like conditions."""
     found: list[list[Run]] = []
     for run in sorted(runs, key=lambda one: one.get("probe_seconds") or 0):
         like = next((group for group in found if are_like(group[0], run)), None)

@@ -1,9 +1,9 @@
-"""The evaluation record that the evaluator writes -> whether it is of this run's measurement, and in its budget.
+"""The evaluation record -> whether it confirms this run's printed value, and whether the run kept to its budget.
 
-train.py, which an agent edits, prints val_bpb; `prepare.py --evaluate`, a process that train.py cannot reach, computes
-it and writes the record: value, tokens, bytes, hashes, seconds. What the record has of the training (its seconds, the
-probes, the memory of a GPU) is what train.py's process claims. The CPU seconds of all processes of the run come from
-outside of it (lib/child/runner.py). Seconds, bits per byte.
+train.py, which an agent edits, prints val_bpb. `prepare.py --evaluate`, a process that train.py cannot reach, computes
+it and writes the record: value, tokens, bytes, hashes, seconds. The record's facts about the training (seconds, probes,
+memory of a GPU) are claims of train.py's process. The CPU seconds of all processes of the run come from
+lib/child/runner.py, outside of it. Times are in seconds, values in bits per byte.
 """
 
 import json
@@ -18,10 +18,10 @@ Record = dict[str, Any]
 Run = Mapping[str, Any]
 
 AGREE = Decimal("0.00005")  # a script may print fewer decimals
-SLACK = {"cpu": 2.0}  # seconds that a run may spend beside its budget more than any run of the baseline did
-SLACK_GPU = 30.0  # of the wall, since code is compiled
-IDLE = 0.5  # cores, on average: with fewer there was no core for a process more
-MOST_SLOWER = 2  # the largest allowance for a slower machine, as a factor
+SLACK = {"cpu": 2.0}  # seconds outside the budget that a run may spend more than the baseline did
+SLACK_GPU = 30.0  # the same in wall seconds, which include compilation
+IDLE = 0.5  # mean idle cores below which another process found no free core
+MOST_SLOWER = 2  # the largest factor that is allowed for a slower machine
 
 NUMBERS = (
     "val_bpb", "tokens", "evaluation_seconds", "training_seconds", "training_wall_seconds", "longest_wait", "looks",
@@ -54,17 +54,17 @@ def mismatch(record: Record, printed: Decimal, comparable: Mapping[str, Any]) ->
     """Why the record does not confirm the printed value; None if it does. `comparable` is from the manifest."""
     measured = measured_bpb(record)
     if abs(measured - printed) > AGREE:
-        return f"it printed {printed:.6f}, but the evaluator measured {measured:.6f}"
+        return f"train.py printed {printed:.6f}, but the evaluator measured {measured:.6f}"
     if record.get("tokens") != comparable.get("eval_tokens"):
-        return f"{record.get('tokens')} tokens were evaluated, not {comparable.get('eval_tokens')}"
+        return f"{record.get('tokens')} tokens were evaluated instead of {comparable.get('eval_tokens')}"
     others = (name for key, name in HASHES.items() if record.get(key) != comparable.get(key))
     return next((f"{name} has changed since set-up" for name in others), None)
 
 
 def outside_seconds(folder: Path, record: Record, time_budget: float) -> float | None:
-    """The seconds beside the budget: CPU seconds of all processes of the training; on a GPU, wall seconds.
+    """The seconds outside the budget: CPU seconds of all training processes; on a GPU, wall seconds.
 
-    The evaluator is none of them, and the training only waits for it.
+    The evaluator does not count, because the training only waits for it.
     """
     if record.get("device") == "cpu":
         spent = cpu_seconds(folder)
@@ -73,18 +73,18 @@ def outside_seconds(folder: Path, record: Record, time_budget: float) -> float |
 
 
 def cpu_seconds(folder: Path) -> float | None:
-    """User and system seconds of all processes of the run, by the runner; None: unknown."""
+    """User and system seconds of all processes of the run, from the runner; None: unknown."""
     return _resource(folder, "cpu_seconds")
 
 
 def was_starved(folder: Path, time_budget: float) -> bool:
-    """Whether it had not even the CPU seconds of its budget while no core was idle: others had them. Unknown: no."""
+    """Whether the run got less CPU time than its budget and no core was idle, so that others used them. Unknown: no."""
     spent, idle = cpu_seconds(folder), _resource(folder, "idle_cores")
     return spent is not None and idle is not None and spent < time_budget and idle < IDLE
 
 
 def peak_memory_mb(folder: Path) -> float | None:
-    """MiB that the largest process of the run had resident, by the runner; None: unknown."""
+    """The resident memory of the run's largest process in MiB, from the runner; None: unknown."""
     return _resource(folder, "peak_memory_mb")
 
 
@@ -94,7 +94,7 @@ def _resource(folder: Path, name: str) -> float | None:
 
 
 def resources(folder: Path) -> dict[str, Any]:
-    """The resources of a run by lib/child/runner.py; empty if the engine does not measure them."""
+    """The resources that lib/child/runner.py measured; empty if the engine does not measure them."""
     try:
         said = json.loads((folder / "resources").read_text())
     except (OSError, ValueError, RecursionError):
@@ -103,7 +103,7 @@ def resources(folder: Path) -> dict[str, Any]:
 
 
 def wall_seconds(folder: Path) -> float:
-    """From the start to the end of the run, by the runner; of an engine that does not say, by the time of day."""
+    """The wall seconds of the run, from the runner; if the engine does not measure them, from its timestamps."""
     spent = resources(folder).get("wall_seconds")
     if isinstance(spent, float | int) and 0 <= spent < math.inf:
         return float(spent)
@@ -112,26 +112,27 @@ def wall_seconds(folder: Path) -> float:
 
 
 def long_start(run: Run, baseline: Sequence[Run]) -> str | None:
-    """Why a run has spent too much beside its budget, if it has: its start, compared with the baseline's.
+    """Why a run spent too much time outside its budget, compared with the baseline; None if it did not.
 
-    Training could hide there. On a slower machine it may take longer, by the factor by which the evaluator's own start
-    did, which no training reaches but by seconds of its own.
+    Training could hide there. A slower machine allows more time, by the factor by which the evaluator's own start was
+    slower. A training process can slow the evaluator's start only by using up seconds itself.
     """
     usual = largest("outside_seconds", baseline)
     if usual is None:
         return None
     if run["outside_seconds"] is None:
-        return "its seconds beside training are unknown"
+        return "its seconds outside the budget are unknown"
     starts = [largest("evaluator_start_seconds", runs) or 1.0 for runs in (baseline, [run])]
     slower = min(max(1.0, starts[1] / starts[0]), MOST_SLOWER)
     most = slower * max(usual, 0) + SLACK.get(run["device"], SLACK_GPU)
     if run["outside_seconds"] <= most:
         return None
     return (
-        f"{run['outside_seconds']:.1f} s beside training, where the baseline takes {usual:.1f} s: {most:.1f} s at most"
+        f"it took {run['outside_seconds']:.1f} s outside the budget, "
+        f"the limit is {most:.1f} s (the baseline took {usual:.1f} s)"
     )
 
 
 def largest(name: str, runs: Iterable[Run]) -> float | None:
-    """The largest known value of that name."""
+    """The largest known value of a field."""
     return max((float(run[name]) for run in runs if run.get(name) is not None), default=None)

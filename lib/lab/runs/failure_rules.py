@@ -1,24 +1,24 @@
-"""The rules by which one failed training run is told from another: data about what other programs print.
+"""The rules that classify a failed training run: data about the messages of other programs.
 
-The first rule that fits counts. Some rules blame the machine: its fault is not a crash of the experiment. A text is
-searched at the start of a line, where programs print errors; in the middle of a line it is only a mention of one. What
-ranks, loggers and launchers put before a line is stripped first (PREFIX). Each rule has logs in
-tests/examples/failures; lab.runs.failures applies them.
+The first rule that fits counts. Some rules blame the machine, and a fault of the machine is not a crash of the
+experiment. A text is searched at the start of a line, because programs print errors there, and in the middle of a line
+it is only a mention. Prefixes of ranks, loggers and launchers are stripped first (PREFIX). Each rule has example logs
+in tests/examples/failures. lab.runs.failures applies the rules.
 """
 
 import re
 from collections.abc import Container
 from dataclasses import dataclass
 
-# The reason for each kind of failure, unless its rule has one.
+# The reason for each kind of failure; a rule may have its own.
 WHY = {
     "timeout": "killed: it ran longer than RUN_TIMEOUT",
     "oom": "it ran out of memory",
-    "nan": "the loss, or val_bpb, is not a finite number",
+    "nan": "the loss or val_bpb is not a finite number",
     "error": "it ended with an error",
     "killed": "a signal ended it",
     "no-metric": "it printed no val_bpb between 0 and 20",
-    "start-up": "it took longer beside its budget than the baseline",
+    "start-up": "it took longer outside its budget than the baseline",
 }
 
 FAILED = range(1, 256)  # exit statuses
@@ -28,26 +28,26 @@ RAISED = (1,)  # Python's status after an exception
 
 @dataclass(frozen=True)
 class Rule:
-    """It fits a run with one of the statuses and, if the rule has one, the text in its log."""
+    """A rule fits a run with one of its statuses and, if it has a text, a log that contains the text."""
 
     name: str
     failure: str = "error"
     says: str = ""  # the reason in the row; default: the one in WHY
     statuses: Container[int] = FAILED
     text: re.Pattern[bytes] | None = None
-    oom_killer: bool = False  # only if the kernel's OOM killer ended a process during the run
-    is_last: bool = False  # only if nothing else was raised after it: it may have been caught, and only logged
-    machine: tuple[str, str] | tuple[None, None] = (None, None)  # the part that seems to be at fault, and its fault
+    oom_killer: bool = False  # fits only if the kernel's OOM killer ended a process during the run
+    is_last: bool = False  # fits only if no other exception follows, because this one may have been caught and logged
+    machine: tuple[str, str] | tuple[None, None] = (None, None)  # the part of the machine that may be at fault, and why
 
 
 # ---------------------------------------------------------------------------
-# What stands before a line
+# Prefixes of a line
 # ---------------------------------------------------------------------------
 
 LEVEL = "(?:ERROR|CRITICAL|FATAL)"
 DATE = r"(?:\d{4}[-/]\d\d[-/]\d\d|\d\d[-/]\d\d(?:[-/]\d\d)?)"
 TIME = r"\d\d:\d\d:\d\d(?:[.,]\d{1,9})?"
-# A host, or a container, may be called anything: only before what looks like an error.
+# A host or a container may have any name, so its name is a prefix only before something like an error.
 RAISES = r'(?=Traceback \(most|  File "|  what\(\)|terminate called|[A-Za-z_][\w.]{0,199}(?:Error|Exception|Exit)\b)'
 PREFIXES = (
     r"[\[(](?:[Rr]ank|[a-z]{4,12})[ _:]?\d{1,5}(?:\|std(?:out|err))?[\])]:? ?",  # [rank0]: [default0]:
@@ -58,7 +58,7 @@ PREFIXES = (
     r" {2,12}\| ",  # the exceptions of a group
     rf"[a-z][\w.-]{{0,62}}\d: {RAISES}",
     rf"[\w.-]{{1,64}} {{1,40}}\| {RAISES}",  # docker compose
-    # Times, and what loggers put behind them.
+    # Times, and the fields that loggers put after them.
     rf"\[?{DATE}[T ]{TIME}(?:Z|[+-]\d\d:?\d\d)?(?: [A-Z]{{2,4}}\d{{1,4}})?\]?:? ?(?:\| |std(?:out|err) [FP] )?",
     rf"\[?{TIME}\]?:? ",
     rf"[A-Z][a-z]{{2}} [ \d]\d {TIME} \S{{1,100}} [^\s:]{{1,100}}: ",  # syslog
@@ -73,12 +73,12 @@ PREFIXES = (
 PREFIX = re.compile(f"^(?:{'|'.join(PREFIXES)}){{1,6}}".encode(), re.MULTILINE)
 
 # ---------------------------------------------------------------------------
-# Words of rules: patterns that begin where a line does
+# Parts of rules: patterns that match from the start of a line
 # ---------------------------------------------------------------------------
 
 
 def lines(*texts: str, ignore_case: bool = False) -> re.Pattern[bytes]:
-    """Matches lines that begin with one of the patterns."""
+    """Match lines that start with one of the patterns."""
     joined = "|".join(texts)
     return re.compile(f"^(?:{joined})".encode(), re.MULTILINE | (re.IGNORECASE if ignore_case else 0))
 
@@ -88,25 +88,25 @@ WATCHDOG = r"(?:\[[^\]\n]{0,99}\] )?(?:Process group|NCCL) watchdog thread termi
 
 
 def raised(*texts: str) -> str:
-    """Errors of Python (`torch.OutOfMemoryError: ...`), also nested ones, and of C++ before it aborts."""
+    """Errors of Python (`torch.OutOfMemoryError: ...`), nested ones too, and errors of C++ before an abort."""
     return rf"(?:{NAME}: +(?:[\w.]{{1,200}}: ){{0,5}})?(?:{WATCHDOG})?(?<= )(?:{'|'.join(texts)})"
 
 
 def errors(*texts: str, ignore_case: bool = False) -> re.Pattern[bytes]:
-    """Matches lines with such errors."""
+    """Match lines with errors as in `raised`."""
     return lines(raised(*texts), ignore_case=ignore_case)
 
 
-# What a mistake, or a warning, quotes is none; nor what is said before an exception, which has words of its own.
+# A mistake in the code or a warning may quote another error, and is not that error.
 MISTAKE = r"(?:Key|Name|Type|Attribute|Index|Assertion|Syntax)Error\b|[\w.]{0,199}Warning\b"
 
 
 def inside(*texts: str) -> str:
-    """Errors that say one of these anywhere in their line."""
+    """Errors with one of the texts anywhere in their line."""
     return rf"(?!{MISTAKE})(?:{NAME}|fatal|RuntimeError): .{{0,800}}?(?:{'|'.join(texts)})"
 
 
-PROGRAM = r"\S{1,200}| {1,2}(?:cause|Caused by)"  # or an exception; or what uv says below an error
+PROGRAM = r"\S{1,200}| {1,2}(?:cause|Caused by)"  # a program, an exception, or a cause that uv prints below an error
 
 
 def refused(*texts: str) -> str:
@@ -115,13 +115,13 @@ def refused(*texts: str) -> str:
 
 
 def refusals(*texts: str) -> re.Pattern[bytes]:
-    """Matches lines with such errors."""
+    """Match lines with errors as in `refused`."""
     return lines(refused(*texts))
 
 
 HOLDS = r" Process \d+ has \d{1,4}\.\d\d GiB memory in use"
 
-# The network: exceptions of the libraries that fetch, by their names; and words for it, in whatever error.
+# The network: names of exceptions of libraries that fetch, and texts in any error.
 FETCHING = (
     r"(?:\w{1,80}\.){0,9}(?:Connect(?:ion)?(?:Timeout)?Error|Connection(?:Refused|Reset|Aborted)Error|ConnectTimeout"
     r"|(?:Read|Write|Pool)Timeout(?:Error)?|NameResolutionError|NewConnectionError|MaxRetryError"
@@ -153,14 +153,14 @@ UNREACHABLE = (
     "Too Many Requests", "Service (?:Temporarily )?Unavailable", "Bad Gateway", "Gateway Time-?[Oo]ut",
     r"An error occurred \((?:SlowDown|Throttling\w{0,40}|RequestTimeout|ServiceUnavailable|InternalError|50\d)\)",
 )  # fmt: skip
-OF_PROGRAMS = (  # curl, wget, git, ssh: by what they print themselves
+OF_PROGRAMS = (  # messages of curl, wget, git, ssh and uv
     r"curl: \((?:5|6|7|18|28|35|52|55|56|92)\) ",
     r"Connecting to .{1,300}\.\.\. failed: ",
     r"ssh: (?:connect to host|Could not resolve) ",
     r" {1,2}(?:cause|Caused by): .{0,300}(?:dns error|tcp connect error|operation timed out|client error \(Connect\))",
 )
 
-# A process that a run has started was killed, as the run says it; some say no more than that it is gone.
+# The run reports that a process it started was killed. Some libraries say only that the process has gone.
 KILLED = "|".join(
     [
         inside(
@@ -176,11 +176,11 @@ KILLED = "|".join(
 
 RULES = (
     Rule(
-        "network-stalled",  # the last that it said
+        "network-stalled",  # the last line of the log
         failure="timeout",
-        says="killed: it ran longer than RUN_TIMEOUT, and waited for the network",
+        says="killed: it ran longer than RUN_TIMEOUT while it waited for the network",
         statuses=(124,),
-        machine=("network", "the network, or what it leads to, does not answer"),
+        machine=("network", "the network or a server does not answer"),
         text=re.compile(
             rb"^(?:%s)[^\n]{0,900}\s{0,99}\Z"
             % "|".join(
@@ -203,7 +203,7 @@ RULES = (
         oom_killer=True,
     ),
     Rule(
-        "oom-reported",  # by who has looked at its cgroup, or at the memory of the machine
+        "oom-reported",  # by a program that watches the memory of the cgroup or the machine
         failure="oom",
         text=lines(
             r"slurmstepd: error: Detected \d+ oom.?kill event",
@@ -211,14 +211,14 @@ RULES = (
             r"(?:ray\.exceptions\.)?OutOfMemoryError: Task was killed due to the node running low on memory",
         ),
     ),
-    # Whoever sends one of these is outside; what the log says has not ended it. HUP, INT, QUIT, KILL, TERM.
+    # HUP, INT, QUIT, KILL and TERM come from outside, so the log does not have the cause.
     Rule("killed", failure="killed", statuses=(129, 130, 131, 137, 143)),
     # --- The machine -------------------------------------------------------------------------------------------------
     Rule(
         "not-run",
-        says="it could not be run",
+        says="it could not be started",
         statuses=(126, 127),
-        machine=("environment", "uv, or what it calls, cannot be run"),
+        machine=("environment", "uv, or a program that it starts, cannot be run"),
     ),
     Rule(
         "sandbox",
@@ -228,7 +228,7 @@ RULES = (
     ),
     Rule(
         "gpu-gone",
-        machine=("gpu", "there is no GPU to work with"),
+        machine=("gpu", "no usable GPU"),
         text=lines(
             raised(
                 "No (?:(?:CUDA|HIP|MUSA) GPU|XPU device|NPU)s are available",
@@ -243,7 +243,7 @@ RULES = (
                 "Unable to initialize backend '(?:cuda|gpu|rocm|tpu)'",
                 "(?:No visible (?:GPU|TPU)|no supported devices found for platform)",
             ),
-            # A driver that was updated under the running machine, or a container that has lost its devices.
+            # The driver was updated while the machine ran, or a container lost its devices.
             r"(?:[\w.-]{1,80}: .{0,200})?(?:Failed to initialize NVML|nvml error): ",
             "NVIDIA-SMI has failed because it couldn't communicate with the NVIDIA driver",
             r"(?:\w+\.)*NVMLError_(?:DriverNotLoaded|LibraryNotFound|LibRmVersionMismatch|Unknown)\b",
@@ -252,7 +252,7 @@ RULES = (
     ),
     Rule(
         "gpu-broken",
-        machine=("gpu", "the GPU, or its driver, is broken"),
+        machine=("gpu", "the GPU or its driver is broken"),
         text=lines(
             raised(
                 r"(?:CUDA|HIP) (?:driver )?error: (?:"
@@ -270,22 +270,23 @@ RULES = (
             ),
         ),
     ),
-    # In a container, and in the sandbox, torch does not know which of the processes it is itself: there, two have GiB.
-    # Where the driver cannot tell how much it is, as in WSL, torch says 17179869184.00 GiB.
+    # In a container and in the sandbox, torch does not recognize its own process, and lists its memory too. So there,
+    # another process is at fault only if two are listed. If the driver does not know the amount, as in WSL, it prints
+    # 17179869184.00 GiB.
     Rule(
         "gpu-held",
         failure="oom",
-        machine=("gpu-memory", "another process holds memory of the GPU"),
+        machine=("gpu-memory", "another process uses the GPU's memory"),
         text=errors(
             rf"CUDA out of memory\.(?=.{{0,2000}}{HOLDS})(?=.{{0,2000}} this process has )",
             rf"CUDA out of memory\.(?:.{{0,2000}}{HOLDS}){{2}}",
         ),
     ),
     Rule(
-        "shared-memory",  # a container has 64 MB of it
+        "shared-memory",  # a container has 64 MB of it by default
         failure="oom",
         says="/dev/shm is full",
-        machine=("shared-memory", "/dev/shm is too small: in Docker, --shm-size or --ipc=host"),
+        machine=("shared-memory", "/dev/shm is too small (in Docker, use --shm-size or --ipc=host)"),
         text=lines(
             inside(
                 r"worker \(pid\(?s?\)? [\d, ]+\) is killed by signal: Bus error",
@@ -310,12 +311,12 @@ RULES = (
         text=refusals("No space left on device", "Disk quota exceeded"),
     ),
     Rule(
-        "output-lost",  # Python's status when what it has printed cannot be written, the message about it included
+        "output-lost",  # Python's status if it cannot write its output; it cannot report that either
         says="its output was lost",
         statuses=(120,),
         machine=("disk", "the log cannot be written"),
     ),
-    # In the sandbox everything else is read-only, on purpose.
+    # The sandbox makes all other paths read-only on purpose.
     Rule(
         "disk-read-only",
         machine=("disk", "the disk is read-only"),
@@ -323,17 +324,17 @@ RULES = (
     ),
     Rule(
         "disk-broken",
-        machine=("disk", "the disk is broken, or gone"),
+        machine=("disk", "the disk is broken or missing"),
         text=refusals("Input/output error", "Stale file handle", "Transport endpoint is not connected"),
     ),
     Rule(
-        "bus-error",  # of a file that is mapped into memory, such as the tokens
+        "bus-error",  # reading a memory-mapped file, such as the tokens
         says="it crashed: bus error",
         statuses=(135,),
-        machine=("disk", "a file that is mapped into memory cannot be read, or has become shorter"),
+        machine=("disk", "a memory-mapped file cannot be read or was truncated"),
     ),
     Rule(
-        "data-missing",  # prepare.py's words, and those of the published one
+        "data-missing",  # messages of our prepare.py and of the published one
         machine=("data", "the data is missing"),
         text=lines(
             "prepare: (?:missing|damaged) data '",
@@ -342,13 +343,13 @@ RULES = (
         ),
     ),
     Rule(
-        "uv",  # before train.py has said a word
+        "uv",  # uv failed before train.py printed anything
         statuses=(1, 2),
         machine=("environment", "uv fails"),
         text=re.compile(rb"\A(?=\S)(?:(?:warning: | |Using |Removed |Creating ).*\n|\n)*error: "),
     ),
     Rule(
-        "packages",  # what prepare.py imports, and what torch brings
+        "packages",  # packages that prepare.py imports, and libraries of torch
         statuses=RAISED,
         machine=("environment", "packages are missing from the environment"),
         text=lines(
@@ -357,9 +358,9 @@ RULES = (
         ),
     ),
     Rule(
-        "network",  # with its hubs, proxies and mirrors; nothing but another run can tell (50-check-machine)
+        "network",  # it may also be the experiment's fault: 50-check-machine decides by another run
         is_last=True,
-        machine=("network", "the network, or what it leads to, does not answer"),
+        machine=("network", "the network or a server does not answer"),
         text=lines(*FETCHING, *OF_PROGRAMS, inside(*UNREACHABLE)),
     ),
     # --- Memory ------------------------------------------------------------------------------------------------------
@@ -371,7 +372,7 @@ RULES = (
                 "(?:CUDA|HIP|XPU|MUSA|NPU|MPS backend) out of memory",
                 "CUDA (?:driver )?error: (?:out of memory|(?:CU|HIP)BLAS_STATUS_ALLOC_FAILED)",
                 r"cuDNN error: CUDNN_STATUS_\w*ALLOC",
-                # It has no words for it.
+                # PyTorch's allocator without a message of its own.
                 r"NVML_SUCCESS == .{1,200} INTERNAL ASSERT FAILED at .{1,200}CUDACachingAllocator",
                 "RESOURCE_EXHAUSTED: ",
             ),
@@ -403,18 +404,18 @@ RULES = (
             "fatal error: (?:runtime: )?(?:out of memory|cannot allocate memory)",  # Go, C++
         ),
     ),
-    # A process that it has started was killed: it has ended itself for that.
+    # A process that the run started was killed, and the run ended itself because of that.
     Rule(
         "child-oom-killed",
         failure="oom",
-        says="it ran out of memory: the kernel's OOM killer ended a process of it",
+        says="it ran out of memory: the kernel's OOM killer ended one of its processes",
         oom_killer=True,
         text=lines(KILLED, inside("exited unexpectedly", "process pool was terminated abruptly", "died unexpectedly")),
     ),
-    Rule("child-killed", failure="killed", says="a process of it was killed", text=lines(KILLED)),
+    Rule("child-killed", failure="killed", says="one of its processes was killed", text=lines(KILLED)),
     # --- Not a number ------------------------------------------------------------------------------------------------
     Rule(
-        "nan-fail",  # train.py's word, and that of the published one, which stands behind the last step's progress
+        "nan-fail",  # train.py's word; the published train.py prints it after the last progress line
         failure="nan",
         statuses=RAISED,
         text=re.compile(rb"^FAIL: training loss is |(?:^| )FAIL(?=\s*\Z)", re.MULTILINE),
@@ -456,7 +457,7 @@ RULES = (
         text=lines(r"(?:ImportError|ModuleNotFoundError)\b"),
     ),
     Rule("assertion", says="an assertion failed", statuses=RAISED, text=lines(r"AssertionError\b")),
-    # What a process brings on itself: ILL, TRAP, ABRT, FPE, SEGV, SYS.
+    # Signals that a process causes itself: ILL, TRAP, ABRT, FPE, SEGV, SYS.
     Rule("segmentation-fault", says="it crashed: segmentation fault", statuses=(139,)),
     Rule("abort", says="it crashed: abort", statuses=(134,)),
     Rule("crash", says="it crashed", statuses=(132, 133, 136, 159)),

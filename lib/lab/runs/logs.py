@@ -1,6 +1,6 @@
-"""The logs of training runs: a plain file that grows during the run, later compressed.
+"""The logs of training runs: a plain file that grows during the run, and is compressed later.
 
-Every read of a log is bounded: a log can be a single line of 64 MB. A line ends at \\n or \\r.
+Every read of a log is bounded, because a log can be a single line of 64 MB. A line ends at \\n or \\r.
 """
 
 import gzip
@@ -15,8 +15,8 @@ from lab.store import metric
 from lab.store.experiments import Experiment
 
 CHUNK = 1 << 20  # bytes
-LONGEST = 64 << 20  # bytes of a log; the middle of a longer one is dropped
-PARTS = 240  # equal parts of the budget; a curve has one value in each
+LONGEST = 64 << 20  # bytes of a log; a longer one loses its middle
+PARTS = 240  # equal parts of the budget; a curve has one value for each
 STEP = re.compile(rb"^step (\d{1,12}) \((\d{1,3}\.?\d{0,6})%\) \| loss: (\d{1,9}\.\d{1,9})\b", re.MULTILINE)
 
 
@@ -30,7 +30,7 @@ class Step:
 
 
 def _steps_in(data: bytes) -> list[tuple[bytes, bytes, bytes]]:
-    """Number, per cent and loss of each progress line in a part of a log that begins with a whole line."""
+    """Number, percent and loss of each progress line in `data`, which starts with a whole line."""
     return STEP.findall(data.replace(b"\r", b"\n"))
 
 
@@ -39,7 +39,7 @@ def _step(number: bytes, percent: bytes, loss: bytes) -> Step:
 
 
 def last_step(log: Path) -> Step | None:
-    """The last step in the end of a log; None without one."""
+    """The last step near the end of a log; None without one."""
     found = _steps_in(last_bytes(log, 4096))
     return _step(*found[-1]) if found else None
 
@@ -63,7 +63,7 @@ def _chunks(log: Path) -> Iterator[bytes]:
 
 
 def drop_middle(log: Path) -> None:
-    """Keep the first and the last LONGEST / 2 bytes of a longer log; in place, since the disk may be full."""
+    """Cut the middle out of a log that is longer than LONGEST bytes. In place, because the disk may be full."""
     with log.open("r+b") as file:
         size = file.seek(0, os.SEEK_END)
         if size <= LONGEST:
@@ -77,7 +77,7 @@ def drop_middle(log: Path) -> None:
 
 
 class Curve:
-    """The mean loss in each of PARTS equal parts of the budget; fed with a log, piece by piece."""
+    """The mean loss in each of PARTS equal parts of the budget, computed from a log piece by piece."""
 
     def __init__(self) -> None:
         """An empty curve."""
@@ -87,12 +87,12 @@ class Curve:
         self.last: Step | None = None
 
     def feed(self, data: bytes) -> None:
-        """Read the next bytes of the log; an unfinished line waits for its rest."""
+        """Read the next bytes of the log. An unfinished line waits for the rest."""
         data = self._rest + data
         whole = max(data.rfind(b"\n"), data.rfind(b"\r")) + 1
-        self._rest = data[whole:][-1024:]  # a longer line is no progress line
+        self._rest = data[whole:][-1024:]  # a longer line is not a progress line
         found = _steps_in(data[:whole])
-        for _, percent, loss in found:  # no Step for each: a report has millions
+        for _, percent, loss in found:  # creating a Step for each would be slow: a report reads millions
             part = min(int(float(percent) * PARTS / 100), PARTS - 1)
             self._sums[part] += float(loss)
             self._counts[part] += 1
@@ -100,7 +100,7 @@ class Curve:
             self.last = _step(*found[-1])
 
     def values(self, parts: int) -> list[float | None]:
-        """The mean loss in each of so many parts (PARTS is a multiple of it); None where there is none."""
+        """The mean loss in each of `parts` equal parts (a divisor of PARTS); None for a part without a loss."""
         size = PARTS // parts
         slices = [slice(first, first + size) for first in range(0, PARTS, size)]
         counts = [sum(self._counts[one]) for one in slices]
@@ -117,7 +117,7 @@ def curve(log: Path) -> Curve:
 
 
 def kept_logs(run: Path, commit: str) -> list[Path]:
-    """The kept logs of an experiment, by attempt; the oldest logs of a run may have been dropped."""
+    """The kept logs of an experiment, by attempt. The oldest logs of a run may have been deleted."""
     found = {
         int(path.name.removesuffix(".log.gz")[8:]): path
         for path in (run / "logs").glob(f"{commit[:7]}-*.log.gz")
@@ -127,9 +127,9 @@ def kept_logs(run: Path, commit: str) -> list[Path]:
 
 
 def log_of(run: Path, experiment: Experiment) -> Path | None:
-    """The log of its own first run: earlier attempts crashed and were mended, later ones may be the incumbent's.
+    """The log of the experiment's own first run with a metric; for a crash, its last log. None if no log is kept.
 
-    For a crash, the last log. None if no log is kept.
+    Earlier attempts crashed and were mended, and later logs may be of the incumbent.
     """
     logs = kept_logs(run, experiment["commit"])
     if experiment.get("failure") is None and len(logs) > 1:

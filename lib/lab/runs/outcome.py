@@ -1,7 +1,7 @@
-"""A training run that has ended -> its outcome: the metric, or what it died of.
+"""An ended training run -> its outcome: the metric, or why it failed.
 
-What counts is printed at the start of a line, which ends at \\n or \\r; the last match counts. The log may be one line
-of 100 MB, or hold any bytes.
+A value is read at the start of a line, which ends at \\n or \\r, and the last one counts. The log may be one line of
+100 MB, and may contain any bytes.
 """
 
 import math
@@ -22,36 +22,36 @@ from lab.store.metric import LARGEST, VAL_BPB, Metric
 
 Run = dict[str, Any]
 
-NOTED = (  # printed lines beside the metric and what guards look at
+NOTED = (  # values that are read besides the metric and the guarded ones
     "peak_vram_mb", "training_seconds", "num_steps", "total_tokens_M", "num_params_M",
 )  # fmt: skip
-LAST = 3  # tenths of the time, of which the loss is listed
+LAST = 3  # tenths at the end of the training whose loss is recorded
 
 
 @dataclass(frozen=True)
 class Past:
-    """What a run is held against: the manifest's facts, the baseline's runs, and the conditions of the last runs."""
+    """Facts that a run is compared with: the manifest's, the baseline's runs, and the conditions of the last runs."""
 
     comparable: dict[str, Any]
     baseline: list[Run]
     recent: Sequence[Run]
-    folder: Path  # of the run
+    folder: Path  # of the whole run
     metric: Metric = VAL_BPB
 
     @property
     def wants_record(self) -> bool:
-        """A baseline without an evaluation record, a stranger's, is taken on trust, and so is all that follows."""
+        """Whether a run needs an evaluation record. Without one in the baseline, all printed values are trusted."""
         return any(run.get("evaluation_seconds") is not None for run in self.baseline)
 
     @property
     def device(self) -> str | None:
-        """What the baseline ran on, where its record says so: cuda, mps or cpu."""
+        """The kind of the baseline's device, from its record: cuda, mps or cpu; None: unknown."""
         return next((run["device"] for run in self.baseline if run.get("device")), None)
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """A training run: as experiments.jsonl lists it (`run`), and what it died of, if it did."""
+    """A training run: its entry for experiments.jsonl (`run`), and its failure, if it failed."""
 
     code: str  # `candidate` or `incumbent`
     run: Run
@@ -63,13 +63,13 @@ class Outcome:
 
 
 def outcome_of(folder: Path, past: Past) -> Outcome:
-    """What became of the training run in `folder`, which has ended."""
+    """The outcome of the ended training run in `folder`."""
     status, log, asked = int((folder / "rc").read_text()), folder / "run.log", folder / "next"
     logs.drop_middle(log)
     metric, name = past.metric, past.metric.name
     printed = read_metrics(log, metric)
-    record = evaluation_record.read(folder) if metric.is_bpb else None  # no evaluator of ours measures another one
-    if record and name not in printed:  # where a GPU admits one process, the training ends before the evaluation
+    record = evaluation_record.read(folder) if metric.is_bpb else None  # our evaluator measures no other metric
+    if record and name not in printed:  # on a GPU for one process only, the training ends before the evaluation
         printed[name] = f"{evaluation_record.measured_bpb(record):f}"
     failure = failures.cause(status, lacks(printed.get(name), metric), failures.tail(log), _oom_kills(folder))
     if failure and failure.word == "timeout" and past.device == "cpu":
@@ -98,7 +98,7 @@ def outcome_of(folder: Path, past: Past) -> Outcome:
 
 
 def _run(folder: Path, printed: dict[str, str], record: Record | None, past: Past) -> Run:
-    """What is listed of every run, with the value still to come."""
+    """The recorded facts of a run; the value is added later."""
     steps = _number(printed.get("num_steps"))
     listed: Run = {
         "seed": seed_of(folder),
@@ -125,24 +125,24 @@ def _run(folder: Path, printed: dict[str, str], record: Record | None, past: Pas
 
 
 def _lacks_guarded(printed: dict[str, str], past: Past) -> Failure | None:
-    """A baseline that does not print what a guard looks at: nothing could ever be kept."""
+    """The failure of a baseline that does not print a guarded value, because then nothing could ever be kept."""
     missing = [one.name for one in past.metric.guards if _finite(printed.get(one.name)) is None]
     if past.baseline or not missing:
         return None
-    return failures.unguarded(f"it printed no number as '{missing[0]}', at which METRIC_GUARD looks")
+    return failures.unguarded(f"it printed no number for '{missing[0]}', which METRIC_GUARD needs")
 
 
 def _learned(log: Path, printed: dict[str, str]) -> dict[str, Any]:
-    """On how much, by how large a model, and how well; what is not told is left out."""
+    """The amount of data, the size of the model and the last losses, as far as they were printed."""
     sizes = {"tokens_m": _number(printed.get("total_tokens_M")), "params_m": _number(printed.get("num_params_M"))}
     losses = [None if loss is None else round(loss, 4) for loss in logs.curve(log).values(10)[-LAST:]]
     return {name: size for name, size in sizes.items() if size} | ({"losses": losses} if any(losses) else {})
 
 
 def _doubt(folder: Path, printed: Decimal, record: Record | None, run: Run, past: Past) -> Failure | None:
-    """Why a run is not believed that printed a metric, if it is not."""
+    """Why a run with a printed metric is not trusted; None if it is."""
     if record is None:
-        why = "it printed a val_bpb, but the evaluator has measured none"
+        why = "train.py printed a val_bpb, but the evaluator measured none"
         return failures.doubted("no-metric", f"record: {why}") if past.wants_record else None
     if past.device and record["device"] != past.device:
         return failures.on_another_device(record["device"], past.device)
@@ -153,14 +153,14 @@ def _doubt(folder: Path, printed: Decimal, record: Record | None, run: Run, past
 
 
 def _memory(folder: Path, printed: dict[str, str], record: Record | None) -> Decimal | None:
-    """What was printed, claimed, or, on a CPU, measured, whichever is most. None: not known, and no memory rule."""
+    """The largest of the printed, the recorded and, on a CPU, the measured memory. None (unknown): no memory rule."""
     peaks = [printed.get("peak_vram_mb"), str(record["peak_memory_mb"]) if record else None]
     resident = evaluation_record.peak_memory_mb(folder) if record and record["device"] == "cpu" else None
     return most(map(_in_gb, [*peaks, None if resident is None else str(resident)]))
 
 
 def most(memories: Iterable[Decimal | None]) -> Decimal | None:
-    """The largest of those that are known."""
+    """The largest of the known values."""
     return max((memory for memory in memories if memory is not None), default=None)
 
 
@@ -173,14 +173,14 @@ def _in_gb(peak_mb: str | None) -> Decimal | None:
 
 @lru_cache(maxsize=4)
 def _lines_of(metric: Metric) -> re.Pattern[bytes]:
-    """The printed lines that are read: `name: number`, and what follows it up to a blank."""
+    """Matches the printed lines that are read: `name: number`, with the number up to the next blank."""
     names = {metric.name, *NOTED, *(one.name for one in metric.guards)}
     either = "|".join(sorted(map(re.escape, names)))
     return re.compile(rf"(?:\A|[\r\n])({either}):[ \t]*([^\s]{{0,64}})".encode())
 
 
 def read_metrics(log: Path, metric: Metric = VAL_BPB) -> dict[str, str]:
-    """What the log says of the metric, by name, as text: the last of each."""
+    """The printed values by name, as text; the last one of each."""
     if log.stat().st_size == 0:
         return {}
     with log.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
@@ -189,7 +189,7 @@ def read_metrics(log: Path, metric: Metric = VAL_BPB) -> dict[str, str]:
 
 
 def lacks(printed: str | None, metric: Metric = VAL_BPB) -> str | None:
-    """What keeps what was printed from being a value of the metric: `nan`, `no-metric`, or nothing."""
+    """Why the printed text is not a value of the metric: `nan` or `no-metric`; None if it is one."""
     value = _decimal(printed)
     if value is None:
         return "no-metric"
@@ -206,35 +206,35 @@ def _decimal(text: str | None) -> Decimal | None:
 
 
 def _finite(text: str | None) -> Decimal | None:
-    """A number of a guard's, with 6 decimals; None when it is none."""
+    """A guarded value with 6 decimals; None if the text is not a finite number."""
     value = _decimal(text)
     return round(value, 6) if value is not None and value.is_finite() and abs(value) < LARGEST else None
 
 
 def _number(text: str | None) -> float | None:
-    """A number that is only noted, or None when it is none."""
+    """A number for the record; None if the text is not a finite number."""
     value = _decimal(text)
     return float(value) if value is not None and value.is_finite() and math.isfinite(float(value)) else None
 
 
 def _oom_kills(folder: Path) -> int:
-    """How many processes the kernel's OOM killer ended while the run lasted; an engine need not say it."""
+    """The number of processes that the OOM killer ended during the run; 0 if the engine does not report it."""
     kills = evaluation_record.resources(folder).get("oom_kills")
     return kills if isinstance(kills, int) and kills > 0 else 0
 
 
 def seed_of(folder: Path) -> int | None:
-    """The seed that was run with there."""
+    """The seed of the run."""
     text = _setting(folder, "SEED")
     return int(text) if text and text.isdigit() else None
 
 
 def _budget(folder: Path) -> float:
-    """Seconds of training."""
+    """The time budget in seconds."""
     return float(_setting(folder, "TIME_BUDGET") or 0)
 
 
 def _setting(folder: Path, name: str) -> str | None:
-    """What the run was given in its environment."""
+    """The value of a variable in the run's environment."""
     match = re.search(rf"^{name}=(.*)$", (folder / "env").read_text(), re.MULTILINE)
     return match[1] if match else None

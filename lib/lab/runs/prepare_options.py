@@ -1,7 +1,7 @@
-"""A prepare.py -> whether it knows the word `--check`. One that reads no arguments would prepare everything anew.
+"""A prepare.py -> whether it knows the option `--check`. One that ignores its arguments would prepare everything again.
 
-The word has to stand where a program looks at its arguments: compared with something, an option of a parser, or in the
-usage that docopt reads. In a comment, in a text, or among the arguments of another program it says nothing.
+The option counts only where a program reads its arguments: in a comparison, as an option of a parser, or in a usage
+text for docopt. In a comment, another text or the arguments of another program it does not count.
 """
 
 import ast

@@ -1,7 +1,7 @@
-"""Which trainings were at work when: `runs/<tag>/slots/uses`, a line for each run that has ended, in any slot.
+"""Which trainings ran when: `runs/<tag>/slots/uses` has a line for each ended run, in any slot.
 
-`SLOT<tab>DEVICES<tab>STARTED<tab>ENDED`, by lib/experiment/training_run.sh; DEVICES as CUDA_VISIBLE_DEVICES names them,
-empty for the processor, which all share.
+lib/experiment/training_run.sh writes `SLOT<tab>DEVICES<tab>STARTED<tab>ENDED`. DEVICES is as in CUDA_VISIBLE_DEVICES,
+or empty for the processor, which all runs share.
 """
 
 import fcntl
@@ -15,9 +15,9 @@ RECENT = 64_000  # bytes of the file that are looked at: some thousand runs
 
 
 def trainings(run: Path, folder: Path) -> float | None:
-    """How many trainings shared the device of the run in `folder`, the mean over its time; itself is one.
+    """The mean number of trainings, itself included, that shared the device of the run in `folder` during its time.
 
-    None: not known.
+    None: unknown.
     """
     began, ended = _seconds(folder, "started"), _seconds(folder, "ended")
     devices = _text(folder, "devices")
@@ -29,12 +29,12 @@ def trainings(run: Path, folder: Path) -> float | None:
 
 
 def _own(others: list[tuple[float, float]], began: float, ended: float) -> float:
-    """The run itself, where its line is there already."""
+    """The seconds of the run itself, if its line is in the file already."""
     return ended - began if (began, ended) in others else 0.0
 
 
 def past(run: Path, devices: str | None = None) -> list[tuple[float, float]]:
-    """When the runs on these devices, or on any, began and ended; those that have ended."""
+    """The start and end times of the ended runs on these devices (None: on any)."""
     path = run / "slots/uses"
     if not path.exists():
         return []
@@ -46,7 +46,7 @@ def past(run: Path, devices: str | None = None) -> list[tuple[float, float]]:
 
 
 def _at_work(run: Path, devices: str, own: Path) -> list[tuple[float, float]]:
-    """The runs on these devices that have begun, and not ended."""
+    """The start times of the runs on these devices that have not ended."""
     found = []
     for folder in (*run.glob("flights/f*/run.*"), *run.glob("replicates/run.*")):
         since = _seconds(folder, "started")
@@ -81,19 +81,19 @@ def note_kind(run: Path, slot: str | None, kind: str | None) -> None:
 
 
 def free(run: Path) -> int:
-    """How many slots nobody trains in; at least 1: that of the run which has just ended."""
+    """The number of slots without a training; at least 1, which is the slot of the run that has just ended."""
     slots = [run / f"slots/{slot}.lock" for slot in range(int(os.environ.get("SLOTS") or 1))]
     return max(1, sum(map(_is_free, slots)))
 
 
 def free_places(folder: Path) -> str:
-    """The numbers of the places in it that nobody has, a line each (lib/experiment/places.sh)."""
+    """The numbers of the free places in a folder, one per line (lib/experiment/places.sh)."""
     numbers = sorted(int(path.stem) for path in folder.glob("*.lock") if path.stem.isdigit())
     return "".join(f"{number}\n" for number in numbers if _is_free(folder / f"{number}.lock"))
 
 
 def _is_free(path: Path) -> bool:
-    """Whether nobody has this lock; one whose GPU is out is not free."""
+    """Whether nobody holds this lock. A slot whose GPU is out of service is not free."""
     if path.with_suffix(".out").exists():
         return False
     try:

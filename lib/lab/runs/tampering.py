@@ -1,13 +1,13 @@
-"""Restores what a training run, or a proposer, must not change, if it has changed it.
+"""Restores files that a training run or a proposer has changed but must not change.
 
-One that is not confined can write anywhere. So from its start to its end this process, the core of the loop, which it
-cannot reach, remembers a fingerprint of each record, each file of the toolkit that the loop runs, and of what is named
-in `watched` (the configuration of git, its hooks), the facts of its flight, and a fingerprint of the linked folders
-and, of a proposer and of a run that is evaluated, of the environment. Only this process writes records meanwhile:
-before each request they must be as it left them. Who restores the size and times of a file has changed its ctime.
+A process that is not confined can write anywhere. This process is the loop's core, which the other one cannot reach.
+While the other one runs, this one remembers a fingerprint of each record, of each file of the toolkit that the loop
+runs, and of the paths in `watched` (git's configuration and hooks); the facts of the flight; a fingerprint of linked
+folders; and, for a proposer and an evaluated run, one of the environment. Meanwhile only this process writes records,
+so before each request they must be as it left them. Restoring the size and times of a file changes its ctime, so a
+fingerprint shows that too.
 
-A confined run cannot reach these; in its checkout it, too, can write. There it is the code that measures and is
-measured that must stay as it was.
+A confined run cannot reach these files. In its checkout it can write too, but the measuring code must stay unchanged.
 """
 
 import importlib.util
@@ -29,30 +29,30 @@ RECORDS = (
     "results.tsv", "experiments.jsonl", "changes.jsonl", "reruns.jsonl", "index.json", "manifest.json",
     "audit.json", "start", "editable", "incumbent",
 )  # fmt: skip
-NO_FACTS = ("word", "alive", "brief", "transcript")  # written by the shell during the run, or of no more use
+NO_FACTS = ("word", "alive", "brief", "transcript")  # the shell writes them during the run, or they are not read again
 WHOLE = 1 << 20  # bytes; of a larger record that only grows, only the new bytes are copied
-REMEMBERED = 1 << 22  # bytes of a record that is kept in memory, too
+REMEMBERED = 1 << 22  # bytes; a smaller record is also kept in memory
 GROWING = (".tsv", ".jsonl")
 TOOLKIT = Path(__file__).parents[3]
 PARTS = ("bin", "lib", "schemas")
-WATCHED = "watched"  # of the run: the paths, a line each, of files and folders, there or not (lib/experiment/dispatch)
-MAY_GO = ("wanted",)  # of those: a person may take it away at any time
+WATCHED = "watched"  # a file of the run with a path per line, of files and folders that need not exist (dispatch)
+MAY_GO = ("wanted",)  # watched files that a person may delete at any time
 MOST_WATCHED = 500  # files of a folder
-BYTECODE, HEAD = "__pycache__", 16  # bytes before the code
+BYTECODE, HEAD = "__pycache__", 16  # HEAD: bytes before the code
 CONFIGURATIONS = ("config", ".gitconfig")
-RUN_BY_ITSELF = (".pth", "sitecustomize.py", "usercustomize.py")
+RUN_BY_ITSELF = (".pth", "sitecustomize.py", "usercustomize.py")  # files that Python runs at its start
 CALL = "call"  # the RUN_DIR of a proposer
-MEASURING = ("train.py", "prepare.py", "pyproject.toml")  # in the checkout; and what RUN_DIR/held names
-MOST_LINKED = 20_000  # files below the links of a checkout that are looked at
-MOST_NAMED = 10  # of those
+MEASURING = ("train.py", "prepare.py", "pyproject.toml")  # must not change in the checkout; RUN_DIR/held names more
+MOST_LINKED = 20_000  # files behind the links of a checkout that are checked
+MOST_NAMED = 10  # changed files that are named
 
 
 @dataclass
 class Look:
-    """What there was before one training run."""
+    """The state before one training run."""
 
     checkout: dict[Path, str | None]
-    is_loose: bool = False  # it is not confined
+    is_unconfined: bool = False  # the run is not confined
     links: list[Path] = field(default_factory=list)
     linked: dict[Path, str | None] = field(default_factory=dict)
     environment: dict[str, str] = field(default_factory=dict)
@@ -61,20 +61,20 @@ class Look:
 
 
 class Guard:
-    """Of the records, the toolkit and what is watched, while somebody is at work who is not confined."""
+    """Guards the records, the toolkit and the watched files while a process runs that is not confined."""
 
     def __init__(self, run: Path) -> None:
-        """Copies of the records are in `kept/`, their fingerprints in here, and the toolkit as a whole."""
+        """Copies of the records are in `kept/`. Their fingerprints and the whole toolkit are in memory."""
         self.run, self.kept = run, run / "kept"
         self.records: dict[str, str | None] = dict.fromkeys(RECORDS)
         self.copies: dict[str, str | None] = dict.fromkeys(RECORDS)
-        self.contents: dict[str, bytes] = {}  # of records that are small: no copy can be changed there
+        self.contents: dict[str, bytes] = {}  # small records, kept in memory where nobody can change them
         self.toolkit = {path: (_fingerprint(path), path.read_bytes()) for path in _toolkit()}
         self.watched: dict[Path, tuple[str | None, bytes]] = {}
         self.bytecode: dict[Path, str | None] = {}
 
     def watch(self) -> None:
-        """What is watched is right as it is: nobody is at work who could have changed it, or it was not looked at."""
+        """Take the watched files as correct: no loose process ran that could have changed them, or they are new."""
         now = {path: _fingerprint(path) for path in _watched(self.run)}
         known = self.watched
         self.watched = {
@@ -83,12 +83,12 @@ class Guard:
         }
 
     def learn(self) -> None:
-        """The records are right as they are."""
+        """Take the records as correct."""
         self.kept.mkdir(exist_ok=True)
         for name in RECORDS:
             now, copy = _fingerprint(self.run / name), self.kept / name
             if _fingerprint(copy) != self.copies[name]:
-                _remove(copy)  # what somebody has made of it is not gone on with
+                _remove(copy)  # somebody changed the copy, so it must not be continued
             elif now == self.records[name]:
                 continue
             self.contents.pop(name, None)
@@ -99,7 +99,7 @@ class Guard:
             self.records[name], self.copies[name] = now, _fingerprint(copy)
 
     def check(self) -> list[str]:
-        """Restore what somebody has changed. Returns the names. Raises Fault if the copies were changed, too."""
+        """Restore changed files and return their names. Raises Fault if the copies were changed too."""
         changed = [name for name in RECORDS if _fingerprint(self.run / name) != self.records[name]]
         if changed:
             self.restore(changed)
@@ -109,21 +109,26 @@ class Guard:
                 _write(path, content, int(str(known).split(":")[1]))
                 self.toolkit[path] = (_fingerprint(path), content)
                 changed.append(str(path.relative_to(TOOLKIT)))
-        for path in {*_toolkit()} - {*self.toolkit}:  # a step more, say
+        for path in {*_toolkit()} - {*self.toolkit}:  # a new file, such as another step
             name = path.relative_to(TOOLKIT)
             self.put_aside(path, name)
             changed.append(str(name))
         return [*changed, *self.check_watched(), *self.check_bytecode()]
 
     def check_watched(self) -> list[str]:
-        """Restore them; what was made of them stays in `aside`, for it may be a person's."""
+        """Restore the watched files. The changed versions go to `aside`, because they may be a person's."""
         changed = []
         for path in {**self.watched, **dict.fromkeys(_watched(self.run) if self.watched else [])}:
             known, content = self.watched.get(path, (None, b""))
             if (now := _fingerprint(path)) == known or (now is None and path.name in MAY_GO):
                 continue
-            if now and known and now.split(":")[1] == known.split(":")[1] and _matters(path) == _matters(path, content):
-                self.watched[path] = (now, _content(path))  # written again, or a branch or a remote of a person's
+            if (
+                now
+                and known
+                and now.split(":")[1] == known.split(":")[1]
+                and _guarded_part(path) == _guarded_part(path, content)
+            ):
+                self.watched[path] = (now, _content(path))  # the same content, or a new branch or remote of a person
                 continue
             if now is not None:
                 self.put_aside(path, Path(path.name))
@@ -134,7 +139,7 @@ class Guard:
         return changed
 
     def check_bytecode(self) -> list[str]:
-        """Remove what Python would run in place of a source, where it is not what that source is compiled to."""
+        """Remove bytecode that Python would run in place of its source, unless it is compiled from that source."""
         now = _bytecode()
         other = [path for path, found in now.items() if self.bytecode.get(path) != found and not _is_of_source(path)]
         for path in other:
@@ -143,11 +148,11 @@ class Guard:
         return [str(path) for path in other]
 
     def restore(self, names: list[str]) -> None:
-        """From the copies; what was made of them stays in `aside`."""
+        """Restore records from the copies. The changed versions go to `aside`."""
         lost = (name for name in names if name not in self.contents)
         if any(_fingerprint(self.kept / name) != self.copies[name] for name in lost):
-            hint = f"look at '{self.run}' before anything else is run"
-            raise Fault(f"the records of run '{self.run.name}' were changed, and so were their copies", hint)
+            hint = f"inspect '{self.run}' before you run anything else"
+            raise Fault(f"the records of run '{self.run.name}' and their copies were changed", hint)
         for name in names:
             if os.path.lexists(self.run / name):
                 self.put_aside(self.run / name, Path(name))
@@ -158,48 +163,48 @@ class Guard:
             self.records[name] = _fingerprint(self.run / name)
 
     def put_aside(self, path: Path, name: Path) -> None:
-        """For a person to look at."""
+        """Move a file to `aside`, where a person can inspect it."""
         aside = self.run / "aside" / f"{datetime.now():%Y%m%d-%H%M%S-%f}" / name
         aside.parent.mkdir(parents=True, exist_ok=True)
         shutil.move(path, aside)
 
 
-looks: dict[Path, Look] = {}  # by the RUN_DIR of the runs that are in the air
-guards: dict[Path, Guard] = {}  # by the folder of the run
+looks: dict[Path, Look] = {}  # RUN_DIR of a run in flight -> its Look
+guards: dict[Path, Guard] = {}  # folder of a run -> its Guard
 
 
 def look_before(run_dir: Path) -> None:
-    """Remember what there is before the training run, or the call of a proposer, in `run_dir`; it works in `cwd`."""
+    """Remember the state before the training run, or the call of a proposer, in `run_dir`. It works in `cwd`."""
     checkout, run = Path((run_dir / "cwd").read_text()), _run_of(run_dir)
     held = (run_dir / "held").read_text().split("\n")[:-1] if (run_dir / "held").exists() else []
     is_call = run_dir.name == CALL
-    is_held_to_it = is_call or (run_dir / "beside").exists()  # a stranger's script writes where it likes
+    keeps_environment = is_call or (run_dir / "beside").exists()  # a script without our evaluation may write anywhere
     named = (*MEASURING, *held)
     look = Look({} if is_call else {checkout / name: _fingerprint(checkout / name) for name in named})
     if not (run_dir / "confine").exists():
-        look.is_loose = True
+        look.is_unconfined = True
         look.facts = {path: path.read_bytes() for path in _facts(run_dir)}
         look.links = [] if is_call else _links(checkout)
         look.linked = _linked(look.links)
-        if is_held_to_it:
+        if keeps_environment:
             look.environment = _environment()
         guards[run] = guards.get(run) or Guard(run)
-        guards[run].learn()  # where another one is loose, check_records has just looked at them
-        if not is_anything_loose():
+        guards[run].learn()  # if another loose process runs, check_records has just checked them
+        if not is_any_unconfined():
             guards[run].watched, guards[run].bytecode = {}, _bytecode()
-        if is_held_to_it and not guards[run].watched:
+        if keeps_environment and not guards[run].watched:
             guards[run].watch()
     looks[run_dir] = look
 
 
 def look_after(run_dir: Path) -> str:
-    """Restore what it has changed, and name it: a line each, in words for a person."""
+    """Restore the files that the process changed. Returns their names, a line for each."""
     look, run = looks.pop(run_dir), _run_of(run_dir)
     checkout = Path((run_dir / "cwd").read_text())
     changed = (path for path, known in look.checkout.items() if _fingerprint(path) != known)
     found = [str(path.relative_to(checkout)) for path in changed][:MOST_NAMED]
-    if look.is_loose:
-        now = _linked(look.links)  # a link that the run has made is its own
+    if look.is_unconfined:
+        now = _linked(look.links)  # without links that the run itself made
         other = (path for path in {*now, *look.linked} if now.get(path) != look.linked.get(path))
         found += sorted(str(path.relative_to(checkout)) for path in other)[:MOST_NAMED]
         found += (f"runs/{run.name}/{path.relative_to(run)}" for path in _with_facts_restored(run_dir, look))
@@ -209,7 +214,7 @@ def look_after(run_dir: Path) -> str:
 
 
 def _with_facts_restored(run_dir: Path, look: Look) -> Iterator[Path]:
-    """Those of its flight that the run has changed."""
+    """The changed facts of its flight, restored."""
     for path in {**look.facts, **dict.fromkeys(_facts(run_dir))}:
         content = look.facts.get(path)
         if content is not None and path.is_file() and not path.is_symlink() and path.read_bytes() == content:
@@ -221,7 +226,7 @@ def _with_facts_restored(run_dir: Path, look: Look) -> Iterator[Path]:
 
 
 def _changed_in_environment(known: dict[str, str], guard: Guard) -> list[str]:
-    """What was changed in it. What Python would run by itself goes; all else stays: a person may have installed it."""
+    """The changed files of the environment. Files that Python runs at its start go; others may be a person's."""
     now = _environment() if known else {}
     found = [name for name in {**known, **now} if known.get(name) != now.get(name)]
     found = [name for name in found if not (name.endswith(".pyc") and (name not in now or _is_of_source(Path(name))))]
@@ -234,7 +239,7 @@ def _changed_in_environment(known: dict[str, str], guard: Guard) -> list[str]:
 
 
 def _environment() -> dict[str, str]:
-    """All files of the environment that this Python is of, by their paths: 20,000 take 0.15 s."""
+    """A fingerprint of each file in this Python's environment, by path. (20,000 files take 0.15 s.)"""
     found, folders = {}, [sys.prefix]
     while folders:
         with os.scandir(folders.pop()) as entries:
@@ -242,42 +247,42 @@ def _environment() -> dict[str, str]:
                 if entry.is_dir(follow_symlinks=False):
                     folders.append(entry.path)
                 else:
-                    # Without the time of the inode: it changes with each link that uv makes to a file of its cache.
+                    # Without the ctime, which changes with each link that uv makes to a file of its cache.
                     found[entry.path] = _marks(entry.stat(follow_symlinks=False)).rpartition(":")[0]
     return found
 
 
-def is_anything_loose() -> bool:
-    """Whether a run is in the air that is not confined."""
-    return any(look.is_loose for look in looks.values())
+def is_any_unconfined() -> bool:
+    """Whether a process is running that is not confined."""
+    return any(look.is_unconfined for look in looks.values())
 
 
 def check_records(run: Path) -> str | None:
-    """Before a request: records that are not as this process left them are restored. Returns what is told."""
-    if not is_anything_loose() or not (changed := guards[run].check()):
+    """Before a request: restore records that others changed. Returns a message."""
+    if not is_any_unconfined() or not (changed := guards[run].check()):
         return None
     for look in looks.values():
-        if look.is_loose:
+        if look.is_unconfined:
             look.records_changed += (f"runs/{run.name}/{name}" if name in RECORDS else name for name in changed)
     names = ", ".join(changed)
-    return f"put back what a run, or a proposer, has changed: '{names}'; what it made of records is in 'aside'"
+    return f"restored files that a run or a proposer changed: '{names}'; the changed records are in 'aside'"
 
 
 def learn_records(run: Path) -> None:
-    """After a request, which may have written records. Runs whose dispatcher was killed are in the air no more."""
-    if is_anything_loose():
+    """After a request, which may have written records: learn them. Forget runs whose dispatcher was killed."""
+    if is_any_unconfined():
         guards[run].learn()
     for gone in [run_dir for run_dir in looks if not run_dir.exists()]:
         del looks[gone]
 
 
 def _run_of(run_dir: Path) -> Path:
-    """Of `runs/<tag>/flights/f1/run.1`, or `runs/<tag>/replicates/run.1`."""
+    """The folder of the run of `runs/<tag>/flights/f1/run.1` or `runs/<tag>/replicates/run.1`."""
     return next(one for one in run_dir.parents if one.parent.name == "runs")
 
 
 def _facts(run_dir: Path) -> list[Path]:
-    """The files, not the folders, of its flight; none of a replicate."""
+    """The files (not the folders) of its flight; none for a replicate."""
     folder = run_dir.parent
     if folder.parent.name != "flights":
         return []
@@ -286,7 +291,7 @@ def _facts(run_dir: Path) -> list[Path]:
 
 
 def _watched(run: Path) -> Iterator[Path]:
-    """The paths that `watched` names, and the files of those that are folders."""
+    """The paths in `watched`; for a folder, its files."""
     try:
         names = (run / WATCHED).read_text().splitlines()
     except OSError:
@@ -298,8 +303,8 @@ def _watched(run: Path) -> Iterator[Path]:
             yield path
 
 
-def _matters(path: Path, content: bytes | None = None) -> bytes:
-    """What of a file is held; of a configuration of git, what is not about branches and remotes."""
+def _guarded_part(path: Path, content: bytes | None = None) -> bytes:
+    """The part of a file that must not change. In git's configuration, branches and remotes may change."""
     content = _content(path) if content is None else content
     if path.name not in CONFIGURATIONS:
         return content
@@ -308,7 +313,7 @@ def _matters(path: Path, content: bytes | None = None) -> bytes:
 
 
 def _content(path: Path) -> bytes:
-    """Of a file; where a link leads to."""
+    """The content of a file, or the target of a link."""
     try:
         return os.fsencode(path.readlink()) if path.is_symlink() else path.read_bytes()
     except OSError:
@@ -316,13 +321,13 @@ def _content(path: Path) -> bytes:
 
 
 def _bytecode() -> dict[Path, str | None]:
-    """All of the toolkit's."""
+    """The fingerprints of all bytecode of the toolkit."""
     folders = (Path(top) for part in PARTS for top, _, _ in os.walk(TOOLKIT / part) if Path(top).name == BYTECODE)
     return {path: _fingerprint(path) for folder in folders for path in folder.iterdir()}
 
 
 def _is_of_source(path: Path) -> bool:
-    """Whether bytecode is what its source is compiled to by this Python; what cannot be said is no."""
+    """Whether bytecode is what this Python compiles its source to. If that cannot be decided: no."""
     try:
         source = Path(importlib.util.source_from_cache(str(path)))
         code = compile(source.read_bytes(), str(source), "exec", dont_inherit=True, optimize=sys.flags.optimize)
@@ -337,20 +342,20 @@ def _toolkit() -> Iterator[Path]:
 
 
 def _links(checkout: Path) -> list[Path]:
-    """The links in it that lead out of it."""
+    """The links in a checkout that lead out of it."""
     paths = (Path(folder, name) for folder, folders, files in os.walk(checkout) for name in (*folders, *files))
     links = (path for path in paths if path.is_symlink())
     return [link for link in links if not link.resolve().is_relative_to(checkout.resolve())]
 
 
 def _linked(links: list[Path]) -> dict[Path, str | None]:
-    """The files that they lead to, the first of many, by their paths through the link."""
+    """The fingerprints of the files behind the links, by their paths through the link, at most MOST_LINKED."""
     paths = (path for link in links for path in (_files(link) if link.is_dir() else [link]))
     return {path: _fingerprint(path, follow_symlinks=True) for path in islice(paths, MOST_LINKED)}
 
 
 def _files(top: Path) -> Iterator[Path]:
-    """All below a folder, and what links there are; no bytecode in __pycache__."""
+    """All files and links below a folder, without __pycache__."""
     for folder, names, files in os.walk(top):
         names[:] = [name for name in names if name != BYTECODE]
         links = (name for name in names if os.path.islink(os.path.join(folder, name)))
@@ -358,7 +363,7 @@ def _files(top: Path) -> Iterator[Path]:
 
 
 def _copy(path: Path, copy: Path) -> None:
-    """Update the copy."""
+    """Update the copy of a record."""
     now, then = path.stat(), copy.stat() if copy.exists() else None
     known = then.st_size if then and path.suffix in GROWING else 0
     if now.st_size <= WHOLE or not 0 < known <= now.st_size:
@@ -371,7 +376,7 @@ def _copy(path: Path, copy: Path) -> None:
 
 
 def _remove(path: Path) -> None:
-    """Whatever is there, if anything is."""
+    """Remove a file, a link or a folder, if it exists."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
@@ -379,7 +384,7 @@ def _remove(path: Path) -> None:
 
 
 def _write(path: Path, content: bytes, mode: int) -> None:
-    """Of a link, the content is what it leads to."""
+    """Write a file, or a link (whose content is its target)."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if stat.S_ISLNK(mode):
         path.symlink_to(os.fsdecode(content))
@@ -389,7 +394,7 @@ def _write(path: Path, content: bytes, mode: int) -> None:
 
 
 def _fingerprint(path: Path, *, follow_symlinks: bool = False) -> str | None:
-    """It changes with any write to the file, and if another file takes its place."""
+    """A text that changes with any write to the file, and if another file replaces it."""
     try:
         found = os.stat(path, follow_symlinks=follow_symlinks)
     except OSError:

@@ -1,7 +1,7 @@
-"""What an experiment edits, in the folder of a flight -> texts by path: as they were before it, and as it made them.
+"""The editable code in the folder of a flight -> texts by path, before and after the experiment's change.
 
-Where that is train.py alone, they are the files `before.py` and `train.py`. Where EDITABLE names more, they are the
-folders `before`, with all of them, and `after`, with those that were changed or added. lib/run/editable.sh writes both.
+If only train.py is editable, the files are `before.py` and `train.py`. If EDITABLE names other files, the folder
+`before` has all of them, and the folder `after` has those that were changed or added. lib/run/editable.sh writes both.
 """
 
 from collections.abc import Iterator
@@ -13,14 +13,18 @@ ONE = "train.py"
 Code = dict[str, str]
 
 
+def is_one(flight: Flight) -> bool:
+    """Whether train.py alone may be edited."""
+    return not (flight.folder / "before").is_dir()
+
+
 def before(flight: Flight) -> Code:
-    """All that may be edited, as it was. Raises ValueError where an earlier step should have written it."""
-    folder = flight.folder / "before"
-    return _texts(folder) if folder.is_dir() else {ONE: flight.need("before.py")}
+    """All editable files before the change. Raises ValueError if an earlier step did not write them."""
+    return {ONE: flight.need("before.py")} if is_one(flight) else _texts(flight.folder / "before")
 
 
 def after(flight: Flight) -> Code | None:
-    """The same, as the experiment has made it; None where nothing came back that could be read."""
+    """All editable files after the change; None if no readable file came back."""
     folder = flight.folder / "after"
     if folder.is_dir():
         return {**before(flight), **_texts(folder)}
@@ -29,7 +33,7 @@ def after(flight: Flight) -> Code | None:
 
 
 def changed_files(flight: Flight) -> dict[str, Path]:
-    """The files that came back, by what they are called in the tree; train.py alone also where it did not."""
+    """The files that came back, by their path in the tree. train.py is listed even if it is missing."""
     folder = flight.folder / "after"
     if folder.is_dir():
         return dict(_files(folder))
@@ -37,13 +41,13 @@ def changed_files(flight: Flight) -> dict[str, Path]:
 
 
 def editable(flight: Flight) -> set[str]:
-    """Of git's lines in `changed`, those about files that an experiment may change."""
+    """The lines of git's `changed` that are about editable files."""
     text = flight.text("editable")
     return {f"{kind}\t{ONE}" for kind in "MADT"} if text is None else {line for line in text.split("\n") if line}
 
 
 def joined(texts: Code, paths: set[str] | None = None) -> str:
-    """All of them, or those of some paths, as one text, each under its name; one alone as it is."""
+    """All texts, or those of `paths`, as one text with a header for each; train.py alone has no header."""
     named = sorted(path for path in texts if paths is None or path in paths)
     if set(texts) == {ONE}:
         return texts[ONE]
@@ -51,13 +55,13 @@ def joined(texts: Code, paths: set[str] | None = None) -> str:
 
 
 def difference(old: Code, new: Code) -> tuple[str, str]:
-    """What differs, as two texts: the files that were changed, as they were and as they are."""
+    """The files that differ, joined into two texts: before and after."""
     paths = {path for path in {*old, *new} if old.get(path) != new.get(path)}
     return joined(old, paths), joined(new, paths)
 
 
 def python(texts: Code) -> Code:
-    """Those that are Python."""
+    """The Python files."""
     return {path: text for path, text in texts.items() if path.endswith(".py")}
 
 

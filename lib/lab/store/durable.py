@@ -1,6 +1,6 @@
-"""Files that are whole at every moment: atomic replacement and durable appending.
+"""Files that are never half-written: atomic replacement and durable appending.
 
-Errors: `OSError` from the file system passes through, with the file as it was before.
+Errors: an `OSError` of the file system passes through, and the file is unchanged.
 """
 
 import fcntl
@@ -8,13 +8,13 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-IsWhole = Callable[[str], bool]  # of a last line that ends in no newline
+IsWhole = Callable[[str], bool]  # whether a last line without a newline is complete
 
 
 def write_atomically(path: Path, content: str | bytes, *, durable: bool = True) -> None:
-    """Replace `path` by `content`: it is the old file or the new one after a crash, and if durable, after a power cut.
+    """Replace `path` by `content`. After a crash it is the old or the new file; if `durable`, also after a power cut.
 
-    Text is written as UTF-8; bytes that were read as surrogates, since they are none, as they were.
+    Text is written as UTF-8. Surrogates stand for bytes that are not UTF-8, and are written as those bytes.
     """
     new = path.with_name(path.name + ".new")
     with new.open("wb") as file:
@@ -28,7 +28,7 @@ def write_atomically(path: Path, content: str | bytes, *, durable: bool = True) 
 
 
 def sync(path: Path) -> None:
-    """Make a file durable, or the names in a folder: a rename is in the folder, not in the file."""
+    """Sync a file, or a folder. (A rename is durable only when the folder is synced.)"""
     fd = os.open(path, os.O_RDONLY)
     try:
         os.fsync(fd)
@@ -37,11 +37,11 @@ def sync(path: Path) -> None:
 
 
 def append_line(path: Path, line: str, is_whole: IsWhole | None = None) -> None:
-    """Append `line` (without its newline) to `path`, whole and durable or not at all.
+    """Append `line` (without a newline) to `path`, either whole and durable or not at all.
 
-    A torn last line, left by a crash, is set aside first: a row glued to it would be lost with it.
+    A torn last line, left by a crash, is moved away first, or the new line would be glued to it.
     """
-    with path.open("ab", buffering=0) as file:  # a buffer would be written again when the file is closed
+    with path.open("ab", buffering=0) as file:  # unbuffered: after an error, close() would write the buffer again
         fcntl.flock(file, fcntl.LOCK_EX)
         set_torn_line_aside(path, is_whole)
         size = file.seek(0, os.SEEK_END)
@@ -50,17 +50,17 @@ def append_line(path: Path, line: str, is_whole: IsWhole | None = None) -> None:
             while rest:
                 rest = rest[file.write(rest) :]
             os.fsync(file.fileno())
-        except OSError:  # the disk is full, most likely: half a row is worse than none
+        except OSError:  # most likely the disk is full; half a row is worse than none
             os.ftruncate(file.fileno(), size)
             raise
     sync(path.parent)
 
 
 def set_torn_line_aside(path: Path, is_whole: IsWhole | None = None) -> str | None:
-    """Move what follows the last newline of `path`, if anything, to `<path>.torn`; return it.
+    """Move the bytes after the last newline of `path`, if there are any, to `<path>.torn`. Returns them.
 
-    It is written there first and cut off here second, so that nothing is lost in between. But what `is_whole` says to
-    be a whole line, which an editor has left without a newline, gets one.
+    They are first written to the new file and then cut off, so that nothing is lost in between. A whole line (see
+    `is_whole`) only lacks a newline, perhaps because of an editor. It gets one, and stays.
     """
     if not path.exists() or _ends_in_newline(path):
         return None
@@ -84,7 +84,7 @@ def set_torn_line_aside(path: Path, is_whole: IsWhole | None = None) -> str | No
 
 
 def _ends_in_newline(path: Path) -> bool:
-    """Whether nothing follows the last newline, which almost always is so: then the rest need not be read."""
+    """Whether the file ends in a newline. This is usual and cheap to check, so the rest is not read."""
     with path.open("rb") as file:
         size = file.seek(0, os.SEEK_END)
         file.seek(max(0, size - 1))

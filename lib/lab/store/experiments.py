@@ -1,7 +1,7 @@
-"""`experiments.jsonl`: one JSON object for each row of the ledger (schemas/experiment.schema.json), in that order.
+"""`experiments.jsonl`: one JSON object for each row of the ledger (schemas/experiment.schema.json), in the same order.
 
-Experiments are appended and read back, all of them or the last; numbers with a fraction are Decimal. Raises Fault where
-a line is no object.
+Experiments are appended, and read back whole or in part. Numbers with a fraction are Decimal. Raises Fault if a line
+is not an object.
 """
 
 import json
@@ -13,27 +13,20 @@ from lab.store import jsonl, metric, schemas
 
 Experiment = dict[str, Any]
 FILE = "experiments.jsonl"
-NEAR_MISSES = (
-    "no-gain",
-    "complexity",
-    "memory",
-    "guard",
-    "conflict",
-    "outrun",
-)  # rules that discard what may have gained
-WINDOW = 1000  # experiments that a proposal looks at, so that its time does not grow in a long run
-FEWER = 2  # decimals of a gain in a few words
-MOST_KEEPS = 1000  # that a view looks at
-NEAR = 1 << 20  # bytes of the end; an experiment in flight is there, if it is on record
+NEAR_MISSES = ("no-gain", "complexity", "memory", "guard", "conflict", "outrun")  # rules that may discard a gain
+WINDOW = 1000  # experiments that a proposal reads; a limit, so that a long run does not slow it down
+FEWER = 2  # decimals that a short text leaves out
+MOST_KEEPS = 1000  # keeps that a view reads
+NEAR = 1 << 20  # bytes at the end of the file that are searched for an experiment in flight
 
 
 def read(run: Path) -> list[Experiment]:
-    """All experiments of the run. Not for the steps of an experiment (see index.py, and `last`): it grows."""
+    """All experiments of the run. The steps do not use it, because its time grows with the run; see index, `last`."""
     return jsonl.read(run / FILE)
 
 
 def by_commit(run: Path) -> dict[str, Experiment]:
-    """All experiments by the 7 digits of their commit in the ledger."""
+    """All experiments by the first 7 digits of their commit."""
     return {experiment["commit"][:7]: experiment for experiment in read(run)}
 
 
@@ -43,13 +36,13 @@ def last(run: Path, count: int) -> list[Experiment]:
 
 
 def keeps(run: Path, most: int = MOST_KEEPS) -> list[Experiment]:
-    """The last keeps of the run, oldest first, the baseline among them; found without reading the lines between."""
+    """The last keeps of the run with the baseline, oldest first; found without parsing the lines in between."""
     path = run / FILE
     if not path.exists() or path.stat().st_size == 0:
         return []
     found: list[Experiment] = []
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        end = data.rfind(b"\n") + 1  # what follows is torn
+        end = data.rfind(b"\n") + 1  # the rest is a torn line
         while len(found) < most and (at := data.rfind(b'"status": "keep"', 0, end)) >= 0:
             begin = data.rfind(b"\n", 0, at) + 1
             one = jsonl.parsed(path, None, data[begin : data.find(b"\n", at)])
@@ -60,7 +53,7 @@ def keeps(run: Path, most: int = MOST_KEEPS) -> list[Experiment]:
 
 
 def recorded(run: Path, commit: str) -> Experiment | None:
-    """The experiment of that commit, which is in flight, if it is on record: then it is one of the last."""
+    """The experiment with that commit, if it is among the last on record; for an experiment in flight."""
     path = run / FILE
     if not path.exists():
         return None
@@ -72,14 +65,14 @@ def recorded(run: Path, commit: str) -> Experiment | None:
 
 
 def salvaged(run: Path) -> tuple[list[Experiment], int]:
-    """The valid experiments, and the number of other lines."""
+    """The valid experiments, and the number of invalid lines."""
     lines = jsonl.salvaged(run / FILE)
     found = [one for one in lines if one is not None and schemas.fits("experiment", one)]
     return found, len(lines) - len(found)
 
 
 def append(run: Path, experiment: Experiment) -> None:
-    """Add an experiment. Raises ValueError when it does not fit the schema."""
+    """Add an experiment. Raises ValueError if it does not fit the schema."""
     if problems := _problems(json.loads(jsonl.line_of(experiment))):
         raise ValueError("; ".join(problems))
     jsonl.append(run / FILE, experiment)
@@ -112,10 +105,10 @@ def outcome(experiment: Experiment) -> str:
     words = {
         "complexity": f"{gained}, too many lines",
         "memory": f"{gained}, too much memory",
-        "guard": f"{gained}, against a guard",
-        "conflict": f"{gained}, but in conflict with a keep",
-        "included": f"{gained}, and in a keep already",
-        "outrun": f"{gained}, but outrun by keeps",
+        "guard": f"{gained}, but a guard failed",
+        "conflict": f"{gained}, but it conflicts with a keep",
+        "included": f"{gained}, but a keep already includes it",
+        "outrun": f"{gained}, but overtaken by other keeps",
         "worse": f"worse by {measures.amount(-gain, level, fewer=FEWER)}",
     }
     return words.get(rule) or f"no gain ({gained})"

@@ -1,8 +1,8 @@
-"""A ledger of another project, read leniently: columns by name -> rows that fit the schema, and notes on each change.
+"""A ledger of another project, read leniently: columns by name -> rows that fit the schema, and a note on each change.
 
-A valid row is not changed. Numbers are Decimal: val_bpb in bits per byte is rounded to 6 decimals, memory_gb in GiB to
-1, both half up. What is missing has a stand-in: a commit `row0012`, a memory of 0.0; without a status, a keep is what
-is better than all before. But never a val_bpb: such a row, and one that cannot be mended, is left out.
+Valid rows are not changed. Numbers are Decimal. val_bpb (bits per byte) is rounded to 6 decimals and memory_gb (GiB)
+to 1, both half up. Missing values get a stand-in: a commit like `row0012`, a memory of 0.0. Without a status, a row is
+a keep if it is better than all rows before. val_bpb has no stand-in: a row without one is left out.
 """
 
 import re
@@ -22,7 +22,7 @@ from lab.store.metric import BPB, UPPER_BOUND, VAL_BPB
 WORDS = {  # the first word of a status -> the status
     **dict.fromkeys(("keep", "kept", "accept", "accepted", "baseline"), "keep"),
     **dict.fromkeys(("discard", "discarded", "revert", "reverted", "reject", "rejected", "dropped"), "discard"),
-    **dict.fromkeys(("fail", "failed"), "discard"),  # a crash when it has no number, as every discard
+    **dict.fromkeys(("fail", "failed"), "discard"),  # without a number it counts as a crash, like every discard
     **dict.fromkeys(("crash", "crashed", "error", "oom", "timeout"), "crash"),
     **dict.fromkeys(
         ("best", "win", "won", "improved", "improvement", "better", "merged", "promoted", "adopted"), "keep"
@@ -34,7 +34,7 @@ WORDS = {  # the first word of a status -> the status
 YES, NO = ("yes", "true", "y", "1", "✓", "✔", "✅"), ("no", "false", "n", "0", "✗", "✘", "❌")
 BITS = {"": 1, "bpb": 1, "%": 1}
 MIB = {"": 1024, "g": 1024, "gb": 1024, "gib": 1024, "m": 1, "mb": 1, "mib": 1}
-DECORATION = " *_`~≈()[]"  # around a value, by Markdown or by a person
+DECORATION = " *_`~≈()[]"  # characters around a value, from Markdown or a person
 VALUE, STATUS = COLUMNS.index("val_bpb"), COLUMNS.index("status")
 HASH = re.compile(r"([0-9a-z]{7}|[0-9a-f]{4,})(?![0-9a-z])")
 NUMBER = re.compile(r"([-+]?(?:\d+[.,]?\d*|[.,]\d+)(?:e[-+]?\d{1,3})?)\s*([a-z]*|%)", re.ASCII)
@@ -42,12 +42,12 @@ NUMBER = re.compile(r"([-+]?(?:\d+[.,]?\d*|[.,]\d+)(?:e[-+]?\d{1,3})?)\s*([a-z]*
 
 @dataclass
 class Found:
-    """The rows by commit; a note `FILE:LINE: column: ...` for each mend or omission; the number of omitted rows."""
+    """The rows by commit, a note `FILE:LINE: column: ...` on each change, and the number of rows left out."""
 
     by_commit: dict[str, Row] = field(default_factory=dict)
     said: list[str] = field(default_factory=list)
     left_out: int = 0
-    metric: str = BPB  # another one only of a run of ours
+    metric: str = BPB  # differs only for a run of this toolkit
 
     @property
     def rows(self) -> list[Row]:
@@ -55,16 +55,16 @@ class Found:
         return list(self.by_commit.values())
 
     def text(self) -> str:
-        """The mended ledger, which `lab validate` accepts."""
+        """The repaired ledger, which `lab validate` accepts."""
         return "".join(f"{line}\n" for line in (ledger.header(self.metric), *(row.line() for row in self.rows)))
 
 
 def convert(path: Path, out: Path | None) -> Found:
-    """Read a ledger, and write the mended one to `out`, which must not exist."""
+    """Read a ledger, and write the repaired one to the new file `out`. Raises Fault if `out` exists."""
     found = read(path)
     if out is not None:
         if out.exists():
-            raise Fault(f"'{out}' exists", "name a new file: no ledger is overwritten")
+            raise Fault(f"'{out}' exists", "name a new file, because no ledger is overwritten")
         durable.write_atomically(out, found.text())
     return found
 
@@ -87,20 +87,20 @@ def read(path: Path) -> Found:
 
 
 def _of_our_run(data: bytes, path: Path, metric: str) -> Found:
-    """A ledger of another metric, beside the manifest that says so: nothing of it is mended."""
+    """A ledger of another metric, beside the manifest that names it. Its rows are not repaired."""
     found = Found(metric=metric)
     for number, line in enumerate(data.decode("utf-8", errors="replace").split("\n")[1:], start=2):
         if ledger.fits(line, metric):
             row = ledger.row(line)
             found.by_commit.setdefault(row.commit, row)
         elif line:
-            found.said.append(f"{path}:{number}: row: is none of a ledger of {metric}: the row is left out")
+            found.said.append(f"{path}:{number}: row: not a row of a ledger of {metric}: the row is left out")
             found.left_out += 1
     return found
 
 
 def _lines(data: bytes, said: list[str]) -> list[str]:
-    """The lines, without a byte order mark and other line endings."""
+    """The lines, without a byte order mark, and with LF as line ending."""
     text = data.decode("utf-8-sig", errors="replace")
     text = text.replace("\r\n" if "\n" in text else "\r", "\n").removesuffix("\n")
     if data and f"{text}\n".encode() != data:
@@ -109,9 +109,9 @@ def _lines(data: bytes, said: list[str]) -> list[str]:
 
 
 def _take(line: str, layout: Layout | None, found: Found, number: int) -> Layout | None:
-    """Add a line to `found`. Returns the layout from here on; None: no header yet."""
+    """Add a line to `found`. Returns the layout of the next line; None until there is a header."""
     if not re.search(r"\w", line):
-        found.said.append(f"{number}: row: blank, or the rule of a table: dropped")
+        found.said.append(f"{number}: row: blank line or table rule: dropped")
         return layout
     header = layout_of(line.rstrip(), lambda text: _cells(text, len(COLUMNS)))
     if header is None:
@@ -121,34 +121,34 @@ def _take(line: str, layout: Layout | None, found: Found, number: int) -> Layout
         found.said.append(f"{number}: header: repeated: dropped")
     elif line != HEADER:
         found.said.append(f"{number}: header: {line!r} is now {HEADER!r}")
-        found.said += [f"{number}: header: no column is the {name}{STAND_INS[name]}" for name in header.missing()]
+        found.said += [f"{number}: header: no column for {name}{STAND_INS[name]}" for name in header.missing()]
     return header
 
 
 STAND_INS = {
     "commit": ": the rows are numbered",
-    "val_bpb": ", and another metric is not read as one: all rows are left out",
-    "memory_gb": ": not known",
-    "status": ": keep where val_bpb is better than before, else discard",
+    "val_bpb": ", and another metric is not read as val_bpb: all rows are left out",
+    "memory_gb": ": unknown",
+    "status": ": a row is a keep if its val_bpb is better than before, else a discard",
     "description": "",
 }
 
 
 def _row(line: str, layout: Layout, found: Found, number: int) -> None:
-    """Take a row unchanged, or mend it, or leave it out."""
+    """Take a row unchanged, repair it, or leave it out."""
     cells = _cells_of(line, layout)
     was = _five(cells, layout)
     if layout.places[STATUS] is None:
         was[STATUS] = _status_by_value(was[VALUE], found.rows)
     row = Row(*was) if _fits(Row(*was)) else _mended(*was)
     row = replace(row, commit=unused(row.commit, found.by_commit, len(found.by_commit) + 1))
-    unlike = [("val_bpb", "the header has no such column")] if layout.places[VALUE] is None else []
-    if problems := unlike or schemas.problems("row", asdict(row)):
+    no_value = [("val_bpb", "the header has no such column")] if layout.places[VALUE] is None else []
+    if problems := no_value or schemas.problems("row", asdict(row)):
         found.said += [f"{number}: {column}: {problem}: the row is left out" for column, problem in problems]
         found.left_out += 1
         return
     if not layout.is_csv and (tabs := line.count("\t")) != layout.width - 1:
-        joined = "missing columns are empty, further ones are joined to the description"
+        joined = "missing columns are empty, extra ones are joined to the description"
         found.said.append(f"{number}: row: {tabs} tabs, not {layout.width - 1}: {joined}")
     mends = zip(COLUMNS, was, astuple(row), strict=True)
     found.said += [f"{number}: {column}: {old!r} is now {new!r}" for column, old, new in mends if old != new]
@@ -156,7 +156,7 @@ def _row(line: str, layout: Layout, found: Found, number: int) -> None:
 
 
 def _status_by_value(text: str, before: list[Row]) -> str:
-    """The verdict on a row whose ledger has none."""
+    """The verdict on a row of a ledger without verdicts."""
     value = _val_bpb(text)
     if value is None:
         return "crash"
@@ -169,7 +169,7 @@ def _fits(row: Row) -> bool:
 
 
 def _cells(line: str, width: int) -> list[str]:
-    """The columns of a line: between tabs, or the pipes of a Markdown table, or, where these are too few, blanks."""
+    """The columns of a line, split at tabs, at the pipes of a Markdown table, or, if these are too few, at blanks."""
     if "\t" not in line and line.count("|") >= width - 1:
         table = line.strip().removeprefix("|").removesuffix("|")
         return [cell.strip().replace("\\|", "|") for cell in re.split(r"(?<!\\)\|", table)]
@@ -178,14 +178,14 @@ def _cells(line: str, width: int) -> list[str]:
 
 
 def _cells_of(line: str, layout: Layout) -> list[str]:
-    """The columns of a row. Under a header of other columns, a description of several words is still one of them."""
+    """The columns of a row. With a foreign header and tabs, blanks do not separate columns."""
     if layout.is_csv:
         return csv_cells(line)
     return _cells(line, layout.width) if layout.is_usual or "\t" not in line else line.split("\t")
 
 
 def _five(cells: list[str], layout: Layout) -> list[str]:
-    """The five columns, by the names of the header; what goes beyond these was a tab in the last one."""
+    """The five columns, by the names in the header. Extra columns come from tabs in the last one."""
     padded = [*cells, *[""] * (layout.width - len(cells))]
     commit, value, memory, status, description = ("" if at is None else padded[at] for at in layout.places)
     if layout.unit == "mb" and re.fullmatch(r"[\d.,\s]*\d[\d.,\s]*", memory):
@@ -196,7 +196,7 @@ def _five(cells: list[str], layout: Layout) -> list[str]:
 
 
 def _mended(commit: str, val_bpb: str, memory_gb: str, status: str, description: str) -> Row:
-    """The five columns, mended; a value that cannot be mended stays, for the schema to refuse."""
+    """The five columns, repaired. A value that cannot be repaired stays, and the schema refuses it."""
     value, said = _val_bpb(val_bpb), one_line.description(description) or "(no description)"
     word = re.search(r"[a-z]+", status.lower())
     verdict = WORDS.get(word[0], status) if word else status
@@ -206,26 +206,26 @@ def _mended(commit: str, val_bpb: str, memory_gb: str, status: str, description:
 
 
 def _hash(text: str) -> str:
-    """The first seven characters of a hash; a shorter one is filled with x, which is no hex digit. Empty: no hash."""
+    """The first seven characters of a hash, padded with x (not a hex digit) if it is shorter. Empty: no hash."""
     found = HASH.match(text.strip(DECORATION).lower())
     return found[0][:7].ljust(7, "x") if found else ""
 
 
 def unused(commit: str, taken: Container[str], n: int) -> str:
-    """The commit; if it is empty or taken by another row, a stand-in that is no hash: row0012."""
+    """The commit, or, if it is empty or taken by another row, a stand-in that is not a hash: row0012."""
     if commit and commit not in taken:
         return commit
     return next(name for k in count(n) if (name := f"row{k:04d}"[-7:]) not in taken)
 
 
 def _number(text: str, units: Mapping[str, int]) -> Decimal | None:
-    """The number in a text of a number and a unit, times the factor of the unit."""
+    """The number in a text of a number and a unit, multiplied by the unit's factor."""
     found = NUMBER.fullmatch(text.strip(DECORATION).lower())
     return Decimal(found[1].replace(",", ".")) * units[found[2]] if found and found[2] in units else None
 
 
 def _val_bpb(text: str) -> str | None:
-    """With 6 decimals; None without a possible value. 0.9979% and 99.79% are both 0.9979."""
+    """The value with 6 decimals; None if it is impossible. 0.9979% and 99.79% are both read as 0.9979."""
     number = _number(text, BITS)
     if number is not None and "%" in text and number >= UPPER_BOUND:
         number /= 100
@@ -233,13 +233,13 @@ def _val_bpb(text: str) -> str | None:
 
 
 def _is_measured(text: str) -> bool:
-    """Whether it is a number, but of something else: a row that was measured is no crash."""
+    """Whether the text is a number but not a val_bpb. A measured row is not a crash."""
     number = _number(text, BITS)
     return number is not None and (number >= UPPER_BOUND or number < 0)
 
 
 def _memory_gb(text: str) -> str:
-    """With 1 decimal; 0.0, unknown, if it is not an amount of memory."""
+    """The memory with 1 decimal; 0.0 (unknown) if the text is not an amount of memory."""
     try:
         return ledger.to_gb(str(_number(text, MIB)))
     except ValueError:

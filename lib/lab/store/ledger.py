@@ -1,8 +1,8 @@
-"""The ledger: `results.tsv` as text <-> rows. Format: section "The ledger" of the protocol, schemas/row.schema.json.
+"""The ledger, `results.tsv`: text <-> rows. The format is in schemas/row.schema.json.
 
-The second column is called as the metric is: val_bpb, in bits per byte with 6 decimals; or another one, with at least 6
-significant digits (schemas/other-row.schema.json). memory_gb is in GiB with 1 decimal. Both are kept as text, the first
-as `val_bpb`, whatever it is of. A ledger says by its header what it is a ledger of.
+The second column has the name of the metric: val_bpb, in bits per byte with 6 decimals, or another metric with at least
+6 significant digits (schemas/other-row.schema.json). memory_gb is in GiB with 1 decimal. Both are kept as text. In a
+Row, the value is called `val_bpb` for every metric. The header of a ledger names its metric.
 """
 
 import re
@@ -22,7 +22,7 @@ COLUMNS: tuple[str, ...] = tuple(schemas.load("row")["properties"])
 HEADER = "\t".join(COLUMNS)
 OF_METRIC = re.compile(HEADER.replace(BPB, f"({NAME})"))
 STATUS = COLUMNS.index("status")
-NO_VALUE, NO_MEMORY = "0.000000", "0.0"  # of a crash
+NO_VALUE, NO_MEMORY = "0.000000", "0.0"  # the values of a crash
 
 
 @dataclass(frozen=True)
@@ -46,13 +46,13 @@ def header(metric: str) -> str:
 
 
 def metric_in(text: str) -> str:
-    """The name of the metric in a header; val_bpb, where it is none."""
+    """The name of the metric in a header; val_bpb if the line is not a header."""
     found = OF_METRIC.fullmatch(text)
     return found[1] if found and found[1] not in COLUMNS else BPB
 
 
 def metric_of(path: Path) -> str:
-    """The name of the metric of a ledger, by its header."""
+    """The name of the metric of a ledger, from its header."""
     try:
         with path.open("rb") as file:
             return metric_in(file.readline(200).decode(errors="replace").rstrip("\n"))
@@ -66,16 +66,16 @@ def read(path: Path) -> list[Row]:
 
 
 def lines(path: Path) -> list[str]:
-    """The rows as text: there may be 100,000, and of most only the status is needed."""
+    """The rows as text. There may be 100,000, and most callers need only the status."""
     try:
         first, *found = path.read_text(encoding="utf-8").split("\n")
     except FileNotFoundError:
-        raise Fault(f"the ledger is gone: '{path}'", f"make mend TAG={path.parent.name}") from None
+        raise Fault(f"the ledger is missing: '{path}'", f"make mend TAG={path.parent.name}") from None
     if found and not fits(found[-1], metric_in(first)):
-        found.pop()  # else it is one which an editor has left without a newline
+        found.pop()  # empty or torn; a whole row may lack its newline because of an editor
     tabs = len(COLUMNS) - 1
     if any(line.count("\t") != tabs for line in found):
-        raise Fault(f"the ledger is damaged: '{path}'", "make validate names the lines to mend")
+        raise Fault(f"the ledger is damaged: '{path}'", "to list the damaged lines: make validate")
     return found
 
 
@@ -85,7 +85,7 @@ def schema_of(metric: str) -> str:
 
 
 def fits(line: str, metric: str = BPB) -> bool:
-    """Whether it is a row, by the schema."""
+    """Whether a line is a valid row."""
     return line.count("\t") == len(COLUMNS) - 1 and schemas.fits(
         schema_of(metric), dict(zip(COLUMNS, line.split("\t"), strict=True))
     )
@@ -102,7 +102,7 @@ def status(line: str) -> str:
 
 
 def with_status(line: str, status: str) -> str:
-    """The line with another status."""
+    """The line with a different status."""
     cells = line.split("\t")
     return "\t".join([*cells[:STATUS], status, *cells[STATUS + 1 :]])
 
@@ -114,24 +114,24 @@ def in_words(statuses: Iterable[str]) -> str:
 
 
 def place(path: Path, commit: str) -> tuple[int, bool]:
-    """The number of the row of a commit (7 digits) and True; without such a row, that of the next row and False."""
-    data = path.read_bytes() if path.exists() else b"\n"  # searched as bytes: parsing 100,000 rows takes a second
+    """The row number of a commit (7 digits) and True; without such a row, the next row's number and False."""
+    data = path.read_bytes() if path.exists() else b"\n"  # bytes, because parsing 100,000 rows takes a second
     metric = metric_in(data.partition(b"\n")[0].decode(errors="replace"))
     if not data.endswith(b"\n") and fits(data[data.rfind(b"\n") + 1 :].decode(errors="replace"), metric):
-        data += b"\n"  # which an editor has left out
+        data += b"\n"  # an editor left it out
     end = data.rfind(b"\n") + 1
     at = data.find(f"\n{commit}\t".encode(), 0, end)
     return data.count(b"\n", 0, end if at < 0 else at + 1), at >= 0
 
 
 def append(path: Path, row: Row) -> None:
-    """Add the row, whole and durable or not at all, unless its commit is there."""
+    """Add the row, whole and durable or not at all, unless there is a row of its commit."""
     if not place(path, row.commit)[1]:
         durable.append_line(path, row.line(), partial(fits, metric=metric_of(path)))
 
 
 def append_missing(path: Path, rows: Iterable[Row]) -> None:
-    """Add those of the rows whose commits are not there."""
+    """Add the rows whose commits are not in the ledger."""
     known = {line.split(b"\t")[0].decode(errors="replace") for line in path.read_bytes().split(b"\n")}
     is_whole = partial(fits, metric=metric_of(path))
     for row in rows:
@@ -140,7 +140,7 @@ def append_missing(path: Path, rows: Iterable[Row]) -> None:
 
 
 def problems(path: Path) -> list[str]:
-    """The faults of a ledger, each as `FILE:LINE: column: problem`, in the order of the lines. Raises OSError."""
+    """The problems of a ledger, each as `FILE:LINE: column: problem`, in line order. Raises OSError."""
     data = path.read_bytes()
     if not data:
         return [f"{path}:1: header: the file is empty"]
@@ -148,7 +148,7 @@ def problems(path: Path) -> list[str]:
     torn = lines.pop()
     found = [f"{path}:{number}: {problem}" for number, problem in _line_problems(lines)]
     if torn:
-        found.append(f"{path}:{len(lines) + 1}: row: the last line is torn: it does not end in a newline")
+        found.append(f"{path}:{len(lines) + 1}: row: the last line is torn, it does not end in a newline")
     return found
 
 
@@ -162,7 +162,7 @@ def _line_problems(lines: list[bytes]) -> Iterator[tuple[int, str]]:
             yield number, "row: not UTF-8"
             continue
         if line.endswith("\r"):
-            yield number, "row: ends in CR LF, not in LF"
+            yield number, "row: ends in CR LF instead of LF"
         elif number == 1:
             if line != header(metric):
                 yield number, f"header: {line!r} is not {HEADER!r}"
@@ -186,9 +186,9 @@ def _row_problems(line: str, metric: str) -> Iterator[str]:
 
 
 def to_gb(peak_vram_mb: str) -> str:
-    """MiB, as training prints them, to the ledger's GiB: one decimal, half up (45107.2 is 44.05, is 44.1).
+    """Convert MiB, as training prints them, to the ledger's GiB: one decimal, half up (45107.2 is 44.05, so 44.1).
 
-    Raises ValueError unless it is a finite number of at least 0.
+    Raises ValueError unless the text is a finite number of at least 0.
     """
     try:
         value = Decimal(peak_vram_mb)

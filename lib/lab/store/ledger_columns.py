@@ -1,7 +1,7 @@
-"""The header of a ledger found in the wild -> which of its columns is which of ours, by name.
+"""The header of a foreign ledger -> which of its columns are which of ours, by name.
 
-A name is taken apart into words. Only a name that says `bpb`, or bits per byte, is a val_bpb: another metric is never
-read as one. Of several columns that would do, the one whose name says it best is taken.
+A name is split into words. Only a name with `bpb` or "bits per byte" is read as val_bpb; no other metric is. If several
+columns match, the one with the best matching name is taken.
 """
 
 import csv
@@ -11,22 +11,11 @@ from dataclasses import dataclass
 
 from lab.store.ledger import COLUMNS
 
-NAMES = {  # column -> names that it goes by, the best first
+NAMES = {  # column -> names that it may have, the best first
     "commit": (
         *("commit", "commit_hash", "commit_sha", "commit_id", "git_commit", "git_hash", "git_sha", "hash", "sha"),
-        *(
-            "short_hash",
-            "short_sha",
-            "revision",
-            "rev",
-            "exp_id",
-            "experiment_id",
-            "run_id",
-            "exp",
-            "run",
-            "trial",
-            "id",
-        ),
+        *("short_hash", "short_sha", "revision", "rev", "exp_id", "experiment_id", "run_id", "exp", "run", "trial"),
+        *("id",),
         *("experiment", "n", "no", "num", "number", "idx", "index", "iteration", "iter", "step", "#"),
     ),
     "status": (
@@ -39,8 +28,8 @@ NAMES = {  # column -> names that it goes by, the best first
         *("comment", "comments", "details", "experiment"),
     ),
 }
-FLAGS = ("kept", "keep", "accepted", "accept")  # whose values may be yes and no
-NO_LEVEL = {  # words of a val_bpb that is another one than that of the row, or no level at all
+FLAGS = ("kept", "keep", "accepted", "accept")  # status columns whose values may be yes and no
+NO_LEVEL = {  # words of a bpb column that is not the row's own validation value
     *("train", "training", "test", "delta", "gain", "diff", "difference", "change", "improvement", "d", "rel", "vs"),
     *("incumbent", "baseline", "base", "best", "parent", "prev", "previous", "before", "old", "target", "threshold"),
     *("std", "sd", "se", "sem", "stderr", "sigma", "err", "error", "ci", "low", "high", "min", "max"),
@@ -51,12 +40,12 @@ UNITS = {"mb": "mb", "mib": "mb", "gb": "gb", "gib": "gb"}
 
 @dataclass(frozen=True)
 class Layout:
-    """Where our columns are in a line of `width`; None: nowhere. `unit` is that of the memory, as its name says it."""
+    """Where our columns are in a line of `width` columns (None: missing). `unit` is the memory's, from its name."""
 
     width: int
     places: tuple[int | None, ...]  # in the order of COLUMNS
     unit: str = ""
-    is_flag: bool = False  # the status is a yes or no
+    is_flag: bool = False  # the status is yes or no
     is_csv: bool = False
 
     @property
@@ -65,7 +54,7 @@ class Layout:
         return self.places == tuple(range(len(COLUMNS))) and not self.is_csv
 
     def missing(self) -> list[str]:
-        """The columns that are not there."""
+        """Our columns that the header lacks."""
         return [name for name, place in zip(COLUMNS, self.places, strict=True) if place is None]
 
 
@@ -73,7 +62,10 @@ USUAL = Layout(len(COLUMNS), tuple(range(len(COLUMNS))))
 
 
 def layout_of(line: str, lenient: Callable[[str], list[str]]) -> Layout | None:
-    """The layout of a header, parted as it says most; None where the line is none. `lenient`: for one without tabs."""
+    """The layout of a header, split in the way that finds most columns; None if the line is not a header.
+
+    `lenient` splits a line without tabs.
+    """
     parted = ((line.split("\t"), False), (lenient(line), False), (csv_cells(line), True))
     found = [layout for cells, is_csv in parted if (layout := _layout(cells, is_csv=is_csv))]
     return max(found, key=lambda layout: -len(layout.missing()), default=None)
@@ -101,7 +93,7 @@ def _layout(cells: Sequence[str], *, is_csv: bool) -> Layout | None:
 
 
 def csv_cells(line: str) -> list[str]:
-    """Between commas, with quotes; or between semicolons, where there are more of these."""
+    """The columns of a CSV line with quotes; separated by semicolons if it has more of these than commas."""
     delimiter = ";" if line.count(";") > line.count(",") else ","
     try:
         return next(csv.reader([line], delimiter=delimiter), [])
@@ -115,7 +107,7 @@ def _words(cell: str) -> list[str]:
 
 
 def _is_header(cells: Sequence[str], words: Sequence[list[str]], places: Sequence[int | None]) -> bool:
-    """Two names of ours, or one of our very own, and no number."""
+    """Whether the cells are a header: two columns found, or one with our own name, and no number."""
     own = {"_".join(one) for one in words[:4]} & set(COLUMNS)
     known = sum(place is not None for place in places)
     is_number = any(re.fullmatch(r"[-+]?[\d.,]*\d[\d.,]*", cell.strip()) for cell in cells)
@@ -123,7 +115,7 @@ def _is_header(cells: Sequence[str], words: Sequence[list[str]], places: Sequenc
 
 
 def _best(words: Sequence[list[str]], rank: Callable[[list[str]], int | None]) -> int | None:
-    """The place of the name that says it best."""
+    """The index of the name with the best rank."""
     ranks = [(one, place) for place, name in enumerate(words) if (one := rank(name)) is not None]
     return min(ranks)[1] if ranks else None
 

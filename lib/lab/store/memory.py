@@ -1,7 +1,7 @@
 """The memory that outlives runs: learnings.md, issues.md and decisions.md, for people and for the loop.
 
-It is Markdown that anybody may edit: each bullet, paragraph or heading is an entry. The loop writes bullets of one
-line. A tally is a bullet that counts, here the tries of a constant, by machine and profile:
+The files are Markdown, and anybody may edit them. Each bullet, paragraph or heading is an entry. The loop writes
+bullets of one line. A tally is a bullet that counts outcomes, for example of a constant on one machine and profile:
 
     - no gain: MATRIX_LR x2: 0.04 -> 0.02 worse by 0.0031 (mar8 #9 a1b2c3d) | 0.04 -> 0.06 ... ; full 300 s on ...
 """
@@ -19,30 +19,30 @@ from pathlib import Path
 from lab.one_line import clean
 from lab.store import durable
 
-# The files, and the headings under which the loop writes.
+# The files, and the headings that the loop writes under.
 WON, NO_GAIN, CRASHES, DECIDED = "What won", "What brought no gain", "Crashes and their cures", "What was decided"
 HEADINGS = {"learnings": (WON, NO_GAIN), "issues": (CRASHES,), "decisions": (DECIDED,)}
 MENDED = "mended: "
 INTRODUCTION = (
     "Written by the loop after each experiment, and yours to edit: it finds your own lines, too (make memory Q=...)."
 )
-LONGEST = 600  # characters of an entry that is shown
+LONGEST = 600  # characters of an entry, shown
 LONGEST_CURE = 200
-LONGEST_WHY = 160  # of the cause of a crash
-LONGEST_READ = 6000  # characters of an entry
+LONGEST_WHY = 160  # characters of the cause of a crash
+LONGEST_READ = 6000  # characters of an entry, read
 REFERENCE = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*) #\d+ [0-9a-f]{7}\b")  # run, number and commit
 LABELS = {"won": "won before", "simplified": "won before", "no gain": "failed before"}
-BEGINS = re.compile(r"[-*+] |\d+[.)] |#")  # the first characters of an entry, also without a blank line before
-NEWEST_BYTES = 16 << 20  # the searched part of a file
-MOST_WORDS = 40  # of a query
+BEGINS = re.compile(r"[-*+] |\d+[.)] |#")  # starts a new entry even without a blank line before it
+NEWEST_BYTES = 16 << 20  # bytes at the end of a file that are searched
+MOST_WORDS = 40  # words of a query that count
 BETWEEN_WORDS = re.compile(r"[\W_]+")
-PLURAL = re.compile(r"(?<=[hsx])es$|(?<=[^s])s$")  # its ending: a query word without it also finds the singular
-OUTCOMES = 6  # the newest of a tally
+PLURAL = re.compile(r"(?<=[hsx])es$|(?<=[^s])s$")  # removed from a query word, so that it finds the singular too
+OUTCOMES = 6  # newest outcomes that a tally lists
 
 
 @dataclass(frozen=True)
 class Entry:
-    """`where` is `learnings.md:12`."""
+    """An entry. `where` is, for example, `learnings.md:12`."""
 
     where: str
     text: str
@@ -54,19 +54,19 @@ class Entry:
 
     @property
     def label(self) -> str:
-        """Its meaning for a proposer."""
+        """The kind of the entry, in words for a proposer."""
         kind = self.shown.partition(":")[0]
         return LABELS.get(kind, "note" if not REFERENCE.search(self.text) else "crashed before")
 
     def fits(self, tag: str, profile: str) -> bool:
-        """Whether it is news for the run `tag`: a person's entry is, and one of another run with the same profile."""
+        """Whether the run `tag` should see the entry: a person's entry, or one of another run with the same profile."""
         tags = REFERENCE.findall(self.text)
         is_other = any(other != tag for other in tags) and f"; {profile} " in self.text
         return not tags or (is_other and not self.shown.startswith(("began: ", "incumbent: ")))
 
 
 def folder(run: Path) -> Path:
-    """The memory folder of the run's tree, or the one in the settings."""
+    """The memory folder: the one in the settings, else the one in the run's tree."""
     return Path(os.environ.get("AUTORESEARCH_MEMORY") or run.parent.parent / "memory").expanduser().absolute()
 
 
@@ -74,7 +74,7 @@ def folder(run: Path) -> Path:
 
 
 def entries(folder: Path) -> Iterator[Entry]:
-    """All entries of all existing files, oldest first in each."""
+    """All entries of all files; in each file the oldest first."""
     ours = {INTRODUCTION, *(f"# {name.capitalize()}" for name in HEADINGS)}
     ours |= {f"## {heading}" for headings in HEADINGS.values() for heading in headings}
     for name in HEADINGS:
@@ -84,7 +84,7 @@ def entries(folder: Path) -> Iterator[Entry]:
 
 
 def _newest(path: Path) -> tuple[int, str]:
-    """The text of a file (only the end of a very long one), and the number of its first line."""
+    """The text of a file, or the end of a very long one, and the number of its first line."""
     data = path.read_bytes() if path.is_file() else b""
     begin = len(data) - NEWEST_BYTES
     begin = data.find(b"\n", begin) + 1 if begin > 0 else 0
@@ -113,9 +113,9 @@ def newest(folder: Path, most: int) -> list[Entry]:
 
 
 def search(folder: Path, query: str, most: int) -> list[Entry]:
-    """The entries that fit best, the best first; equally good ones newest first.
+    """The entries that fit best, best first. Of equally good ones, the newest comes first.
 
-    Each word of the query that begins a word of the entry counts; a rare one counts more.
+    A query word counts if a word of the entry starts with it. A rare word counts more.
     """
     found = list(entries(folder))
     texts = [_words(one.text) for one in found]
@@ -130,17 +130,17 @@ def search(folder: Path, query: str, most: int) -> list[Entry]:
 
 
 def _words(text: str) -> str:
-    """The words in lower case, a blank before each: `WARMUP_RATIO: 0.1` gives ` warmup ratio 0 1`."""
+    """The words in lower case, each after a blank: `WARMUP_RATIO: 0.1` gives ` warmup ratio 0 1`."""
     return BETWEEN_WORDS.sub(" ", f" {text.casefold()}")
 
 
 def crash(kind: str, why: str) -> str:
-    """The subject of the tally of a crash: equal for causes that differ only in numbers."""
+    """The subject of a crash's tally, equal for causes that differ only in numbers."""
     return f"{kind}: {re.sub(r'[0-9][0-9.,]*', 'N', clean(why, LONGEST_WHY))}"
 
 
 def cures(folder: Path, kind: str, why: str) -> list[str]:
-    """The last two edits that fixed the same crash before, on any machine."""
+    """The last two edits that fixed the same crash, on any machine."""
     begins = f"- {crash(kind, why)} x"
     outcomes = [said for one in entries(folder) if one.text.startswith(begins) for said in one.text.split(" | ")]
     return [clean(said.partition(MENDED)[2], LONGEST_CURE) for said in outcomes if MENDED in said][-2:]
@@ -150,7 +150,7 @@ def text(folder: Path, query: str, most: int = 20) -> str:
     """The output of `make memory`: a line for each entry."""
     found = search(folder, query, most) if query.strip() else newest(folder, most)
     if not found:
-        return f"nothing about '{clean(query, 80)}' in '{folder}'" if query.strip() else f"nothing yet in '{folder}'"
+        return f"no entry about '{clean(query, 80)}' in '{folder}'" if query.strip() else f"no entry yet in '{folder}'"
     return "\n".join(f"{one.where}  {one.shown}" for one in found)
 
 
@@ -159,7 +159,7 @@ def text(folder: Path, query: str, most: int = 20) -> str:
 
 @contextmanager
 def _held(folder: Path) -> Iterator[None]:
-    """Hold the lock for writing: two trees may share a memory."""
+    """Hold the lock for writing, because two trees may share a memory."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / ".lock").open("ab") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -167,9 +167,9 @@ def _held(folder: Path) -> Iterator[None]:
 
 
 def change(folder: Path, name: str, edit: Callable[[list[str]], None]) -> None:
-    """Edit the lines of a file atomically; all other lines stay byte for byte."""
+    """Edit the lines of a file atomically. All other lines stay byte for byte."""
     with _held(folder):
-        path = (folder / f"{name}.md").resolve()  # keeps a person's symlink
+        path = (folder / f"{name}.md").resolve()  # write through a person's symlink
         old = path.read_bytes().decode(errors="surrogateescape") if path.exists() else ""
         end = "\r\n" if "\r\n" in old else "\n"
         lines = old.split(end) if old else [f"# {name.capitalize()}", "", INTRODUCTION, ""]
@@ -179,13 +179,13 @@ def change(folder: Path, name: str, edit: Callable[[list[str]], None]) -> None:
 
 
 def add(lines: list[str], heading: str, kind: str, mark: str, entry: str) -> None:
-    """Add `- kind: entry` as the last line under the heading, unless a line of this kind has the mark."""
+    """Add `- kind: entry` as the last line under the heading, unless a line of this kind already has the mark."""
     if not any(line.startswith(f"- {kind}") and mark in line for line in lines):
         _insert(lines, heading, f"- {kind}: {entry}")
 
 
 def tally(lines: list[str], heading: str, subject: str, outcome: str, mark: str, setting: str) -> None:
-    """Count one more outcome of the subject, unless one has the mark; of equal outcomes only the last is listed."""
+    """Add an outcome to the subject's tally, unless one has the mark. Equal outcomes are listed once, the last one."""
     head, tail = f"- {subject} x", f"; {setting}"
     counted = re.compile(re.escape(head) + r"(\d+): (.*)" + re.escape(tail) + r"\s*")
     found = next(((at, match) for at, line in enumerate(lines) if (match := counted.fullmatch(line))), None)
@@ -202,7 +202,7 @@ def tally(lines: list[str], heading: str, subject: str, outcome: str, mark: str,
 
 
 def _insert(lines: list[str], heading: str, line: str) -> None:
-    """Insert a line as the last one under its heading; a missing heading is added."""
+    """Insert a line at the end of its heading's section, and add the heading if it is missing."""
     at = next((at for at, text in enumerate(lines) if text.strip() == f"## {heading}"), None)
     if at is None:
         while lines and not lines[-1].strip():

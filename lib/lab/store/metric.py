@@ -1,9 +1,9 @@
-"""The metric of a run: what it is called, which way is better, what is a value of it, and how a value is written.
+"""The metric of a run: its name, its direction, its valid values, and how a value is written.
 
-It is the one place that knows a direction: a gain is positive where the candidate is better, whatever is measured. The
-settings METRIC, METRIC_GOAL, METRIC_RANGE, SMALL_GAIN, LARGE_GAIN, METRIC_GUARD -> a `Metric`. All values are Decimal,
-in the unit of what is printed; those of `val_bpb` are in bits per byte. On record, a value stands under the key
-`val_bpb` whatever it is of, and `metric` says its name.
+Only this module knows the direction: a gain is positive if the candidate is better, for any metric. The settings
+METRIC, METRIC_GOAL, METRIC_RANGE, SMALL_GAIN, LARGE_GAIN and METRIC_GUARD -> a `Metric`. Values are Decimal, in the
+unit that is printed (bits per byte for val_bpb). In records the key of a value is `val_bpb` for every metric, and
+`metric` has the name.
 """
 
 from collections.abc import Iterable, Mapping
@@ -17,15 +17,15 @@ from lab.store.guards import Guard
 
 BPB = "val_bpb"
 UPPER_BOUND = 20  # bits per byte; an untrained model has 8
-LARGEST = Decimal("1e15")  # of any other metric; beyond that nothing is measured
-PLACES = 6  # decimals, and the significant digits that a value has at least
-WIDEST = 8  # significant digits of a value of 100 and more
+LARGEST = Decimal("1e15")  # limit for any other metric
+PLACES = 6  # decimals, and the fewest significant digits of a value
+WIDEST = 8  # significant digits of a value of 100 or more
 HINT = "docs/reference.md has a table of the settings"
 
 
 @dataclass(frozen=True)
 class Metric:
-    """`low` and `high` are inclusive; None: no such bound. `small`, `large`: what a person has set; None: nothing."""
+    """`low` and `high` are inclusive (None: unbounded). `small` and `large` are a person's thresholds (None: unset)."""
 
     name: str = BPB
     is_max: bool = False
@@ -37,19 +37,19 @@ class Metric:
 
     @property
     def is_bpb(self) -> bool:
-        """Whether it is the published one, whose scale is known."""
+        """Whether it is val_bpb, whose scale is known."""
         return self.name == BPB
 
     def gain(self, incumbent: Decimal, candidate: Decimal) -> Decimal:
-        """What the candidate is better by; below 0 where it is worse."""
+        """How much better the candidate is; below 0 if it is worse."""
         return candidate - incumbent if self.is_max else incumbent - candidate
 
     def best(self, values: Iterable[Decimal]) -> Decimal:
-        """The best of one value or more."""
+        """The best of at least one value."""
         return max(values) if self.is_max else min(values)
 
     def is_valid(self, value: Decimal | None) -> bool:
-        """Whether it can be a value: NaN passes every comparison, and the 0 of a crash would win many a minimum."""
+        """Whether it is a possible value. NaN and the 0 of a crash are not: comparisons would treat them as good."""
         if value is None or not value.is_finite():
             return False
         if self.is_bpb:
@@ -58,26 +58,26 @@ class Metric:
         return low <= value <= high
 
     def rounded(self, value: Decimal) -> Decimal:
-        """With the decimals of the ledger."""
+        """The value with the ledger's decimals."""
         return value.quantize(Decimal(1).scaleb(-self.places(value)), ROUND_HALF_EVEN)
 
     def places(self, value: Decimal) -> int:
-        """The decimals that it is written with: 6 of a val_bpb; of another, as many as make 6 digits significant."""
+        """The decimals of a value: 6 for val_bpb, and for others as many as give 6 significant digits."""
         if self.is_bpb or not value:
             return PLACES
-        whole = value.adjusted() + 1  # digits before the point; negative where zeros follow it
+        whole = value.adjusted() + 1  # digits before the point; negative if zeros follow it
         return PLACES - whole if whole < 0 else PLACES if whole < 3 else max(0, WIDEST - whole)
 
     def text(self, value: Decimal) -> str:
-        """As it stands in the ledger."""
+        """The value as the ledger has it."""
         return f"{value:.{self.places(value)}f}"
 
     def gain_text(self, gain: Decimal, level: Decimal, fewer: int = 0) -> str:
-        """`+0.004700`, with the decimals of a value of this level, or some fewer."""
+        """`+0.004700`, with the decimals of a value like `level`, less `fewer`."""
         return f"{gain:+.{max(0, self.places(level) - fewer)}f}"
 
     def amount(self, size: Decimal, level: Decimal | None, fewer: int = 0) -> str:
-        """A difference of values without a sign, with the decimals of a value of this level."""
+        """A difference without a sign, with the decimals of a value like `level`."""
         return f"{size:.{max(0, self.places(level if level is not None else size) - fewer)}f}"
 
     @property
@@ -87,7 +87,7 @@ class Metric:
 
     @property
     def range_told(self) -> str:
-        """`between 0 and 20`: what a value can be, for a person."""
+        """The valid range, to follow "a number": `between 0 and 20`."""
         if self.is_bpb:
             return f"between 0 and {UPPER_BOUND}"
         if self.low is not None and self.high is not None:
@@ -101,7 +101,7 @@ VAL_BPB = Metric()
 
 
 def of_settings(settings: Mapping[str, str]) -> Metric:
-    """The metric that these settings describe. Raises Fault where they contradict each other."""
+    """The metric that the settings describe. Raises Fault if they contradict each other."""
     low, high = (_number(text) for text in (settings.get("METRIC_RANGE") or ",").split(","))
     metric = Metric(
         name=settings.get("METRIC") or BPB,
@@ -117,7 +117,7 @@ def of_settings(settings: Mapping[str, str]) -> Metric:
 
 
 def check(settings: Mapping[str, str]) -> None:
-    """Raise Fault where they are no metric, or nothing would say which gain of it counts."""
+    """Raise Fault if the settings describe no metric, or leave open which gain counts."""
     metric = of_settings(settings)
     has_thresholds = metric.small is not None and metric.large is not None
     if not (metric.is_bpb or has_thresholds or int(settings.get("BASELINE_RUNS") or 1) > 1):
@@ -129,13 +129,13 @@ def check(settings: Mapping[str, str]) -> None:
 
 def _refuse_contradiction(metric: Metric) -> None:
     if metric.is_bpb and metric.is_max:
-        raise Fault("METRIC_GOAL is 'max', but of val_bpb lower is better", "name what is measured: METRIC=...")
+        raise Fault("METRIC_GOAL is 'max', but lower is better for val_bpb", "name your metric: METRIC=...")
     if metric.is_bpb and (metric.low is not None or metric.high is not None):
-        raise Fault("METRIC_RANGE is for another metric than val_bpb", "name what is measured: METRIC=...")
+        raise Fault("METRIC_RANGE is set, but val_bpb has a fixed range", "name your metric: METRIC=...")
     if metric.low is not None and metric.high is not None and metric.low >= metric.high:
-        raise Fault(f"METRIC_RANGE '{metric.low},{metric.high}' holds nothing", "the lower bound comes first")
+        raise Fault(f"METRIC_RANGE '{metric.low},{metric.high}' is empty", "write the lower bound first")
     if metric.small is not None and metric.large is not None and metric.small > metric.large:
-        raise Fault(f"SMALL_GAIN '{metric.small}' is more than LARGE_GAIN '{metric.large}'", HINT)
+        raise Fault(f"SMALL_GAIN '{metric.small}' is larger than LARGE_GAIN '{metric.large}'", HINT)
 
 
 def _number(text: str) -> Decimal | None:
@@ -146,5 +146,5 @@ def _number(text: str) -> Decimal | None:
 
 
 def named(experiment: Mapping[str, Any]) -> Metric:
-    """That of an experiment on record, by its name: enough to write a value, not to judge one."""
+    """The metric of a recorded experiment, by name only: enough to format a value, but not to judge one."""
     return Metric(name=experiment.get("metric") or BPB)

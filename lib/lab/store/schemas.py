@@ -1,4 +1,4 @@
-"""The JSON Schemas of schemas/: the only list of columns, words and settings."""
+"""The JSON Schemas in schemas/: the only list of columns, words and settings."""
 
 import json
 from functools import cache
@@ -22,14 +22,14 @@ def load(name: str) -> dict[str, Any]:
 
 @cache
 def validator(name: str) -> "Draft202012Validator":
-    """The validator of a schema; built once, since there may be thousands of values."""
-    from jsonschema import Draft202012Validator  # takes 70 ms to import: only for steps that need it
+    """The validator of a schema; built once, because there may be thousands of values."""
+    from jsonschema import Draft202012Validator  # imported late: it takes 70 ms, and most steps do not need it
 
     return Draft202012Validator(load(name))
 
 
 def problems(name: str, value: Any) -> list[tuple[str, str]]:
-    """The problems of `value` by schema `name`: pairs of a property and a sentence about it."""
+    """The problems of `value` by schema `name`: pairs of a property and a sentence."""
     if fits(name, value):
         return []
     found = []
@@ -42,7 +42,7 @@ def problems(name: str, value: Any) -> list[tuple[str, str]]:
 
 
 def read_valid(name: str, path: Path) -> dict[str, Any] | None:
-    """The object in the file `path`; None where it is missing, damaged, or not valid by schema `name`."""
+    """The object in the file `path`; None if it is missing, damaged, or invalid by schema `name`."""
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
@@ -51,20 +51,20 @@ def read_valid(name: str, path: Path) -> dict[str, Any] | None:
 
 
 def require(name: str, value: Any) -> None:
-    """Raise ValueError with the first problem of `value`, if it has one: what we write must be valid."""
+    """Raise ValueError with the first problem of `value`, if there is one. Everything we write must be valid."""
     for where, problem in problems(name, value):
         raise ValueError(f"{name}: {where}: {problem}")
 
 
 @cache
 def _quick(name: str) -> "Callable[[Any], Any]":
-    import fastjsonschema  # imported late, too
+    import fastjsonschema  # imported late, for the same reason
 
     return cast("Callable[[Any], Any]", fastjsonschema.compile(load(name), use_default=False))
 
 
 def fits(name: str, value: Any) -> bool:
-    """Whether `value` is valid by schema `name`: a hundred times as fast as `problems`, which has the sentences."""
+    """Whether `value` is valid by schema `name`. This is a hundred times as fast as `problems`."""
     try:
         _quick(name)(value)
     except ValueError:

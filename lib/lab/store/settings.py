@@ -8,22 +8,21 @@ from decimal import Decimal
 from lab.errors import Fault
 from lab.store import metric, schemas
 
-PUBLISHED_BUDGET = "300"  # seconds; the default without another one from a person or from prepare.py
-HINT = "docs/reference.md has a table of the settings"
+PUBLISHED_BUDGET = "300"  # seconds; the default if neither a person nor prepare.py sets another
 
 
 def read(environment: Mapping[str, str]) -> dict[str, str]:
-    """The settings in `environment`, and the defaults. Raises Fault."""
+    """The settings in `environment`, with defaults. Raises Fault for an invalid one."""
     settings = {}
     for name, schema in schemas.load("settings")["properties"].items():
         value = environment.get(name, schema.get("default"))
         if value is None:
             continue
-        if "\n" in value:  # a pattern's `$` lets one through at the end
-            raise Fault(f"{name}: {value!r} is more than one line", HINT)
+        if "\n" in value:  # `$` in a pattern accepts a newline at the end
+            raise Fault(f"{name}: {value!r} is more than one line", metric.HINT)
         settings[name] = value
     for name, problem in schemas.problems("settings", settings):
-        raise Fault(f"{name}: {problem}", HINT)
+        raise Fault(f"{name}: {problem}", metric.HINT)
     for name in ("AUTORESEARCH_CACHE", "AUTORESEARCH_MEMORY"):
         settings[name] = os.path.abspath(os.path.expanduser(settings[name]))
     if "TIME_BUDGET" in settings:
@@ -32,14 +31,14 @@ def read(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def of_new_run(environment: Mapping[str, str]) -> dict[str, str]:
-    """The same, for a set-up: also refused is what cannot be measured. Raises Fault."""
+    """The settings for a set-up. Raises Fault also for a metric that cannot be judged."""
     chosen = read(environment)
     metric.check(chosen)
     return chosen
 
 
 def plain_seconds(seconds: object) -> str:
-    """A number of seconds as a person writes it: 20 for 20.0, so that equal budgets are equal texts."""
+    """A number of seconds in its shortest form (20 for 20.0), so that equal budgets are equal texts."""
     return f"{Decimal(str(seconds)).normalize():f}"
 
 
@@ -53,12 +52,12 @@ ALWAYS_KEPT = ("PROFILE", "TIME_BUDGET", "RUN_TIMEOUT", "SEED", "BASELINE_RUNS",
 
 
 def default_of(name: str) -> str:
-    """The text of the setting where nobody sets it."""
+    """The default of a setting, as text."""
     return str(schemas.load("settings")["properties"][name].get("default", ""))
 
 
 def kept_names(chosen: Mapping[str, str]) -> list[str]:
-    """Those that the manifest keeps: some always, of the other fixed ones those that are not as by default."""
+    """The names that the manifest keeps: ALWAYS_KEPT, and the other fixed settings that differ from their default."""
     others = (name for name in fixed_names() if name not in ALWAYS_KEPT and name in chosen)
     return [
         *(name for name in ALWAYS_KEPT if name in chosen),
@@ -67,11 +66,11 @@ def kept_names(chosen: Mapping[str, str]) -> list[str]:
 
 
 def fixed_names() -> list[str]:
-    """The names of the settings that a run fixes at set-up."""
+    """The names of the settings that are fixed at set-up."""
     return [name for name, schema in schemas.load("settings")["properties"].items() if schema.get("fixed")]
 
 
 def run_timeout(time_budget: str) -> str:
-    """The default number of seconds after which a run is killed: 600 for the published 300."""
+    """The default number of seconds until a run is killed: 600 for the published 300."""
     budget = Decimal(time_budget)
     return str(math.ceil(max(2 * budget, budget + 120)))

@@ -1,7 +1,7 @@
-"""The two records of a run, `results.tsv` and `experiments.jsonl`: whether the one says what the other does.
+"""The two records of a run, `results.tsv` and `experiments.jsonl`, compared.
 
-Verdicts rest on the second; the first is for people, who may edit it, or delete it. A row that has no experiment was
-written by hand, and stays.
+Verdicts use only experiments.jsonl. results.tsv is for people, who may edit or delete it. A row without an experiment
+was written by hand, and is kept.
 """
 
 import hashlib
@@ -22,17 +22,17 @@ COMMIT = re.compile(rb'"commit": "([0-9a-f]{7})')
 
 @dataclass(frozen=True)
 class Difference:
-    """`line` is that of the row in the ledger; None where it is missing. `n` is the experiment's number."""
+    """`line` is the row's line in the ledger (None: missing), `n` the experiment's number."""
 
     line: int | None
     n: int
     column: str
     problem: str
-    recorded: str | None = None  # what stood there
+    recorded: str | None = None  # the recorded text
 
 
 def row_of(experiment: Experiment) -> Row:
-    """The row, with the hash of the experiment's own commit."""
+    """The row of an experiment, with the hash of its own commit."""
     crashed, memory = experiment["status"] == "crash", experiment["memory_gb"]
     return Row(
         commit=experiment["commit"][:7],
@@ -44,21 +44,21 @@ def row_of(experiment: Experiment) -> Row:
 
 
 def marked(mark: int, line: str) -> int:
-    """The mark of some rows, and one more: two ledgers of the same rows in the same order have the same."""
+    """A hash of rows, with one more row. Ledgers with the same rows in the same order have the same mark."""
     text = line.encode(errors="surrogateescape")
     return int.from_bytes(hashlib.blake2b(mark.to_bytes(8, "big") + text, digest_size=8).digest(), "big")
 
 
 def marked_with(mark: int, experiment: Experiment) -> int:
-    """The same with the row of an experiment, if it has a whole one."""
+    """The mark with the row of an experiment, if the experiment has all columns."""
     has_row = {"commit", "status", "val_bpb", "memory_gb", "description"} <= experiment.keys()
     return marked(mark, row_of(experiment).line()) if has_row else mark
 
 
 def is_same(run: Path, lines: Sequence[str], mark: int) -> bool:
-    """Whether the ledger has the rows on record, whose mark this is, and those by hand; quickly.
+    """Whether the ledger has exactly the recorded rows (whose mark is `mark`), and perhaps rows written by hand.
 
-    Without a word on what is not: that is for `differences`.
+    This is fast, but does not say what differs; `differences` does.
     """
     if reduce(marked, lines, 0) == mark:
         return True
@@ -68,7 +68,7 @@ def is_same(run: Path, lines: Sequence[str], mark: int) -> bool:
 
 
 def differences(run: Path, lines: Sequence[str]) -> list[Difference]:
-    """What the rows say otherwise than the experiments; what an experiment does not tell is not compared."""
+    """Where the rows differ from the experiments. A fact that an experiment does not have is not compared."""
     past = experiments.by_commit(run)
     found, seen, last = [], set(), 0
     for number, line in enumerate(lines, start=2):
@@ -77,9 +77,9 @@ def differences(run: Path, lines: Sequence[str]) -> list[Difference]:
             seen.add(row.commit)
             found += _of_row(row, one, number)
             if one["n"] < last:
-                found.append(Difference(number, one["n"], "row", f"that of #{one['n']} stands behind that of #{last}"))
+                found.append(Difference(number, one["n"], "row", f"#{one['n']} comes after #{last}"))
             last = max(last, one["n"])
-    written = {one.text("commit") for one in flight.all_of(run)}  # whose row may come in a moment
+    written = {one.text("commit") for one in flight.all_of(run)}  # flights that may be about to write their row
     lost = [one for commit, one in past.items() if commit not in seen and one["commit"] not in written]
     return found + [Difference(None, one["n"], "row", _missing(one)) for one in lost]
 
@@ -95,25 +95,20 @@ def _of_row(row: Row, one: Experiment, number: int) -> list[Difference]:
 
 
 def _missing(one: Experiment) -> str:
-    return f"that of experiment #{one['n']}, '{one['commit'][:7]}', is missing"
+    return f"the row of experiment #{one['n']}, '{one['commit'][:7]}', is missing"
 
 
 def mend_end(run: Path) -> list[str]:
-    """Of a last line without a newline: it is ended where it is whole, else set aside, and told."""
+    """Repair a last line without a newline: end a whole line, move a torn one away. Returns messages."""
     said = []
-    for name, is_whole in ((experiments.FILE, is_experiment), (TABLE, lambda line: is_row(run, line))):
+    for name, is_whole in ((experiments.FILE, jsonl.is_object), (TABLE, lambda line: is_row(run, line))):
         if (torn := durable.set_torn_line_aside(run / name, is_whole)) is not None:
-            said.append(f"a torn last line was set aside from '{run / name}': {torn!r}")
+            said.append(f"'{run / name}': moved a torn last line to '{name}.torn': {torn!r}")
     return said
 
 
-def is_experiment(line: str) -> bool:
-    """Whether it is a whole line of experiments.jsonl: half an object is none."""
-    return jsonl.object_in(line.encode()) is not None
-
-
 def is_row(run: Path, line: str) -> bool:
-    """Whether it is a whole row: a description that was cut off looks like one, too, but not like what is recorded."""
+    """Whether a line is a whole row. A row with a cut description looks whole, but differs from the record."""
     if not ledger.fits(line, ledger.metric_of(run / TABLE)):
         return False
     one = experiments.by_commit(run).get(line[:7])
@@ -121,7 +116,7 @@ def is_row(run: Path, line: str) -> bool:
 
 
 def add_row(run: Path, experiment: Experiment) -> None:
-    """The row of the last experiment, unless it is there; all rows instead, where somebody has deleted the ledger."""
+    """Add the last experiment's row unless it is there. If the ledger was deleted, write all rows."""
     if (run / TABLE).exists():
         ledger.append(run / TABLE, row_of(experiment))
     else:
@@ -129,20 +124,20 @@ def add_row(run: Path, experiment: Experiment) -> None:
 
 
 def write_all(run: Path) -> None:
-    """The ledger of all experiments."""
+    """Write the ledger with all experiments."""
     durable.write_atomically(run / TABLE, text_of(run, map(row_of, experiments.read(run))))
 
 
 def text_of(run: Path, rows: Iterable[Row]) -> str:
-    """The ledger of the run with these rows."""
+    """The ledger of the run as text, with these rows."""
     header = ledger.header(manifest.metric_of(run).name)
     return "".join(f"{line}\n" for line in (header, *(row.line() for row in rows)))
 
 
 def with_rows_by_hand(known: Sequence[Experiment], lines: Sequence[str], metric_name: str = metric.BPB) -> list[Row]:
-    """The rows on record, in order, and those of `lines` that were written by hand, each behind the same row as there.
+    """The recorded rows in order, and the rows of `lines` that were written by hand, each after the same row as before.
 
-    What is a row on record but for its commit is no row of its own.
+    A row that equals a recorded one except for its commit is left out.
     """
     rows = {one["commit"][:7]: row_of(one) for one in known}
     texts = {astuple(row)[1:] for row in rows.values()}

@@ -1,8 +1,8 @@
-"""What proposers have taken since a person started the loop -> whether that is as much as it may take.
+"""The use of proposers since a person started the loop -> whether a limit is reached.
 
-`runs/<tag>/budget` has when that was, and what all had taken until then; a loop that is started again goes on counting
-from there. Counted are rows, calls that came to none, and what trains. Limits: MAX_HOURS, MAX_COST (USD),
-MAX_TOKENS, from the environment of the loop; 0 is none.
+`runs/<tag>/budget` has the start time and the use before it. A loop that is restarted continues to count from there.
+Rows, calls without a row, and flights in training are counted. The limits are MAX_HOURS, MAX_COST (USD) and
+MAX_TOKENS in the loop's environment; 0 means no limit.
 """
 
 import json
@@ -21,18 +21,18 @@ AMOUNTS = ("cost_usd", "tokens")
 
 
 def begin_budget(run: Path) -> None:
-    """Count from now on."""
+    """Start to count now."""
     since = {"since": time.time(), **{name: str(amount) for name, amount in taken(run).items()}}
     durable.write_atomically(run / FILE, json.dumps(since) + "\n")
 
 
 def budget(run: Path) -> str | None:
-    """`over ...`, which limit is reached; `unknown ...`, where nobody tells what is limited; None: neither."""
+    """`over ...` with the limit that is reached, `unknown ...` if nothing reports the limited amount, or None."""
     return says(run, os.environ, time.time())
 
 
 def says(run: Path, settings: Mapping[str, str], now: float) -> str | None:
-    """The same, by these settings, at that time."""
+    """The answer for these settings at the time `now`."""
     limits = {name: Decimal(settings.get(name) or 0) for name in ("MAX_HOURS", "MAX_COST", "MAX_TOKENS")}
     if not any(limits.values()):
         return None
@@ -42,12 +42,12 @@ def says(run: Path, settings: Mapping[str, str], now: float) -> str | None:
             said = f"{amount.quantize(Decimal('0.01')).normalize():f} of {limits[name]:f} {unit}"
             return f"over {name} is reached: {said}\n"
     if limits["MAX_COST"] and used["tokens"] and used["cost_usd"] is None:
-        return "unknown the agent does not tell what it costs: MAX_COST cannot end this loop; MAX_TOKENS can\n"
+        return "unknown the agent does not report its cost, so MAX_COST cannot end this loop; use MAX_TOKENS\n"
     return None
 
 
 def since_then(run: Path, now: float) -> dict[str, Decimal | None]:
-    """Hours, USD and tokens since then; None where nothing of it is known."""
+    """Hours, USD and tokens since the start; None if an amount is unknown."""
     path = run / FILE
     began = jsonl.object_in(path.read_bytes()) if path.is_file() else None
     began = began or {"since": now}
@@ -57,7 +57,7 @@ def since_then(run: Path, now: float) -> dict[str, Decimal | None]:
 
 
 def taken(run: Path) -> dict[str, Decimal]:
-    """What all of a run have taken; of what nobody has told, there is nothing."""
+    """The amounts that the whole run has used; an amount that nothing reports is missing."""
     known = index.read(run)
     on_record = {one["commit"] for one in experiments.last(run, 20)}
     reports = [known.spent, *jsonl.read(run / record.WITHOUT_ROW), *_in_the_air(run, on_record)]
@@ -66,7 +66,7 @@ def taken(run: Path) -> dict[str, Decimal]:
 
 
 def _in_the_air(run: Path, on_record: set[str]) -> Iterator[Mapping[str, Any]]:
-    """Of each flight that trains. Drafts do not count yet: a loop ends at the same row with them and without."""
+    """The use of each flight in training. Drafts do not count yet, so that they do not change when the loop ends."""
     for one in flight.all_of(run):
         if any(one.folder.glob("run.*")) and one.text("commit") not in on_record:
             yield record.spent(one)

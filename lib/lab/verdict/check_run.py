@@ -1,4 +1,4 @@
-"""A run, before a loop starts on it -> its incumbent, with a new index; or why nothing may be added to it."""
+"""A run before a loop starts on it -> its incumbent and a new index, or the reason why the run cannot continue."""
 
 from pathlib import Path
 
@@ -6,14 +6,14 @@ from lab.errors import Fault
 from lab.store import experiments, ledger, manifest, two_records
 from lab.verdict import index
 
-PREPARED = "prepared"  # what `prepare.py --check` has printed; beside it, in `prepared.py`, that file
-MOST_TOLD = 3  # of the rows that were edited by hand
+PREPARED = "prepared"  # the output of `prepare.py --check`; `prepared.py` is a copy of that prepare.py
+MOST_TOLD = 3  # hand edits that are listed
 
 
 def check_run(run: Path) -> str:
-    """A line for each thing that was mended, or was edited; `incumbent` has that commit, if there is one.
+    """Returns a line for each repair and each hand edit. `incumbent` gets the incumbent's commit, if there is one.
 
-    Raises Fault where the ledger or the experiments are damaged, or another measurement than the run's is set up.
+    Raises Fault if a record is damaged, or if the measurement differs from the run's.
     """
     check_whether_there(run)
     said = two_records.mend_end(run)
@@ -31,17 +31,21 @@ def check_run(run: Path) -> str:
 
 
 def check_whether_there(run: Path) -> None:
-    """Raise Fault where somebody has deleted a record: without its experiments, a run would get a second baseline."""
+    """Raise Fault if a record was deleted. (Without its experiments, a run would get a second baseline.)"""
     if not (run / two_records.TABLE).exists():
-        raise Fault(f"the ledger is gone: '{run / two_records.TABLE}'", f"make mend TAG={run.name}")
+        raise Fault(f"the ledger is missing: '{run / two_records.TABLE}'", f"make mend TAG={run.name}")
     path = run / experiments.FILE
     if (run / index.INCUMBENT).exists() and not (path.exists() and path.stat().st_size):
-        raise Fault(f"the experiments of run '{run.name}' are gone: '{path}'", f"make mend TAG={run.name}")
+        raise Fault(f"the experiments of run '{run.name}' are missing: '{path}'", f"make mend TAG={run.name}")
 
 
 def edited(run: Path) -> list[str]:
-    """What somebody has changed in the ledger; verdicts rest on what was recorded."""
+    """The hand edits of the ledger. They do not affect verdicts, which use the recorded values."""
     found = two_records.differences(run, ledger.lines(run / two_records.TABLE))
-    more = [f"and so in {len(found) - MOST_TOLD} more places"] if len(found) > MOST_TOLD else []
-    said = [f"line {one.line} of results.tsv was edited: {one.column} {one.problem}" for one in found[:MOST_TOLD]]
-    return [*said, *more, *([f"to put back what was recorded: make mend TAG={run.name}"] if found else [])]
+    more = [f"and {len(found) - MOST_TOLD} more differences"] if len(found) > MOST_TOLD else []
+    said = [
+        f"results.tsv{f', line {one.line}' if one.line else ''}: {one.column}: {one.problem}"
+        for one in found[:MOST_TOLD]
+    ]
+    hint = [f"to restore the recorded rows: make mend TAG={run.name}"] if found else []
+    return [*said, *more, *hint]

@@ -1,9 +1,9 @@
-"""Complexity: the code before and after -> the lines that one has more, and how many code lines are added and removed.
+"""The code before and after -> the changed lines, and the numbers of code lines added and removed.
 
-What is counted is the code, not how it is laid out: each text is parsed and written anew in one form (`ast.unparse`).
-So comments, blank lines, docstrings, quotes and wrapping are out of the count, and statements joined by `;` are more
-than one. A line longer than WIDTH counts as the lines that it would fill: one long line is no simplification. A text
-that is no Python is counted as it stands.
+The code counts, but not its layout: each text is parsed and formatted in one way (`ast.unparse`). So comments, blank
+lines, docstrings, quotes and wrapping do not count, and statements joined by `;` count one by one. A line longer than
+WIDTH counts as several lines, so that one long line is not a simplification. A text that is not Python is counted as
+it is.
 """
 
 import ast
@@ -12,17 +12,17 @@ from difflib import SequenceMatcher
 
 from lab.store.code import Code
 
-WIDTH = 80  # columns of a counted line, its indentation aside
+WIDTH = 80  # columns of a counted line without its indentation
 
 
 def code_lines(text: str) -> list[str]:
-    """The lines as they are written, without what stands around them; a blank one or a comment is no code line."""
+    """The lines as written, without indentation, blank lines and comments."""
     stripped = (line.strip() for line in text.splitlines())
     return [line for line in stripped if line and not line.startswith("#")]
 
 
 def counted_lines(text: str) -> list[str]:
-    """The lines that count, in the one form; those of a text that is no Python as they are written."""
+    """The lines in the common format; for a text that is not Python, the lines as written."""
     try:
         tree = Plain().visit(ast.parse(text))
         lines = ast.unparse(tree).splitlines()
@@ -32,14 +32,14 @@ def counted_lines(text: str) -> list[str]:
 
 
 class Plain(ast.NodeTransformer):
-    """Takes away what does nothing, and takes apart what is several statements in the form of one."""
+    """Removes code without effect, and splits statements that are written as one."""
 
     def visit_Expr(self, node: ast.Expr) -> ast.stmt:
-        """A docstring, or any other constant that stands for itself, is a comment."""
+        """A docstring or another constant by itself counts as a comment."""
         return ast.Pass() if isinstance(node.value, ast.Constant) else node
 
     def visit_Assign(self, node: ast.Assign) -> ast.stmt | list[ast.stmt]:
-        """`a, b = 1, 2` is two assignments; it is only counted, so that the order of evaluation does not matter."""
+        """`a, b = 1, 2` counts as two assignments. (The code does not run, so the order of evaluation is free.)"""
         match node:
             case ast.Assign(targets=[ast.Tuple(elts=names)], value=ast.Tuple(elts=values)) if _are_pairs(names, values):
                 pairs = zip(names, values, strict=True)
@@ -52,18 +52,18 @@ def _are_pairs(names: list[ast.expr], values: list[ast.expr]) -> bool:
 
 
 def changes(before: str, after: str) -> tuple[list[str], list[str]]:
-    """The code lines that `after` has more and those that it has less, as they are written: for a person."""
+    """The code lines that were added and removed, as written, for a person."""
     return _changed(before, after, code_lines)
 
 
 def counts(before: str, after: str, lines_of: Callable[[str], list[str]] = counted_lines) -> tuple[int, int]:
-    """The number of code lines added, and removed: for the verdict."""
+    """The numbers of code lines added and removed, for the verdict."""
     added, removed = _changed(before, after, lines_of)
     return _size(added), _size(removed)
 
 
 def counts_of(before: Code, after: Code) -> tuple[int, int]:
-    """The same over several files; a text that is not called Python is counted as it is written."""
+    """The numbers for several files. Only files named *.py are parsed as Python."""
     found = [
         counts(before.get(path, ""), after.get(path, ""), counted_lines if path.endswith(".py") else code_lines)
         for path in {**before, **after}

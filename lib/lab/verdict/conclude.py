@@ -1,13 +1,13 @@
-"""The flight after a training run -> one more run; or its verdict, on record and in the memory; or neither yet.
+"""The flight after a training run -> another run; or its verdict, recorded and in the memory; or nothing yet.
 
-`conclude` follows each training run. It leaves a crash that a later step may undo, by a look at the machine or by a
-mend, as it is; `close` then concludes on what stayed one. Both may be killed anywhere and called again: what is on
-record is only finished, and `summary`, written last, says that all is. Whoever calls them holds the verdict lock, so
-one flight is judged after the other.
+`conclude` follows each training run. It leaves a crash alone if a later step may resolve it (a check of the machine, or
+a mend). `close` then concludes the remaining crashes. Both can be killed at any point and called again: a recorded
+experiment is only completed, and `summary`, written last, marks the end. The caller holds the verdict lock, so flights
+are judged one after the other.
 
-What was measured on an incumbent that has been replaced since is only screened: what could not be kept there is
-discarded. What could is carried over (lib/experiment/steps/15-carry-over), and measured anew. `give_up` is for a
-flight whose steps fail (lib/experiment/dispatch).
+A flight may have been measured on an incumbent that has since been replaced. If it could not be kept on that one, it is
+discarded. Otherwise it is carried over (lib/experiment/steps/15-carry-over) and measured again. `give_up` is for a
+flight with a step that fails every time (lib/experiment/dispatch).
 """
 
 from pathlib import Path
@@ -27,13 +27,13 @@ from lab.verdict.more_runs import is_made_again, next_runs
 from lab.verdict.record import record, settle, summary
 from lab.verdict.remember import remember
 
-CANNOT_MEND = ("baseline", "catalog")  # as proposers
-MOST_CARRIED = 3  # times that a change is carried over to a new incumbent after it was measured
-MOST_IN_VAIN = 2  # runs of a person's commit that fail, until it is taken for broken
+CANNOT_MEND = ("baseline", "catalog")  # proposers that cannot mend a crash
+MOST_CARRIED = 3  # times that a measured change is carried over to a new incumbent
+MOST_IN_VAIN = 2  # failed runs of a person's commit before it counts as broken
 
 
 def conclude(folder: Path) -> str | None:
-    """Measure what was run, and go on as far as that allows. Returns what is told, and `again NN` as the last line."""
+    """Measure the runs and go on as far as possible. Returns messages, perhaps with a last line `again NN`."""
     flight = Flight(folder)
     known = index.read(flight.run)
     if recorded := experiments.recorded(flight.run, flight.need("commit")):
@@ -45,7 +45,7 @@ def conclude(folder: Path) -> str | None:
 
 
 def close(folder: Path) -> str | None:
-    """The same without a measurement, of what was left to others; nothing where all is concluded."""
+    """Conclude a flight that is already measured. Does nothing if it is concluded."""
     flight = Flight(folder)
     if flight.text("summary") is not None:
         return None
@@ -57,7 +57,7 @@ def close(folder: Path) -> str | None:
 
 
 def give_up(folder: Path) -> str | None:
-    """A crash row for a flight that comes to no verdict, since a step of it fails each time: `given_up` says how."""
+    """Record a crash for a flight with a step that fails every time. `given_up` has the reason."""
     flight = Flight(folder)
     known = index.read(flight.run)
     if recorded := experiments.recorded(flight.run, flight.need("commit")):
@@ -67,13 +67,13 @@ def give_up(folder: Path) -> str | None:
     flight.write_json("decision.json", {"status": "crash", "rule": "crash", "reason": why, **nothing})
     unknown = dict.fromkeys(("val_bpb", "memory_gb", "wall_seconds"))
     flight.write_json("measure.json", {**unknown, "failure": "error", "why": why, "runs": []})
-    return _finished(flight, known, record(flight, with_change=False))  # the change may be what cannot be read
+    return _finished(flight, known, record(flight, with_change=False))  # the change may be unreadable
 
 
 def _with_reruns(flight: Flight, known: Index, *, is_believed: bool) -> Index:
-    """The incumbent's runs in this flight are recorded at once: the flights that are judged next know them, too.
+    """Record the incumbent's runs of this flight at once, because the next flights use them too.
 
-    But not those of the last attempt, as long as they may be made again with their seed.
+    A run of the last attempt that may be repeated with the same seed is not recorded yet.
     """
     measured = flight.json("measure.json")
     made = [one["seed"] for one in measured["incumbent_runs"]]
@@ -92,14 +92,14 @@ def _with_reruns(flight: Flight, known: Index, *, is_believed: bool) -> Index:
 
 
 def _is_for_others(flight: Flight, evidence: Evidence) -> bool:
-    """Whether the machine is looked at, its proposer mends it, or a person is told of a baseline that does not run."""
+    """Whether a later step handles it: a check of the machine, a mend, or a message about a failed baseline."""
     can_be_mended = flight.text("mendable") == "yes" and flight.text("agent") not in CANNOT_MEND
-    is_mended = can_be_mended and not (flight.folder / "edit").exists()  # who made that edit sees the log
+    is_mended = can_be_mended and not (flight.folder / "edit").exists()  # the author of such an edit sees the log
     return flight.text("suspect") is not None or is_mended or evidence.is_failed_baseline
 
 
 def _decided(flight: Flight, known: Index, evidence: Evidence) -> str | None:
-    """One more run; or the verdict, and its record. Of a baseline that failed, the verdict alone: it leaves no row."""
+    """Another run, or the verdict and its record. A failed baseline gets a verdict but no row."""
     decision = _decision_of_stale(flight, evidence)
     if decision is None and (told := _sent_back(flight, evidence)):
         return told
@@ -111,18 +111,18 @@ def _decided(flight: Flight, known: Index, evidence: Evidence) -> str | None:
 
 
 def _tell_of_baseline(flight: Flight, evidence: Evidence) -> None:
-    """In `problem`, for a person: what is wrong with it, and what to do about it, a line each."""
+    """Write `problem` for a person: the baseline's problem and a hint, a line each."""
     word = evidence.failure or ""
     log = flight.folder / f"run.{flight.attempt}/run.log"
     flight.write("problem", "\n".join(failed_baseline.told(word, evidence.why or "", log, evidence.metric)))
 
 
 def _sent_back(flight: Flight, evidence: Evidence) -> str | None:
-    """To an earlier step, in words for a person, and `again NN`; None: what was measured is enough for a verdict."""
+    """Messages and `again NN`, to go back to an earlier step; None if the measurements are enough for a verdict."""
     if evidence.is_stale and evidence.is_baseline:
-        return "the branch has moved: the baseline is measured there\nagain 10\n"
+        return "the branch has moved: the baseline is measured again there\nagain 10\n"
     if evidence.is_stale:
-        told = f"measured on an earlier incumbent, and carried over: {flight.need('description')}\nagain 15\n"
+        told = f"carried over to the new incumbent: {flight.need('description')}\nagain 15\n"
         return told if could_be_kept(evidence) else None
     wanted = next_runs(evidence, slots.free(flight.run))
     if not wanted:
@@ -130,41 +130,42 @@ def _sent_back(flight: Flight, evidence: Evidence) -> str | None:
     if evidence.is_unknown and len(set(evidence.seeds["incumbent"])) >= MOST_IN_VAIN:
         raise _broken_commit(flight)
     flight.write("next", "\n".join(one.line() for one in wanted))
-    return "".join(f"{one.told()}\n" for one in wanted) + "again 30\n"
+    which = f"{flight.folder.name} ({flight.need('description')})"
+    return "".join(f"{which}: {one.told()}\n" for one in wanted) + "again 30\n"
 
 
 def _broken_commit(flight: Flight) -> Fault:
-    """Nothing can be compared with it, and what crashed on it may not be to blame."""
+    """The Fault for a person's commit that does not run. Nothing can be compared with it, so no change is blamed."""
     log = flight.folder / f"run.{flight.attempt}/run.log"
     return Fault(
         f"commit '{flight.need('compared')[:7]}', made on top of the incumbent, does not run",
-        f"mend it by another commit, then: make loop; the end of its log: tail -c 2000 '{log}'",
+        f"fix it in another commit, then: make loop; the end of its log: tail -c 2000 '{log}'",
     )
 
 
 def _decision_of_stale(flight: Flight, evidence: Evidence) -> Decision | None:
-    """That on a change which could be kept, but not on today's incumbent; None: it is decided by what was measured."""
+    """The discard of a change that cannot be carried over; None if its measurements decide."""
     if evidence.failure or not evidence.is_stale:
         return None
     if why := flight.text("not_carried"):  # a rule and its reason
         rule, reason = why.split(" ", 1)
         return Decision("discard", rule, reason)
     if len(flight.lines("carried_from")) >= MOST_CARRIED and could_be_kept(evidence):
-        why = f"it could be kept, but the incumbent changed {MOST_CARRIED + 1} times meanwhile"
+        why = f"it could be kept, but the incumbent changed {MOST_CARRIED + 1} times in the meantime"
         return Decision("discard", "outrun", why)
     return None
 
 
 def _finished(flight: Flight, known: Index, recorded: Experiment) -> str | None:
-    """All that follows from the line on record."""
+    """Write everything that follows from the recorded experiment."""
     known = index.updated(flight.run, known)
     settle(flight, known, recorded)
     told = None
     try:
         remember(flight, known, recorded)
-    except (OSError, ValueError, RecursionError, MemoryError) as error:  # the experiment is on record all the same
+    except (OSError, ValueError, RecursionError, MemoryError) as error:  # the experiment itself is recorded
         where = memory.folder(flight.run)
-        told = f"this experiment could not be added to the memory, '{where}': {error}\n"
+        told = f"this experiment could not be added to the memory '{where}': {error}\n"
     index.store(flight.run, known)
     index.store_incumbent(flight.run, known)
     flight.write("summary", summary(recorded))

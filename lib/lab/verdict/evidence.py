@@ -1,6 +1,6 @@
-"""The measured flight and the run's past -> the evidence: all that the verdict, and one more run, depend on.
+"""The measured flight and the run's past -> the evidence: everything that the verdict and further runs depend on.
 
-`gather` reads it once; from there on, `more_runs` and `judge` are functions of it alone.
+`gather` reads it once. After that, `more_runs` and `judge` use nothing else.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,17 +21,17 @@ from lab.verdict.noise import Spread
 
 @dataclass(frozen=True, kw_only=True)
 class Evidence:
-    """On the experiment in flight, and the incumbent. None: not known, or there is none. GB; values of the metric."""
+    """Facts about the experiment in flight and the incumbent. None: unknown or missing. Memory is in GB."""
 
     metric: Metric = VAL_BPB
     is_baseline: bool = False
-    runs_wanted: int = 1  # of a baseline
+    runs_wanted: int = 1  # of the baseline
     failure: str | None = None
-    why: str | None = None  # it failed
-    disturbed: Sequence[tuple[str, int, str]] = ()  # of the last runs: code, seed, and what was not as usual
-    seeds: Mapping[str, Sequence[int]] = field(default_factory=dict)  # of the runs of this flight, by their code
-    recorded_seeds: Sequence[int] = ()  # that the incumbent was run with before
-    # What the table of the criterion is asked with
+    why: str | None = None  # the reason of the failure
+    disturbed: Sequence[tuple[str, int, str]] = ()  # code, seed and disturbance of the disturbed last runs
+    seeds: Mapping[str, Sequence[int]] = field(default_factory=dict)  # code -> the seeds of this flight's runs
+    recorded_seeds: Sequence[int] = ()  # seeds of the incumbent's earlier runs
+    # The facts for the criterion
     val_bpb: Decimal | None = None
     memory: Decimal | None = None
     lines: tuple[int, int] | None = None  # code lines added and removed; None: no code came back
@@ -52,33 +52,33 @@ class Evidence:
 
     @property
     def deciding(self) -> Sequence[Decimal]:
-        """The candidate's runs that count: the one that made it look good is no evidence."""
+        """The candidate's runs that decide. The first one selected it, so it is no evidence if there are others."""
         return self.candidate[1:] or self.candidate
 
     @property
     def gain(self) -> Decimal:
-        """What the candidate's mean is better by."""
+        """How much better the candidate's mean is."""
         return self.metric.gain(noise.average(self.incumbent), noise.average(self.deciding))
 
     @property
     def noise(self) -> Noise | None:
-        """That of the gain."""
+        """The noise of the gain."""
         known = self.spread
         return Noise(known.sd, known.df, len(self.deciding), len(self.incumbent)) if known else None
 
     @property
     def is_simpler(self) -> bool:
-        """Whether it has less code."""
+        """Whether the candidate has less code."""
         return self.lines is not None and self.lines[0] < self.lines[1]
 
     @property
     def is_failed_baseline(self) -> bool:
-        """Nothing can be compared with a baseline that does not run: that is for a person."""
+        """Whether this is a baseline that fails. A person has to fix it, because nothing can be compared with it."""
         return self.is_baseline and self.failure is not None
 
 
 def gather(flight: Flight, index: Index) -> Evidence:
-    """The evidence on a flight that is measured, and on the incumbent that it was made on."""
+    """The evidence about a measured flight and the incumbent that it was made on."""
     run, measured, after = flight.run, flight.json("measure.json"), code.after(flight)
     base = None if flight.is_baseline else index.keep(run, flight.need("base"))
     runs = {"candidate": measured["runs"], "incumbent": measured["incumbent_runs"]}
@@ -114,7 +114,7 @@ def gather(flight: Flight, index: Index) -> Evidence:
 
 
 def _seeds_in_the_air(own: Flight) -> Iterator[int]:
-    """Those that the incumbent is run with for other flights."""
+    """The seeds that the incumbent is run with for other flights."""
     for one in all_of(own.run):
         for asked in (line.split() for line in (one.text("next") or "").split("\n")):
             if one != own and asked[:1] == ["incumbent"]:
@@ -122,7 +122,7 @@ def _seeds_in_the_air(own: Flight) -> Iterator[int]:
 
 
 def _with_incumbent(evidence: Evidence, index: Index, incumbent: Experiment, guarded: Mapping[str, Any]) -> Evidence:
-    """What is on record of the incumbent; and whether the candidate, whose values are `guarded`, holds the guards."""
+    """Add the incumbent's record, and whether the candidate (values in `guarded`) satisfies the guards."""
     level = {name: _decimal(value) for name, value in (incumbent.get("guards") or {}).items()}
     own = {name: _decimal(value) for name, value in guarded.items()}
     return replace(
@@ -135,7 +135,7 @@ def _with_incumbent(evidence: Evidence, index: Index, incumbent: Experiment, gua
 
 
 def _with_runs(evidence: Evidence, index: Index, level: Sequence[noise.Run], measured: dict[str, Any]) -> Evidence:
-    """The runs of a candidate that has a metric, and `level`, those of the incumbent."""
+    """Add the runs of a candidate with a metric, and `level`, the runs of the incumbent."""
     own = noise.undisturbed(measured["runs"])
     if evidence.is_unknown:
         return replace(evidence, candidate=noise.values(own))

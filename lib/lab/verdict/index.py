@@ -1,13 +1,13 @@
-"""The index of a run: what a verdict, a record and the status need of its past, without reading that past whole.
+"""The index of a run: the facts about its past that a verdict, a record and the status need, without reading it all.
 
-experiments.jsonl and reruns.jsonl -> a fold over their lines: baseline, incumbent and best; counts and sums; the noise,
-pooled; the last conditions. It is kept as `runs/<tag>/index.json`, with how far each file has been read and the last
-line that was. Reading it folds in what was appended since; where the files do not go on from there, or it is missing,
-damaged or of another version, it is made from nothing, in silence: it says nothing that the two files do not say.
+experiments.jsonl and reruns.jsonl -> a fold over their lines: baseline, incumbent and best; counts and sums; the pooled
+noise; the last conditions. It is stored as `runs/<tag>/index.json`, with the offset and the last line that was read of
+each file. Reading it adds the new lines. If the files do not continue from there, or the index is missing, damaged or
+of another version, it is silently rebuilt, because it contains nothing that the two files do not.
 
-The runs of the same code are a group, and a group is open as long as runs may still come to it: that of the baseline,
-and that of the incumbent. Of a closed one only its share of the noise is kept. Where a rerun comes to a closed one
-after all, all is read anew.
+Runs of the same code form a group. A group is open while more runs may come: the baseline's and the incumbent's. Of a
+closed group only its part of the noise is stored. If a rerun comes to a closed group after all, everything is read
+again.
 """
 
 import json
@@ -33,33 +33,33 @@ SPENT = ("tokens", "cost_usd", "wall_seconds")
 
 @lru_cache(maxsize=64)
 def _object(line: str) -> dict[str, Any]:
-    """The object in a line; not to be changed. Lines are kept as they stand, so that no digit of a number is lost."""
+    """The object in a line; do not change it. Lines are stored as they are, so that no digit of a number is lost."""
     value: dict[str, Any] = jsonl.decode(line)
     return value
 
 
 class Kept:
-    """The experiment whose line the index keeps under the attribute's own name; None where there is none yet."""
+    """The experiment whose line the index stores under the attribute's name; None if there is none yet."""
 
     def __set_name__(self, owner: type, name: str) -> None:
-        """The name of the attribute."""
+        """Store the name of the attribute."""
         self.name = name
 
     def __get__(self, index: "Index", owner: type) -> Experiment | None:
-        """The experiment, from its line."""
+        """The experiment in the line."""
         return _object(index.lines[self.name]) if self.name in index.lines else None
 
 
 @dataclass
 class Bookmark:
-    """How far a file has been read: bytes, lines, and the last of these lines."""
+    """How far a file was read: bytes, lines, and the last of these lines."""
 
     bytes: int = 0
     lines: int = 0
     last: str = ""
 
     def is_in(self, path: Path) -> bool:
-        """Whether the file still has that line there. One that has become shorter, or another one, has not."""
+        """Whether the file still has the last line at that offset, so that it was only appended to."""
         if not self.bytes:
             return True
         end = self.last.encode() + b"\n"
@@ -70,7 +70,7 @@ class Bookmark:
             return file.read(len(end)) == end
 
     def new_lines(self, path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-        """The lines that were appended since, each with its object; blank ones aside."""
+        """The lines after the bookmark, each with its object, without blank ones."""
         for line, place in jsonl.since(path, self.bytes):
             self.bytes, self.lines = place, self.lines + 1
             one = jsonl.parsed(path, self.lines, line) if line.strip() else None
@@ -81,7 +81,7 @@ class Bookmark:
 
 @dataclass
 class Index:
-    """The fold."""
+    """The fold. `fold` adds new lines."""
 
     experiments: Bookmark = field(default_factory=Bookmark)
     reruns: Bookmark = field(default_factory=Bookmark)
@@ -90,7 +90,7 @@ class Index:
     rerun_lines: dict[str, list[str]] = field(default_factory=dict)  # of open groups, by commit
     closed: dict[str, Pool] = field(default_factory=dict)  # by the kind of device; empty: not known
     recent: dict[str, list[Run]] = field(default_factory=lambda: {"reruns": [], "experiments": []})  # conditions
-    device: str | None = None  # the first that is known
+    device: str | None = None  # the first known device
     mark: int = 0  # of the rows (store/two_records.py)
     spent: dict[str, Decimal] = field(default_factory=dict)  # sums of SPENT; of what no experiment tells, there is none
     is_max: bool = False  # more of the metric is better
@@ -99,7 +99,7 @@ class Index:
     claims: dict[str, Decimal] = field(default_factory=dict)  # of keeps that are Kept, on other kinds; by commit
     bests: dict[str, str] = field(default_factory=dict)  # the line of the best keep on each kind of device
 
-    # --- What it says -----------------------------------------------------------------------------------------------
+    # --- Reading ----------------------------------------------------------------------------------------------------
 
     baseline = Kept()  # the first experiment
     incumbent = Kept()  # the last keep
@@ -114,7 +114,7 @@ class Index:
 
     @property
     def groups(self) -> dict[str, list[Run]]:
-        """The runs of the open groups that are evidence, by the commit of the code that they ran."""
+        """The runs of the open groups that are evidence, by commit."""
         named = {one["commit"]: one for one in (self.baseline, self.incumbent) if one}
         return {commit: _evidence(named.get(commit), lines) for commit, lines in self.rerun_lines.items()}
 
@@ -138,7 +138,7 @@ class Index:
         return best
 
     def claimed(self, keep: Experiment) -> Decimal:
-        """Its gain over the baseline. Not the sum of the gains up to it: that would count the luck of each of them."""
+        """A keep's gain over the baseline. It is not the sum of the gains, which would add up the luck in each."""
         if self.level is None or keep == self.baseline:
             return Decimal(0)
         if keep["commit"] in self.claims:
@@ -146,7 +146,7 @@ class Index:
         return Metric(is_max=self.is_max).gain(self.level, Decimal(keep["val_bpb"]))
 
     def keep(self, run: Path, commit: str) -> Experiment:
-        """The keep of that commit: the incumbent, or an earlier one. Raises ValueError where there is none."""
+        """The keep with that commit: the incumbent or an earlier one. Raises ValueError if there is none."""
         known = (self.incumbent, self.replaced, self.baseline)
         found = next((one for one in known if one and one["commit"] == commit), None)
         found = found or next((one for one in experiments.read(run) if one["commit"] == commit), None)
@@ -155,7 +155,7 @@ class Index:
         return found
 
     def runs_of(self, run: Path, commit: str) -> list[Run]:
-        """The runs of a keep, or of a person's commit on top of one, that are evidence."""
+        """The runs that are evidence about a keep, or about a person's commit on top of one."""
         groups = self.groups
         if commit in groups:
             return groups[commit]
@@ -163,13 +163,13 @@ class Index:
         own = next((one for one in experiments.read(run) if one["commit"] == commit), None)
         return [*(noise.deciding(own["runs"], is_baseline=own["rule"] == "baseline") if own else []), *again]
 
-    # --- How it is made ---------------------------------------------------------------------------------------------
+    # --- Folding ----------------------------------------------------------------------------------------------------
 
     def fold(self, run: Path) -> bool:
-        """Take in what was appended since. False where a rerun came to a closed group: then it is of no more use."""
+        """Add the new lines. Returns False if a rerun came to a closed group; the index is then useless."""
         is_new = not self.experiments.lines and not self.reruns.lines
         unheard: set[str] = set()
-        metric = None  # the manifest is read where there is something to fold in
+        metric = None  # read from the manifest only if there are new experiments
         for line, one in self.reruns.new_lines(run / reruns.FILE):
             unheard |= {one["commit"]} - self.rerun_lines.keys()
             self.rerun_lines.setdefault(one["commit"], []).append(line)
@@ -181,7 +181,7 @@ class Index:
         return is_new or not unheard
 
     def _add(self, line: str, one: Experiment, metric: Metric) -> None:
-        """One experiment more."""
+        """Add one experiment."""
         self.is_max = metric.is_max
         self.count += 1
         self.mark = two_records.marked_with(self.mark, one)
@@ -199,7 +199,7 @@ class Index:
             self._close(one)
 
     def _keep(self, line: str, one: Experiment, metric: Metric) -> None:
-        """It is the incumbent from here on."""
+        """Make it the incumbent."""
         self.rerun_lines.setdefault(one["commit"], [])
         if incumbent := self.incumbent:
             self.lines["replaced"] = self.lines["incumbent"]
@@ -238,7 +238,7 @@ class Index:
                 self.closed[kind] = pool
 
     def _note(self, where: str, runs: list[Run]) -> None:
-        """The conditions of these runs; only the last count."""
+        """Remember the conditions of these runs; only the last ones count."""
         known = [{"probe_seconds": float(run["probe_seconds"]), "wall_share": _float(run["wall_share"]),
                   "device_name": run.get("device_name"), "slots": _float(run.get("slots"))}
                  for run in runs if run.get("probe_seconds")]  # fmt: skip
@@ -247,7 +247,7 @@ class Index:
 
 
 def _evidence(one: Experiment | None, rerun_lines: Iterable[str]) -> list[Run]:
-    """The runs of the same code that are evidence: those that decided on its experiment, if it has one; its reruns."""
+    """The runs that are evidence about one code: those that decided on its experiment (if any), and its reruns."""
     own = noise.deciding(one["runs"], is_baseline=one["rule"] == "baseline") if one else []
     return [*own, *map(_object, rerun_lines)]
 
@@ -257,43 +257,43 @@ def _float(number: Any) -> float | None:
 
 
 # ---------------------------------------------------------------------------
-# On disk
+# Storage
 # ---------------------------------------------------------------------------
 
 
 def read(run: Path) -> Index:
-    """The index of all that is on record in the run whose folder is `run`. Raises Fault where a line is damaged."""
+    """The index of everything on record in a run. Raises Fault if a line is damaged."""
     index = _stored(run)
     return rebuilt(run) if index is None else updated(run, index)
 
 
 def updated(run: Path, index: Index) -> Index:
-    """The index, with what was appended since it was read."""
+    """The index with the lines that were appended since."""
     return index if index.fold(run) else rebuilt(run)
 
 
 def rebuilt(run: Path) -> Index:
-    """The index, from nothing."""
+    """The index, built from all lines."""
     index = Index()
     index.fold(run)
     return index
 
 
 def store(run: Path, index: Index) -> None:
-    """Keep it for the next. It need not be durable: what is lost is made again."""
+    """Store the index for the next reader. It need not be durable, because it can be rebuilt."""
     text = json.dumps({"version": VERSION, **asdict(index)}, default=str, ensure_ascii=False)
     durable.write_atomically(run / FILE, text + "\n", durable=False)
 
 
 def store_incumbent(run: Path, index: Index) -> None:
-    """Write its commit to `incumbent`, for the steps."""
+    """Write the incumbent's commit to the file `incumbent`, for the steps."""
     path = run / INCUMBENT
     if (one := index.incumbent) and not (path.exists() and path.read_text().strip() == one["commit"]):
         durable.write_atomically(path, one["commit"] + "\n", durable=False)
 
 
 def _stored(run: Path) -> Index | None:
-    """What was kept, if it is one and its files go on from there."""
+    """The stored index, if it is valid and the files continue from there."""
     try:
         kept = json.loads((run / FILE).read_text(encoding="utf-8"))
         if kept.pop("version") != VERSION:

@@ -1,4 +1,4 @@
-"""The evidence -> the decision on the experiment in flight: `decision.json`, `failure` and `verdict`, a word each."""
+"""The evidence -> the decision on the experiment in flight: `decision.json`, and a word in `failure` and `verdict`."""
 
 from dataclasses import replace
 
@@ -10,7 +10,7 @@ from lab.verdict.more_runs import is_open
 
 
 def judge(flight: Flight, evidence: Evidence, decision: Decision) -> None:
-    """Write what is decided."""
+    """Write the decision."""
     value, level = evidence.val_bpb, evidence.incumbent_bpb
     added, removed = evidence.lines or (None, None)
     facts = {
@@ -28,7 +28,7 @@ def judge(flight: Flight, evidence: Evidence, decision: Decision) -> None:
 
 
 def decision_on(evidence: Evidence) -> Decision:
-    """A baseline that runs is kept, for it is compared with nothing. What is still disturbed bears a note of it."""
+    """The decision. A baseline that runs is kept, because nothing precedes it. The reason notes a disturbance."""
     if evidence.failure:
         decision = Decision("crash", "crash", f"crash: {evidence.why or WHY[evidence.failure]}")
     elif evidence.is_elsewhere:
@@ -41,15 +41,15 @@ def decision_on(evidence: Evidence) -> Decision:
         values = evidence.incumbent_bpb, evidence.val_bpb
         decision = decide(Case(*values, *lines, evidence.best, *memories, evidence.noise, evidence.metric))
         if decision.verdict == "keep" and evidence.broken_guard:
-            decision = Decision("discard", "guard", f"guard: {evidence.broken_guard}; else {decision.reason}")
-    note = f"; not as usual: {evidence.disturbed[-1][2]}" if evidence.disturbed else ""
+            decision = Decision("discard", "guard", f"guard: {evidence.broken_guard}; otherwise {decision.reason}")
+    note = f"; disturbed: {evidence.disturbed[-1][2]}" if evidence.disturbed else ""
     return replace(decision, reason=decision.reason + note)
 
 
 def could_be_kept(evidence: Evidence) -> bool:
-    """Whether it would be kept where it was measured, or more runs would be needed there to say so.
+    """Whether the change would be kept on the incumbent it was measured on, or might be after more runs.
 
-    Of a crash on a person's commit that nothing has measured, that commit may be the cause.
+    A crash on a person's unmeasured commit may be that commit's fault.
     """
     if evidence.failure:
         return evidence.is_unknown

@@ -1,4 +1,4 @@
-"""The training runs of the code in flight -> `measure.json`, `mendable` and `suspect`: the metric, or what failed."""
+"""The training runs of the code in flight -> `measure.json`, `mendable` and `suspect`: the value or the failure."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,12 +13,12 @@ from lab.store.metric import Metric
 from lab.verdict import noise
 from lab.verdict.index import Index
 
-LOST = "lost_variables"  # of the run: names that the loop was started again without (lib/run/restart.sh)
-UNSEEN = ("network", "shared-memory", "variables")  # parts that no look can tell: what the run has said is told
+LOST = "lost_variables"  # a file of the run: variables that are missing since a restart (lib/run/restart.sh)
+UNSEEN = ("network", "shared-memory", "variables")  # parts that no check can see, so the run's own words are shown
 
 
 def measure(flight: Flight, index: Index) -> None:
-    """Write `measure.json` for the runs of the code in flight: its own, and those of the incumbent beside them."""
+    """Write `measure.json` for the candidate's runs since its last change, and the incumbent's runs beside them."""
     rejected, past = flight.text("rejected"), past_of(flight.run, index)
     outcomes = [] if rejected is not None else [outcome_of(folder, past) for folder in _folders(flight)]
     last = outcomes[len(outcomes) - len(of_attempt(flight, flight.attempt)) :] if outcomes else []
@@ -45,30 +45,30 @@ def measure(flight: Flight, index: Index) -> None:
 
 
 def _suspect(flight: Flight, last: Sequence[Outcome], past: Past) -> str | None:
-    """Which part of the machine seems to be at fault for the first of the last runs that failed, its slot, and why.
+    """The part of the machine that may be at fault for the first failure of the last runs, the slot, and why.
 
-    As long as no run has ended well without the variables that a shell had, any error may come of that.
+    After a restart without some of the shell's variables, any error may be due to these until a run succeeds.
     """
     failed = next((one for one in last if one.failure), None)
     if failed is None or failed.failure is None:
         return None
     part, fault = failed.failure.part, failed.failure.fault
     if part is None and failed.failure.word == "error" and (lost := Flight(flight.run).text(LOST)):
-        part, fault = "variables", f"not set since the loop was started again: {lost}"
-    if part is None or (failed.failure.is_of_gpu and past.device == "cpu"):  # no GPU was taken from that
+        part, fault = "variables", f"not set since the loop was restarted: {lost}"
+    if part is None or (failed.failure.is_of_gpu and past.device == "cpu"):  # the run never had a GPU
         return None
     said = f": {failed.failure.said}" if part in UNSEEN and failed.failure.said else ""
     return f"{part} {failed.slot or 0} {fault}{said}"
 
 
 def past_of(run: Path, index: Index) -> Past:
-    """Of the run whose folder is `run`."""
+    """The facts that the runs of this run are compared with."""
     baseline = index.baseline["runs"] if index.baseline else []
     return Past(manifest.read(run)["comparable"], baseline, index.last_runs, run, manifest.metric_of(run))
 
 
 def _folders(flight: Flight) -> list[Path]:
-    """The runs since the code was last changed, oldest first: a rerun has the `next` that asked for it."""
+    """The runs since the code last changed, oldest first. (A rerun has a file `next`, which asked for it.)"""
     found: list[Path] = []
     for attempt in range(flight.attempt, 0, -1):
         folders = of_attempt(flight, attempt)
@@ -79,7 +79,7 @@ def _folders(flight: Flight) -> list[Path]:
 
 
 def of_attempt(flight: Flight, attempt: int) -> list[Path]:
-    """`run.3`, and those that were run beside it, `run.3.2` and so on; none, where 50-check-machine took them away."""
+    """`run.3` and the runs beside it (`run.3.2`, ...); none if 50-check-machine removed them."""
     own = flight.folder / f"run.{attempt}"
     beside = sorted(flight.folder.glob(f"run.{attempt}.*"), key=lambda path: int(path.suffix[1:]))
     return [*([own] if own.is_dir() else []), *beside]

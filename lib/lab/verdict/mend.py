@@ -1,7 +1,7 @@
-"""The records of a run, and what git keeps of them -> the records as they were before somebody edited or deleted them.
+"""The records of a run and their copies in git -> the records as they were before somebody edited or deleted them.
 
-What git keeps counts most, then `experiments.jsonl`; `results.tsv` follows from these, but for rows that were written
-by hand, which stay. Nothing is made up: an experiment that neither has is not made again.
+The copies in git count most, then `experiments.jsonl`. `results.tsv` is written from these, and rows that were written
+by hand stay. An experiment that is in neither is lost.
 """
 
 import json
@@ -17,7 +17,7 @@ from lab.verdict import index
 
 
 def mend(run: Path, records: str) -> list[str]:
-    """Put them right; `records` has an object a line, the oldest first. Returns what was done, for a person."""
+    """Repair the records. `records` are the objects in git, one per line, oldest first. Returns messages."""
     kept = [one for line in records.split("\n") if (one := jsonl.object_in(line.encode())) is not None]
     said = _manifest(run, kept)
     known, more = _experiments(run, [one for one in kept if schemas.fits("experiment", one)])
@@ -25,7 +25,7 @@ def mend(run: Path, records: str) -> list[str]:
     past = index.rebuilt(run)
     index.store(run, past)
     index.store_incumbent(run, past)
-    return said or [f"nothing to mend: the ledger of run '{run.name}' is as it was recorded, experiments: {len(known)}"]
+    return said or [f"nothing to repair: the ledger of run '{run.name}' matches its {len(known)} experiments"]
 
 
 def _manifest(run: Path, kept: Sequence[dict[str, Any]]) -> list[str]:
@@ -34,17 +34,17 @@ def _manifest(run: Path, kept: Sequence[dict[str, Any]]) -> list[str]:
     if now is None or not schemas.fits("manifest", now):
         found = next((one for one in kept if schemas.fits("manifest", one)), None)
         if found is None:
-            raise Fault(f"run '{run.name}' has no manifest, and git has no record of it", "begin a new run: make setup")
+            raise Fault(f"run '{run.name}' has no manifest, and git has no copy of it", "start a new run: make setup")
         _replace(path, json.dumps(found, indent=2, default=float) + "\n")
         durable.write_atomically(run / "start", f"{found['start']}\n")
         if "EDITABLE" in found["settings"]:
             durable.write_atomically(run / "editable", f"{found['settings']['EDITABLE']}\n")
-        return ["manifest.json is that of the set-up again"]
+        return ["restored manifest.json from git"]
     return []
 
 
 def _experiments(run: Path, kept: Sequence[Experiment]) -> tuple[list[Experiment], list[str]]:
-    """Those of the file, where git has no other word; those that only git has; in the order of their numbers."""
+    """The experiments in git, and those that only the file has, in the order of their numbers."""
     path = run / experiments.FILE
     there, _ = experiments.salvaged(run)
     by_commit = {one["commit"]: one for one in [*there, *kept]}
@@ -54,7 +54,7 @@ def _experiments(run: Path, kept: Sequence[Experiment]) -> tuple[list[Experiment
     if _objects(was) == _objects(text.encode()) and (was.endswith(b"\n") or not was):
         return known, []
     _replace(path, text)
-    return known, [f"{experiments.FILE} is made again: experiments: {len(known)}, there were {len(there)}{_aside(run)}"]
+    return known, [f"rewrote {experiments.FILE}: {len(known)} experiments, before {len(there)}{_aside(run)}"]
 
 
 def _objects(data: bytes) -> list[Any]:
@@ -71,15 +71,15 @@ def _ledger(run: Path, known: Sequence[Experiment]) -> list[str]:
         return []
     _replace(path, text)
     by_hand = len(rows) - len(known)
-    return [f"results.tsv is made again: rows: {len(rows)}, by hand of these: {by_hand}{_aside(run)}"]
+    return [f"rewrote results.tsv: {len(rows)} rows, {by_hand} of them written by hand{_aside(run)}"]
 
 
 def _aside(run: Path) -> str:
-    return f"; what was there is in 'runs/{run.name}/aside'"
+    return f"; the old file is in 'runs/{run.name}/aside'"
 
 
 def _replace(path: Path, text: str) -> None:
-    """The file anew; what it was is kept."""
+    """Replace the file and keep the old one in `aside`."""
     if path.exists():
         aside = path.parent / "aside"
         aside.mkdir(exist_ok=True)

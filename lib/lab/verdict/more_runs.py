@@ -1,9 +1,9 @@
-"""The evidence -> whether one more run is needed before the verdict: of which code, and with which seed.
+"""The evidence -> the runs that are needed before the verdict, each with its code and seed.
 
 The rule is sequential. A first run that does not beat the incumbent by SCREEN standard errors is no win, and one that
-beats it beyond all doubt is: neither costs another run. In between, the candidate is run again with fresh seeds, at
-most MOST times; and so is the incumbent, as long as it is known from fewer than KNOWN runs: many candidates are
-compared with it. It stops as soon as the answer is clear. docs/noise.md says why it is so, and what it reaches.
+beats it beyond FAR is a win; neither needs another run. In between, the candidate is run again with fresh seeds, at
+most MOST times. The incumbent is run again too while it has fewer than KNOWN runs, because many candidates are compared
+with it. The runs stop as soon as the answer is clear. docs/noise.md explains the rule and its error rates.
 
 Before that, a run that was disturbed is made again, and so is the incumbent's, where the machine has become another one
 since, or where the candidate has run on another kind of device: there it is known from two runs at least, if any noise
@@ -18,8 +18,8 @@ from decimal import Decimal
 from lab.verdict import noise
 from lab.verdict.evidence import Evidence
 
-SCREEN = Decimal("0.6")  # standard errors, above: a first run looks like a win
-FAR = 0.99999  # above this quantile of Student's t, it is one
+SCREEN = Decimal("0.6")  # standard errors; above, a first run looks like a win
+FAR = 0.99999  # quantile of Student's t; above, a first run is a win
 MOST = 4  # fresh runs of a candidate
 GIVE_UP = (Decimal("0.5"), Decimal("1.0"), Decimal("1.4"))  # standard errors, below: no win, after 1, 2, 3 fresh runs
 SURE = (0.99997, 0.99977, 0.99865)  # above this quantile: a win, after 1, 2, 3 fresh runs
@@ -49,9 +49,9 @@ class NextRun:
 
 
 def next_runs(evidence: Evidence, places: int = 1) -> list[NextRun]:
-    """The runs that are needed, if any, as many as there are `places` for; those that hang on one another come later.
+    """The runs that are needed and can start now, at most `places`.
 
-    A fresh seed is the next after the largest that its code was run with.
+    A fresh seed is one more than the largest seed that the code was run with.
     """
     again = [NextRun(*one) for one in evidence.disturbed if is_made_again(one[2], evidence.seeds[one[0]], one[1])]
     if again and not evidence.failure:
@@ -66,18 +66,18 @@ def next_runs(evidence: Evidence, places: int = 1) -> list[NextRun]:
         found.append(NextRun(code, 1 + max(used), why if code == "incumbent" else None))
         own, beside = own + (code == "candidate"), beside + (code == "incumbent")
         if (code == "candidate" and not evidence.is_baseline) or evidence.is_unknown:
-            break  # it may be the last
+            break  # the next one depends on its result
     return found
 
 
 def is_made_again(disturbance: str | None, seeds: Sequence[int | None], seed: int | None) -> bool:
-    """Whether the run with `seed` has to be made again, for it was disturbed; `seeds`: all that were made."""
+    """Whether the run with `seed` must be repeated because it was disturbed. `seeds`: the seeds of all runs."""
     return disturbance is not None and seeds.count(seed) <= DISTURBED
 
 
 def _code_wanted(evidence: Evidence, own: int, beside: int) -> str | None:
-    """Of which code a run with a fresh seed is needed; `own` and `beside`: seeds of the candidate, of the incumbent."""
-    if evidence.is_unknown:  # it may be at fault for a crash, too
+    """The code that needs a run with a fresh seed, if any. `own`, `beside`: seeds of the candidate and incumbent."""
+    if evidence.is_unknown:  # the incumbent may also be the cause of a crash
         return "incumbent"
     if evidence.failure:
         return None
@@ -102,14 +102,14 @@ def _code_wanted(evidence: Evidence, own: int, beside: int) -> str | None:
 
 
 def is_open(evidence: Evidence) -> bool:
-    """Whether one more run of the candidate could still change the verdict."""
+    """Whether another run of the candidate could change the verdict."""
     gain, known, fresh = evidence.gain, evidence.noise, len(evidence.candidate) - 1
     if evidence.broken_guard:
         return False
     if evidence.metric.is_bpb and not fresh and evidence.candidate[0] < noise.average(evidence.incumbent) / 2:
-        return True  # nothing is that good, unless another process finds it, too
+        return True  # too good to believe until a second process finds it too
     if not known or not known.error:
-        return False  # a trainer without noise, or one of which none is known: the fixed thresholds
+        return False  # without noise, or before it is known, the fixed thresholds decide
     if not fresh:
         least = -known.bound(0.975) if evidence.is_simpler else SCREEN * known.error
         return least < gain <= known.bound(FAR)

@@ -1,4 +1,4 @@
-"""The noise: runs of the same code with other seeds -> their mean, and the standard deviation of val_bpb.
+"""The noise: runs of the same code with different seeds -> their mean, and the standard deviation of the metric.
 
 Only runs on one kind of device are held against each other: another GPU makes more steps in the same time.
 
@@ -13,12 +13,12 @@ from typing import Any
 
 from lab.runs import conditions
 
-DIGITS = 60  # of a sum of squares
+DIGITS = 60  # precision of a sum of squares
 Run = dict[str, Any]
 
 
 def undisturbed(runs: Iterable[Run]) -> list[Run]:
-    """Without those that were run again with the same seed, since the conditions were not as usual."""
+    """The runs, without disturbed ones that were repeated with the same seed."""
     return list({run["seed"]: run for run in runs}.values())
 
 
@@ -49,12 +49,12 @@ def kind_judged_on(runs: Sequence[Run], level: Iterable[Run], *, is_baseline: bo
 
 
 def values(runs: Iterable[Run]) -> list[Decimal]:
-    """Their val_bpb; a run that failed has none."""
+    """The values of the runs; a failed run has none."""
     return [Decimal(run["val_bpb"]) for run in runs if run["val_bpb"] is not None]
 
 
 def average(group: Sequence[Decimal]) -> Decimal:
-    """The mean of one value or more."""
+    """The mean of at least one value."""
     return sum(group, Decimal(0)) / len(group)
 
 
@@ -68,10 +68,10 @@ class Spread:
 
 @dataclass(frozen=True)
 class Pool:
-    """What groups of runs of the same code say of the noise: the squares of what each run is off its group's mean.
+    """The noise in groups of runs of the same code: squared deviations from the mean of the group, and their df.
 
-    The sum is taken with so many digits that it is the same in any order: runs that are looked at now and those that
-    were pooled long ago (index.py) come to the same spread.
+    The sum is taken with enough digits to be the same in any order. So runs that are added now and runs that were
+    pooled long ago (index.py) give the same spread.
     """
 
     squares: Decimal = Decimal(0)
@@ -84,16 +84,16 @@ class Pool:
             return Pool(sum((one.squares for one in pools), Decimal(0)), sum(one.df for one in pools))
 
     def plus(self, groups: Iterable[Iterable[Run]]) -> "Pool":
-        """With these groups of runs of the same code; only those of like conditions are held against each other."""
+        """The pool with these groups added. Only runs of like conditions are compared with each other."""
         squares, df = self.squares, self.df
         with localcontext(Context(prec=DIGITS)):
             for like in (values(like) for group in groups for like in conditions.like_groups(group)):
-                if len(like) > 1:  # a single run says nothing
+                if len(like) > 1:  # one run has no deviation
                     mean = average(like)
                     squares += sum(((value - mean) ** 2 for value in like), Decimal(0))
                     df += len(like) - 1
         return Pool(squares, df)
 
     def spread(self) -> Spread | None:
-        """None where no group had two runs."""
+        """The spread; None if no group has two runs."""
         return Spread((self.squares / self.df).sqrt(), self.df) if self.df else None

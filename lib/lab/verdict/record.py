@@ -1,8 +1,8 @@
-"""The judged flight -> a line each of `changes.jsonl`, `experiments.jsonl`; a row, `verdict`, `note`, `best`.
+"""The judged flight -> a line of `changes.jsonl` and one of `experiments.jsonl`; the row, `verdict`, `note`, `best`.
 
-Each is written unless it is there, so that an interrupted call is simply made again. The line of `experiments.jsonl`
-comes first, and all that follows is made of it: what was recorded once is not recorded differently, even if a power cut
-had it measured again.
+Each is written unless it exists, so an interrupted call can simply be repeated. The line of `experiments.jsonl` comes
+first, and everything else is made from it. So a recorded experiment never changes, even if a power cut makes it run
+again.
 """
 
 from datetime import datetime, timezone
@@ -18,15 +18,15 @@ from lab.store.flight import Flight, drop
 from lab.verdict import index, trailers
 from lab.verdict.index import Index
 
-WITHOUT_ROW = "without-row.jsonl"  # what proposers have taken for what came to no row
+WITHOUT_ROW = "without-row.jsonl"  # the cost of calls and flights that gave no row
 
 
 def record(flight: Flight, *, with_change: bool = True) -> Experiment:
-    """Record the judged flight; what an interrupted call has left counts. Raises OSError with nothing half-written."""
+    """Record the judged flight. What an interrupted call wrote stays. Raises OSError with nothing half-written."""
     run, measured = flight.run, flight.json("measure.json")
     experiment = experiment_of(flight, next_number(run, flight.need("commit")), measured)
     if with_change and (after := code.after(flight)) is not None:
-        is_near_miss = experiment["rule"] in experiments.NEAR_MISSES  # then it may be worth another look
+        is_near_miss = experiment["rule"] in experiments.NEAR_MISSES  # keep the diff, it may be worth another look
         texts = code.difference(code.before(flight), after)
         change = changes.made_by(experiment["commit"], *texts, with_diff=is_near_miss)
         changes.append(run, change)
@@ -35,16 +35,16 @@ def record(flight: Flight, *, with_change: bool = True) -> Experiment:
 
 
 def next_number(run: Path, commit: str) -> int:
-    """That of the row; but never one that an experiment has had, whatever has become of the rows since."""
+    """The number of the next row; never a number that an experiment already has, even if rows were deleted."""
     n, _ = ledger.place(run / "results.tsv", commit[:7])
     last = experiments.last(run, 1)
     return max(n, last[0]["n"] + 1) if last else n
 
 
 def catch_up(run: Path) -> None:
-    """What a flight that was killed while it was recorded has left undone: the row, and `incumbent`.
+    """Complete the record of a flight that was killed while recording: its row and `incumbent`.
 
-    The next flight is judged by that, and its row comes later.
+    The next flight is judged against that incumbent, and its row comes after that row.
     """
     known = index.read(run)
     if known.last:
@@ -53,7 +53,7 @@ def catch_up(run: Path) -> None:
 
 
 def settle(flight: Flight, known: Index, experiment: Experiment) -> None:
-    """What follows from the line on record, which the index has: the row, `record`, `note`, `verdict` and `best`."""
+    """Write what follows from the recorded experiment: the row, `record`, `note`, `verdict` and `best`."""
     two_records.add_row(flight.run, experiment)
     flight.write("record", f"{summary(experiment)}\n\n{jsonl.line_of(experiment)}")
     if experiment["status"] == "keep":
@@ -67,13 +67,13 @@ def settle(flight: Flight, known: Index, experiment: Experiment) -> None:
 
 
 def is_new_best(experiment: Experiment, known: Index) -> bool:
-    """Whether it is the best of all, of which it is the last; the first of a run is the baseline, and no news."""
+    """Whether the run's last experiment is a new best. The baseline is not, because it is the first."""
     best = known.best
     return best is not None and best["commit"] == experiment["commit"] and known.replaced is not None
 
 
 def experiment_of(flight: Flight, n: int, measured: dict[str, Any]) -> Experiment:
-    """All that is known, null for what is not."""
+    """The object of the experiment; unknown facts are null."""
     value, memory = (None if text is None else Decimal(text) for text in (measured["val_bpb"], measured["memory_gb"]))
     return {
         "n": n,
@@ -101,14 +101,14 @@ def experiment_of(flight: Flight, n: int, measured: dict[str, Any]) -> Experimen
 
 
 def of_metric(flight: Flight, measured: dict[str, Any]) -> dict[str, Any]:
-    """What the value is of, where it is no val_bpb; and what the guards look at, where there are any."""
+    """The name of the metric, unless it is val_bpb; and the values for the guards, if there are any."""
     name = manifest.metric_of(flight.run).name
     named = {} if name == metric.BPB else {"metric": name}
     return named | ({"guards": measured["guards"]} if "guards" in measured else {})
 
 
 def description_of(flight: Flight, measured: dict[str, Any]) -> str:
-    """The commit's; of what was rejected after it was made, with the reason: the row has no other place for it."""
+    """The description, with the reason if the experiment was rejected later, because the row has no other place."""
     text = flight.need("description")
     if measured["failure"] != "rejected" or " (rejected: " in text:
         return text
@@ -116,7 +116,7 @@ def description_of(flight: Flight, measured: dict[str, Any]) -> str:
 
 
 def spent(flight: Flight) -> dict[str, Any]:
-    """Tokens and dollars of the proposal and its mends, from the usage.json of each; null where one has not told it."""
+    """The tokens and dollars of the proposal and its mends, from their usage.json; null if one of them is unknown."""
     paths = [folder / "usage.json" for folder in (flight.folder, *flight.folder.glob("mend.*"))]
     reports = [(path.is_file() and jsonl.object_in(path.read_bytes())) or {} for path in paths]
     return {
@@ -126,7 +126,7 @@ def spent(flight: Flight) -> dict[str, Any]:
 
 
 def forgo(folder: Path) -> None:
-    """The flight comes to no row. What its proposer has taken is counted all the same, once: in WITHOUT_ROW."""
+    """Drop a flight that gets no row, and add its cost to WITHOUT_ROW, once."""
     flight = Flight(folder)
     used = spent(flight)
     known = {line["flight"] for line in jsonl.last(flight.run / WITHOUT_ROW, NEAR)}
@@ -138,7 +138,7 @@ def forgo(folder: Path) -> None:
 
 
 def total(amounts: list[Any], kind: Any) -> Any:
-    """Their sum; None where one is no amount of that kind: a proposer may have written anything."""
+    """The sum; None if an amount is not a valid number, because a proposer may write anything."""
     fits = (isinstance(one, kind) and not isinstance(one, bool) and 0 <= one < 10**12 for one in amounts)
     return sum(amounts) if all(fits) else None
 

@@ -1,8 +1,8 @@
-"""The experiment in flight, recorded -> what of it outlives the run, in the memory (memory.py).
+"""A recorded experiment -> the notes about it that outlive the run (store/memory.py).
 
-A keep goes to the learnings, a simplification to the decisions. What brought no gain is a tally of its constant, or of
-the line that it touched, so that a night of discards is a few lines; a crash is a tally of its cause. Each is written
-once, whatever is interrupted: it bears the run, the number and the commit of its experiment.
+A keep goes to the learnings, and a simplification to the decisions. A discard goes into a tally of its constant, or of
+the line that it changed, so that a night of discards is a few lines. A crash goes into a tally of its cause. Each note
+has the run, number and commit of its experiment, so that it is written once even after an interruption.
 """
 
 from functools import partial
@@ -23,7 +23,7 @@ LONGEST = 160  # characters of a cause, a place or a description
 
 
 def remember(flight: Flight, index: Index, one: Experiment) -> None:
-    """Write what the experiment in flight, the last of the index, has taught. Raises OSError; the memory is whole."""
+    """Write the notes about the experiment in flight, the last of the index. On OSError the memory is unchanged."""
     run = flight.run
     folder = memory.folder(run)
     mark = f"{run.name} #{one['n']} {one['commit'][:7]}"
@@ -42,13 +42,13 @@ def remember(flight: Flight, index: Index, one: Experiment) -> None:
 
 
 def setting_of(run: Path, device: str | None) -> str:
-    """What a result holds for: `full 300 s on NVIDIA H100 80GB HBM3`."""
+    """The conditions that a result holds for: `full 300 s on NVIDIA H100 80GB HBM3`."""
     chosen = manifest.read(run)["settings"]
     return f"{chosen['PROFILE']} {chosen['TIME_BUDGET']} s on {hardware.name(device)}"
 
 
 def _remember_keep(folder: Path, one: Experiment, mark: str, setting: str) -> None:
-    """What won, and by how much; a simplification is a decision."""
+    """Note a win and its gain; a simplification is a decision."""
     measures, level = metric.named(one), one["incumbent_bpb"]
     values = f"{measures.text(level)} -> {measures.text(one['val_bpb'])}"
     value = f"{measures.name} {values} ({measures.gain_text(one['gain'], level)})"
@@ -61,7 +61,7 @@ def _remember_keep(folder: Path, one: Experiment, mark: str, setting: str) -> No
 
 
 def _remember_failure(folder: Path, one: Experiment, change: Change, mark: str, setting: str) -> None:
-    """What brought no gain, with all else that was tried at the same place."""
+    """Note a change without a gain, in the tally of the place that it changed."""
     place = next(iter(change.places), one["description"])
     values = change.constants.get(place)
     what = changes.move(*values) if values else clean(one["description"], LONGEST)
@@ -70,7 +70,7 @@ def _remember_failure(folder: Path, one: Experiment, change: Change, mark: str, 
 
 
 def _remember_crash(folder: Path, flight: Flight, one: Experiment, mark: str, setting: str) -> None:
-    """The cause of a crash, whether it was mended, and how."""
+    """Note the cause of a crash, and the mend, if it was mended."""
     crashed = flight.text("crashed")
     if crashed is None and one["status"] != "crash":
         return
@@ -84,18 +84,18 @@ def _remember_crash(folder: Path, flight: Flight, one: Experiment, mark: str, se
 
 
 def _mend(flight: Flight) -> str:
-    """`x.relu() -> F.relu(x)`: the first line that the mend changed."""
+    """The first line that the mend changed: `x.relu() -> F.relu(x)`."""
     after = code.after(flight)
     added, removed = complexity.changes(flight.text("crashed.py") or "", code.joined(after) if after else "")
     return f"{clean((removed or ['nothing'])[0], 80)} -> {clean((added or ['nothing'])[0], 80)}"
 
 
 def _remember_incumbent(folder: Path, flight: Flight, index: Index, one: Experiment, mark: str) -> None:
-    """A person has committed on top of a keep: from here on, that is what is compared with."""
+    """Note that a person committed on top of a keep, so that this commit is now the incumbent."""
     if not flight.is_baseline and one["parent"] != flight.need("base"):
         incumbent = index.keep(flight.run, flight.need("base"))
         parent = f"commit {one['parent'][:7]} on top of #{incumbent['n']}"
-        said = f"a person's {parent} is the incumbent from {mark} on"
+        said = f"a person's {parent} is the incumbent since {mark}"
         _add(folder, "decisions", memory.DECIDED, "incumbent", parent, said)
 
 

@@ -1,7 +1,7 @@
-"""Runs beside the experiments (bin/noise, bin/audit): a RUN_DIR -> a line of `reruns.jsonl`, and what is known then.
+"""Runs besides the experiments (bin/noise, bin/audit): a RUN_DIR -> a line of `reruns.jsonl`, and the noise then.
 
-Each is a RUN_DIR in `runs/<tag>/replicates/run.N`, and has `commit`, the code that it ran. The flights that an
-interrupted loop has left are none of ours, but their seeds are not used a second time.
+Each RUN_DIR is `runs/<tag>/replicates/run.N`, and its file `commit` names the code. The flights of an interrupted loop
+are left alone, but their seeds are not used again.
 """
 
 import json
@@ -24,20 +24,20 @@ from lab.verdict.measure import past_of
 from lab.verdict.more_runs import DISTURBED
 from lab.verdict.noise import Spread
 
-RECENT = 9  # runs that say how long one takes
+RECENT = 9  # runs from which the duration of a run is estimated
 COUNTED, AGAIN, LOST = "counted", "again", "lost"
 
 
 def baseline_and_incumbent(run: Path) -> tuple[Experiment, Experiment]:
-    """Of the run whose folder is `run`. Raises Fault before there is a baseline."""
+    """The baseline and the incumbent of a run. Raises Fault if there is no baseline."""
     known = index.read(run)
     if known.baseline is None or known.incumbent is None:
-        raise Fault(f"there is no baseline yet in '{run}'", "measure it: make once")
+        raise Fault(f"run '{run.name}' has no baseline yet", "measure it: make once")
     return known.baseline, known.incumbent
 
 
 def fresh_seed(run: Path, commits: Sequence[str]) -> int:
-    """One that none of the commits was run with: the next after the largest."""
+    """A seed that none of the commits was run with: one more than the largest. Raises Fault for unknown commits."""
     recorded = [made for one in experiments.read(run) if one["commit"] in commits for made in one["runs"]]
     recorded += (one for one in reruns.read(run) if one["commit"] in commits)
     if not recorded:
@@ -46,7 +46,7 @@ def fresh_seed(run: Path, commits: Sequence[str]) -> int:
 
 
 def _unrecorded_seeds(run: Path) -> Iterator[int]:
-    """Of the experiments in flight, and of runs of ours that failed."""
+    """The seeds of experiments in flight and of replicates that failed."""
     for path in (*run.glob("flights/f*/run.*/env"), *run.glob("replicates/run.*/env")):
         yield _seed(path.parent)
     for flight in all_of(run):
@@ -54,17 +54,17 @@ def _unrecorded_seeds(run: Path) -> Iterator[int]:
 
 
 def record_replicate(folder: Path) -> str:
-    """Record the ended run in `folder`. Returns a word (`counted`, `again` with its seed, `lost`), and what is told."""
+    """Record the ended run in `folder`. Returns `counted`, `again` (with its seed) or `lost`, and a message."""
     return " ".join(_recorded(folder.parents[1], folder, is_last=False)) + "\n"
 
 
 def take_replicate(folder: Path) -> str:
-    """The same of a run that is not made again, though it was disturbed."""
+    """Record a run even if it was disturbed; it is not repeated."""
     return " ".join(_recorded(folder.parents[1], folder, is_last=True)) + "\n"
 
 
 def run_seconds(run: Path) -> int:
-    """The wall seconds that a training run takes here: the median of those of late."""
+    """The wall seconds of a training run: the median of the last ones."""
     known = [until - since for since, until in slots.past(run)][-RECENT:]
     return math.ceil(statistics.median(known)) if known else 60
 
@@ -85,12 +85,12 @@ def _recorded(run: Path, folder: Path, *, is_last: bool) -> tuple[str, str]:
         [result.run | _on_holdout(folder)],
         {one["seed"] for one in reruns.read(run) if one["commit"] == commit},
     )
-    doubt = f" (not as usual: {result.disturbance})" if result.disturbance else ""
+    doubt = f" (disturbed: {result.disturbance})" if result.disturbance else ""
     return COUNTED, f"{manifest.metric_of(run).text(result.run['val_bpb'])} with seed {seed}{doubt}"
 
 
 def _on_holdout(folder: Path) -> dict[str, float]:
-    """What make audit has evaluated beside; nothing where there is none."""
+    """The value on the holdout that make audit evaluated, if there is one."""
     try:
         value = json.loads((folder / "record/holdout.json").read_text())["holdout_bpb"]
     except (OSError, ValueError, KeyError, TypeError):
@@ -110,7 +110,7 @@ def _seed(folder: Path) -> int:
 
 
 def noise_told(run: Path) -> str:
-    """The noise, what the incumbent is known from, and what a single run must gain, for a person."""
+    """The noise, the incumbent's mean, and the gain that a single run must reach, as text."""
     known, incumbent = index.read(run), baseline_and_incumbent(run)[1]
     group = known.groups[incumbent["commit"]]
     kind = incumbent.get("device_name") or next(iter(conditions.kinds(group)), None)
@@ -123,14 +123,14 @@ def noise_told(run: Path) -> str:
     ]
     if spread:
         band = metric.amount(band_of(Noise(spread.sd, spread.df, 1, len(runs)), metric), level)
-        lines.append(f"band      {band}: a single run that gains less on that has gained about 0")
+        lines.append(f"band      {band}: a smaller gain of a single run counts as 0")
     return "\n".join(lines)
 
 
 def spread_told(spread: Spread | None, metric: Metric = VAL_BPB, level: Decimal | None = None) -> str:
-    """The standard deviation of one run, for a person; `level`: a value."""
+    """The standard deviation of one run, as text. `level`: a value, for its decimals."""
     if spread is None:
-        return "noise     not known: no code was run twice"
+        return "noise     unknown: no code was run twice"
     doubt = "; does train.py read SEED?" if spread.sd == 0 else ""
     degrees = "1 degree" if spread.df == 1 else f"{spread.df} degrees"
     return f"noise     {metric.amount(spread.sd, level)} is one standard deviation ({degrees} of freedom){doubt}"

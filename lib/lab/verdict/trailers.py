@@ -1,7 +1,7 @@
-"""A keep -> its numbers as the trailers of a commit message, for git log to tell the story without us.
+"""A keep -> its numbers as trailers of a commit message, so that git log shows them without the toolkit.
 
-git takes no `_` in the key of a trailer. A block counts as one of trailers all the same where git finds a line of its
-own in it, so the line of `git cherry-pick -x` comes last where the commit is a copy.
+git allows no `_` in the key of a trailer. It still accepts a block of trailers if one line is git's own. So in a copied
+commit the line of `git cherry-pick -x` comes last.
 """
 
 from collections.abc import Sequence
@@ -13,14 +13,13 @@ from lab.verdict.trust import Trust, interval
 
 
 def of_keep(tag: str, keep: Experiment, trust: Trust | None) -> list[str]:
-    """`val_bpb: 1.985260` and so on, a line each; without a gain for a baseline; how sure it is, where known."""
+    """`val_bpb: 1.985260` and so on, a line each. A baseline has no gain; trust is there if it is known."""
     seeds = [str(run["seed"]) for run in noise.deciding(keep["runs"], is_baseline=keep["rule"] == "baseline")]
     measures = metric.named(keep)
     lines = [f"{measures.name}: {measures.text(keep['val_bpb'])}"]
     if keep["gain"] is not None:
-        lines.append(
-            f"gain: {measures.gain_text(keep['gain'], keep['val_bpb'])}" + (f" ({interval(trust)})" if trust else "")
-        )
+        between = f" ({interval(trust, keep)})" if trust else ""
+        lines.append(f"gain: {measures.gain_text(keep['gain'], keep['val_bpb'])}{between}")
     if trust:
         lines.append(f"trust: {trust.word or 'noise not measured'}")
     lines += [f"seeds: {' '.join(seeds)}"] if seeds else []
@@ -28,7 +27,7 @@ def of_keep(tag: str, keep: Experiment, trust: Trust | None) -> list[str]:
 
 
 def copied_from(keep: Experiment) -> str:
-    """As `git cherry-pick -x` writes it."""
+    """The line that `git cherry-pick -x` writes."""
     return f"(cherry picked from commit {keep['commit']})"
 
 

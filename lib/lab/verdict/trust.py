@@ -1,7 +1,7 @@
-"""The keeps of a run -> how sure the gain of each is, by the noise over all that the run has measured.
+"""The keeps of a run -> how sure the gain of each is, from the noise over all runs.
 
-A gain is the one on record: the mean of the incumbent's runs less that of the runs that decided on the keep. Its
-interval rests on as many runs of the incumbent as are known today. Decimal, in the unit of the run's metric.
+A gain is the recorded one: the mean of the incumbent's runs against the mean of the runs that decided on the keep. Its
+interval uses all runs of the incumbent so far. Gains are Decimal, in the unit of the run's metric.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,12 +20,12 @@ from lab.verdict.noise import Run, Spread
 SURE, LIKELY = "sure", "likely"
 WITHIN = "within the noise"
 WORDS = (SURE, LIKELY, WITHIN)
-QUANTILES = ((SURE, 0.99865), (LIKELY, 0.975))  # of Student's t: 3 and 2 standard errors of a noise that is well known
+QUANTILES = ((SURE, 0.99865), (LIKELY, 0.975))  # of Student's t: 3 and 2 standard errors if the noise is well known
 
 
 @dataclass(frozen=True)
 class Trust:
-    """`word` is one of WORDS; the interval is of 95 %. None: the noise was not measured."""
+    """`word` is one of WORDS; the interval is a 95 % interval. None: the noise was not measured."""
 
     word: str | None
     low: Decimal | None = None
@@ -33,7 +33,7 @@ class Trust:
 
 
 def of(keep: Experiment, level: Sequence[Run], spread: Spread | None) -> Trust | None:
-    """That of one keep; `level` are the runs of its incumbent. None for what has no gain, as a baseline."""
+    """The trust in one keep. `level`: the runs of its incumbent. None for a keep without a gain, such as a baseline."""
     gain = keep.get("gain")
     if gain is None:
         return None
@@ -65,8 +65,9 @@ def of_keeps(
     return found
 
 
-def interval(trust: Trust) -> str:
-    """`95 %: +0.0011 to +0.0034`, or that it is not known."""
+def interval(trust: Trust, keep: Experiment) -> str:
+    """`95 %: +0.001100 to +0.003400`, with the decimals of the keep's value; or `confidence interval unknown`."""
     if trust.low is None or trust.high is None:
         return "confidence interval unknown"
-    return f"95 %: {trust.low:+.6f} to {trust.high:+.6f}"
+    low, high = (metric.named(keep).gain_text(end, keep["val_bpb"]) for end in (trust.low, trust.high))
+    return f"95 %: {low} to {high}"

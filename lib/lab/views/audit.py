@@ -1,8 +1,8 @@
 """Fresh pairs of runs of the baseline and the incumbent -> how much of the claimed gain can be reproduced.
 
-The claimed gain is that on record. It was selected for being large, so on average it is too
-large, by luck; runs with fresh seeds, side by side, were not selected. And it was selected on the validation text; on
-the holdout, text of the same kind, nothing was. Decimal, in the unit of the run's metric.
+The claimed gain is on record. It was selected because it was large, so on average it is too large. Runs with fresh
+seeds were not selected. The claimed gain was also selected on the validation text, but nothing was selected on the
+holdout, which is text of the same kind. Gains are Decimal, in the unit of the run's metric.
 """
 
 import json
@@ -26,18 +26,18 @@ from lab.verdict.noise import Run, Spread
 
 FILE = "audit.json"
 MOST = 99  # pairs
-NIGHT = 100  # experiments that do nothing
+NIGHT = 100  # experiments that change nothing
 NIGHTS = 2000  # simulated, for a standard error of 0.04 keeps
-MEASURED = Decimal("0.29")  # phantom keeps a night where the noise is measured: tests/bench/verdicts, docs/noise.md
+MEASURED = Decimal("0.29")  # phantom keeps per night with measured noise: tests/bench/verdicts, docs/noise.md
 
 Interval = tuple[Decimal, Decimal] | None  # None: unknown
 
 FINDINGS = {
     "reproduced": "the gain is reproduced",
     "less": "a gain is reproduced, but less than claimed",
-    "lost": "not reproduced: the gain is within the noise, and less than claimed",
+    "lost": "not reproduced: the gain is within the noise and smaller than claimed",
     "worse": "not reproduced: the incumbent is worse than the baseline",
-    "unclear": "too few pairs to tell: all of the gain may be real, or none of it",
+    "unclear": "too few pairs to tell: all of the gain may be real, or none",
     "no-claim": "no gain is claimed",
 }
 
@@ -52,18 +52,18 @@ class Pair:
 
     @property
     def gain(self) -> Decimal:
-        """What the incumbent's value is better by than the baseline's."""
+        """How much better the incumbent's value is than the baseline's."""
         return self.metric.gain(*(Decimal(one["val_bpb"]) for one in (self.baseline, self.incumbent)))
 
     @property
     def holdout_gain(self) -> Decimal | None:
-        """The same on the holdout; None unless both have a value there."""
+        """The gain on the holdout; None unless both runs have a value there."""
         baseline, incumbent = (run.get("holdout_bpb") for run in (self.baseline, self.incumbent))
         return None if baseline is None or incumbent is None else Decimal(baseline) - Decimal(incumbent)
 
     @property
     def is_degraded(self) -> bool | None:
-        """Whether the machine was disturbed; None: unknown."""
+        """Whether the machine was disturbed during a run; None: unknown."""
         known = [run["degraded"] for run in (self.baseline, self.incumbent) if run["degraded"] is not None]
         return any(known) if known else None
 
@@ -82,9 +82,9 @@ class Pair:
 
 @dataclass(frozen=True)
 class Audit:
-    """The two experiments, how many runs each had, the fresh pairs, the noise over all runs (None: unknown), a setting.
+    """The two experiments, the number of runs of each, the fresh pairs, and the noise over all runs (None: unknown).
 
-    `wanted` pairs were asked for; `partial`: not all of them were run.
+    `wanted` is the number of pairs that were requested; `partial` means that some of them did not run.
     """
 
     baseline: Experiment
@@ -95,7 +95,7 @@ class Audit:
     baseline_runs: int
     wanted: int
     partial: bool
-    claimed: Decimal  # as status and report have it
+    claimed: Decimal  # the gain that status and report show
     metric: Metric = VAL_BPB
 
     @property
@@ -105,38 +105,38 @@ class Audit:
 
     @property
     def on_holdout(self) -> list[Decimal]:
-        """The gains of the pairs there."""
+        """The gains of the pairs on the holdout."""
         return [gain for pair in self.pairs if (gain := pair.holdout_gain) is not None]
 
     @property
     def holdout_gain(self) -> Decimal | None:
-        """Their mean."""
+        """The mean gain on the holdout."""
         return noise.average(self.on_holdout) if self.on_holdout else None
 
     @property
     def interval(self) -> Interval:
-        """Of the reproduced gain."""
+        """The interval of the reproduced gain."""
         return self.around(self.gain, len(self.pairs), len(self.pairs))
 
     @property
     def claimed_interval(self) -> Interval:
-        """Of the claimed gain, by the runs that the two rows are the means of."""
+        """The interval of the claimed gain, from the number of runs behind each of the two rows."""
         return self.around(self.claimed, *self.runs)
 
     @property
     def holdout_interval(self) -> Interval:
-        """Of the gain on the holdout: seeds make the noise there as they do on the validation text."""
+        """The interval of the gain on the holdout. Seeds cause the same noise there as on the validation text."""
         return self.around(self.holdout_gain, len(self.on_holdout), len(self.on_holdout))
 
     def around(self, gain: Decimal | None, runs: int, other_runs: int) -> Interval:
-        """The 95 % interval of a gain, by the pooled noise: two pairs alone make it 13 standard errors wide."""
+        """The 95 % interval of a gain, from the pooled noise: two pairs alone would make it 13 standard errors wide."""
         if gain is None or self.spread is None:
             return None
         half = Noise(self.spread.sd, self.spread.df, runs, other_runs).bound(0.975)
         return gain - half, gain + half
 
     def share(self, gain: Decimal | None) -> Decimal | None:
-        """The share of the claimed gain; None if no gain is claimed, or for None."""
+        """The share of the claimed gain; None if no gain is claimed, or if `gain` is None."""
         return None if gain is None or self.claimed <= 0 else gain / self.claimed
 
     @property
@@ -153,7 +153,7 @@ class Audit:
 
     @property
     def phantoms(self) -> Decimal | None:
-        """Keeps in a hundred experiments that do nothing, with the settings of the run; None: unknown."""
+        """The expected keeps in 100 experiments that change nothing, with this run's settings; None: unknown."""
         if self.baseline_runs > 1:
             return MEASURED
         if self.spread is None:
@@ -162,9 +162,9 @@ class Audit:
 
 
 def audit(run: Path, seeds: Sequence[int], *, partial: bool = False) -> str:
-    """Write `audit.json` for the pairs of runs with these seeds in reruns.jsonl. Returns it as text for a person.
+    """Write `audit.json` for the pairs of runs in reruns.jsonl with these seeds. Returns the audit as text.
 
-    partial: not all of them were run. Raises Fault if no pair has two values.
+    `partial`: some pairs did not run. Raises Fault if no pair has two values.
     """
     found = gather(run, seeds, partial=partial)
     text = json.dumps(as_json(found, manifest.read(run)["tag"]), indent=2, default=float, ensure_ascii=False)
@@ -205,12 +205,12 @@ def paired(baseline: Sequence[Run], incumbent: Sequence[Run]) -> list[tuple[Run,
 
 
 def _count(one: Experiment, *, is_baseline: bool) -> int:
-    """How many runs its val_bpb is the mean of."""
+    """The number of runs whose mean is the experiment's val_bpb."""
     return len(noise.values(noise.deciding(one["runs"], is_baseline=is_baseline))) or 1
 
 
 def phantom_keeps(sd: float, band: Decimal = criterion.BAND) -> Decimal:
-    """Keeps a night by the fixed thresholds, from single runs with this noise: the mean of seeded simulations."""
+    """Expected keeps per night with a fixed band, from single runs with this noise (mean of seeded simulations)."""
     source, kept = random.Random(0), 0
     for _ in range(NIGHTS if sd else 0):
         incumbent = source.gauss(0, sd)
@@ -249,24 +249,24 @@ def as_json(found: Audit, tag: str) -> dict[str, Any]:
 
 
 def _rounded(digits: int, **numbers: Decimal | None) -> dict[str, Decimal | None]:
-    """None stays None."""
+    """Round each number, and leave None as it is."""
     return {name: None if number is None else round(number, digits) for name, number in numbers.items()}
 
 
 def text_of(found: Audit) -> str:
-    """A few lines for a person."""
+    """The audit in a few lines of text."""
     first, last = found.baseline, found.incumbent
     metric, level = found.metric, Decimal(first["val_bpb"])
     gains = " ".join(metric.gain_text(pair.gain, level) for pair in found.pairs)
     degraded = sum(bool(pair.is_degraded) for pair in found.pairs)
-    doubt = f"; {degraded} of them while the machine was not as usual" if degraded else ""
+    doubt = f"; {degraded} of them while the machine was disturbed" if degraded else ""
     some = f"; stopped after {len(found.pairs)} of {found.wanted} pairs" if found.partial else ""
     return "\n".join(
         [
             f"claimed   {_gain(found, found.claimed, found.claimed_interval)}, from {metric.text(level)} to "
             f"{metric.text(Decimal(last['val_bpb']))}, #{last['n']} {last['description']}",
             f"fresh     {gains}{doubt}{some}",
-            f"there     {_gain(found, found.gain, found.interval)}",
+            f"mean      {_gain(found, found.gain, found.interval)}",
             f"holdout   {_gain(found, found.holdout_gain, found.holdout_interval)}",
             *_shares(found),
             replicates.spread_told(found.spread, metric, level),
@@ -279,7 +279,7 @@ def text_of(found: Audit) -> str:
 def _gain(found: Audit, gain: Decimal | None, interval: Interval) -> str:
     """`+0.070000, 95 % between +0.050000 and +0.090000`"""
     if gain is None:
-        return "not known: no text is kept apart for it"
+        return "unknown: this run has no holdout text"
     level = Decimal(found.baseline["val_bpb"])
     told, *ends = (found.metric.gain_text(one, level) for one in (gain, *(interval or ())))
     return told + (f", 95 % between {' and '.join(ends)}" if ends else "")
@@ -293,19 +293,19 @@ def _shares(found: Audit) -> list[str]:
     middle, *ends = (f"{100 * share:.0f} %" for share in shares)
     between = f"95 % between {' and '.join(ends)}" if ends else "confidence interval unknown"
     count = "1 pair" if len(found.pairs) == 1 else f"{len(found.pairs)} pairs"
-    return [f"share     {count}: {middle} of what is claimed, {between}"]
+    return [f"share     {count}: {middle} of the claimed gain, {between}"]
 
 
 def _phantoms(found: Audit) -> str:
-    """How many keeps the settings of the run give to experiments that do nothing."""
+    """The number of keeps that the run's settings give to experiments that change nothing."""
     if found.phantoms is None:
-        return "phantoms  not known"
+        return "phantoms  unknown"
     rule = "the measured noise" if found.baseline_runs > 1 else "the fixed thresholds of BASELINE_RUNS=1"
-    return f"phantoms  {found.phantoms:.1f} keeps of each {NIGHT} experiments that do nothing, with {rule} (simulated)"
+    return f"phantoms  {found.phantoms:.1f} keeps per {NIGHT} experiments that change nothing, with {rule} (simulated)"
 
 
 def _more(found: Audit) -> str:
-    """How many pairs make an unclear finding clear: the half interval is then half of the claimed gain."""
+    """The number of pairs that makes an unclear finding clear: half the interval is then half the claimed gain."""
     if found.finding != "unclear":
         return ""
     if found.interval is None:

@@ -1,4 +1,4 @@
-"""A ledger -> each problem of it: `FILE:LINE: column: what`; in the folder of a run, also what was not recorded so."""
+"""A ledger -> its problems: `FILE:LINE: column: problem`. In a run's folder, it is also compared with the record."""
 
 from pathlib import Path
 
@@ -8,27 +8,27 @@ from lab.verdict import index
 
 
 def checked(path: Path) -> str:
-    """What was looked at, of a ledger without a problem."""
+    """A sentence that lists what was checked in a ledger without problems."""
     rows, run = len(ledger.lines(path)), path.resolve().parent
     what = f"{path}: valid, rows: {rows}"
     if path.resolve().name == two_records.TABLE and (run / experiments.FILE).exists():
-        return f"{what}; each is as it was recorded in {experiments.FILE}, or written by hand"
-    return f"{what}; header, columns, numbers, verdicts, no commit twice"
+        return f"{what}; each row matches {experiments.FILE} or was written by hand"
+    return f"{what}; header, columns, numbers, verdicts and unique commits checked"
 
 
 def problems(path: Path) -> list[str]:
-    """Those of its form; where it has none, how it differs from the experiments beside it. Raises OSError, Fault."""
+    """The format problems; without any, the differences from the experiments beside it. Raises OSError, Fault."""
     run = path.resolve().parent
     if not path.exists() and (run / "manifest.json").exists():
-        raise Fault(f"the ledger is gone: '{path}'", f"make mend TAG={run.name}")
+        raise Fault(f"the ledger is missing: '{path}'", f"make mend TAG={run.name}")
     if not path.exists():
-        raise Fault(f"there is no such ledger: '{path}'", "name one: bin/validate runs/mar14/results.tsv")
+        raise Fault(f"ledger not found: '{path}'", "name one: bin/validate runs/mar14/results.tsv")
     said = ledger.problems(path)
     if said or path.resolve().name != two_records.TABLE or not (run / experiments.FILE).exists():
         return said
     try:
         lines, mark = ledger.lines(path), index.read(run).mark
-    except EXPECTED as error:  # of another file
+    except EXPECTED as error:  # another file is damaged
         return [str(error)]
     if two_records.is_same(run, lines, mark):
         return []

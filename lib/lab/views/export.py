@@ -1,6 +1,6 @@
-"""A run -> formats of other tools: CSV, JSON, the file store of MLflow, offline runs of Weights & Biases.
+"""A run -> the formats of other tools: CSV, JSON, MLflow's file store, offline runs of Weights & Biases.
 
-The last two need packages of their own (pyproject.toml, dependency groups), which only this module imports.
+The last two need extra packages (dependency groups in pyproject.toml), which only this module imports.
 """
 
 import csv
@@ -31,7 +31,7 @@ POINTS = 80  # of a loss curve
 
 
 def checked_out() -> Path:
-    """The folder of the run that is checked out: results.tsv links into it. Raises Fault if there is none."""
+    """The folder of the run that is checked out (results.tsv links into it). Raises Fault if there is none."""
     link = Path("results.tsv")
     if not link.is_symlink():
         raise Fault("no run is checked out", "name its folder: lab export runs/mar14 ...")
@@ -39,7 +39,7 @@ def checked_out() -> Path:
 
 
 def export(run: Path, kind: str, out: Path | None) -> str:
-    """The text of the export, or what to do with the new file or folder that it was written to."""
+    """The text of the export, or the command that reads the new file or folder."""
     if kind == "mlflow":
         return to_mlflow(run, out or run / "mlflow")
     if kind == "wandb-offline":
@@ -53,13 +53,13 @@ def export(run: Path, kind: str, out: Path | None) -> str:
 
 
 def refuse_existing(out: Path) -> None:
-    """Nothing is overwritten."""
+    """Raise Fault rather than overwrite a file."""
     if out.exists():
-        raise Fault(f"'{out}' exists", "remove it, or choose another: --out PATH")
+        raise Fault(f"'{out}' exists", "remove it, or choose another path: --out PATH")
 
 
 def rows(run: Path) -> list[Experiment]:
-    """An experiment for each row of the ledger; a foreign row, written by hand, has only the ledger's columns."""
+    """An experiment for each row of the ledger. A row that was written by hand has only the ledger's columns."""
     known = experiments.by_commit(run)
     found = enumerate(ledger.read(run / "results.tsv"), start=1)
     empty = {"metric": ledger.metric_of(run / "results.tsv"), "guards": None}
@@ -69,7 +69,7 @@ def rows(run: Path) -> list[Experiment]:
 
 
 def by_hand(n: int, row: Row) -> Experiment:
-    """All that the ledger does not say is None, and so is the 0 of a crash."""
+    """A row that was written by hand. Unknown values are None, and so is the 0 of a crash."""
     empty: Experiment = dict.fromkeys(schemas.load("experiment")["properties"])
     crashed = row.status == "crash"
     value, memory = (None, None) if crashed else (Decimal(row.val_bpb), Decimal(row.memory_gb))
@@ -78,7 +78,7 @@ def by_hand(n: int, row: Row) -> Experiment:
 
 
 def as_csv(run: Path) -> str:
-    """A line for each experiment; `runs` is their number, `seeds` their seeds. Only JSON has the runs themselves."""
+    """A line for each experiment. `runs` is the number of runs and `seeds` their seeds; only JSON has the runs."""
     columns = [*schemas.load("experiment")["properties"], "seeds", "foreign"]
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, lineterminator="\n")
@@ -90,7 +90,7 @@ def as_csv(run: Path) -> str:
 
 
 def as_json(run: Path) -> str:
-    """The manifest, and all experiments."""
+    """The manifest and all experiments."""
     whole = {"manifest": manifest.read(run), "experiments": rows(run)}
     return json.dumps(whole, indent=1, default=float, ensure_ascii=False) + "\n"
 
@@ -101,26 +101,26 @@ def as_json(run: Path) -> str:
 
 
 def metrics(experiment: Experiment) -> dict[str, float]:
-    """Its numbers, as far as they are known; the metric under its own name."""
+    """The known numbers of an experiment; the metric has its own name."""
     own = experiment.get("metric") or metric.BPB
     known = {name: experiment[name] for name in METRICS if experiment[name] is not None} | (experiment["guards"] or {})
     return {own if name == metric.BPB else name: float(value) for name, value in known.items() if value is not None}
 
 
 def parameters(experiment: Experiment) -> dict[str, str]:
-    """Everything else that is known."""
+    """All other known facts, as text."""
     return {name: str(experiment[name]) for name in PARAMETERS if experiment[name] is not None}
 
 
 def loss_curve(run: Path, experiment: Experiment) -> list[tuple[int, float]]:
-    """The training loss by per cent of the budget, from its log; empty without one."""
+    """The training loss by percent of the budget, from the log; empty without a log."""
     log = logs.log_of(run, experiment)
     values = logs.curve(log).values(POINTS) if log else []
     return [(100 * place // POINTS, value) for place, value in enumerate(values) if value is not None]
 
 
 def milliseconds(time: str | None) -> int:
-    """Since 1970; 0 for an unknown time, since trackers need one."""
+    """Milliseconds since 1970; 0 for an unknown time, because trackers need a number."""
     return int(datetime.fromisoformat(time.replace("Z", "+00:00")).timestamp() * 1000) if time else 0
 
 
@@ -140,7 +140,7 @@ def new_folder(folder: Path) -> Path:
 
 
 def to_mlflow(run: Path, out: Path) -> str:
-    """A file store in the new folder `out`: an experiment of MLflow for the run, a run of MLflow for each row."""
+    """Write a new file store `out`: an MLflow experiment for the run, an MLflow run for each row."""
     os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")  # MLflow 3 prefers a database
     mlflow, entities = package("mlflow", "mlflow"), package("mlflow.entities", "mlflow")
     uri = new_folder(out).as_uri()
@@ -160,7 +160,7 @@ def to_mlflow(run: Path, out: Path) -> str:
 
 
 def to_wandb(run: Path, out: Path) -> str:
-    """Offline runs of Weights & Biases, one for each row, in the new folder `out`."""
+    """Write offline runs of Weights & Biases, one for each row, into the new folder `out`."""
     wandb = package("wandb", "wandb")
     folder = new_folder(out)
     for one in rows(run):

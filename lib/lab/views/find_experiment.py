@@ -1,4 +1,4 @@
-"""A number (17 or #17) or the beginning of a commit, as a person types it -> the experiment."""
+"""A number (17 or #17) or the first digits of a commit, as a person types it -> the experiment."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +13,7 @@ SHORTEST = 4  # digits of a commit
 
 @dataclass(frozen=True)
 class Found:
-    """`known` is None for a row that was written by hand; such a row has no commit either."""
+    """`known` is None for a row that was written by hand; no commit belongs to such a row."""
 
     n: int
     row: Row
@@ -21,7 +21,7 @@ class Found:
 
     @property
     def facts(self) -> list[str]:
-        """For a shell, a line each: number, commit, parent, category and description; unknown ones are empty."""
+        """Number, commit, parent, category and description, one per line for a shell; unknown ones are empty."""
         known = [(self.known or {}).get(name) or "" for name in ("commit", "parent", "category")]
         return [str(self.n), *known, self.row.description]
 
@@ -38,17 +38,17 @@ def find(run: Path, which: str) -> Found:
             return max(numbered, key=lambda one: one.known is not None)
     fits = [one for one in found if len(wanted) >= SHORTEST and _commit(one).startswith(wanted)]
     if len(fits) > 1:
-        raise Fault(f"'{which}' is the beginning of {len(fits)} commits of run '{run.name}'", "give more digits")
+        raise Fault(f"'{which}' matches {len(fits)} commits of run '{run.name}'", "give more digits")
     if not fits:
         there = (
-            f"there are 1 to {max(one.n for one in found)}: see results.tsv" if found else "it has none yet: make loop"
+            f"choose 1 to {max(one.n for one in found)}, see results.tsv" if found else "run the first one: make once"
         )
         raise Fault(f"run '{run.name}' has no experiment '{which}'", there)
     return fits[0]
 
 
 def _found(n: int, row: Row, known: Experiment | None) -> Found:
-    """Its number is the one on record; a row that was written by hand has that of its place."""
+    """The number is the one on record; a row that was written by hand gets the number of its line."""
     return Found(known.get("n", n) if known else n, row, known)
 
 

@@ -1,7 +1,7 @@
-"""The files of the experiments in flight -> their phases and the progress of their training; the same for a replicate.
+"""The files of the experiments in flight -> the phase of each, and the progress of its training; also for replicates.
 
-The list of finished steps names the current step; the RUN_DIR shows whether it trains. Files outlive the process that
-wrote them: as long as no process works on the tree, an experiment in flight is waiting.
+The list of finished steps gives the current step, and the RUN_DIR shows whether training is running. The files outlive
+the process that wrote them, so an experiment is `waiting` whenever no process works on the tree.
 """
 
 import re
@@ -15,16 +15,16 @@ from lab.store.flight import Flight
 from lab.views.in_words import moment
 
 STEPS = Path(__file__).parents[3] / "lib/experiment/steps"
-# The phase by step name, without its number. A mend proposes again; every step after the run judges it.
+# The phase for each step name, without its number. A mend asks a proposer again. Steps after the run judge it.
 PHASES = {"propose": "proposing", "mend": "proposing", "carry-over": "drafted", "commit": "drafted", "run": "waiting"}
-DEVICE = re.compile(rb"^(cuda|mps|cpu): \d+ x \d+ rows\b", re.MULTILINE)  # as train.py begins its log
-HEAD = 65536  # bytes of a log, in which it says so
+DEVICE = re.compile(rb"^(cuda|mps|cpu): \d+ x \d+ rows\b", re.MULTILINE)  # the first line of train.py's log
+HEAD = 65536  # bytes of the log that are searched for the device
 
 Found = dict[str, Any]
 
 
 def flights(run: Path, *, alive: bool) -> list[Found]:
-    """The experiments in flight, as schemas/status.schema.json has them, the oldest first.
+    """The experiments in flight in the form of schemas/status.schema.json, oldest first.
 
     `alive`: a process works on the tree.
     """
@@ -34,7 +34,7 @@ def flights(run: Path, *, alive: bool) -> list[Found]:
 
 
 def candidate(draft: Flight) -> Found:
-    """A further candidate of a proposer, which no flight has taken yet."""
+    """An extra candidate of a proposer that no flight has taken yet."""
     return {
         "id": draft.folder.name,
         "phase": "drafted",
@@ -47,19 +47,17 @@ def candidate(draft: Flight) -> Found:
 
 
 def facts_of(flight: Flight, *, at_work: bool) -> Found | None:
-    """None where it is over meanwhile."""
+    """The status of one flight; None if it has just ended."""
     done = flight.text("done")
     if done is None or not done.startswith("attempt "):
         return None
     attempt = int(done.split("\n")[0].split()[1])
     trains = training(flight.run, flight.folder / f"run.{attempt}") if at_work else None
     now = phase(done, trains, at_work=at_work)
-    is_left = (
-        now == "proposing" and flight.text("edit/description") is not None
-    )  # a change of the tree is no draft to be made
+    from_tree = flight.text("edit/description") is not None  # a change in the person's tree needs no proposer
     return {
         "id": flight.folder.name,
-        "phase": "drafted" if is_left else now,
+        "phase": "drafted" if from_tree and now == "proposing" else now,
         "description": flight.what,
         "agent": flight.text("agent"),
         "step": current_step(done),
@@ -71,7 +69,7 @@ def facts_of(flight: Flight, *, at_work: bool) -> Found | None:
 
 
 def training_facts(run: Path, folder: Path, trains: Found | None) -> Found:
-    """Where it trains, and its progress. Only a training takes a slot."""
+    """Where the flight trains, and its progress. Only a training run takes a slot."""
     if trains is None:
         return dict.fromkeys(("slot", "device", "progress", "training"))
     slot = Flight(folder).text("slot") or ""
@@ -81,25 +79,25 @@ def training_facts(run: Path, folder: Path, trains: Found | None) -> Found:
 
 
 def beside(run: Path, *, alive: bool) -> Found | None:
-    """The training run of make noise or make audit: the last one that was begun."""
+    """The training run of make noise or make audit that started last."""
     link = run / "run.log"
     is_one = alive and is_beside(run) and link.is_symlink()
     return training(run, run / link.readlink().parent) if is_one else None
 
 
 def is_beside(run: Path) -> bool:
-    """Whether `make noise` or `make audit` trains; experiments in flight wait meanwhile."""
+    """Whether `make noise` or `make audit` trains. The experiments in flight wait meanwhile."""
     return (run / "replicates").exists()
 
 
 def current_step(done: str) -> str | None:
-    """The first of lib/experiment/steps that is not in the list of finished steps; None if all are."""
+    """The first step in lib/experiment/steps that is not in the list of finished steps; None if all are."""
     finished = set(done.split("\n")[1:])
     return next((step for step in sorted(path.name for path in STEPS.iterdir()) if step not in finished), None)
 
 
 def phase(done: str, trains: Found | None, *, at_work: bool) -> str:
-    """A word of the schema. A training that has printed 100 % is being evaluated."""
+    """A phase of the schema. At 100 % the training has ended and the evaluation runs."""
     if not at_work:
         return "waiting"
     if trains:
@@ -108,14 +106,14 @@ def phase(done: str, trains: Found | None, *, at_work: bool) -> str:
 
 
 def training(run: Path, folder: Path) -> Found | None:
-    """The training run whose RUN_DIR is `folder`, unless it has not begun, or is over."""
+    """The training run in the RUN_DIR `folder`; None if it has not started or has ended."""
     seconds, log = seconds_since(Flight(folder).text("started")), folder / "run.log"
     if seconds is None or (folder / "ended").exists():
         return None
     try:
         step = logs.last_step(log)
     except OSError:
-        return None  # it has not begun; or it is over, and the log was moved
+        return None  # it has not started yet, or it has ended and its log was moved
     return {
         "log": str(log.relative_to(run)),
         "seconds": seconds,
@@ -126,7 +124,7 @@ def training(run: Path, folder: Path) -> Found | None:
 
 
 def seconds_since(started: str | None) -> float | None:
-    """Seconds since a time in UTC (ISO 8601); None for an unknown or unreadable time."""
+    """Seconds since a UTC time (ISO 8601); None for an unknown or unreadable time."""
     began = moment(started)
     return None if began is None else round(max((datetime.now(timezone.utc) - began).total_seconds(), 0), 1)
 
@@ -137,5 +135,5 @@ def device(log: Path) -> str | None:
         with log.open("rb") as file:
             said = DEVICE.search(file.read(HEAD))
     except OSError:
-        return None  # the run is over, and its log was moved
+        return None  # the run has ended and its log was moved
     return said[1].decode() if said else None

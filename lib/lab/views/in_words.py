@@ -1,4 +1,4 @@
-"""Times, durations and amounts -> words for a person. Times on record are UTC; a person reads the clock on the wall."""
+"""Times, durations and amounts -> words for a person. Recorded times are UTC; a person sees local time."""
 
 from datetime import datetime, timedelta, timezone
 
@@ -6,7 +6,7 @@ MINUTE, HOUR, DAY = 60, 3600, 86400
 
 
 def moment(said: str | None) -> datetime | None:
-    """A time on record (ISO 8601 in UTC); None for an unknown or unreadable one."""
+    """A recorded time (ISO 8601 in UTC); None if it is unknown or unreadable."""
     try:
         return datetime.fromisoformat((said or "").removesuffix("Z")).replace(tzinfo=timezone.utc)
     except ValueError:
@@ -14,12 +14,12 @@ def moment(said: str | None) -> datetime | None:
 
 
 def local(when: datetime | None) -> str:
-    """`2026-03-14 07:12`, in local time."""
+    """`2026-03-14 07:12` in local time; empty for None."""
     return "" if when is None else f"{when.astimezone():%F %R}"
 
 
 def clock(when: datetime | None, now: datetime) -> str:
-    """`07:12`; of longer ago than a day `14 Mar`."""
+    """`07:12`, or `14 Mar` if it is more than a day ago."""
     if when is None:
         return ""
     return f"{when.astimezone():%R}" if now - when < timedelta(days=1) else f"{when.astimezone():%-d %b}"

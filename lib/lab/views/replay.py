@@ -1,7 +1,7 @@
-"""The rows of a ledger -> the verdict of our decision table on each, beside the recorded one, and a summary.
+"""A ledger -> our rule's verdict on each row beside the recorded one, and a summary.
 
-A ledger has no code, so each change counts as zero net lines. The first row with a value is the baseline. Memory in
-GiB; values are of the ledger's metric, val_bpb's in bits per byte; all are Decimal.
+A ledger has no code, so each change counts as zero net lines. The first row with a value is the baseline. Memory is in
+GiB. Values are in the unit of the ledger's metric (bits per byte for val_bpb). All numbers are Decimal.
 """
 
 from dataclasses import dataclass
@@ -14,14 +14,14 @@ from lab.store.ledger import Row, in_words
 from lab.store.metric import VAL_BPB, Metric
 from lab.verdict.criterion import Case, Noise, band_of, decide
 
-KNOWN = 10_000  # degrees of freedom of an sd that is taken as known: Student's t is 1.9602, the normal quantile 1.9600
+KNOWN = 10_000  # degrees of freedom of an sd that is given: Student's t is 1.9602, the normal quantile 1.9600
 WIDTH = 100  # columns of a terminal
 LAYOUT = "{:>4} {:<7} {:<7} {:<2} {:<7} {:>10} {:>8} {:<10} {}"
 
 
 @dataclass(frozen=True)
 class Line:
-    """A row, our verdict and rule, and the gain over the incumbent; None: no incumbent, or no value."""
+    """A row, our verdict and rule, and the gain over the incumbent (None: no incumbent or no value)."""
 
     n: int
     row: Row
@@ -31,7 +31,7 @@ class Line:
 
     @property
     def agrees(self) -> bool:
-        """Whether our verdict is the recorded one."""
+        """Whether our verdict equals the recorded one."""
         return self.verdict == self.row.status
 
 
@@ -43,28 +43,28 @@ def text(path: Path, sd: Decimal | None, df: int | None, *, own: bool) -> str:
     lines = judged(found.rows, noise, own=True, metric=metric) if own else recorded
     said = [*table(lines, band_of(noise, metric), metric), *summary(recorded, lines, noise, own=own, metric=metric)]
     if found.left_out:
-        said.append(f"left out  rows that cannot be read: {found.left_out} (lab validate --import names them)")
+        said.append(f"left out  {found.left_out} unreadable rows (to list them: lab validate --import)")
     return "\n".join(said)
 
 
 def metric_of(path: Path) -> Metric:
-    """That of the run beside the ledger; else the one that its header names, as one of which less is better."""
+    """The metric of the run beside the ledger; without a run, the metric in the header, with lower as better."""
     run, name = path.absolute().parent, ledger.metric_of(path)
     known = manifest.metric_of(run)
     return known if known.name == name else Metric(name=name)
 
 
 def noise_of(sd: Decimal | None, df: int | None) -> Noise | None:
-    """The noise of single runs; None without an sd: then the fixed thresholds hold."""
+    """The noise of single runs; None without an sd, which selects the fixed thresholds."""
     if sd is None and df is not None:
-        raise Fault("--df without --sd", "give both, or --sd alone")
+        raise Fault("--df needs --sd", "give both, or --sd alone")
     if sd is not None and sd < 0:
-        raise Fault(f"--sd '{sd}' is below 0", "a standard deviation is 0 or more")
+        raise Fault(f"--sd '{sd}' is below 0", "give a standard deviation of 0 or more")
     return None if sd is None else Noise(sd, df or KNOWN, runs=1, incumbent_runs=1)
 
 
 def judged(rows: list[Row], noise: Noise | None, *, own: bool, metric: Metric = VAL_BPB) -> list[Line]:
-    """Our verdicts. Each row is compared with the last recorded keep; with `own`, with our own last keep."""
+    """Our verdicts. Each row is compared with the last recorded keep, or, if `own`, with our own last keep."""
     lines: list[Line] = []
     incumbent: Row | None = None
     best: Decimal | None = None
@@ -91,14 +91,14 @@ def _judged(n: int, row: Row, incumbent: Row | None, best: Decimal | None, noise
 
 
 def value_of(row: Row, metric: Metric = VAL_BPB) -> Decimal | None:
-    """Its value; None for a crash, whose 0 may be a value of another metric."""
+    """The row's value; None for a crash. (Another metric may have the value 0, which marks a crash in a ledger.)"""
     value = Decimal(row.val_bpb)
     return value if metric.is_valid(value) and row.status != "crash" else None
 
 
 def table(lines: list[Line], band: Decimal, metric: Metric = VAL_BPB) -> list[str]:
-    """The rows under a title line; `!=` marks a verdict that differs from the recorded one."""
-    title = LAYOUT.format("#", "commit", "done", "", "ours", "gain", "band", "rule", "description")
+    """The rows below a title line; `!=` marks a verdict that differs from the recorded one."""
+    title = LAYOUT.format("#", "commit", "ledger", "", "ours", "gain", "band", "rule", "description")
     return [title, *(_shown(line, band, metric) for line in lines), ""] if lines else []
 
 
@@ -113,16 +113,16 @@ def _shown(line: Line, band: Decimal, metric: Metric) -> str:
 def summary(
     recorded: list[Line], lines: list[Line], noise: Noise | None, *, own: bool, metric: Metric = VAL_BPB
 ) -> list[str]:
-    """Counts of rows and keeps, how many keeps are within the noise, and what is left of the gain that they claim.
+    """The number of rows and keeps, how many keeps are within the noise, and how much of the claimed gain remains.
 
-    `recorded` are our verdicts against the recorded keeps; `lines` are the verdicts that are shown.
+    `recorded`: our verdicts in comparison with the recorded keeps. `lines`: the verdicts that are shown.
     """
     baseline = next((value_of(line.row, metric) for line in lines if line.rule == "baseline"), None)
     wins = {line.n: line.gain for line in recorded if line.row.status == "keep" and line.gain is not None}
     if baseline is None:
-        return [*_counted(lines), f"no row has a {metric.name}: there is nothing to compare"]
+        return [*_counted(lines), f"claimed   nothing: no row has a {metric.name}"]
     if not wins:
-        return [*_counted(lines), "no keep after the baseline: no gain is claimed"]
+        return [*_counted(lines), "claimed   nothing: no keep after the baseline"]
     left = [line.gain for line in lines if line.gain and line.verdict == "keep" and (own or line.n in wins)]
     claimed = sum(wins.values(), Decimal(0))
     return [
@@ -135,13 +135,13 @@ def summary(
 def _counted(lines: list[Line]) -> list[str]:
     differ = sum(not line.agrees for line in lines)
     return [
-        f"done      {in_words(line.row.status for line in lines)}",
+        f"ledger    {in_words(line.row.status for line in lines)}",
         f"ours      {in_words(line.verdict for line in lines)}; rows that differ: {differ}",
     ]
 
 
 def _noisy(gains: list[Decimal], noise: Noise | None, metric: Metric, level: Decimal) -> str:
-    """How many of the recorded keeps may be luck."""
+    """How many of the recorded keeps may be due to chance."""
     band = band_of(noise, metric)
     below = f"below the band of {metric.amount(band, level)}: {sum(gain < band for gain in gains)}"
     if noise is not None:
@@ -150,10 +150,10 @@ def _noisy(gains: list[Decimal], noise: Noise | None, metric: Metric, level: Dec
 
 
 def _gains(baseline: Decimal, claimed: Decimal, left: Decimal, metric: Metric, *, own: bool) -> list[str]:
-    """The gain that the recorded keeps claim, and what is left of it."""
+    """The gain that the recorded keeps claim, and how much of it remains."""
     lost = claimed - left
     share = f" ({100 * abs(lost) / claimed:.0f} %)" if claimed > 0 else ""
-    kept = "in our own chain" if own else "in those of them that our rule keeps"
+    kept = "in our own chain of keeps" if own else "in the recorded keeps that our rule keeps"
     reached = baseline + claimed if metric.is_max else baseline - claimed
     amounts = [metric.amount(one, baseline) for one in (claimed, left, abs(lost))]
     return [

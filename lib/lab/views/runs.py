@@ -1,14 +1,13 @@
-"""All runs of a tree, and what a shell knows of them -> a table for a person, and which are old and not taken.
+"""All runs of a tree, with facts from the shell -> a table for a person, or the old runs without a taken keep.
 
-Facts, a line each: `taken HASH`, the commit of a keep that a branch of a person's has, itself or as a copy; and for
-each run `run TAG STATE LEFT`. STATE is `running`, `dead` (it should be running) or `stopped`; LEFT what there is of
-it, of `folder`, `branch` and `git` (its records), joined by commas.
+The facts are lines. `taken HASH` is a keep that another branch of the person contains, as itself or as a copy.
+`run TAG STATE LEFT` is a run. STATE is `running`, `dead` (it should be running) or `stopped`. LEFT lists the existing
+parts of the run, joined by commas: `folder`, `branch`, `git` (its records).
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +25,7 @@ NUMBERS = {"rows", "kept", "hours", "size"}
 
 @dataclass(frozen=True)
 class Known:
-    """What the shell knows of a run."""
+    """The shell's facts about a run."""
 
     tag: str
     state: str
@@ -34,14 +33,14 @@ class Known:
 
 
 def parse(facts: str) -> tuple[set[str], list[Known]]:
-    """The commits that were taken, and the runs, in their order."""
+    """The commits that were taken, and the runs in their order."""
     lines = [line.split() for line in facts.splitlines()]
     runs = [Known(line[1], line[2], line[3].split(",")) for line in lines if line[0] == "run"]
     return {line[1] for line in lines if line[0] == "taken"}, runs
 
 
 def table(tree: Path, facts: str) -> str:
-    """A line for each run, below the titles."""
+    """A line for each run, below a title line."""
     taken, runs = parse(facts)
     rows = [line_of(tree / "runs" / one.tag, one, taken) for one in runs]
     shown = [name for name in TITLES if name in ("run", "loop") or any(row.get(name) for row in rows)]
@@ -56,7 +55,7 @@ def _padded(cell: str, width: int, name: str) -> str:
 
 
 def line_of(run: Path, known: Known, taken: set[str]) -> dict[str, str]:
-    """The cells by their title. Of a run without a folder, what is left of it; of a damaged one, that it is."""
+    """The cells by title. A run without a folder, or with a damaged one, has only its state."""
     if "folder" not in known.left:
         return {"run": known.tag, "loop": only_left(known)}
     try:
@@ -72,7 +71,7 @@ def line_of(run: Path, known: Known, taken: set[str]) -> dict[str, str]:
         "gain": gain_in_words(at) if best else "",
         "hours": "" if at["spent"]["hours"] is None else f"{at['spent']['hours']:.1f}",
         "loop": known.state,
-        "audit": audited(run),
+        "audit": audited(run, at),
         "taken": taken_in_words(run, taken),
         "size": f"{at['run_mb']:.0f} MB",
         "last row": local(last_change(past.last, at["created"])),
@@ -80,45 +79,46 @@ def line_of(run: Path, known: Known, taken: set[str]) -> dict[str, str]:
 
 
 def best_in_words(at: Status) -> str:
-    """The value, and of what it is one where that is not val_bpb."""
+    """The value, with the name of the metric unless it is val_bpb."""
     metric = status_text.metric_in(at)
     return metric.text(status_text.decimal(at["best"]["val_bpb"])) + ("" if metric.is_bpb else f" {metric.name}")
 
 
 def gain_in_words(at: Status) -> str:
-    """Over the baseline."""
-    metric, level = status_text.metric_in(at), status_text.level_of(at) or Decimal(0)
-    gain = metric.gain_text(status_text.decimal(at["gain"]), level)
-    return gain + ("" if at["gain_percent"] is None else f" ({at['gain_percent']:.1f} %)")
+    """The gain over the baseline."""
+    share = "" if at["gain_percent"] is None else f" ({at['gain_percent']:.1f} %)"
+    return status_text.gain_in(at, at["gain"]) + share
 
 
 def only_left(known: Known) -> str:
-    """What there is of a run without its folder."""
-    return f"only in git: make mend TAG={known.tag}" if "git" in known.left else "only its branch is left"
+    """The state of a run whose folder is gone."""
+    return f"only in git: make mend TAG={known.tag}" if "git" in known.left else "only the branch is left"
 
 
-def audited(run: Path) -> str:
-    """What an audit has found again."""
+def audited(run: Path, at: Status) -> str:
+    """The gain that an audit reproduced."""
     found = take.audit_of(run)
-    return "not yet" if found is None else f"{found['reproduced_gain']:+.6f}{' so far' if found['partial'] else ''}"
+    if found is None:
+        return "not yet"
+    return status_text.gain_in(at, found["reproduced_gain"]) + (" so far" if found["partial"] else "")
 
 
 def taken_in_words(run: Path, taken: set[str]) -> str:
-    """How many of its keeps a person's branch has."""
+    """How many of the run's keeps are on another branch of the person."""
     kept = [one["commit"] for one in experiments.keeps(run)[1:]]
     mine = sum(commit in taken for commit in kept)
     return f"{mine} of {len(kept)}" if mine else ""
 
 
 def last_change(last: dict[str, Any] | None, created: str) -> datetime:
-    """When its last experiment ended; before there is one, when it was set up."""
+    """The end of the run's last experiment; the time of set-up before there is one."""
     return moment((last or {}).get("ended")) or moment(created) or datetime.now(timezone.utc)
 
 
 def old(tree: Path, facts: str, days: int) -> list[str]:
-    """The tags of the runs that have had no row for so many days, of which nothing was taken, and no loop is wanted.
+    """The tags of stopped runs without a row for `days` days and without a taken keep.
 
-    Of a run that cannot be read nothing is known, so it is not among them.
+    A run that cannot be read is not among them, because nothing is known about it.
     """
     taken, runs = parse(facts)
     limit = datetime.now(timezone.utc) - timedelta(days=days)

@@ -1,16 +1,16 @@
-"""The environment, and a run -> each setting with its value and where that comes from, for a person."""
+"""The environment and a run -> each setting, its value and the source of the value, for a person."""
 
 from collections.abc import Mapping
 from pathlib import Path
 
 from lab.store import manifest, schemas, settings
 
-OTHERS = {"AGENT": "catalog", "ENGINE": "local"}  # that no schema checks, and their defaults
+OTHERS = {"AGENT": "catalog", "ENGINE": "local"}  # settings that no schema checks, with their defaults
 WIDEST = 44  # columns of a value
 
 
 def text(run: Path | None, environment: Mapping[str, str]) -> str:
-    """A line for each. Raises Fault where one is no valid setting, or another one than the run's."""
+    """A line for each setting. Raises Fault if one is invalid or differs from the run's."""
     chosen = manifest.settings_of(run, environment) if run else settings.of_new_run(environment)
     kept = manifest.read(run)["settings"] if run else {}
     of_file = environment.get("LAB_FROM_FILE", "").split()

@@ -1,4 +1,4 @@
-"""One experiment, or two side by side -> text: the facts, the diff (made by git), the log or the curves."""
+"""One experiment, or two side by side -> text: the facts, the diff that git made, and the log or the loss curves."""
 
 import re
 from collections.abc import Iterator
@@ -13,29 +13,29 @@ from lab.verdict.trust import Trust
 from lab.views.find_experiment import Found, find
 from lab.views.in_words import local, moment
 
-COLOUR = re.compile(r"\x1b\[[0-9;]*m")  # git's colours, the only escape sequences that reach the terminal
+COLOUR = re.compile(r"\x1b\[[0-9;]*m")  # git's colours; no other escape sequence reaches the terminal
 TENTHS = 10
 
 
 def show(run: Path, which: str, diff: str) -> str:
-    """An experiment: the row, the reason, the runs, the diff, and at most 4 KB of the end of its log."""
+    """An experiment: its row, reason, runs and diff, and at most 4 KB from the end of its log."""
     found = find(run, which)
     head = f"#{found.n} {found.row.status} {found.row.val_bpb}  {found.row.description}"
     if found.known is None:
         return f"{head}\n\n{FOREIGN}\n"
     parts = [
         "\n".join([head, *fact_lines(found.known, trust_of(run, found.known))]),
-        printable(diff).strip("\n") or f"{manifest.editable(run)} is its parent's",
+        printable(diff).strip("\n") or f"{manifest.editable(run)} is the same as in the parent commit",
         log_end(run, found.known),
     ]
     return "\n\n".join(parts) + "\n"
 
 
-FOREIGN = "The row was written by hand: there is no commit of it, no reason and no log."
+FOREIGN = "This row was written by hand. It has no commit, no reason and no log."
 
 
 def trust_of(run: Path, known: Experiment) -> Trust | None:
-    """How sure the gain of a keep is; None for what is none."""
+    """How sure the gain of a keep is; None for another verdict."""
     if known["status"] != "keep":
         return None
     return trust.of_keeps(run, experiments.keeps(run), index.read(run).spread_on).get(known["commit"])
@@ -45,7 +45,7 @@ def fact_lines(known: Experiment, sure: Trust | None) -> Iterator[str]:
     """A line for each fact."""
     yield f"commit    {known['commit']}, on top of {known['parent'][:7]}"
     for earlier in known.get("carried_from", []):
-        yield f"carried   from {earlier[:7]}, the same change on an earlier incumbent"
+        yield f"carried   from {earlier[:7]}: the same change, tried on an earlier incumbent"
     yield f"reason    {known['reason']}"
     if known["gain"] is not None:
         measures, level = metric.named(known), known["incumbent_bpb"]
@@ -53,7 +53,7 @@ def fact_lines(known: Experiment, sure: Trust | None) -> Iterator[str]:
     for name, value in (known.get("guards") or {}).items():
         yield f"guard     {name} {with_unit(value)}"
     if sure:
-        yield f"sure      {sure.word or 'not known: the noise was not measured'}, {trust.interval(sure)}"
+        yield f"trust     {sure.word or 'noise not measured'}, {trust.interval(sure, known)}"
     yield f"lines     {line_changes(known)}"
     yield f"memory    {with_unit(known['memory_gb'], ' GB')}"
     yield f"proposer  {proposer_of(known)}"
@@ -70,12 +70,12 @@ def with_unit(value: Any, unit: str = "") -> str:
 
 
 def line_changes(known: Experiment) -> str:
-    """`+3 -1`: code lines, as the verdict counts them."""
+    """`+3 -1`: code lines, counted as for the verdict."""
     return f"+{with_unit(known['lines_added'])} -{with_unit(known['lines_removed'])}"
 
 
 def proposer_of(known: Experiment) -> str:
-    """The proposer, its attempts, its cost and the category, as far as they are known."""
+    """The proposer, the number of attempts, and, where known, the cost and the category."""
     units = {"tokens": "{} tokens", "cost_usd": "{} USD", "category": "category: {}"}
     more = [text.format(known[name]) for name, text in units.items() if known[name] not in (None, "")]
     return ", ".join([with_unit(known["agent"]), f"attempts: {known['attempts']}", *more])
@@ -89,33 +89,33 @@ def run_line(run: dict[str, Any], name: str) -> str:
         f"{with_unit(run['num_steps'])} steps",
     ]
     parts.append(f"{with_unit(run['training_seconds'])} s")
-    return ", ".join([*parts, *(["disturbed, and made again"] if run["degraded"] else [])])
+    return ", ".join([*parts, *(["disturbed, so run again"] if run["degraded"] else [])])
 
 
 def printable(diff: str) -> str:
-    """The diff with git's colours, and without other control characters: code may hold anything."""
+    """The diff with git's colours but without other control characters, which code may contain."""
     kept = COLOUR.findall(diff)
     texts = ["".join(c if c.isprintable() or c in "\n\t" else "?" for c in text) for text in COLOUR.split(diff)]
     return "".join(text + colour for text, colour in zip(texts, [*kept, ""], strict=True))
 
 
 def log_end(run: Path, known: Experiment) -> str:
-    """The end of its log."""
+    """The end of the experiment's log."""
     log = logs.log_of(run, known)
     if log is None:
-        return "No log of it is kept."
-    return f"The end of its log, runs/{run.name}/logs/{log.name}:\n{failures.quoted(log)}"
+        return "No log is kept for this experiment."
+    return f"The end of the log, runs/{run.name}/logs/{log.name}:\n{failures.quoted(log)}"
 
 
 # ---------------------------------------------------------------------------
-# Two of them
+# Two experiments
 # ---------------------------------------------------------------------------
 
 
 def compare(run: Path, a: str, b: str, diff: str) -> str:
     """Two experiments: their facts, the loss in each tenth of the budget, and the diff from A to B."""
     both = [find(run, which) for which in (a, b)]
-    same = f"Their {manifest.editable(run)} is the same."
+    same = f"Both have the same {manifest.editable(run)}."
     code = printable(diff).strip("\n") or (same if all(one.known for one in both) else FOREIGN)
     name = manifest.metric_of(run).name
     return "\n\n".join(["\n".join(side_by_side(both, name)), "\n".join(curves(run, both)), code]) + "\n"
@@ -131,7 +131,7 @@ def side_by_side(both: list[Found], metric_name: str) -> Iterator[str]:
 
 
 def column(one: Found, metric_name: str) -> dict[str, str]:
-    """The facts by name; a row that was written by hand has only the ledger's columns."""
+    """The facts by name. A row that was written by hand has only the ledger's columns."""
     row, known = one.row, one.known
     values = {"": f"#{one.n}", "commit": row.commit, "verdict": row.status, metric_name: row.val_bpb}
     values["memory_gb"] = row.memory_gb
@@ -149,19 +149,19 @@ def column(one: Found, metric_name: str) -> dict[str, str]:
 
 
 def gain_of(known: Experiment) -> str:
-    """With its sign: above 0 is better."""
+    """The gain with its sign; above 0 is better."""
     return "-" if known["gain"] is None else metric.named(known).gain_text(known["gain"], known["incumbent_bpb"])
 
 
 def curves(run: Path, both: list[Found]) -> Iterator[str]:
-    """The mean training loss in each tenth of the budget, and by how much the second is ahead: lower is better."""
+    """The mean training loss in each tenth of the budget, and the lead of the second experiment; lower is better."""
     found = [logs.log_of(run, one.known) if one.known else None for one in both]
     values = [logs.curve(log).values(TENTHS) if log else [None] * TENTHS for log in found]
     missing = [f"#{one.n}" for one, curve in zip(both, values, strict=True) if not any(curve)]
     if missing:
-        yield f"No training loss to compare: no log that tells of one is kept of {' and '.join(missing)}."
+        yield f"No training loss to compare: no log with losses is kept for {' and '.join(missing)}."
         return
-    yield f"{'loss':<12}{f'#{both[0].n}':<12}{f'#{both[1].n}':<12}#{both[1].n} ahead by"
+    yield f"{'loss':<12}{f'#{both[0].n}':<12}{f'#{both[1].n}':<12}lead of #{both[1].n}"
     for tenth, (first, second) in enumerate(zip(*values, strict=True)):
         share = f"{100 * tenth // TENTHS} to {100 * (tenth + 1) // TENTHS} %"
         difference = "" if first is None or second is None else f"{first - second:+.6f}"

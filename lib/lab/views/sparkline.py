@@ -1,4 +1,4 @@
-"""Values -> a line of blocks, as high as they are."""
+"""Values -> a line of blocks of matching height."""
 
 from collections.abc import Sequence
 
@@ -7,7 +7,7 @@ ASCII_BLOCKS = "_.-=+*%#"
 
 
 def sparkline(values: Sequence[float | None], scale: tuple[float, float], blocks: str = BLOCKS) -> str:
-    """A character for each value; a blank where there is none."""
+    """A character for each value; a space for None."""
     low, high = scale
     span = (high - low) or 1.0
     places = [None if value is None else min(max((value - low) / span, 0.0), 1.0) for value in values]
@@ -17,9 +17,9 @@ def sparkline(values: Sequence[float | None], scale: tuple[float, float], blocks
 def best_so_far(
     keeps: Sequence[tuple[int, float]], rows: int, width: int, *, is_max: bool = False
 ) -> list[float | None]:
-    """The best value, the lowest or the highest, after each of `width` equal parts of the rows, one a row at least.
+    """The best value (lowest, or highest if `is_max`) after each of at most `width` equal parts of the rows.
 
-    `keeps`: number and value.
+    `keeps`: number and value. A part has at least one row.
     """
     parts = min(width, rows)
     ends = [rows * (part + 1) / parts for part in range(parts)]

@@ -1,6 +1,6 @@
-"""The files of a run -> its status: an object as schemas/status.schema.json has it, and what the text form needs.
+"""The files of a run -> its status: an object of schemas/status.schema.json, and more facts for the text form.
 
-What only a shell can know (is the tree locked, does cron watch the loop) comes as facts from lib/run/status_facts.sh.
+Some facts only a shell can find (is the tree locked, does cron watch the loop). They come from lib/run/status_facts.sh.
 """
 
 import json
@@ -30,8 +30,8 @@ from lab.views import flight_phase
 from lab.views.in_words import moment
 
 LAST = 5  # rows
-RECENT = 20  # experiments, from which the pace is told
-UNPUBLISHED = ("damage", "last_agent", "incumbent", "recent", "curve", "unfit")  # only for the text form and make watch
+RECENT = 20  # experiments that the pace is computed from
+UNPUBLISHED = ("damage", "last_agent", "incumbent", "recent", "curve", "unfit")  # for the text form and make watch only
 
 Facts = Mapping[str, str]
 Status = dict[str, Any]
@@ -39,7 +39,7 @@ T = TypeVar("T")
 
 
 def facts_of(text: str) -> dict[str, str]:
-    """NAME=value lines -> facts, without those that have no value."""
+    """Parse NAME=value lines; names without a value are left out."""
     pairs = (line.partition("=")[::2] for line in text.splitlines())
     return {name: value for name, value in pairs if value}
 
@@ -50,12 +50,12 @@ def status(run: Path, facts: Facts) -> Status:
 
 
 def joined(records: Status, now: Status) -> Status:
-    """What the records say and what is at work, and the pace, which rests on both."""
+    """Join what the records say with what is running, and add the pace, which depends on both."""
     return {**records, **now, **pace(records["recent"], now["loop"])}
 
 
 def as_json(at: Status) -> str:
-    """The published object; all problems are in one list."""
+    """The published object, with all problems in one list."""
     rest = {name: value for name, value in at.items() if name not in UNPUBLISHED}
     whole = {**rest, "proposer": proposer(at), "problems": at["damage"] + at["problems"]}
     return json.dumps(whole, indent=2, ensure_ascii=False)
@@ -69,14 +69,14 @@ def proposer(at: Status) -> str | None:
 
 
 # ---------------------------------------------------------------------------
-# What changes with a row
+# From the records: changes with each row
 # ---------------------------------------------------------------------------
 
 
 def from_records(run: Path, most: int = LAST) -> Status:
-    """What the run is, its results so far, and its last rows, `most` of them.
+    """The identity of the run, its results so far, and its last `most` rows.
 
-    Of a damaged file nothing is known; `damage` says what is wrong.
+    Nothing is known from a damaged file; `damage` lists the problems.
     """
     facts, metric, damage = manifest.read(run), manifest.metric_of(run), []
 
@@ -121,28 +121,28 @@ def from_records(run: Path, most: int = LAST) -> Status:
 
 
 def edits(run: Path, lines: list[str], past: Index) -> list[Difference]:
-    """Where the ledger is not what was recorded: it was edited by hand."""
+    """Where the ledger differs from the record, because it was edited by hand."""
     return [] if two_records.is_same(run, lines, past.mark) else two_records.differences(run, lines)
 
 
 def told_of_edits(run: Path, found: list[Difference]) -> list[dict[str, str]]:
-    """The problem, with the first of them."""
+    """The problem, with the first difference."""
     if not found:
         return []
     places = len({(one.line, one.n) for one in found})
     first = f"{'row' if found[0].line is None else f'line {found[0].line}, {found[0].column}'}: {found[0].problem}"
-    what = f"results.tsv is not what was recorded, in {places} row{'s' if places > 1 else ''}; {first}"
+    what = f"results.tsv differs from the record in {places} row{'s' if places > 1 else ''}; {first}"
     return [problem(what, f"make mend TAG={run.name}")]
 
 
 def recorded(lines: list[str], found: list[Difference]) -> list[str]:
-    """The lines, with the verdicts that were recorded: no count rests on what nobody measured."""
+    """The lines with the recorded verdicts, so that no count includes an edited verdict."""
     then = {one.line: one.recorded for one in found if one.column == "status" and one.recorded}
     return [ledger.with_status(line, then[n]) if n in then else line for n, line in enumerate(lines, start=2)]
 
 
 def spent(known: Index, others: Iterable[Mapping[str, Any]]) -> Status:
-    """What the experiments cost together, and the calls that came to none; None where nothing says."""
+    """The cost of the experiments and of calls without a row, together; None where nothing is reported."""
 
     def total(name: str) -> Decimal | None:
         amounts = [Decimal(one[name]) for one in (known.spent, *others) if one.get(name) is not None]
@@ -157,12 +157,12 @@ def spent(known: Index, others: Iterable[Mapping[str, Any]]) -> Status:
 
 
 def problem(what: str, hint: str) -> dict[str, str]:
-    """A problem and its hint, for a person."""
+    """A problem and its hint, as shown to a person."""
     return {"problem": clean(what, 300), "hint": for_here(hint)}
 
 
 def count_rows(lines: list[str], past: Index | None) -> dict[str, int]:
-    """The number of rows, and of each verdict, without the baseline."""
+    """The number of rows and of each verdict, without the baseline."""
     counts = Counter(map(ledger.status, lines))
     if (baseline := baseline_row(lines, past)) is not None:
         counts[ledger.status(baseline)] -= 1
@@ -171,9 +171,9 @@ def count_rows(lines: list[str], past: Index | None) -> dict[str, int]:
 
 
 def baseline_row(lines: list[str], past: Index | None) -> str | None:
-    """The row of the baseline, if there is one; rows written by hand may come before it.
+    """The row of the baseline, if there is one. Rows that were written by hand may come before it.
 
-    If the experiments are unknown, it is the first row.
+    If the experiments are unknown, the first row is taken.
     """
     if past is None:
         return lines[0] if lines else None
@@ -182,13 +182,13 @@ def baseline_row(lines: list[str], past: Index | None) -> str | None:
 
 
 def last_agent(known: Index) -> str | None:
-    """Who proposed the last experiment; the baseline nobody did."""
+    """The proposer of the last experiment; None if that is the baseline."""
     agent = known.last.get("agent") if known.last else None
     return None if agent == "baseline" else agent
 
 
 def progress(past: Index, metric: Metric = VAL_BPB) -> Status:
-    """The noise; baseline and best, once there is a baseline."""
+    """The noise, and, once there is a baseline, the baseline and the best."""
     noise = {"sd": float(past.spread.sd), "df": past.spread.df} if past.spread else None
     if past.baseline is None or past.best is None:
         return {"noise": noise, **dict.fromkeys(("baseline", "best", "gain", "gain_percent"))}
@@ -209,7 +209,7 @@ def headline(experiment: Experiment) -> Status:
 
 
 def count_trust(sure: Mapping[str, Trust]) -> dict[str, int]:
-    """How many keeps are sure, likely, within the noise, and not known."""
+    """The number of keeps that are sure, likely, within the noise, and unknown."""
     counts = Counter(one.word for one in sure.values())
     return {
         "sure": counts[trust.SURE],
@@ -220,7 +220,7 @@ def count_trust(sure: Mapping[str, Trust]) -> dict[str, int]:
 
 
 def audited(run: Path) -> Status | None:
-    """The gains that make audit has found; None where it has not run."""
+    """The gains that make audit measured; None if it has not run."""
     found = schemas.read_valid("audit", run / "audit.json")
     names = ("claimed", "reproduced", "holdout")
     gains = (
@@ -234,7 +234,7 @@ def audited(run: Path) -> Status | None:
 def last_rows(
     run: Path, lines: list[str], total: int, known: list[Experiment], sure: Mapping[str, Trust], *, is_known: bool
 ) -> list[Status]:
-    """These last rows of `total`, with what is on record; one written by hand is foreign (None: unknown)."""
+    """The last rows of `total`, with their records. A row that was written by hand is foreign (None: unknown)."""
     found = [ledger.row(line) for line in lines]
     ours = commits_on_record(run, [row.commit for row in found])
     by_commit = {one["commit"][:7]: one for one in known}
@@ -251,7 +251,7 @@ def last_rows(
 
 
 def on_record(one: Experiment | None, sure: Mapping[str, Trust]) -> Status:
-    """Of a row: its number, where it has one; its gain, how sure that is, why it failed, and when it ended."""
+    """The recorded facts of a row: number, gain, trust, failure and end; None for a row without a record."""
     if one is None:
         return dict.fromkeys(("gain", "trust", "failure", "ended"))
     gain, known = one.get("gain"), sure.get(one["commit"])
@@ -265,9 +265,9 @@ def on_record(one: Experiment | None, sure: Mapping[str, Trust]) -> Status:
 
 
 def pace(recent: Sequence[tuple[str | None, Any]], loop: Status) -> Status:
-    """Experiments an hour, and how many trainings were at work at a time, on average, in the last RECENT of them.
+    """Experiments per hour, and the average number of trainings at a time, in the last RECENT experiments.
 
-    While a loop is running, of those that it has brought: what was between two loops is no slowness.
+    While a loop runs, only its own experiments count, because a pause between two loops is not slowness.
     """
     known = [(when, float(wall or 0)) for ended, wall in recent if (when := moment(ended))]
     since = moment_of_local(loop["since"]) if loop["alive"] else None
@@ -281,7 +281,7 @@ def pace(recent: Sequence[tuple[str | None, Any]], loop: Status) -> Status:
 
 
 def moment_of_local(said: str | None) -> datetime | None:
-    """A time as lib/run/tree.sh writes it, in local time."""
+    """A local time in the format of lib/run/tree.sh; None if it is unreadable."""
     try:
         return datetime.strptime(said or "", "%Y-%m-%d %H:%M:%S").astimezone()
     except ValueError:
@@ -289,7 +289,7 @@ def moment_of_local(said: str | None) -> datetime | None:
 
 
 def commits_on_record(run: Path, commits: list[str]) -> set[str]:
-    """Those of the commits (7 digits) that have an experiment; searched from the end, where the last ones are."""
+    """The given commits (7 digits) that have an experiment; searched from the end, where the last ones are."""
     path = run / experiments.FILE
     if not path.exists() or path.stat().st_size == 0:
         return set()
@@ -305,17 +305,17 @@ def megabytes(folder: Path) -> float:
             try:
                 total += os.lstat(os.path.join(path, name)).st_blocks * 512
             except OSError:
-                continue  # the loop has just removed it
+                continue  # the loop has just removed the file
     return round(total / 1e6, 1)
 
 
 # ---------------------------------------------------------------------------
-# What changes all the time
+# Live: changes all the time
 # ---------------------------------------------------------------------------
 
 
 def live(run: Path, facts: Facts) -> Status:
-    """The loop, the flights, the machine, and all problems."""
+    """The loop, the flights, the machine, and the current problems."""
     alive = facts.get("alive") == "yes"
     return {
         "branch": facts.get("branch"),
@@ -331,7 +331,7 @@ def live(run: Path, facts: Facts) -> Status:
 
 
 def loop_state(facts: Facts) -> Status:
-    """Whether a loop is running, and who restarts it."""
+    """Whether a loop is running, and what restarts it."""
     pid = facts.get("pid", "")
     return {
         "alive": facts.get("alive") == "yes",
@@ -343,35 +343,35 @@ def loop_state(facts: Facts) -> Status:
 
 
 def troubles(run: Path) -> list[dict[str, str]]:
-    """The troubles that the loop or keepalive has reported (lib/run/notify.sh)."""
+    """The problems that the loop or keepalive reported (lib/run/notify.sh)."""
     hints = {
-        "machine": "the loop checks again by itself; or: make doctor",
-        "loop": f"runs/{run.name}/loop.log has its output; if it is not running: make loop",
-        "proposer": "ask it once to see its error: make once; until then the catalog proposes now and then",
+        "machine": "wait, the loop checks again by itself; or: make doctor",
+        "loop": f"read runs/{run.name}/loop.log; if the loop is not running: make loop",
+        "proposer": "to see its error: make once; meanwhile the catalog proposes now and then",
     }
     found = []
     for path in sorted(run.glob("trouble.*")):
         text = Flight(run).text(path.name)
         if text and path.suffix != ".new":
-            found.append(problem(text, hints.get(path.suffix[1:], "start it to see its error: make loop")))
+            found.append(problem(text, hints.get(path.suffix[1:], "to see the error: make loop")))
     return found
 
 
 def dead_loop(run: Path, facts: Facts) -> list[dict[str, str]]:
-    """The problem that the loop should be running but is not, if so."""
+    """The problem that a loop should be running but is not, if that is so."""
     if facts.get("alive") == "yes" or facts.get("wanted") != "yes":
         return []
     restarts = (Flight(run).text("restarts") or "").split()
     if not restarts:
-        hint = "cron starts it again, or you: make loop" if facts.get("watcher") == "cron" else "make loop, make cron"
+        hint = "wait for cron, or: make loop" if facts.get("watcher") == "cron" else "make loop, make cron"
         return [problem("the loop is not running, but it should be", hint)]
     last = datetime.fromtimestamp(int(restarts[1])).strftime("%F %T")
     what = f"the loop is not running, but it should be: started {restarts[0]} times without a row, last at {last}"
     said = [line for line in last_words(run / "keepalive.log") if not line.startswith("hint: ")]
-    return [problem(what + (f"; it said: {said[-1]}" if said else ""), "start it to see its error: make loop")]
+    return [problem(what + (f"; its last message: {said[-1]}" if said else ""), "to see the error: make loop")]
 
 
 def last_words(log: Path) -> list[str]:
-    """The last lines of a log, which may not exist."""
+    """The last lines of a log; none if it does not exist."""
     text = logs.last_bytes(log, 1000).decode(errors="replace") if log.exists() else ""
     return [line for line in text.splitlines() if line.strip()]

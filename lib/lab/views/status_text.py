@@ -14,18 +14,18 @@ from lab.views.sparkline import BLOCKS, best_so_far, sparkline
 from lab.views.status import Status, proposer
 
 SCREEN = 24  # lines
-FEW = 2  # rows of the ledger that are shown, and so many experiments in flight, however little room there is
+FEW = 2  # rows of the ledger, and experiments in flight, that are shown even on a small screen
 FLYING = "in flight "
-CURVE = 60  # columns of the curve of the best
-ALL = 1.05  # trainings at a time: up to this it is one slot's share of the time
-WORDS = {"drafted": "proposed", "judging": "being judged", "evaluating": "being evaluated"}  # of phases
-SHORT = {WITHIN: "noise"}  # in a column
+CURVE = 60  # columns of the progress curve
+ALL = 1.05  # trainings at a time: up to this, the number is shown as a percentage of one slot's time
+WORDS = {"drafted": "proposed", "judging": "being judged", "evaluating": "being evaluated"}  # phase -> text
+SHORT = {WITHIN: "noise"}  # trust -> text in a narrow column
 ROW = "{:>5} {:<6} {:<12} {:<8} {:<9} {}"
 
 
 @dataclass(frozen=True)
 class Line:
-    """One line. Of an experiment in flight, its phase, and the training run that is at work for it, if one is."""
+    """One line. A line about an experiment in flight also has its phase and its training run, if one is running."""
 
     text: str
     phase: str | None = None
@@ -33,9 +33,9 @@ class Line:
 
 
 def text(at: Status, columns: int | None = None) -> str:
-    """At most SCREEN lines of 80 columns if no more than two things are wrong. Problems come last, where the eye is.
+    """At most SCREEN lines of 80 columns if there are at most two problems. Problems come last, where the eye is.
 
-    Lines are cut to `columns`; problems and hints are wrapped instead.
+    Lines are cut to `columns`, but problems and hints are wrapped.
     """
     problems = problem_lines(at, columns)
     problems = ["", *problems] if problems else []
@@ -44,10 +44,10 @@ def text(at: Status, columns: int | None = None) -> str:
 
 
 def body(at: Status, columns: int | None, height: int, air: Sequence[Line], below: Sequence[int] = ()) -> list[Line]:
-    """Everything but the problems, in so many lines, as far as that goes; `air` is what is in flight.
+    """Everything but the problems, in at most `height` lines if possible. `air`: the lines of the flights.
 
-    Where there is little room, fewer rows of the ledger are shown, and then fewer of those in flight. `below`: how many
-    lines the caller adds to each of those.
+    On a small screen, first fewer rows of the ledger are shown, then fewer flights. `below`: the number of lines that
+    the caller adds below each flight.
     """
     heights = [1 + more for more in below or [0] * len(air)]
     shown = fitting(air, heights, room(at, height))
@@ -61,12 +61,12 @@ def body(at: Status, columns: int | None, height: int, air: Sequence[Line], belo
 
 
 def room(at: Status, height: int) -> int:
-    """How many lines there are for what is in flight."""
+    """The number of lines that the flights may take."""
     return height - len(head(at)) - len(results(at)) - 2 - min(FEW, len(at["last"]))
 
 
 def fitting(air: Sequence[Line], heights: Sequence[int], most: int) -> list[int]:
-    """The places of those that are shown: all, or those that train first, with a line to spare for the rest."""
+    """The indices of the shown flights: all, or those in training first, with one line left for the rest."""
     if sum(heights) <= most:
         return list(range(len(air)))
     found: list[int] = []
@@ -85,22 +85,22 @@ def problem_lines(at: Status, columns: int | None) -> list[str]:
 
 
 def printable(line: str) -> str:
-    """Without characters that would move the cursor."""
+    """Replace characters that could move the cursor."""
     return "".join(character if character.isprintable() else "?" for character in line)
 
 
 def fit(line: str, columns: int | None) -> str:
-    """Cut to the width of the terminal."""
+    """Cut a line to the width of the terminal."""
     return line if columns is None or len(line) <= columns else line[: columns - 3] + "..."
 
 
 def wrapped(line: str, columns: int | None) -> list[str]:
-    """Wrapped to the width of the terminal; continuation lines are indented."""
+    """Wrap a line to the width of the terminal, with indented continuation lines."""
     return [line] if columns is None else textwrap.wrap(line, max(columns, 20), subsequent_indent=" " * 10)
 
 
 def head(at: Status) -> list[str]:
-    """The run, and its loop."""
+    """The run and its loop."""
     set_up = local(moment(at["created"])) or at["created"]
     return [
         f"run       {at['tag']}, from {at['start'][:7]}, set up {set_up}; "
@@ -110,22 +110,22 @@ def head(at: Status) -> list[str]:
 
 
 def loop_state(at: Status) -> str:
-    """Whether a loop is running, who proposes, and who restarts it."""
+    """Whether a loop is running, who proposes, and what restarts the loop."""
     loop, who = at["loop"], proposer(at)
     if loop["alive"]:
         state = (
             "running" + (f" since {loop['since'][:-3]}" if loop["since"] else "") + f" (pid {loop['pid'] or 'unknown'})"
         )
-        state += f", asks {who}" if who else ""
+        state += f", proposer {who}" if who else ""
     else:
-        state = "not running" + ("" if loop["wanted"] else ": make loop")
+        state = "not running" + ("" if loop["wanted"] else "; start it: make loop")
     if loop["wanted"] or loop["alive"]:
-        state += f"; {loop['watched_by']} looks after it" if loop["watched_by"] else "; no cron: make cron"
+        state += f"; {loop['watched_by']} restarts it" if loop["watched_by"] else "; no automatic restart: make cron"
     return state
 
 
 def flying(at: Status) -> list[Line]:
-    """What is in flight, a line each, and the run beside it."""
+    """A line for each flight, and one for a run of make audit or make noise."""
     found = [Line(flight_line(one, at), one["phase"], training_of(one)) for one in at["flights"]]
     if beside := at["beside"]:
         found.append(
@@ -136,7 +136,7 @@ def flying(at: Status) -> list[Line]:
 
 
 def flight_line(flight: Status, at: Status) -> str:
-    """`f7 training in slot 1, attempt 2, 34 s of 60 s, loss 2.3457: raise LR`; what may be long is last."""
+    """`f7 training in slot 1, attempt 2, 34 s of 60 s, loss 2.3457: raise LR`; the part without a limit comes last."""
     is_alone = len(at["flights"]) == 1
     slot = "" if is_alone or flight["slot"] is None else f" in slot {flight['slot']}"
     attempt = [f"attempt {flight['attempt']}"] if (flight["attempt"] or 1) > 1 else []
@@ -146,10 +146,10 @@ def flight_line(flight: Status, at: Status) -> str:
 
 
 def phase_in_words(flight: Status, at: Status) -> str:
-    """What happens to it, or what it waits for."""
+    """The phase of the flight in words, or the reason why it waits."""
     phase, who = flight["phase"], flight["agent"] or proposer(at) or "the proposer"
     if phase == "proposing" and who == "baseline":
-        return "beginning"
+        return "starting"
     if phase == "proposing":
         return f"asking {who}" + (" to mend it" if (flight["step"] or "").endswith("-mend") else "")
     if phase != "waiting":
@@ -158,7 +158,7 @@ def phase_in_words(flight: Status, at: Status) -> str:
         return "waiting for a loop"
     if at["beside"]:
         return "waiting for make audit or make noise to end"
-    return "waiting until the machine is fit" if at["unfit"] else "waiting for a slot"
+    return "waiting for the machine to recover" if at["unfit"] else "waiting for a slot"
 
 
 def rest_in_words(hidden: Sequence[Line]) -> str:
@@ -170,29 +170,29 @@ def rest_in_words(hidden: Sequence[Line]) -> str:
 
 
 def training_line(trains: Status, budget: float) -> str:
-    """`34 s of 60 s, loss 2.3457`; if the log has no steps, how long it has been running."""
+    """`34 s of 60 s, loss 2.3457`; if the log has no steps, the seconds since the start."""
     if trains["progress"] is None:
         return f"running for {trains['seconds']:.0f} s, budget {budget:g} s"
     return f"{trains['progress'] * budget:.0f} s of {budget:g} s, loss {trains['loss']:.4f}"
 
 
 def in_training(at: Status) -> Status | None:
-    """The training run to watch: the first that tells how far it is; of an experiment in flight, or else beside it."""
+    """The training run to watch: the first whose progress is known, in a flight or else in make audit or make noise."""
     found = [one for one in (*map(training_of, at["flights"]), at["beside"]) if one]
     return next((one for one in found if one["progress"] is not None), None)
 
 
 def training_of(flight: Status) -> Status | None:
-    """The training run of a flight, with its progress; None if nothing trains."""
+    """The training run of a flight, with its progress; None if it is not in training."""
     return {**flight["training"], "progress": flight["progress"]} if flight["training"] else None
 
 
 def results(at: Status) -> list[str]:
-    """Rows and pace, best, gain and how sure it is, what it took."""
+    """The rows and the pace, the best, the gain, the trust, and the cost."""
     best = at["best"]
-    found = [f"rows      {'not known' if at['rows'] is None else rows_in_words(at)}"]
+    found = [f"rows      {'unknown' if at['rows'] is None else rows_in_words(at)}"]
     if best is None:
-        found.append(f"best      {'not known' if at['damage'] else 'no baseline yet: make loop'}")
+        found.append(f"best      {'unknown' if at['damage'] else 'no baseline yet: make loop'}")
     else:
         metric = metric_in(at)
         what = "" if metric.is_bpb else f" {metric.name}, {metric.direction}"
@@ -217,72 +217,77 @@ def gain_in_words(at: Status) -> str:
 
 
 def metric_in(at: Status) -> Metric:
-    """The metric, as far as a value of it is written."""
+    """The run's metric, with enough facts to format a value."""
     named = at.get("metric") or {}
     return Metric(name=named.get("name") or BPB, is_max=named.get("goal") == "max")
 
 
 def decimal(number: float) -> Decimal:
-    """As it is written in a file."""
+    """The number with the digits that a file has."""
     return Decimal(repr(number))
 
 
 def level_of(at: Status) -> Decimal | None:
-    """A value, whose decimals others have, too."""
+    """The value of the baseline, which sets the number of decimals; None without one."""
     return decimal(at["baseline"]["val_bpb"]) if at["baseline"] else None
 
 
+def gain_in(at: Status, gain: float, fewer: int = 0) -> str:
+    """A gain of the run, with the decimals of its values, or some fewer."""
+    return metric_in(at).gain_text(decimal(gain), level_of(at) or Decimal(0), fewer)
+
+
 def rows_in_words(at: Status) -> str:
-    """`22 kept of 125, 102 discarded, 1 crashed; 6.2 an hour, the last keep 40 min ago`"""
+    """`22 kept of 125, 102 discarded, 1 crashed; 6.2 an hour, last keep 40 min ago`"""
     rows = at["rows"]
     words = f"{rows['kept']} kept of {rows['total']}" if rows["total"] else "none after the baseline yet"
     words += "".join(f", {rows[name]} {name}" for name in ("discarded", "crashed") if rows[name])
     more = [] if at["per_hour"] is None else [f"{at['per_hour']:.3g} an hour"]
     if at["last_keep"] and rows["kept"] and (when := moment(at["last_keep"])):
-        more.append(f"the last keep {duration((now() - when).total_seconds())} ago")
+        more.append(f"last keep {duration((now() - when).total_seconds())} ago")
     return words + (f"; {', '.join(more)}" if more else "")
 
 
 def now() -> datetime:
-    """The time, in UTC."""
+    """The current time in UTC."""
     return datetime.now(timezone.utc)
 
 
 def trust_lines(at: Status) -> list[str]:
-    """How sure the keeps are, by the noise; and what an audit has found again."""
+    """How sure the keeps are, and what an audit reproduced."""
     counts, noise = at["trust"], at["noise"]
     if not any(counts.values()):
         return [] if noise is None else [f"noise     {noise_in_words(at)}"]
     kinds = ((counts["sure"], "sure"), (counts["likely"], "likely"), (counts["within"], "within the noise"))
-    words = "how sure is not known, since the noise was not measured: make noise"
+    words = "confidence unknown, because the noise was not measured: make noise"
     if noise is not None:
         words = f"{', '.join(f'{count} {kind}' for count, kind in kinds if count)}; {noise_in_words(at)}"
     return [f"keeps     {words}", f"audit     {audit_in_words(at)}"]
 
 
 def noise_in_words(at: Status) -> str:
-    """`a run varies by 0.000700 (4 degrees of freedom)`"""
+    """`noise 0.000700 (one standard deviation of a run, 4 degrees of freedom)`"""
     noise, level = at["noise"], level_of(at)
     sd = metric_in(at).amount(decimal(noise["sd"]), level)
-    return f"a run varies by {sd} ({noise['df']} degree{'' if noise['df'] == 1 else 's'} of freedom)"
+    return f"one run varies by {sd} ({noise['df']} degree{'' if noise['df'] == 1 else 's'} of freedom)"
 
 
 def audit_in_words(at: Status) -> str:
-    """`+0.004400 found again (95 %: +0.0031 to +0.0057), holdout +0.004100`"""
+    """`+0.004400 reproduced (95 %: +0.0031 to +0.0057), holdout +0.004100`"""
     found = at["audit"]
     if found is None:
         return "not audited yet: make audit"
-    low, high = found["reproduced_low"], found["reproduced_high"]
-    words = f"{found['reproduced_gain']:+.6f} found again"
-    words += "" if None in (low, high) else f" (95 %: {low:+.4f} to {high:+.4f})"
-    words += "" if found["holdout_gain"] is None else f", holdout {found['holdout_gain']:+.6f}"
+    low, high, holdout = found["reproduced_low"], found["reproduced_high"], found["holdout_gain"]
+    words = f"{gain_in(at, found['reproduced_gain'])} reproduced"
+    words += "" if None in (low, high) else f" (95 %: {gain_in(at, low, 2)} to {gain_in(at, high, 2)})"
+    words += "" if holdout is None else f", holdout {gain_in(at, holdout)}"
     words += " so far" if found["partial"] else ""
     kept = at["incumbent"]["n"] if at["incumbent"] else found["n"]
-    return words if kept == found["n"] else f"{words}; of #{found['n']}, and #{kept} is kept since: make audit"
+    return words if kept == found["n"] else f"{words}; for #{found['n']}, but #{kept} was kept since: make audit"
 
 
 def progress_line(at: Status, width: int = CURVE, blocks: str = BLOCKS) -> list[str]:
-    """The best so far, from the baseline to now."""
+    """The best value so far, from the baseline to now, as a curve."""
     rows = (at["rows"] or {"total": 0})["total"] + 1
     values = best_so_far(at["curve"], rows, width, is_max=metric_in(at).is_max)
     known = [value for value in values if value is not None]
@@ -292,7 +297,7 @@ def progress_line(at: Status, width: int = CURVE, blocks: str = BLOCKS) -> list[
 
 
 def spent_lines(at: Status) -> list[str]:
-    """What the run has taken, as far as it is known; nothing where nothing is."""
+    """The cost of the run, as far as it is known; no line if nothing is known."""
     words = cost_in_words(at["spent"], at["trainings_at_a_time"])
     return [f"spent     {words}"] if words else []
 
@@ -308,7 +313,7 @@ def cost_in_words(spent: Status, at_a_time: float | None) -> str:
 
 
 def table(rows: Sequence[Status], time: datetime, name: str = BPB) -> list[str]:
-    """The rows of the ledger below their titles."""
+    """The rows of the ledger below a title line."""
     return [
         ROW.format("#", "ended", "verdict", name, "gain", "description").rstrip(),
         *(row_line(row, time) for row in rows),
@@ -316,7 +321,7 @@ def table(rows: Sequence[Status], time: datetime, name: str = BPB) -> list[str]:
 
 
 def gain_of(row: Status) -> str:
-    """With as many decimals as its value has."""
+    """The gain with as many decimals as the row's value."""
     return f"{row['gain']:+.{len(row['val_bpb'].partition('.')[2])}f}"
 
 

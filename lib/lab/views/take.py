@@ -1,4 +1,4 @@
-"""The keeps of a run that a person wants on another branch -> which commits, and the messages of their copies."""
+"""The keeps that a person takes onto another branch -> their commits, and the messages of the copies."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,22 +6,23 @@ from pathlib import Path
 from typing import Any
 
 from lab.errors import Fault
-from lab.store import durable, experiments, metric, schemas
+from lab.store import code, durable, experiments, manifest, metric, schemas
 from lab.store.experiments import Experiment
 from lab.verdict import index, trailers, trust
 from lab.verdict.index import Index
 from lab.verdict.trust import Trust
 from lab.views.find_experiment import find
 
-SQUASH = "squash"  # the file of the message of all of them
+SQUASH = "squash"  # the name of the file with the message for all keeps in one commit
 Audit = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Night:
-    """What a message is made of."""
+    """The facts that a message is made from."""
 
     tag: str
+    editable: str
     keeps: Sequence[Experiment]
     known: Index
     trust: dict[str, Trust]
@@ -29,9 +30,9 @@ class Night:
 
 
 def keeps(run: Path, wanted: str) -> list[Experiment]:
-    """The keeps that `wanted` names (`4 #9`), or all but the baseline, oldest first.
+    """The keeps that `wanted` names (`4 #9`), or all except the baseline, oldest first.
 
-    Raises Fault where it names what is no keep.
+    Raises Fault if `wanted` names an experiment that was not kept.
     """
     chain = experiments.keeps(run)[1:]
     names = wanted.replace(",", " ").split()
@@ -45,7 +46,7 @@ def keeps(run: Path, wanted: str) -> list[Experiment]:
 def _number(run: Path, name: str, kept: dict[int, Experiment]) -> int:
     found = find(run, name)
     if found.n not in kept:
-        what = "is the baseline: there is no change in it" if found.n == 1 else "was not kept"
+        what = "is the baseline and has no change" if found.n == 1 else "was not kept"
         some = " ".join(str(n) for n in kept) or "none"
         hint = (
             f"the keeps are: {some}" if found.n == 1 else f"try it again: make retry N={found.n}; the keeps are: {some}"
@@ -55,12 +56,12 @@ def _number(run: Path, name: str, kept: dict[int, Experiment]) -> int:
 
 
 def facts(one: Experiment) -> str:
-    """For a shell: number, commit and parent."""
+    """Number, commit and parent, for a shell."""
     return f"{one['n']} {one['commit']} {one['parent']}"
 
 
 def write_messages(run: Path, numbers: Sequence[int], folder: Path, *, squash: bool) -> None:
-    """The message of each of these keeps, into a file that is called by its number; or one of all of them."""
+    """Write the message of each keep into a file named after its number, or one message for all (`squash`)."""
     chain = experiments.keeps(run)
     known = index.read(run)
     night = Night(run.name, chain, known, trust.of_keeps(run, chain, known.spread_on), audit_of(run))
@@ -73,32 +74,34 @@ def write_messages(run: Path, numbers: Sequence[int], folder: Path, *, squash: b
 def of_one(night: Night, keep: Experiment) -> str:
     """The message of one keep."""
     own = trailers.of_keep(night.tag, keep, night.trust.get(keep["commit"]))
-    lines = [*own, *_proposer([keep]), f"audit: {audit_in_words(night.audit)}", trailers.copied_from(keep)]
+    lines = [*own, *_proposer([keep]), f"audit: {audit_in_words(night.audit, keep)}", trailers.copied_from(keep)]
     return trailers.message(keep["description"], [], lines)
 
 
 def of_all(night: Night, chosen: Sequence[Experiment]) -> str:
-    """The message of all of them in one commit: a line for each, and the numbers of the whole."""
+    """The message for all keeps in one commit: a line for each, and the total numbers."""
     last = chosen[-1]
     measures = metric.named(last)
+    claimed = measures.gain_text(night.known.claimed(last), last["val_bpb"])
     words = [(night.trust.get(one["commit"]) or Trust(None)).word or "noise not measured" for one in chosen]
     body = [
-        f"#{one['n']} {metric.named(one).text(one['val_bpb'])} ({one['gain']:+.6f}, {word})  {one['description']}"
+        f"#{one['n']} {measures.text(one['val_bpb'])} ({measures.gain_text(one['gain'], one['val_bpb'])}, {word})"
+        f"  {one['description']}"
         for one, word in zip(chosen, words, strict=True)
     ]
     lines = [
         f"{measures.name}: {measures.text(last['val_bpb'])}",
-        *([f"gain: {night.known.claimed(last):+.6f}"] if len(chosen) == len(night.keeps) - 1 else []),
+        *([f"gain: {claimed}"] if len(chosen) == len(night.keeps) - 1 else []),
         *(f"experiment: #{one['n']}" for one in chosen),
         f"run: {night.tag}",
         *_proposer(chosen),
-        f"audit: {audit_in_words(night.audit)}",
+        f"audit: {audit_in_words(night.audit, last)}",
         *map(trailers.copied_from, chosen),
     ]
     many = f"{len(chosen)} improvements" if len(chosen) > 1 else "an improvement"
-    return trailers.message(
-        f"train.py: {many} of run {night.tag}, {measures.name} {measures.text(last['val_bpb'])}", body, lines
-    )
+    where = f"{code.ONE}: " if night.editable == code.ONE else ""
+    subject = f"{where}{many} of run {night.tag}, {measures.name} {measures.text(last['val_bpb'])}"
+    return trailers.message(subject, body, lines)
 
 
 def _proposer(chosen: Sequence[Experiment]) -> list[str]:
@@ -107,16 +110,19 @@ def _proposer(chosen: Sequence[Experiment]) -> list[str]:
 
 
 def audit_of(run: Path) -> Audit | None:
-    """What the audit of the run has found; None where there is none that can be read."""
+    """The run's audit; None if there is none or it cannot be read."""
     return schemas.read_valid("audit", run / "audit.json")
 
 
-def audit_in_words(audit: Audit | None) -> str:
-    """`up to #31, +0.0091 found again of +0.0123 claimed (95 %: +0.0071 to +0.0111)`; or that there is none."""
+def audit_in_words(audit: Audit | None, keep: Experiment) -> str:
+    """`up to #31, +0.0091 of the claimed +0.0123 reproduced (95 %: ...)`, with the decimals of the keep's value."""
     if audit is None:
         return "not audited"
-    ends = (audit["reproduced_low"], audit["reproduced_high"])
-    between = "" if None in ends else f" (95 %: {ends[0]:+.6f} to {ends[1]:+.6f})"
-    holdout = "" if audit["holdout_gain"] is None else f", on the holdout {audit['holdout_gain']:+.6f}"
-    again = f"{audit['reproduced_gain']:+.6f} found again of {audit['claimed_gain']:+.6f} claimed"
+    names = ("reproduced_gain", "claimed_gain", "reproduced_low", "reproduced_high", "holdout_gain")
+    known = {name: audit[name] for name in names if audit[name] is not None}
+    told = {name: metric.named(keep).gain_text(gain, keep["val_bpb"]) for name, gain in known.items()}
+    ends = [told.get(name) for name in names[2:4]]
+    between = "" if None in ends else f" (95 %: {ends[0]} to {ends[1]})"
+    holdout = f", on the holdout {told['holdout_gain']}" if "holdout_gain" in told else ""
+    again = f"{told['reproduced_gain']} of the claimed {told['claimed_gain']} reproduced"
     return f"up to #{audit['incumbent']['n']}, {again}{between}{holdout}"

@@ -1,6 +1,6 @@
 """An experiment of a run -> its verdict for an agent: a few lines, and after a crash the end of its log.
 
-Of one that has none yet: where it stands. In flight it has an id (`f17`), and with its row a number.
+An experiment in flight has an id (`f17`) and no verdict, so its phase is shown. It gets a number with its row.
 """
 
 from pathlib import Path
@@ -14,16 +14,16 @@ from lab.verdict.record import summary
 from lab.views import flight_phase
 
 NOT_YET, NEVER = 75, 1  # exit statuses
-ENDED = {  # the last word of the step that ended it (lib/experiment/dispatch) -> why there is no row
-    "end": "train.py is as in the incumbent, or could not be copied: there was nothing to try",
-    "drop": "it changes the same lines as a keep since, or is in the incumbent already; it is in runs/{tag}/aside",
-    "given-up": "a step of it failed each time; runs/{tag}/loop.log says how, and it is in runs/{tag}/aside",
-    "twice": "another experiment in the air has the same code",
+ENDED = {  # the last word of the flight's last step (lib/experiment/dispatch) -> why there is no row
+    "end": "train.py equals the incumbent's or could not be copied, so there was nothing to try",
+    "drop": "it conflicts with a later keep, or is in the incumbent already; runs/{tag}/aside has it",
+    "given-up": "one of its steps failed each time; see runs/{tag}/loop.log; runs/{tag}/aside has it",
+    "twice": "another experiment in flight has the same code",
 }
 
 
 def verdict(run: Path, which: str | None, *, at_work: bool) -> tuple[int, str]:
-    """The exit status, and the text. `which`: a number or an id, else the last. Raises Fault if there is none."""
+    """The exit status and the text. `which`: a number or an id; default: the last. Raises Fault if there is none."""
     flying = {one.folder.name: one for one in flight.all_of(run)}
     if which in flying:
         return NOT_YET, standing(flying[which], at_work=at_work)
@@ -38,20 +38,20 @@ def verdict(run: Path, which: str | None, *, at_work: bool) -> tuple[int, str]:
 
 
 def _found(past: list[Experiment], which: str) -> Experiment | None:
-    """The last with that number, or id."""
+    """The last experiment with that number or id."""
     fits = (one for one in reversed(past) if which in (str(one["n"]), f"#{one['n']}", one.get("flight")))
     return next(fits, None)
 
 
 def _without(run: Path, which: str) -> tuple[int, str]:
-    """One that has no row."""
+    """The exit status and the text for an experiment without a row."""
     path = run / "flights/ended"
     words = dict(line.split() for line in path.read_text().splitlines()) if path.exists() else {}
     if which in words:
         return NEVER, f"{which} has no row: {ENDED[words[which]].format(tag=run.name)}"
     if which.removeprefix("#").isdecimal() and any(flight.all_of(run)):
         return NOT_YET, f"#{which.removeprefix('#')} has no row yet"
-    raise Fault(f"run '{run.name}' has no experiment '{which}'", "bin/status shows those that there are")
+    raise Fault(f"run '{run.name}' has no experiment '{which}'", "to list them: bin/status")
 
 
 def standing(one: flight.Flight, *, at_work: bool) -> str:
@@ -64,7 +64,7 @@ def standing(one: flight.Flight, *, at_work: bool) -> str:
 
 
 def text(run: Path, one: Experiment, last: Experiment) -> str:
-    """The verdict on it: under 6 KB, whatever its log holds."""
+    """The verdict, in under 6 KB whatever the log contains."""
     incumbent, commit = index.read(run).incumbent, one["commit"][:7]
     if one["rule"] == "baseline":
         return summary(one)
@@ -74,9 +74,9 @@ def text(run: Path, one: Experiment, last: Experiment) -> str:
         lines.append(f"incumbent  #{incumbent['n']} {value}  {incumbent['description']}")
     is_this = incumbent and incumbent["commit"] == one["commit"]
     lines.append(
-        f"{manifest.editable(run):<9}  {'is this one' if is_this else 'is as before'}; the change: git show {commit}"
+        f"{manifest.editable(run):<9}  {'is this one' if is_this else 'is unchanged'}; the change: git show {commit}"
     )
     log = run / "run.log" if one is last else logs.log_of(run, one)
     if one["failure"] not in (None, "rejected") and log and log.exists():
-        lines += ["", f"The end of its log. {failures.UNTRUSTED}", "", failures.quoted(log)]
+        lines += ["", f"The end of the log. {failures.UNTRUSTED}", "", failures.quoted(log)]
     return "\n".join(lines)

@@ -1,7 +1,7 @@
 """`make watch`: the status of a run, live in the terminal, until Ctrl-C.
 
-It takes under 1 % of a core: a file is read again only if it has changed, and of a growing log only the new bytes, at
-most MOST of them a second.
+It takes under 1 % of a core: a file is read again only after a change, and only the new bytes of a growing log are
+read, at most MOST a second.
 """
 
 import os
@@ -28,13 +28,13 @@ from lab.views.status_text import Line
 EVERY = 1.0  # seconds
 MOST = 256 * 1024  # bytes
 RECORDS = ("results.tsv", experiments.FILE, "reruns.jsonl", "manifest.json")
-WIDTHS = tuple(width for width in range(80, 7, -1) if logs.PARTS % width == 0)  # of a curve, in columns
-ROWS = 200  # of the ledger, as many as a tall screen shows
+WIDTHS = tuple(width for width in range(80, 7, -1) if logs.PARTS % width == 0)  # columns of a curve
+ROWS = 200  # rows of the ledger, enough for a tall screen
 STYLES = {"keep": "green", "crash": "red", "trouble": "bold red", "hint": "yellow", "best": "bold"}
 
 
 def watch(run: Path, facts_from: int) -> None:
-    """Draw until Ctrl-C. `facts_from`: a file descriptor of lib/run/status_facts.sh; an empty line ends each block."""
+    """Draw until Ctrl-C. `facts_from`: a file descriptor with blocks of facts, each ended by an empty line."""
     blocks, watched = _FactBlocks(facts_from), Watched(run)
     with Live(console=Console(), screen=True, auto_refresh=False) as live:
         try:
@@ -47,7 +47,7 @@ def watch(run: Path, facts_from: int) -> None:
 
 @dataclass
 class _FactBlocks:
-    """Reads blocks of facts; `facts` is the last whole one."""
+    """Reads blocks of facts from lib/run/status_facts.sh. `facts` is the last whole block."""
 
     descriptor: int
     facts: Facts = field(default_factory=dict)
@@ -55,7 +55,7 @@ class _FactBlocks:
     _open: bool = True
 
     def wait(self, seconds: float) -> None:
-        """Wait for new facts, at most so long."""
+        """Wait for new facts, for at most that many seconds."""
         ready, _, _ = select.select([self.descriptor] if self._open else [], [], [], seconds)
         if not ready:
             return
@@ -67,13 +67,13 @@ class _FactBlocks:
 
 
 # ---------------------------------------------------------------------------
-# What is known
+# Facts to show
 # ---------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Seen:
-    """The status, the curve of the first training run in flight, and the incumbent's."""
+    """The status, the curve of the first training run in flight, and the incumbent's curve."""
 
     status: Status
     curve: Curve
@@ -81,7 +81,7 @@ class Seen:
 
 
 class Watched:
-    """Looks at a run again and again, and remembers what has not changed."""
+    """Reads a run again and again, and remembers unchanged parts."""
 
     def __init__(self, run: Path) -> None:
         """`run`: the folder of the run."""
@@ -94,7 +94,7 @@ class Watched:
         self._curve = Curve()
 
     def look(self, facts: Facts) -> Seen:
-        """What there is now."""
+        """The current state."""
         stamp = [_stamp(self._run / name) for name in RECORDS]
         if stamp != self._stamp:
             self._stamp, self._records = stamp, status.from_records(self._run, ROWS)
@@ -105,7 +105,7 @@ class Watched:
         return Seen(at, self._curve, self._incumbent)
 
     def _follow(self, log: Path) -> None:
-        """Feed the curve with what is new; another log, or one that is shorter now, begins another curve."""
+        """Feed the curve with new bytes. A new curve starts for another log, or one that has become shorter."""
         try:
             with log.open("rb") as file:
                 about = os.fstat(file.fileno())
@@ -115,7 +115,7 @@ class Watched:
                 file.seek(self._offset)
                 data = file.read(MOST)
         except OSError:
-            return  # the run is over, and its log was moved
+            return  # the run has ended and its log was moved
         self._offset += len(data)
         self._curve.feed(data)
 
@@ -129,32 +129,32 @@ def _stamp(path: Path) -> tuple[int, int] | None:
 
 
 def incumbent_curve(run: Path, incumbent: Experiment | None) -> Curve:
-    """The curve of the incumbent, from the log that is kept of it; empty where there is none."""
+    """The incumbent's curve, from its kept log; empty without a log."""
     try:
         log = logs.log_of(run, incumbent) if incumbent else None
         return logs.curve(log) if log else Curve()
     except (OSError, ValueError, EOFError):
-        return Curve()  # a log that is damaged, or was dropped meanwhile
+        return Curve()  # the log is damaged, or was just deleted
 
 
 # ---------------------------------------------------------------------------
-# What is drawn
+# Drawing
 # ---------------------------------------------------------------------------
 
 
 class View:
-    """Fits any width: the layout is computed at each drawing."""
+    """The screen. It fits any width, because the layout is computed for each drawing."""
 
     def __init__(self, seen: Seen) -> None:
         """`seen`: what to draw."""
         self._seen = seen
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """The lines of the status, with the training in flight in between."""
+        """Yield the lines of the status, with bars and curves below the flights in training."""
         at, columns = self._seen.status, options.max_width
         blocks = BLOCKS if console.encoding.startswith("utf") else ASCII_BLOCKS
         problems = status_text.problem_lines(at, columns)
-        yield from map(styled, problems)  # first: a low terminal shows the beginning
+        yield from map(styled, problems)  # first, because a small terminal shows only the top
         air, height = status_text.flying(at), console.size.height - len(problems)
         below = self._below(air, status_text.room(at, height), columns, blocks)
         for line in status_text.body(at, columns, height, air, [len(drawn) for drawn in below]):
@@ -162,7 +162,7 @@ class View:
             yield from next((drawn for one, drawn in zip(air, below, strict=True) if one.training is line.training), [])
 
     def _below(self, air: Sequence[Line], room: int, columns: int, blocks: str) -> list[list[Table | Text]]:
-        """What is drawn below each of what is in flight: a bar, and where there is room, the curve of the first."""
+        """The lines below each flight: a bar, and for the first one also the curve if there is room."""
         bars = [progress_bar(line.training, columns) for line in air]
         first = next((place for place, bar in enumerate(bars) if bar), None)
         if first is None:
@@ -172,19 +172,19 @@ class View:
 
 
 def styled(line: str) -> Text:
-    """One line of the status, cut at the edge."""
+    """One line of the status, cut to the width."""
     words = line.split(None, 4)
     word = words[3] if len(words) > 3 and words[3] in STYLES else words[0] if words else ""
     return Text(line, style=STYLES.get(word, ""), no_wrap=True, overflow="ellipsis")
 
 
 def width_of(columns: int) -> int:
-    """Of a bar, and of a curve."""
+    """The width of a bar and of a curve."""
     return next((width for width in WIDTHS if width <= columns - 10), WIDTHS[-1])
 
 
 def progress_bar(trains: Status | None, columns: int) -> list[Table | Text]:
-    """A line; nothing where the log does not tell how far it is."""
+    """A progress bar; nothing if the log does not tell the progress."""
     if trains is None or trains["progress"] is None:
         return []
     grid = Table.grid(padding=0)
@@ -193,7 +193,7 @@ def progress_bar(trains: Status | None, columns: int) -> list[Table | Text]:
 
 
 def curves(seen: Seen, columns: int, blocks: str) -> Iterator[Text]:
-    """The loss, and below it the incumbent's in the same scale."""
+    """The loss, and below it the incumbent's loss on the same scale."""
     width = width_of(columns)
     here, there = seen.curve.values(width), seen.incumbent.values(width)
     scale = scale_of(here, there)
@@ -204,15 +204,15 @@ def curves(seen: Seen, columns: int, blocks: str) -> Iterator[Text]:
 
 
 def scale_of(*curves: list[float | None]) -> tuple[float, float]:
-    """The smallest and the largest loss after the first tenth, in which every model falls from the same height."""
+    """The lowest and the highest loss after the first tenth. (In the first tenth all models fall from one height.)"""
     values = [value for curve in curves for value in curve[len(curve) // 10 :] if value is not None]
     values = values or [value for curve in curves for value in curve if value is not None] or [0.0]
     return min(values), max(values)
 
 
 def difference(here: list[float | None], there: list[float | None]) -> str:
-    """Whether the run in flight is ahead of the incumbent, at the last point where both have a loss."""
-    passed = [place for place, value in enumerate(here) if value is not None][:-1]  # the last interval is not full yet
+    """How far this run is ahead of the incumbent at the last point where both have a loss."""
+    passed = [place for place, value in enumerate(here) if value is not None][:-1]  # the last interval is incomplete
     both = [(place, a, b) for place in passed if (a := here[place]) is not None and (b := there[place]) is not None]
     if not both:
         return ""

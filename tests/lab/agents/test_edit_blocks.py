@@ -42,26 +42,66 @@ FITS = {
 @pytest.mark.parametrize("name", FITS)
 def test_what_fits_is_applied(name: str) -> None:
     answer, (old, new) = FITS[name]
-    assert edit_blocks.apply(TEXT, answer) == {"train.py": TEXT.replace(old, new)}
+    assert edit_blocks.apply({"train.py": TEXT}, answer) == {"train.py": TEXT.replace(old, new)}
 
 
 def test_an_answer_without_a_block_changes_nothing() -> None:
-    assert edit_blocks.apply(TEXT, "Should I continue?") == {}
+    assert edit_blocks.apply({"train.py": TEXT}, "Should I continue?") == {}
 
 
 def test_the_blocks_of_a_candidate_change_the_same_text() -> None:
     answer = block("print(LR)\n", "print(1)\n") + block("print(LR)\n", "print(2)\n", "candidates/two.py\n")
-    assert edit_blocks.apply(TEXT, answer) == {
+    assert edit_blocks.apply({"train.py": TEXT}, answer) == {
         "train.py": TEXT.replace("print(LR)", "print(1)"),
         "candidates/two.py": TEXT.replace("print(LR)", "print(2)"),
     }
     with pytest.raises(Fault, match=r"block 1 is for 'candidates/\.\./x\.py'"):
-        edit_blocks.apply(TEXT, block("print(LR)\n", "", "candidates/../x.py\n"))
+        edit_blocks.apply({"train.py": TEXT}, block("print(LR)\n", "", "candidates/../x.py\n"))
+
+
+SEVERAL = {"a/model.py": "SCALE = 1\nrate = 2\n", "base.yaml": "rate: 2\n"}
+
+
+def test_blocks_of_several_files_name_them() -> None:
+    """But where one file alone has the lines; a block without SEARCH lines is a new file; a candidate is a folder."""
+    answer = (
+        block("SCALE = 1\n", "SCALE = 3\n")
+        + block("rate: 2\n", "rate: 3\n", "base.yaml\n")
+        + block("", "NEW = 1\n", "**a/new.py**\n```python\n")
+        + block("rate: 2\n", "rate: 9\n", "candidates/two/base.yaml\n")
+        + block("", "rate 2 -> 9\n", "candidates/two.txt\n")
+        + "\nSCALE 1 -> 3\n"
+    )
+    assert edit_blocks.apply(SEVERAL, answer) == {
+        "a/model.py": "SCALE = 3\nrate = 2\n",
+        "base.yaml": "rate: 3\n",
+        "a/new.py": "NEW = 1\n",
+        "candidates/two/base.yaml": "rate: 9\n",
+        "candidates/two.txt": "rate 2 -> 9\n",
+    }
+    assert edit_blocks.said(answer) == "SCALE 1 -> 3"
+
+
+@pytest.mark.parametrize(
+    ("answer", "problem"),
+    [
+        (block("x = 1\n", ""), "block 1 names no file"),
+        (block("x = 1\n", "", "eval.py\n"), "block 1 is for 'eval.py'"),
+        (block("", "x\n", "../x.py\n"), "block 1 is for '../x.py'"),
+        (block("", "x\n", "candidates/a/../x.py\n"), "block 1 is for 'candidates/a/../x.py'"),
+        (block("", "x\n", "a/.git/x.py\n"), "block 1 is for 'a/.git/x.py'"),
+        (block("", "x\n", "base.yaml\n"), "block 1 searches for nothing"),
+    ],
+)
+def test_what_is_none_of_several_files_is_named(answer: str, problem: str) -> None:
+    with pytest.raises(Fault) as fault:
+        edit_blocks.apply(SEVERAL, answer)
+    assert str(fault.value) == problem
 
 
 def test_a_later_block_sees_what_an_earlier_one_has_made() -> None:
     answer = block("print(LR)\n", "A = 1\nprint(A)\n") + "and\n" + block("A = 1\n", "A = 2\n")
-    assert edit_blocks.apply(TEXT, answer)["train.py"].endswith("A = 2\nprint(A)\n")
+    assert edit_blocks.apply({"train.py": TEXT}, answer)["train.py"].endswith("A = 2\nprint(A)\n")
 
 
 FAILS = {
@@ -79,7 +119,7 @@ FAILS = {
 def test_what_does_not_fit_is_named(name: str) -> None:
     answer, problem = FAILS[name]
     with pytest.raises(Fault) as fault:
-        edit_blocks.apply(TEXT + "x\nx\n", answer)
+        edit_blocks.apply({"train.py": TEXT + "x\nx\n"}, answer)
     assert str(fault.value) == problem
 
 
@@ -94,6 +134,6 @@ def test_a_block_that_does_not_fit_writes_nothing(house: House) -> None:
     text = (house.tree / "train.py").read_text()
     (house.outside / "answer").write_text(block(text.splitlines()[0] + "\n", "X = 1\n") + block("nowhere\n", ""))
     lab = str(house.environment["UV_PROJECT_ENVIRONMENT"]) + "/bin/lab"
-    result = house.call(lab, "apply-blocks", "train.py", "../answer")
+    result = house.call(lab, "apply-blocks", "../answer", "train.py")
     assert (result.status, result.err.splitlines()[0]) == (2, "lab: block 2 is nowhere in train.py: 'nowhere'")
     assert (house.tree / "train.py").read_text() == text

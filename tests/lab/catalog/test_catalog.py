@@ -546,7 +546,7 @@ def test_it_repeats_nothing_that_anybody_tried(run: House) -> None:
 @pytest.mark.parametrize(
     ("source", "settings", "message"),
     [
-        ("print('no number')\n", {}, "catalog: no idea for 'train.py': it has no UPPERCASE number\n"),
+        ("print('no number')\n", {}, "catalog: no idea for 'train.py', which has no UPPERCASE number\n"),
         ("LR = 0.04\n", {"LAB_MODE": "mend"}, "catalog: cannot 'mend': it can only propose\n"),
     ],
 )

@@ -196,7 +196,7 @@ def test_of_a_longer_run_the_end_is_looked_at(tmp_path: Path) -> None:
     assert "Of the 1,301 experiments of this run the last 1,000 are looked at.\n" in text
     assert "Incumbent: val_bpb 0.900000, 44.0 GB (#2, the best of all)" in text, "that is known from all of it"
     assert re.search(r"## The last \d+ of 1301 experiments", text)
-    assert "of 1000 places" in text
+    assert "of 985\n" in text
     assert "are looked at" not in brief(tmp_path, past[:1000], [])
 
 
@@ -207,11 +207,12 @@ def run_of(folder: Path) -> Path:
 
 
 def test_little_is_shown_whole(tmp_path: Path) -> None:
-    """What one section does not need, the others have."""
+    """What one section does not need, the others have; what failed once and lately is a row, and nothing more."""
     past = [BASELINE, *losses(30)]
     text = brief(tmp_path, past)
     assert shown(text) == list(range(31, 0, -1))
-    assert "30 of 30 places" in text
+    assert ": 15 of 15\n" in text
+    assert [line.rpartition("#")[2] for line in section(text, "What failed")] == [str(n) for n in range(16, 1, -1)]
 
 
 # --- Where the run stands -------------------------------------------------------------------------------------------
@@ -364,7 +365,7 @@ def test_what_each_kind_has_paid(tmp_path: Path) -> None:
     rows = section(brief(tmp_path, past), "What each")
     assert rows[:3] == [
         "- optimizer: 2 tries, 1 kept, 1 crashed, gain 0.0047, last #3",
-        "- simplification: 1 try, 1 kept, gain 0.0001, last #4",
+        "- simplification: 1 try, 1 kept, gain 0.0000, last #4",
         "- not said: 1 try, 0 kept, gain 0.0000, last #5",
     ]
     assert rows[3].startswith("- not tried yet: learning rate and schedule; depth")
@@ -454,11 +455,19 @@ def test_dead_ends_are_known_by_constant_and_line_not_by_wording(tmp_path: Path)
 
 
 def test_without_changes_on_record_a_description_tells_the_constant(tmp_path: Path) -> None:
-    past = [BASELINE, experiment(2, "discard", 1.005, "raise MATRIX_LR 0.04 -> 0.06", rule="worse")]
-    assert (
-        section(brief(tmp_path, past), "What failed")[0]
-        == "- MATRIX_LR (now 0.04), 1 try: 0.04 -> 0.06 worse by 0.0071 #2"
-    )
+    past = [experiment(n, "discard", 1.005, "raise MATRIX_LR 0.04 -> 0.06", rule="worse") for n in (2, 3)]
+    row = "- MATRIX_LR (now 0.04), 2 tries: 0.04 -> 0.06 worse by 0.0071 (2 times, last #3)"
+    assert section(brief(tmp_path, [BASELINE, *past]), "What failed") == [row]
+
+
+def test_what_was_kept_later_has_not_failed(tmp_path: Path) -> None:
+    """And a gain that is within the noise is no gain of its kind."""
+    tries = [experiment(n, "discard", 1.005, "raise MATRIX_LR 0.04 -> 0.06", rule="worse") for n in (2, 3)]
+    kept = experiment(4, "keep", 0.9978, "raise MATRIX_LR 0.04 -> 0.06", rule="simplification")
+    text = brief(tmp_path, [BASELINE, *tries, kept])
+    assert "What failed" not in text
+    assert "- #4 kept as simpler, +0.0001 (noise)" in text
+    assert "#4 was just kept (raise MATRIX_LR 0.04 -> 0.06): what else brings nothing?" in text
 
 
 def test_all_that_won_is_no_dead_end(tmp_path: Path) -> None:
@@ -597,7 +606,7 @@ def test_on_a_plateau_another_keep_is_started_from_now_and_then(tmp_path: Path) 
     (flight / "before.py").write_text(TRAIN)
     (flight / "done").write_text("attempt 1\n")
     text = module.flight_brief(flight)
-    assert "- Start again from #3 (0.987000): train.py in this folder is of this keep," in text
+    assert "- Start again from #3 (0.987000): train.py in this folder is this keep's, not the incumbent's." in text
     assert (flight / "from").read_text() == f"{3:040x}\n"
 
 

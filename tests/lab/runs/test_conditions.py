@@ -26,7 +26,7 @@ def disturbance(record: dict[str, Any], normal: Usual | None) -> str | None:
         ({"probes": [0.05, 0.05, 0.05, 0.13]}, "the machine was 1.4 times slower than usual"),
         ({"probes": [0.01]}, None),
         ({"training_wall_seconds": 89.0}, None),
-        ({"training_wall_seconds": 95.0}, "other processes had the cores"),
+        ({"training_wall_seconds": 95.0}, "other processes used the cores"),
         ({"longest_wait": 2.5}, None),
         ({"longest_wait": 9.0}, "it stood still for 9 s"),
         ({"longest_wait": 9.0, "looks": 6}, None),  # steps of ten seconds

@@ -93,13 +93,13 @@ def test_fewer_printed_decimals_are_no_lie_and_no_gain(tmp_path: Path) -> None:
 def test_another_number_than_the_measured_one(tmp_path: Path, printed: str) -> None:
     measured = measure(tmp_path, RECORD, printed=printed)
     assert (measured["failure"], measured["val_bpb"]) == ("no-metric", None)
-    assert measured["why"] == f"record: it printed {float(printed):.6f}, but the evaluator measured 1.912345"
+    assert measured["why"] == f"record: train.py printed {float(printed):.6f}, but the evaluator measured 1.912345"
 
 
 @pytest.mark.parametrize(
     ("change", "why"),
     [
-        ({"tokens": 256}, "256 tokens were evaluated, not 32768"),
+        ({"tokens": 256}, "256 tokens were evaluated instead of 32768"),
         ({"prepare.py": "q" * 64}, "prepare.py has changed since set-up"),
         ({"data": "q" * 64}, "the data has changed since set-up"),
         ({"tokenizer": None}, "the tokenizer has changed since set-up"),
@@ -135,7 +135,7 @@ MALFORMED = [
 def test_no_record_or_a_malformed_one_is_no_metric(tmp_path: Path, record: object) -> None:
     measured = measure(tmp_path, record)
     assert (measured["failure"], measured["val_bpb"]) == ("no-metric", None)
-    assert measured["why"] == "record: it printed a val_bpb, but the evaluator has measured none"
+    assert measured["why"] == "record: train.py printed a val_bpb, but the evaluator measured none"
 
 
 @pytest.mark.parametrize("baseline", [None, [{}], [{"evaluation_seconds": None}]])
@@ -167,12 +167,12 @@ def test_a_start_as_long_as_the_baselines_and_a_little_more() -> None:
 
 
 def test_seconds_beside_the_budget() -> None:
-    assert long_start(6.1) == "6.1 s beside training, where the baseline takes 4.0 s: 6.0 s at most"
+    assert long_start(6.1) == "it took 6.1 s outside the budget, the limit is 6.0 s (the baseline took 4.0 s)"
     assert long_start(34.1, device="cuda")
 
 
 def test_seconds_that_nobody_counted() -> None:
-    assert long_start(None) == "its seconds beside training are unknown"
+    assert long_start(None) == "its seconds outside the budget are unknown"
 
 
 def test_a_slower_machine_takes_longer_to_start() -> None:
@@ -186,7 +186,7 @@ def test_a_slower_machine_takes_longer_to_start() -> None:
 def test_it_is_a_crash_that_can_be_mended(tmp_path: Path) -> None:
     measured = measure(tmp_path, RECORD, cpu=120.0)
     assert (measured["failure"], measured["val_bpb"]) == ("start-up", None)
-    why = "start-up: 60.0 s beside training, where the baseline takes 4.0 s: 6.0 s at most"
+    why = "start-up: it took 60.0 s outside the budget, the limit is 6.0 s (the baseline took 4.0 s)"
     assert measured["why"] == why
 
 

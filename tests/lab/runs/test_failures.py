@@ -301,7 +301,7 @@ LIKE_IT: list[tuple[str, int, str]] = [
     ("OSError: [Errno 24] Too many open files: '/dev/null'", 1, "error"),
     ("FileNotFoundError: [Errno 2] No such file or directory: 'corpus.txt'", 1, "error"),
     ("AssertionError: No parquet files", 1, "assertion"),
-    ("prepare: bad time budget 'x'\nhint: TIME_BUDGET is seconds, such as 60", 2, "error"),
+    ("prepare: bad time budget 'x'\nhint: give seconds, such as TIME_BUDGET=60", 2, "error"),
     ("step 1\nerror: Failed to spawn: train.py", 2, "error"),  # uv says it first, or not at all
     ("step 1\nbwrap: No permissions to create new namespace", 1, "error"),
     ("error: Failed to spawn: train.py", 7, "error"),

@@ -134,7 +134,7 @@ def test_no_file_is_overwritten(tmp_path: Path) -> None:
 def test_only_a_mended_ledger_is_written(tmp_path: Path) -> None:
     result = validate(VALID[0], "--out", tmp_path / "mended.tsv")
     assert (result.exit_code, result.stdout) == (2, "")
-    assert result.stderr.startswith("lab: --out without --import\nhint: ")
+    assert result.stderr.startswith("lab: --out needs --import\nhint: ")
     assert list(tmp_path.iterdir()) == []
 
 

@@ -64,7 +64,7 @@ def test_a_keep_a_discard_a_crash_and_a_simplification(run: House) -> None:
 
     found = run.call("make", "memory", "Q=value error").out
     assert found.splitlines()[0].startswith("issues.md:7  error: it ended")
-    assert "nothing about" in run.call("make", "memory", "Q=$(shell id)zzz").out
+    assert "no entry about" in run.call("make", "memory", "Q=$(shell id)zzz").out
     assert len(run.call("make", "memory").out.splitlines()) == 5
     run.check_invariants()
 
@@ -98,7 +98,7 @@ def test_a_persons_commit_becomes_the_incumbent(run: House) -> None:
     mine = run.commit("notes")
     night(run, value("0.96"), value("0.97"))
     (line,) = [line for line in bullets(run, "decisions") if " person's " in line]
-    assert line == f"- incumbent: a person's commit {mine[:7]} on top of #2 is the incumbent from {commit(run, 3)} on"
+    assert line == f"- incumbent: a person's commit {mine[:7]} on top of #2 is the incumbent since {commit(run, 3)}"
 
 
 def test_it_outlives_the_run_and_what_failed_is_shown_as_such_in_the_next(run: House) -> None:
@@ -300,8 +300,8 @@ def test_all_words_before_some_and_rare_ones_before_usual_ones(tmp_path: Path) -
 
 
 def test_no_memory_at_all(tmp_path: Path) -> None:
-    assert memory.text(tmp_path / "none", "warmup").startswith("nothing about 'warmup' in ")
-    assert memory.text(tmp_path / "none", "").startswith("nothing yet in ")
+    assert memory.text(tmp_path / "none", "warmup").startswith("no entry about 'warmup' in ")
+    assert memory.text(tmp_path / "none", "").startswith("no entry yet in ")
 
 
 def test_what_is_printed_is_bounded_and_clean(tmp_path: Path) -> None:

@@ -427,7 +427,7 @@ def test_a_torn_last_line_is_set_aside_and_told(run: Path, name: str) -> None:
         file.write("a1b2c3d\t0.99")
     result = check(run)
     assert result.exit_code == 0
-    assert result.stdout == f"a torn last line was set aside from '{run / name}': 'a1b2c3d\\t0.99'\n"
+    assert result.stdout == f"'{run / name}': moved a torn last line to '{name}.torn': 'a1b2c3d\\t0.99'\n"
     assert (run / f"{name}.torn").read_text() == "a1b2c3d\t0.99\n"
     assert check(run).stdout == ""
 

@@ -18,11 +18,16 @@ BEFORE, AFTER = "LR = 0.04\nDEPTH = 8\n", "LR = 0.06\nDEPTH = 8\n"
 
 def step(run: Path, flight: str = "f1") -> str | None:
     """What follows a training run of that flight."""
-    return conclude.conclude(run / "flights" / flight)
+    return without_name(conclude.conclude(run / "flights" / flight))
 
 
 def close(run: Path) -> str | None:
-    return conclude.close(run / "flights/f1")
+    return without_name(conclude.close(run / "flights/f1"))
+
+
+def without_name(told: str | None) -> str | None:
+    """What is told, without the experiment that it is about."""
+    return told and re.sub(r"(?m)^f\d+ \(.*\): ", "", told)
 
 
 @pytest.fixture
@@ -75,7 +80,8 @@ def trained(run: Path, attempt: int, value: str, seed: int = 42, rc: int = 0, fl
 def a_baseline(run: Path) -> None:
     fly(run, BASELINE, "baseline", "0" * 40)
     trained(run, 1, "1.000")
-    assert step(run) == "one more run of the candidate, with seed 43\nagain 30\n"
+    told = conclude.conclude(run / "flights/f1")
+    assert told == "f1 (baseline): another run of the candidate with seed 43\nagain 30\n"
     trained(run, 2, "1.002")
     assert step(run) is None
 
@@ -107,7 +113,7 @@ def test_a_baseline_and_a_win(run: Path) -> None:
     )
     fly(run, FIRST)
     trained(run, 1, "0.9")
-    assert step(run) == "one more run of the incumbent, with seed 44\nagain 30\n"
+    assert step(run) == "another run of the incumbent with seed 44\nagain 30\n"
     assert fact(run, "verdict") is None
     for attempt, value in enumerate(["1.001", "1.003", "0.901", "1.0", "1.002", "0.902", "1.001", "1.0"], start=2):
         trained(run, attempt, value)
@@ -179,7 +185,7 @@ def test_a_memory_that_cannot_be_written_costs_no_row(run: Path) -> None:
     trained(run, 1, "1.000")
     step(run)
     trained(run, 2, "1.002")
-    assert str(step(run)).startswith(f"this experiment could not be added to the memory, '{memory.folder(run)}': ")
+    assert str(step(run)).startswith(f"this experiment could not be added to the memory '{memory.folder(run)}': ")
     assert statuses(run) == ["keep"]
     assert fact(run, "summary") is not None
 

@@ -133,7 +133,7 @@ MEMORY = ("discard", "memory")
         ("30.0", "36.0", "0.002", KEEP_GAIN),
         ("30.0", "36.0", "0.001999", MEMORY),
         ("44.0", "40.0", "0.001", KEEP_GAIN),  # less memory
-        ("0.0", "44.0", "0.001", KEEP_GAIN),  # 0.0: not known
+        ("0.0", "44.0", "0.001", KEEP_GAIN),  # 0.0: unknown
         ("44.0", "0.0", "0.001", KEEP_GAIN),
     ],
 )

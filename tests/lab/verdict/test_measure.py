@@ -231,7 +231,7 @@ def test_failure(tmp_path: Path, log: str | bytes, rc: int, failure: str) -> Non
     ("log", "rc", "why"),
     [
         (f"step 1\n{OOM}\n", 1, f"it ran out of memory: {OOM}"),
-        (f"{NAN}\n", 1, f"the loss, or val_bpb, is not a finite number: {NAN}"),
+        (f"{NAN}\n", 1, f"the loss or val_bpb is not a finite number: {NAN}"),
         ("KeyError: 1\nKeyError: 2\n", 1, "it ended with an error: KeyError: 2"),
         ("step 1\n", 3, "it ended with an error: exit status 3"),
         (f"ValueError: {'x' * 999}\n", 1, f"it ended with an error: ValueError: {'x' * 145}..."),
@@ -305,7 +305,9 @@ def test_over_its_time_since_others_had_the_cores(
     failure = outcome_of(run, Past({}, [{"device": device}], [], tmp_path)).failure
     assert failure is not None
     assert (failure.word, failure.part) == ("timeout", part)
-    assert failure.why == "killed: it ran longer than RUN_TIMEOUT" + (": other processes had the cores" if part else "")
+    assert failure.why == "killed: it ran longer than RUN_TIMEOUT" + (
+        ": other processes used the cores" if part else ""
+    )
 
 
 def test_it_is_suspected_of_a_run_of_the_incumbent_too(tmp_path: Path) -> None:

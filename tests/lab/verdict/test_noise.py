@@ -48,7 +48,8 @@ def noisy_house(folder: Path) -> House:
     house.environment["BASELINE_RUNS"] = "3"
     house.setup()
     told = house.once("/bin/false").err
-    assert "one more run of the candidate, with seed 43\none more run of the candidate, with seed 44\n#1 keep" in told
+    again = "f1 (baseline): another run of the candidate with seed"
+    assert f"{again} 43\n{again} 44\n#1 keep" in told
     return house
 
 

@@ -223,7 +223,7 @@ def test_a_run_that_stayed_disturbed_has_a_note(run: Path) -> None:
         FIRST,
         MEASURED | {"runs": runs, "last": [["candidate", 42, "it stood still for 9 s"]]},
     )
-    assert record(run)["reason"].endswith("; not as usual: it stood still for 9 s")
+    assert record(run)["reason"].endswith("; disturbed: it stood still for 9 s")
 
 
 def test_no_train_py_came_back(run: Path) -> None:

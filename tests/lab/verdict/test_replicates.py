@@ -92,7 +92,7 @@ def test_runs_of_the_incumbent_refine_the_noise(run: House) -> None:
 
 
 def test_a_noise_of_none_is_doubted() -> None:
-    assert replicates.spread_told(None) == "noise     not known: no code was run twice"
+    assert replicates.spread_told(None) == "noise     unknown: no code was run twice"
     alike = replicates.spread_told(Spread(Decimal("0.000000"), 1))
     assert alike == "noise     0.000000 is one standard deviation (1 degree of freedom); does train.py read SEED?"
 
@@ -135,7 +135,7 @@ def test_a_loop_that_holds_the_tree_is_named(run: House) -> None:
 
 def test_without_a_keep_there_is_nothing_to_audit(run: House) -> None:
     result = run.call("make", "audit")
-    told = "the incumbent of run 'mar14' is its baseline: there is nothing to audit\n"
+    told = "nothing to audit: the incumbent of run 'mar14' is its baseline\n"
     assert (result.status, result.out) == (0, told)
     assert reruns(run) == []
     assert not (run.run_folder / "audit.json").exists()
@@ -198,7 +198,7 @@ def test_a_disturbed_run_is_made_again_but_half_of_all_at_most_and_then_taken_as
     assert result.err.splitlines()[1:] == [
         "run 1 of 2: the incumbent with seed 43",
         "run 1 of 2: the incumbent with seed 43, repeated: it stood still for 60 s",
-        "1.043000 with seed 43 (not as usual: it stood still for 60 s)",
+        "1.043000 with seed 43 (disturbed: it stood still for 60 s)",
         "run 2 of 2: the incumbent with seed 44",
         "1.044000 with seed 44",
     ]

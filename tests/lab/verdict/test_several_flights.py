@@ -125,7 +125,7 @@ def test_what_could_be_kept_is_carried_over_and_leaves_no_row(run: Path) -> None
     before = records(run)
     trained(run, 1, "0.9")
     for _ in range(2):
-        assert step(run) == "measured on an earlier incumbent, and carried over: claude\nagain 15\n"
+        assert step(run) == "carried over to the new incumbent: claude\nagain 15\n"
         assert [fact(run, name) for name in ("verdict", "decision.json", "summary", "next")] == [None] * 4
         assert records(run) == before
     carry_over(run, THIRD, SECOND, 2)
@@ -208,7 +208,7 @@ def test_a_baseline_is_measured_where_the_branch_is(tmp_path: Path, monkeypatch:
     (run / "results.tsv").write_text(ledger.HEADER + "\n")
     fly(run, BASELINE, "baseline", "0" * 40, tip=PERSONS)
     trained(run, 1, "1.0")
-    assert step(run) == "the branch has moved: the baseline is measured there\nagain 10\n"
+    assert step(run) == "the branch has moved: the baseline is measured again there\nagain 10\n"
     assert statuses(run) == []
     fly(run, BASELINE, "baseline", PERSONS)
     trained(run, 2, "1.0")
@@ -228,7 +228,7 @@ def test_the_incumbents_runs_are_known_before_the_verdict(noisy: Path) -> None:
     fly(noisy, FIRST)
     fly(noisy, SECOND, "codex", name="f2")
     trained(noisy, 1, "0.99")
-    assert step(noisy) == "one more run of the incumbent, with seed 45\nagain 30\n"
+    assert step(noisy) == "another run of the incumbent with seed 45\nagain 30\n"
     assert seeds_of(noisy) == []
     trained(noisy, 2, "1.002")
     for _ in range(2):
@@ -264,10 +264,10 @@ def test_seeds_that_other_flights_have_asked_for_are_not_used_again(noisy: Path)
     fly(noisy, SECOND, name="f2", next="incumbent 45")
     fly(noisy, THIRD, name="f3", next="candidate 90")
     trained(noisy, 1, "0.99")
-    assert step(noisy) == "one more run of the incumbent, with seed 46\nagain 30\n"
+    assert step(noisy) == "another run of the incumbent with seed 46\nagain 30\n"
     trained(noisy, 1, "0.99", seed=42, flight="f3")
     (noisy / "flights/f3/run.1/next").unlink()
-    assert step(noisy, "f3") == "one more run of the incumbent, with seed 47\nagain 30\n"
+    assert step(noisy, "f3") == "another run of the incumbent with seed 47\nagain 30\n"
 
 
 def test_a_disturbed_run_of_the_incumbent_is_not_on_record_until_it_is_made_again(
@@ -278,11 +278,11 @@ def test_a_disturbed_run_of_the_incumbent_is_not_on_record_until_it_is_made_agai
     fly(run, FIRST)
     trained(run, 1, "0.99")
     recorded(run)
-    assert step(run) == "one more run of the incumbent, with seed 45\nagain 30\n"
+    assert step(run) == "another run of the incumbent with seed 45\nagain 30\n"
     for attempt in (2, 3):
         trained(run, attempt, "3.0")
         recorded(run, longest_wait=30.0)
-        assert step(run) == "one more run of the incumbent, with seed 45: it stood still for 30 s\nagain 30\n"
+        assert step(run) == "another run of the incumbent with seed 45: it stood still for 30 s\nagain 30\n"
         assert seeds_of(run) == []
     trained(run, 4, "1.002")
     recorded(run)
@@ -317,7 +317,7 @@ def on_a_persons(run: Path, commit: str = FIRST, name: str = "f1", **more: str) 
 def test_it_is_measured_before_any_verdict_and_its_runs_alone_are_the_level(run: Path) -> None:
     on_a_persons(run)
     trained(run, 1, "1.1")
-    assert step(run) == "one more run of the incumbent, with seed 43\nagain 30\n"
+    assert step(run) == "another run of the incumbent with seed 43\nagain 30\n"
     trained(run, 2, "1.2")
     assert step(run) is None
     one = last(run)
@@ -357,7 +357,7 @@ def test_a_crash_waits_for_it_too(run: Path) -> None:
     (run / "flights/f1/run.1/run.log").write_text("its own log\nValueError: x\n")
     assert step(run) is None
     assert (fact(run, "mendable"), statuses(run)) == ("yes", ["keep"])
-    assert close(run) == "one more run of the incumbent, with seed 43\nagain 30\n"
+    assert close(run) == "another run of the incumbent with seed 43\nagain 30\n"
     trained(run, 2, "1.2")
     assert step(run) is None
     assert (fact(run, "mendable"), statuses(run), seeds_of(run, PERSONS)) == ("yes", ["keep"], [43])
@@ -379,7 +379,7 @@ def test_one_that_does_not_run_is_for_the_person(run: Path, is_crash: bool) -> N
     on_a_persons(run, agent="catalog")
     trained(run, 1, "nothing" if is_crash else "0.9", rc=int(is_crash))
     for attempt in (2, 3):
-        assert step(run) == f"one more run of the incumbent, with seed {41 + attempt}\nagain 30\n"
+        assert step(run) == f"another run of the incumbent with seed {41 + attempt}\nagain 30\n"
         trained(run, attempt, "nothing", rc=1)
     for _ in range(2):
         with pytest.raises(Fault, match=f"commit '{PERSONS[:7]}', made on top of the incumbent, does not run") as told:

@@ -84,10 +84,12 @@ def test_a_phantom_is_found_out(tmp_path: Path) -> None:
     assert said["phantom_keeps_per_100"] > 1
     assert said["finding"] == "lost"
     percent = [f"{100 * said[name]:.0f} %" for name in ("share", "share_low", "share_high")]
-    share = f"share     3 pairs: {percent[0]} of what is claimed, 95 % between {percent[1]} and {percent[2]}\n"
+    share = f"share     3 pairs: {percent[0]} of the claimed gain, 95 % between {percent[1]} and {percent[2]}\n"
     assert share in result.out
     assert "\nfinding   not reproduced: " in result.out
-    assert "keeps of each 100 experiments that do nothing, with the fixed thresholds of BASELINE_RUNS=1" in result.out
+    assert (
+        "keeps of each 100 experiments that change nothing, with the fixed thresholds of BASELINE_RUNS=1" in result.out
+    )
     told = [line.split(": ")[1] for line in result.err.splitlines() if line.startswith("run ")]
     names = ("baseline", "incumbent")
     assert told == [f"the {name} with seed {seed}" for seed in seeds for name in names]
@@ -142,14 +144,14 @@ def test_the_interval_rests_on_all_noise_of_the_run(tmp_path: Path) -> None:
     assert said["reproduced_high"] - said["reproduced_gain"] == pytest.approx(T[df] * sd, rel=1e-3)
     assert said["share"] == 0.7
     assert said["phantom_keeps_per_100"] == 0.29
-    assert "phantoms  0.3 keeps of each 100 experiments that do nothing, with the measured noise" in said["text"]
+    assert "phantoms  0.3 keeps per 100 experiments that change nothing, with the measured noise" in said["text"]
     half = (said["claimed_high"] - said["claimed_low"]) / 2
     assert half == pytest.approx(T[df] * sd * math.sqrt(1 / 3 + 1), rel=1e-3), "the row of the baseline is a mean of 3"
     ends = f"95 % between {said['claimed_low']:+.6f} and {said['claimed_high']:+.6f}"
     claimed = f"claimed   +0.100000, {ends}, from 1.000000 to 0.900000, #2 x\n"
     assert f"{claimed}fresh     +0.070000 +0.070000\n" in said["text"]
     assert (said["holdout_gain"], said["holdout_low"], said["pairs"][0]["holdout_gain"]) == (None, None, None)
-    assert "\nholdout   not known: no text is kept apart for it\n" in said["text"]
+    assert "\nholdout   unknown: this run has no holdout text\n" in said["text"]
 
 
 def test_the_gain_on_the_holdout_and_a_part_of_the_pairs(tmp_path: Path) -> None:
@@ -190,8 +192,8 @@ def test_what_is_found(tmp_path: Path, claimed: float, there: float, noise: floa
 
 def test_one_pair_says_so_and_how_many_would_do(tmp_path: Path) -> None:
     said = audited(tmp_path, (1.0, 0.98), [(1.0, 0.99)], degraded=True)
-    assert "share     1 pair: 50 % of what is claimed, 95 % between -" in said["text"]
-    assert "fresh     +0.010000; 1 of them while the machine was not as usual\n" in said["text"]
+    assert "share     1 pair: 50 % of the claimed gain, 95 % between -" in said["text"]
+    assert "fresh     +0.010000; 1 of them while the machine was disturbed\n" in said["text"]
     assert said["pairs"][0]["degraded"] is True
     half = said["reproduced_high"] - said["reproduced_gain"]
     assert said["text"].endswith(f"; more: make audit K={math.ceil((half / 0.02 * 2) ** 2)}\n")

@@ -56,7 +56,7 @@ def ledger(folder: Path, *rows: str) -> Path:
 
 def test_whole(night: Path) -> None:
     assert lines(night) == [
-        "   # commit  done       ours          gain     band rule       description",
+        "   # commit  ledger     ours          gain     band rule       description",
         "   1 a1b2c3d keep       keep                        baseline   baseline",
         "   2 b2c3d4e keep       keep     +0.004700 0.001000 gain       increase LR to 0.04",
         "   3 c3d4e5f discard    discard  -0.011800 0.001000 worse      switch to GeLU activation",
@@ -65,11 +65,11 @@ def test_whole(night: Path) -> None:
         "   6 f607182 keep    != discard  +0.001000 0.001000 memory     much memory, and a description that…",
         "   7 0718293 discard != keep     +0.002000 0.001000 gain       a win that was missed",
         "",
-        "done      7: 4 keep, 2 discard, 1 crash",
+        "ledger    7: 4 keep, 2 discard, 1 crash",
         "ours      7: 3 keep, 3 discard, 1 crash; rows that differ: 3",
         "wins      3 keeps after the baseline; below the band of 0.001000: 1",
         "claimed   0.006200, from 0.997900 to 0.991700",
-        "left      0.004700 in those of them that our rule keeps: 0.001500 (24 %) less",
+        "left      0.004700 in the recorded keeps that our rule keeps: 0.001500 (24 %) less",
     ]
 
 
@@ -80,11 +80,11 @@ def test_our_own_chain(night: Path) -> None:
         "   6 f607182 keep    != discard  +0.001500 0.001000 memory     much memory, and a description that…",
         "   7 0718293 discard != keep     +0.003500 0.001000 gain       a win that was missed",
         "",
-        "done      7: 4 keep, 2 discard, 1 crash",
+        "ledger    7: 4 keep, 2 discard, 1 crash",
         "ours      7: 3 keep, 3 discard, 1 crash; rows that differ: 3",
         "wins      3 keeps after the baseline; below the band of 0.001000: 1",
         "claimed   0.006200, from 0.997900 to 0.991700",
-        "left      0.008200 in our own chain: 0.002000 (32 %) more",
+        "left      0.008200 in our own chain of keeps: 0.002000 (32 %) more",
     ]
 
 
@@ -96,7 +96,7 @@ def test_no_line_is_wider_than_a_terminal(night: Path, options: list[str]) -> No
 
 # --- The published ledger -------------------------------------------------------------------------------------------
 
-DONE = "done      126: 23 keep, 102 discard, 1 crash"
+DONE = "ledger    126: 23 keep, 102 discard, 1 crash"
 CLAIMED = "claimed   0.028214, from 0.997900 to 0.969686"
 
 
@@ -107,25 +107,25 @@ CLAIMED = "claimed   0.028214, from 0.997900 to 0.969686"
             [],
             "ours      126: 6 keep, 119 discard, 1 crash; rows that differ: 17",
             "wins      22 keeps after the baseline; below the band of 0.001000: 17",
-            "left      0.021587 in those of them that our rule keeps: 0.006627 (23 %) less",
+            "left      0.021587 in the recorded keeps that our rule keeps: 0.006627 (23 %) less",
         ),
         (
             ["--own"],
             "ours      126: 11 keep, 114 discard, 1 crash; rows that differ: 12",
             "wins      22 keeps after the baseline; below the band of 0.001000: 17",
-            "left      0.027948 in our own chain: 0.000266 (1 %) less",
+            "left      0.027948 in our own chain of keeps: 0.000266 (1 %) less",
         ),
         (
             ["--sd", "0.0007"],
             "ours      126: 4 keep, 121 discard, 1 crash; rows that differ: 19",
             "wins      22 keeps after the baseline; below the band of 0.001941: 19, below one sd of 0.000700: 14",
-            "left      0.019387 in those of them that our rule keeps: 0.008827 (31 %) less",
+            "left      0.019387 in the recorded keeps that our rule keeps: 0.008827 (31 %) less",
         ),
         (
             ["--sd", "0.0007", "--own"],
             "ours      126: 7 keep, 118 discard, 1 crash; rows that differ: 16",
             "wins      22 keeps after the baseline; below the band of 0.001941: 19, below one sd of 0.000700: 14",
-            "left      0.026842 in our own chain: 0.001372 (5 %) less",
+            "left      0.026842 in our own chain of keeps: 0.001372 (5 %) less",
         ),
     ],
 )
@@ -171,8 +171,8 @@ def test_a_gain_of_exactly_one_sd_is_not_below_it(tmp_path: Path) -> None:
 
 # --- Odd ledgers ----------------------------------------------------------------------------------------------------
 
-NOTHING = "no row has a val_bpb: there is nothing to compare"
-NO_WIN = "no keep after the baseline: no gain is claimed"
+NOTHING = "claimed   nothing: no row has a val_bpb"
+NO_WIN = "claimed   nothing: no keep after the baseline"
 
 
 @pytest.mark.parametrize("own", [[], ["--own"]])
@@ -202,7 +202,7 @@ NO_WIN = "no keep after the baseline: no gain is claimed"
 )
 def test_odd_ledgers(tmp_path: Path, rows: list[str], done: str, ours: str, last: str, own: list[str]) -> None:
     summary = lines(ledger(tmp_path, *rows), *own)[-3:]
-    assert summary[0] == f"done      {done}"
+    assert summary[0] == f"ledger    {done}"
     assert summary[1].startswith(f"ours      {ours}; ")
     assert summary[2] == last
 
@@ -210,19 +210,19 @@ def test_odd_ledgers(tmp_path: Path, rows: list[str], done: str, ours: str, last
 def test_keeps_that_lose_claim_nothing(tmp_path: Path) -> None:
     assert lines(ledger(tmp_path, "0.9979 keep", "0.9980 keep"))[-2:] == [
         "claimed   -0.000100, from 0.997900 to 0.998000",
-        "left      0.000000 in those of them that our rule keeps: 0.000100 more",
+        "left      0.000000 in the recorded keeps that our rule keeps: 0.000100 more",
     ]
 
 
 def test_rows_that_were_left_out_are_told(tmp_path: Path) -> None:
     text = lines(ledger(tmp_path, "0.9979 keep", "NaN keep", "0.9 maybe"))
-    assert text[-1] == "left out  rows that cannot be read: 2 (lab validate --import names them)"
+    assert text[-1] == "left out  2 unreadable rows (to list them: lab validate --import)"
 
 
 @pytest.mark.parametrize(
     ("options", "problem"),
     [
-        (["--df", "2"], "lab: --df without --sd"),
+        (["--df", "2"], "lab: --df needs --sd"),
         (["--sd", "-0.0007"], "lab: --sd '-0.0007' is below 0"),
     ],
 )

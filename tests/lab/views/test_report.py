@@ -124,7 +124,7 @@ def test_runs_that_are_damaged_empty_or_not_comparable(house: House, tmp_path: P
     assert [("diff" in row) for row in hurt[1:]] == [row["commit"] != gone for row in hurt[1:]]
     assert not any("curve" in row for row in hurt)
     assert "audit" not in data["runs"][0]
-    assert "hurt: rows left out, since they cannot be read: 2" in data["notes"]
+    assert "hurt: unreadable rows, left out: 2" in data["notes"]
     assert "hurt: damaged lines of experiments.jsonl, left out: 2" in data["notes"]
     assert "not comparable: TIME_BUDGET differs (hurt: 60, empty: 300, one: 300)" in data["notes"]
     assert [row["n"] for row in data["rows"] if row["run"] == 2] == [1]
@@ -304,7 +304,7 @@ def test_the_title_of_the_picture_says_the_best_and_the_gain_and_how_far_to_beli
     assert progress_png.subtitle(data) == "not audited yet: make audit; keeps: 1 sure, 1 within the noise"
     gains = {"reproduced_gain": 0.07, "reproduced_low": 0.05, "reproduced_high": 0.09, "holdout_gain": 0.06}
     data["runs"][0]["audit"] = gains
-    found = "found again with fresh seeds: +0.070000 (95 %: +0.0500 to +0.0900), on the holdout +0.060000; keeps: "
+    found = "reproduced with fresh seeds: +0.070000 (95 %: +0.0500 to +0.0900), on the holdout +0.060000; keeps: "
     assert progress_png.subtitle(data).startswith(found)
     assert progress_png.title({"runs": [{"name": "new"}], "rows": []}) == ["new: no baseline yet"]
 

@@ -69,7 +69,7 @@ def test_show(night: House) -> None:
     assert "\n-OTHER = 5\n+OTHER = 6\n" in "\n\n".join(diff)
     assert "B = 1  # ?[2J" in "\n\n".join(diff), "code may hold what moves a cursor"
     assert log.splitlines() == [
-        f"The end of its log, runs/mar14/logs/{str(known['commit'])[:7]}-1.log.gz:",
+        f"The end of the log, runs/mar14/logs/{str(known['commit'])[:7]}-1.log.gz:",
         "| step 00020 (100.0%) | loss: 5.000000 | lrm: 1.00",
         "| ---",
         "| val_bpb:          1.000000",
@@ -87,11 +87,11 @@ def test_by_whatever_name(night: House) -> None:
 
 def test_what_has_no_log_or_no_commit(night: House) -> None:
     rejected = parts(night, "bin/show", "4")
-    assert "train.py is its parent's" in rejected
-    assert rejected[-1] == "No log of it is kept.\n"
+    assert "train.py is the same as in the parent commit" in rejected
+    assert rejected[-1] == "No log is kept for this experiment.\n"
     assert parts(night, "bin/show", "5") == [
         "#5 keep 0.500000  by hand",
-        "The row was written by hand: there is no commit of it, no reason and no log.\n",
+        "This row was written by hand. It has no commit, no reason and no log.\n",
     ]
     by_hand = night.call("bin/retry", "5")
     assert (by_hand.status, by_hand.out) == (2, "")
@@ -127,8 +127,8 @@ def test_compare(night: House) -> None:
 def test_compare_with_what_has_no_log(night: House) -> None:
     facts, loss, code = parts(night, "make", "compare", "A=1", "B=5")
     assert "keep" in facts
-    assert loss == "No training loss to compare: no log that tells of one is kept of #5."
-    assert code.startswith("The row was written by hand")
+    assert loss == "No training loss to compare: no log with losses is kept for #5."
+    assert code.startswith("This row was written by hand")
     assert night.call("bin/compare", "1").status == 2
 
 
@@ -193,7 +193,7 @@ def test_retry_beside_a_loop(night: House, tmp_path: Path) -> None:
 def test_an_empty_run_and_a_damaged_one(run: House, verb: str) -> None:
     empty = run.call(f"bin/{verb}", N="1", A="1", B="1")
     assert (empty.status, empty.out) == (2, "")
-    assert empty.err == "lab: run 'mar14' has no experiment '1'\nhint: it has none yet: make loop\n"
+    assert empty.err == "lab: run 'mar14' has no experiment '1'\nhint: run the first one: make once\n"
     path = run.run_folder / "experiments.jsonl"
     path.write_text("torn\n")
     assert run.call(f"bin/{verb}", N="1", A="1").err.startswith(f"lab: '{path}' is damaged in line 1\nhint: ")

@@ -93,7 +93,7 @@ def test_whole(tmp_path: Path) -> None:
     facts |= {"agent": "claude", "engine": "local", "watcher": "cron"}
     assert status(make_run(tmp_path, ROWS), **facts) == [
         f"run       mar14, from 0123456, set up {local('2026-03-14T09:26:53Z')}; small, 60 s a run",
-        "loop      running since 2026-03-14 10:00 (pid 7), asks claude; cron looks after it",
+        "loop      running since 2026-03-14 10:00 (pid 7), proposer claude; cron restarts it",
         "in flight nothing",
         "rows      1 kept of 3, 1 discarded, 1 crashed",
         "best      0.993200  #2 increase LR to 0.04",
@@ -132,11 +132,11 @@ def test_what_a_person_wants_to_know_in_the_morning(tmp_path: Path) -> None:
     began = datetime.now(timezone.utc) - timedelta(minutes=75)
     measured(run, {2: 0.0047, 3: -0.0118, 5: 0.0001, 6: 0.0004}, began)
     lines = status(run)
-    assert "rows      3 kept of 5, 1 discarded, 1 crashed; 6 an hour, the last keep 25 min ago" in lines
+    assert "rows      3 kept of 5, 1 discarded, 1 crashed; 6 an hour, last keep 25 min ago" in lines
     assert "gain      +0.006900 (0.69 %) over the baseline's 0.997900" in lines
     (keeps,) = [line for line in lines if line.startswith("keeps")]
     assert re.fullmatch(
-        r"keeps     1 sure, 1 likely, 1 within the noise; a run varies by 0\.0000\d\d \(\d degrees of freedom\)",
+        r"keeps     1 sure, 1 likely, 1 within the noise; one run varies by 0\.0000\d\d \(\d degrees of freedom\)",
         keeps,
     )
     assert "audit     not audited yet: make audit" in lines
@@ -176,12 +176,12 @@ def test_the_audit_is_told_and_of_which_keep_it_is(tmp_path: Path) -> None:
     past = [json.loads(line) for line in (run / "experiments.jsonl").read_text().splitlines()]
     (run / "audit.json").write_text(json.dumps(night_audit("mar14", past)))
     told = line(run, "audit")
-    gains = r"\+0\.001950 found again \(95 %: \+0\.0008 to \+0\.003[01]\), holdout \+0\.0\d+"
+    gains = r"\+0\.001950 reproduced \(95 %: \+0\.0008 to \+0\.003[01]\), holdout \+0\.0\d+"
     assert re.fullmatch(f"audit     {gains}", told)
     assert as_json(run)["audit"]["reproduced_gain"] == 0.00195
     with (run / "experiments.jsonl").open("a") as file:
         file.write(json.dumps({**past[1], "n": 5, "commit": "e" * 40, "val_bpb": 0.99}) + "\n")
-    assert line(run, "audit").endswith("; of #2, and #5 is kept since: make audit")
+    assert line(run, "audit").endswith("; for #2, but #5 was kept since: make audit")
 
 
 def test_the_disk(tmp_path: Path) -> None:
@@ -251,7 +251,7 @@ def test_in_flight(tmp_path: Path, facts: dict[str, str], words: str) -> None:
     ("agent", "done", "words"),
     [
         ("claude", "attempt 1\n", "asking claude"),
-        ("baseline", "attempt 1\n", "beginning"),
+        ("baseline", "attempt 1\n", "starting"),
         ("claude", f"attempt 1\n{COMMITTED}30-run\n40-judge\n", "being judged"),
     ],
 )
@@ -265,7 +265,7 @@ def test_what_is_waited_for(tmp_path: Path) -> None:
     run = make_run(tmp_path, ROWS)
     fly(run, done=f"attempt 1\n{COMMITTED}")
     (run / "trouble.machine").write_text("the disk is full\n")
-    assert line(run, "in flight", **ALIVE) == "in flight f1 waiting until the machine is fit"
+    assert line(run, "in flight", **ALIVE) == "in flight f1 waiting for the machine to recover"
 
 
 def test_a_torn_last_line_is_no_object(tmp_path: Path) -> None:
@@ -291,11 +291,11 @@ def test_of_a_damaged_ledger_it_says_what_can_be_said(tmp_path: Path, damage: st
     with (run / "results.tsv").open("a") as file:
         file.write(damage)
     lines = status(run)
-    assert "rows      not known" in lines
+    assert "rows      unknown" in lines
     assert "best      0.993200  #2 increase LR to 0.04" in lines
     assert lines[-2:] == [
         f"trouble   the ledger is damaged: '{run / 'results.tsv'}'",
-        "hint      make validate names the lines to mend",
+        "hint      to list the damaged lines: make validate",
     ]
     at = as_json(run)
     assert (at["rows"], at["last"], len(at["problems"])) == (None, [], 1)
@@ -307,7 +307,7 @@ def test_of_damaged_objects_the_ledger_is_left(tmp_path: Path) -> None:
     path.write_text("half a line\n" + path.read_text())
     lines = status(run)
     assert "rows      1 kept of 3, 1 discarded, 1 crashed" in lines, "the first is taken for it"
-    assert "best      not known" in lines
+    assert "best      unknown" in lines
     assert f"trouble   '{path}' is damaged in line 1" in lines
     assert not [line for line in lines if "by hand" in line], "nobody knows"
     assert as_json(run)["last"][0]["foreign"] is None
@@ -387,7 +387,7 @@ def test_the_noise_is_told_once_it_is_known(tmp_path: Path) -> None:
     assert not [line for line in status(run) if line.startswith("noise")]
     reruns = [{"commit": "a1b2c3d".ljust(40, "0"), "seed": seed, "val_bpb": 0.9979 + seed / 1000} for seed in (1, 2)]
     (run / "reruns.jsonl").write_text("".join(json.dumps(one) + "\n" for one in reruns))
-    assert "noise     a run varies by 0.001000 (2 degrees of freedom)" in status(run)
+    assert "noise     one run varies by 0.001000 (2 degrees of freedom)" in status(run)
 
 
 def training(
@@ -441,9 +441,12 @@ def test_of_a_dead_loop_nothing_trains(tmp_path: Path) -> None:
 
 def test_whose_loop_it_is(tmp_path: Path) -> None:
     run = make_run(tmp_path, ROWS)
-    assert line(run, "loop", wanted="no") == "loop      not running: make loop"
-    assert line(run, "loop", **ALIVE) == "loop      running since 2026-03-14 10:00 (pid 7); no cron: make cron"
-    assert line(run, "loop", wanted="yes", watcher="cron") == "loop      not running; cron looks after it"
+    assert line(run, "loop", wanted="no") == "loop      not running; start it: make loop"
+    assert (
+        line(run, "loop", **ALIVE)
+        == "loop      running since 2026-03-14 10:00 (pid 7); no automatic restart: make cron"
+    )
+    assert line(run, "loop", wanted="yes", watcher="cron") == "loop      not running; cron restarts it"
     assert "hint      make loop, make cron" in status(run, wanted="yes")
     (run / "restarts").write_text("3 1773480000 17\n")
     (run / "keepalive.log").write_text("an old line\nloop: \x1b[31mno GPU\nhint: make doctor\n")
@@ -451,10 +454,10 @@ def test_whose_loop_it_is(tmp_path: Path) -> None:
     assert told.startswith(
         "trouble   the loop is not running, but it should be: started 3 times without a row, last at 2026-"
     )
-    assert told.endswith("; it said: loop: [31mno GPU")
+    assert told.endswith("; its last message: loop: [31mno GPU")
     dead = {"alive": False, "pid": None, "since": None, "wanted": True, "watched_by": "cron"}
     assert as_json(run, wanted="yes", watcher="cron")["loop"] == dead
-    assert line(run, "loop", alive="yes") == "loop      running (pid unknown); no cron: make cron"
+    assert line(run, "loop", alive="yes") == "loop      running (pid unknown); no automatic restart: make cron"
 
 
 def test_each_trouble_has_a_way_out(tmp_path: Path) -> None:
@@ -464,9 +467,9 @@ def test_each_trouble_has_a_way_out(tmp_path: Path) -> None:
     (run / "trouble.machine.new").write_text("half")
     assert [line for line in status(run) if line.startswith(("trouble", "hint"))] == [
         "trouble   2026-03-14 10:00:00 the disk is full",
-        "hint      the loop checks again by itself; or: make doctor",
+        "hint      wait, the loop checks again by itself; or: make doctor",
         "trouble   2026-03-14 10:00:00 no proposal",
-        "hint      ask it once to see its error: make once; until then the catalog proposes now and then",
+        "hint      to see its error: make once; meanwhile the catalog proposes now and then",
     ]
 
 

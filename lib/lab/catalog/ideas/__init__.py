@@ -1,8 +1,8 @@
-"""The structural ideas, as data, in one module a category. To add one is to add an entry: the tests try each of them.
+"""The structural ideas, as data, one module for each category. To add an idea, add an entry; the tests try all of them.
 
-A snippet is as short as it can be and still stand in train.py once, so that other changes around it do no harm; what
-it needs elsewhere is a snippet, too, so that it does not apply where that is gone. Where an idea adds to a place, the
-place is still there afterwards, for the next one. An idea that stands on another one needs a snippet of it.
+A snippet is as short as possible while it occurs once in train.py, so that other changes nearby do not matter. Code
+elsewhere that the idea needs is a snippet too, so that the idea does not apply without it. An idea that adds code at a
+place keeps the place's text, so that the next idea finds it. An idea that depends on another one has a snippet of it.
 """
 
 from lab.catalog.ideas import (

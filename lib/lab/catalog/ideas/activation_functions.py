@@ -22,13 +22,13 @@ IDEAS = (
     ),
     idea(
         "leaky-squares",
-        "replace squared ReLU by a squared leaky ReLU, of slope 0.5 below 0",
+        "replace squared ReLU by a squared leaky ReLU with slope 0.5 below 0",
         (0.2, 0.3),
         (RELU, "F.leaky_relu(x, 0.5).square()"),
     ),
     idea(
         "smooth-squares",
-        "replace squared ReLU by x times SiLU of x, its smooth relative",
+        "replace squared ReLU by x times SiLU of x, a smooth version",
         (0.15, 0.15),
         (RELU, "x * F.silu(x)"),
     ),
@@ -40,7 +40,7 @@ IDEAS = (
     ),
     idea(
         "learned-slope",
-        "add a linear part, learned for each channel, to squared ReLU",
+        "add a learned linear part for each channel to squared ReLU",
         (0.15, 0.15),
         (
             "        self.down = Linear(MLP_RATIO * WIDTH, WIDTH)\n",

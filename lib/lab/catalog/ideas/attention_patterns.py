@@ -10,14 +10,14 @@ idea = partial(structure.idea, "attention patterns")
 IDEAS = (
     idea(
         "sharper-attention",
-        "sharpen attention: queries times a gain of 1.5",
+        "sharpen attention: multiply queries by 1.5",
         (0.3, 0.3),
-        *hyperparameter("QK_GAIN = 1.5 if SMALL else 1.3  # queries are multiplied by it, after their norm"),
+        *hyperparameter("QK_GAIN = 1.5 if SMALL else 1.3  # multiplies queries after their norm"),
         ("y = attend(q, ", "y = attend(QK_GAIN * q, "),
     ),
     idea(
         "learned-sharpness",
-        "let each token set how sharp each of its heads' attention is (twice a sigmoid)",
+        "let each token set the sharpness of attention in each head (twice a sigmoid)",
         (0.2, 0.2),
         *attention_matrix("sharpness", "WIDTH // HEAD_DIM"),
         (
@@ -72,7 +72,7 @@ IDEAS = (
         "give every block a value embedding",
         (0.15, 0.3),
         (
-            "    return layer % 2 == (DEPTH - 1) % 2  # every other block, the last one among them\n",
+            "    return layer % 2 == (DEPTH - 1) % 2  # every other block, including the last\n",
             "    return True  # every block\n",
         ),
     ),
@@ -88,7 +88,7 @@ IDEAS = (
     ),
     idea(
         "key-shift",
-        "take half of the channels that keys and values are made of from the token before",
+        "compute half of the channels of keys and values from the previous token",
         (0.2, 0.2),
         (
             QKV,
@@ -98,7 +98,7 @@ IDEAS = (
     ),
     idea(
         "convolution",
-        "add the three tokens before to the input of attention, weighted by channel (Canon)",
+        "add the three previous tokens to the input of attention, weighted by channel (Canon)",
         (0.35, 0.35),
         (OUT, f"{OUT}        self.taps = nn.Parameter(torch.zeros(3, WIDTH))\n"),
         (
@@ -122,7 +122,7 @@ IDEAS = (
     ),
     idea(
         "differential-attention",
-        "split each head in two and subtract 0.3 of what the second attends to (differential)",
+        "split each head in two and subtract 0.3 of the second half's attention (differential)",
         (0.05, 0.05),
         (
             "        y = attend(q, k, v, mask)\n",
@@ -132,17 +132,17 @@ IDEAS = (
     ),
     idea(
         "partial-rotary",
-        "rotate only half of the channels of queries and keys, the fast ones",
+        "rotate only the faster half of the channels of queries and keys",
         (0.15, 0.25),
         (
             "    angles = torch.outer(",
-            "    frequencies[HEAD_DIM // 4 :] = 0  # the other half of the channels does not turn\n"
+            "    frequencies[HEAD_DIM // 4 :] = 0  # the other half of the channels is not rotated\n"
             "    angles = torch.outer(",
         ),
     ),
     idea(
         "no-rotary-in-long-blocks",
-        "leave the rotary embedding out of the blocks that see everything",
+        "leave out the rotary embedding in blocks without a window",
         (0.1, 0.15),
         (
             "        q, k = rotate(q, cos, sin), rotate(k, cos, sin)\n",
@@ -181,7 +181,7 @@ IDEAS = (
     ),
     idea(
         "windows-see-the-first",
-        "let the short windows see the first token of the row, too (attention sink)",
+        "let the short windows also see the first token of the row (attention sink)",
         (0.1, 0.1),
         ("tokens before it.\n", "tokens before it, and the first of the row.\n"),
         ("(query - key < window)", "((query - key < window) | (key == 0))"),

@@ -1,4 +1,4 @@
-"""Ideas: batch size and accumulation. The clock is the budget: a smaller batch means more steps."""
+"""Ideas: batch size and accumulation. Time is the budget, so a smaller batch means more steps."""
 
 from functools import partial
 
@@ -9,7 +9,7 @@ from lab.catalog.structure import Snippets
 idea = partial(structure.idea, "batch size and accumulation")
 
 TWO_PASSES: Snippets = (
-    ("TOTAL_BATCH_SIZE // MAX_SEQ_LEN)\n", "TOTAL_BATCH_SIZE // MAX_SEQ_LEN // 2)  # two passes at least\n"),
+    ("TOTAL_BATCH_SIZE // MAX_SEQ_LEN)\n", "TOTAL_BATCH_SIZE // MAX_SEQ_LEN // 2)  # at least two passes\n"),
 )
 
 IDEAS = (
@@ -22,7 +22,7 @@ IDEAS = (
     ),
     idea(
         "growing-batch",
-        "let the batch grow from half of its size to one and a half times, in three steps",
+        "grow the batch from half of its size to one and a half times, in three steps",
         (0.05, 0.15),
         *TWO_PASSES,
         *batches("passes // 2 * (1 + int(3 * progress))"),
@@ -35,7 +35,7 @@ IDEAS = (
     ),
     idea(
         "adamw-every-other-step",
-        "let AdamW act every other step, on the gradients of two batches",
+        "run AdamW every other step, on the gradients of two batches",
         (0.05, 0.2),
         (
             "        optimizer.step(multiplier, progress)\n    model.zero_grad()\n",
@@ -46,7 +46,7 @@ IDEAS = (
     ),
     idea(
         "no-loss-of-bos",
-        "leave the targets that val_bpb does not count, BOS, out of the loss",
+        "leave BOS targets, which val_bpb does not count, out of the loss",
         (0.1, 0.1),
         (
             LOSS,

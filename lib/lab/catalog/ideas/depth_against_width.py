@@ -10,7 +10,7 @@ idea = partial(structure.idea, "depth against width")
 IDEAS = (
     idea(
         "wider-mlps-later",
-        "make the MLPs of the first half of the blocks narrower, the others wider",
+        "make the MLPs of the first half of the blocks narrower and the others wider",
         (0.15, 0.15),
         *LAYER_FOR_BLOCK,
         ("        self.mlp = MLP()\n", "        self.mlp = MLP(layer)\n"),
@@ -46,7 +46,7 @@ IDEAS = (
         (0.1, 0.05),
         (
             "        self.unembedding = Linear(",
-            "        self.order = (*range(DEPTH), DEPTH - 1)  # of the blocks\n        self.unembedding = Linear(",
+            "        self.order = (*range(DEPTH), DEPTH - 1)  # blocks in order\n        self.unembedding = Linear(",
         ),
         (
             "        for layer, block in enumerate(self.blocks):\n",
@@ -93,9 +93,9 @@ IDEAS = (
     ),
     idea(
         "another-head",
-        "add an attention head: their channels no longer have to add up to WIDTH",
+        "add an attention head, so that the heads' channels no longer add up to WIDTH",
         (0.1, 0.1),
-        *hyperparameter("HEADS = 3 if SMALL else 6  # of attention"),
+        *hyperparameter("HEADS = 3 if SMALL else 6  # attention heads"),
         ("self.query = Linear(WIDTH, WIDTH)", "self.query = Linear(WIDTH, HEADS * HEAD_DIM)"),
         ("self.key = Linear(WIDTH, WIDTH)", "self.key = Linear(WIDTH, HEADS * HEAD_DIM)"),
         ("self.value = Linear(WIDTH, WIDTH)", "self.value = Linear(WIDTH, HEADS * HEAD_DIM)"),

@@ -49,7 +49,7 @@ IDEAS = (
     ),
     idea(
         "rates-fall-with-depth",
-        "let Muon's updates fall with depth, from 1.3 to 0.7 of their size",
+        "decrease Muon's updates with depth, from 1.3 to 0.7 of their size",
         (0.15, 0.15),
         (
             MUON_SIZE,
@@ -58,7 +58,7 @@ IDEAS = (
     ),
     idea(
         "value-rate",
-        "give the value embeddings a learning rate of their own, higher by a half",
+        "give the value embeddings their own learning rate, 1.5 times as high",
         (0.15, 0.1),
         (
             "  # AdamW, token and value embeddings\n",

@@ -1,4 +1,4 @@
-"""Ideas: normalization, of activations and logits, and what keeps them in size."""
+"""Ideas: normalization of activations and logits, and other limits on their size."""
 
 from functools import partial
 
@@ -46,7 +46,7 @@ IDEAS = (
     ),
     idea(
         "sandwich-norm",
-        "norm what attention and MLP add to the residual stream, too",
+        "also norm the outputs of attention and MLP",
         (0.1, 0.1),
         (
             "x + self.attention(norm(x), value_embedding, cos, sin, mask)",
@@ -56,7 +56,7 @@ IDEAS = (
     ),
     idea(
         "value-norm",
-        "norm values as queries and keys are",
+        "norm values as well as queries and keys",
         (0.03, 0.1),
         ("        q, k = norm(q), norm(k)\n", "        q, k, v = norm(q), norm(k), norm(v)\n"),
     ),

@@ -10,12 +10,12 @@ idea = partial(structure.idea, "optimizer")
 IDEAS = (
     idea(
         "polar-express",
-        "orthogonalize by the coefficients of Polar Express, which differ from step to step",
+        "orthogonalize with the coefficients of Polar Express, which differ from step to step",
         (0.15, 0.3),
         ("(x / (x.norm(", "(x / (1.02 * x.norm("),
         (
             "    for _ in range(NEWTON_SCHULZ_STEPS):\n",
-            "    for linear, cubic, quintic in (  # the best polynomial for what the steps before leave\n"
+            "    for linear, cubic, quintic in (  # the best polynomial for each step\n"
             "        (8.1566, -22.4833, 15.8788),\n"
             "        (4.0429, -2.8089, 0.5000),\n"
             "        (3.8917, -2.7725, 0.5061),\n"
@@ -50,28 +50,28 @@ IDEAS = (
     ),
     idea(
         "momentum-cool-down",
-        "let Muon's momentum fall back to what it was at the start in the last tenth of the run",
+        "return Muon's momentum to its start value in the last tenth of the run",
         (0.15, 0.2),
         ("max(0, 1 - self.steps / MOMENTUM_WARMUP)", "max(0, 1 - self.steps / MOMENTUM_WARMUP, 10 * progress - 9)"),
     ),
     idea(
         "equal-sizes",
-        "scale Muon's updates of both of the MLP's matrices alike, the last one's doubled",
+        "scale Muon's updates of both MLP matrices equally, which doubles the second one's",
         (0.1, 0.15),
         (MUON_SIZE, "        update *= (max(update.shape[1:]) / min(update.shape[1:])) ** 0.5\n"),
     ),
     idea(
         "incautious-decay",
-        "decay all weights of Muon, not only those that the update shrinks, too",
+        "decay all weights of Muon, not only those that the update shrinks too",
         (0.15, 0.01),
-        ("; falls to 0, and acts where the update shrinks the weight, too", "; falls to 0"),
+        ("; falls to 0; only where the update shrinks the weight too", "; falls to 0"),
         (" * (change * matrix > 0))", ")"),
     ),
     idea(
         "constant-decay",
         "keep the weight decay of Muon constant instead of letting it fall to 0",
         (0.15, 0.02),
-        ("times the learning rate; falls to 0, and acts", "times the learning rate; acts"),
+        ("times the learning rate; falls to 0; only", "times the learning rate; only"),
         ("WEIGHT_DECAY * (1 - progress)", "WEIGHT_DECAY"),
     ),
     idea(
@@ -92,13 +92,13 @@ IDEAS = (
     ),
     idea(
         "cautious-adamw",
-        "leave out the parts of AdamW's updates that the gradient speaks against",
+        "skip the parts of AdamW's updates whose sign differs from the gradient's",
         (0.15, 0.15),
         ("addcdiv_(mean, scale", "addcdiv_(mean * (mean * parameter.grad > 0), scale"),
     ),
     idea(
         "lazy-adamw",
-        "let AdamW pass over the rows without a gradient: tokens that are not in the batch",
+        "let AdamW skip rows without a gradient, which are tokens outside of the batch",
         (0.1, 0.15),
         (
             "            mean.lerp_(parameter.grad, 1 - beta1)\n",
@@ -113,7 +113,7 @@ IDEAS = (
     ),
     idea(
         "row-adamw",
-        "divide AdamW's updates by the running RMS of a row instead of that of each weight",
+        "divide AdamW's updates by the running RMS of a row instead of each weight's",
         (0.1, 0.15),
         ("square.lerp_(parameter.grad.square(), ", "square.lerp_(parameter.grad.square().mean(-1, keepdim=True), "),
     ),
@@ -135,7 +135,7 @@ IDEAS = (
     ),
     idea(
         "muon-for-the-unembedding",
-        "train the unembedding by Muon, too, at twice the rate",
+        "train the unembedding by Muon too, at twice the rate",
         (0.1, 0.1),
         (
             "        AdamW([model.unembedding.weight], UNEMBEDDING_LR, UNEMBEDDING_WEIGHT_DECAY),\n",

@@ -25,7 +25,7 @@ IDEAS = (
         "bigrams",
         "add an embedding of each pair of tokens, hashed into a table, to that of the token",
         (0.9, 0.35),
-        *hyperparameter("BIGRAM_ROWS = 2**15 if SMALL else 2**16  # of the table that pairs of tokens are hashed into"),
+        *hyperparameter("BIGRAM_ROWS = 2**15 if SMALL else 2**16  # rows of the hash table of token pairs"),
         *table("bigrams", "BIGRAM_ROWS"),
         (
             EMBEDDED,
@@ -33,8 +33,8 @@ IDEAS = (
         ),
     ),
     idea(
-        "trigrams",  # once the pairs are in
-        "add an embedding of each three tokens, hashed into a table, too",
+        "trigrams",  # applies after "bigrams"
+        "also add an embedding of each three tokens, hashed into a table",
         (0.5, 0.2),
         *table("trigrams", "BIGRAM_ROWS"),
         (
@@ -45,7 +45,7 @@ IDEAS = (
         ),
     ),
     idea(
-        "bigram-values",  # once the pairs are in
+        "bigram-values",  # applies after "bigrams"
         "add the embedding of the pair to the values of the blocks without a value embedding",
         (0.1, 0.15),
         (
@@ -56,9 +56,9 @@ IDEAS = (
     ),
     idea(
         "skip-bigrams",
-        "add an embedding of each token with the one two before it, hashed into a table",
+        "add an embedding of each token and the one two before it, hashed into a table",
         (0.5, 0.15),
-        *hyperparameter("SKIP_ROWS = 2**14 if SMALL else 2**16  # of the table that tokens two apart are hashed into"),
+        *hyperparameter("SKIP_ROWS = 2**14 if SMALL else 2**16  # rows of the hash table of tokens two apart"),
         *table("skip_bigrams", "SKIP_ROWS"),
         (
             EMBEDDED,
@@ -68,20 +68,20 @@ IDEAS = (
     ),
     idea(
         "smear",
-        "add half of the embedding of the token before to that of each token",
+        "add half of the previous token's embedding to each token's",
         (0.4, 0.2),
         (X0, f"        x = norm(x + 0.5 * F.pad(x, (0, 0, 1, -1)))\n{X0}"),
     ),
     idea(
         "learned-smear",
-        "add a share, learned for each channel, of the embedding of the token before",
+        "add a learned share of the previous token's embedding, for each channel",
         (0.35, 0.25),
         *vector("smear", "torch.zeros(WIDTH)"),
         (X0, f"        x = x + self.smear.to(x.dtype) * F.pad(x, (0, 0, 1, -1))\n{X0}"),
     ),
     idea(
         "embeddings-by-block",
-        "add an embedding of its own for the token to the input of each block",
+        "add a separate token embedding to the input of each block",
         (0.03, 0.15),
         (
             X0_LAMBDAS,
@@ -128,7 +128,7 @@ IDEAS = (
     ),
     idea(
         "backout",
-        "take a learned share of the stream in the middle out of what is unembedded (backout)",
+        "subtract a learned share of the middle block's stream before the unembedding (backout)",
         (0.15, 0.25),
         *vector("backout", "torch.zeros(())"),
         (
@@ -140,15 +140,15 @@ IDEAS = (
     ),
     idea(
         "two-tokens-ahead",
-        "train on the token after the next one, too, at a weight of 0.2",
+        "also train on the token after the next one, with weight 0.2",
         (0.05, 0.15),
         (
             "        self.unembedding = Linear(",
-            "        self.ahead = Linear(WIDTH, WIDTH)  # for training alone\n        self.unembedding = Linear(",
+            "        self.ahead = Linear(WIDTH, WIDTH)  # for training only\n        self.unembedding = Linear(",
         ),
         (
-            '        """Logits (B, T, vocabulary) of the token that follows each of tokens (B, T)."""\n',
-            '        """Logits (B, T, vocabulary) of the token that follows each of tokens (B, T)."""\n'
+            '        """Logits (B, T, vocabulary) of the next token after each of tokens (B, T)."""\n',
+            '        """Logits (B, T, vocabulary) of the next token after each of tokens (B, T)."""\n'
             "        return self.logits(self.features(tokens))\n\n    def features(self, tokens):\n",
         ),
         (LAST_NORM, "        return norm(x)\n\n    def logits(self, x):\n        logits = "),
@@ -163,7 +163,7 @@ IDEAS = (
     ),
     idea(
         "parallel",
-        "run attention and MLP of a block side by side, on the same input",
+        "run attention and MLP of a block in parallel, on the same input",
         (0.05, 0.01),
         (
             "        x = x + self.attention(norm(x), ",

@@ -1,4 +1,4 @@
-"""Ideas: simplification. They are kept when they cost nothing."""
+"""Ideas: simplification. They are kept if they cost nothing."""
 
 from functools import partial
 
@@ -12,9 +12,9 @@ TURNED = "for z in (q, k, v))\n        q, k = rotate("
 FORWARD = "    def forward(self, x, value_embedding, "
 WINDOW_MASK = '''\
 def window_mask(window):
-    """Which keys a query sees: its own and those of the window - 1 tokens before it.
+    """The keys that a query sees: its own and those of the window - 1 tokens before it.
 
-    Compiled, a mask of blocks: what lies outside of the window is not computed. Else (T, T) booleans, query by key.
+    Compiled, a block mask, so that keys outside of the window are not computed; else (T, T) booleans, query by key.
     """
 
     def sees(batch, head, query, key):
@@ -29,12 +29,12 @@ def window_mask(window):
 '''
 ATTEND = '''\
 def attend(q, k, v, mask):
-    """Causal attention of q, k and v (B, heads, T, HEAD_DIM), within a window where there is a mask."""
+    """Causal attention of q, k and v (B, heads, T, HEAD_DIM), within a window if there is a mask."""
     if mask is None:
         return F.scaled_dot_product_attention(q, k, v, is_causal=True)  # on a GPU, flash attention
     if COMPILED and torch.compiler.is_compiling():
         return flex_attention(q, k, v, block_mask=mask)
-    if COMPILED:  # the evaluator gets functions of torch alone: that model is not compiled when it is written down
+    if COMPILED:  # tracing for the evaluator runs uncompiled, with functions of torch only
         positions = torch.arange(MAX_SEQ_LEN, device=DEVICE)
         mask = mask.mask_mod(None, None, positions[:, None], positions)
     return F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
@@ -46,8 +46,8 @@ def is_short(layer):
 
 '''
 SOFT_CAP = """\
-        # The same as SOFTCAP * tanh(logits / SOFTCAP), but for a constant, which softmax ignores: on a CPU torch's tanh
-        # takes nine times as long as its sigmoid, 7 % of a step.
+        # Equal to SOFTCAP * tanh(logits / SOFTCAP) up to a constant, which softmax ignores. On a CPU torch's tanh takes
+        # nine times as long as its sigmoid, 7 % of a step.
         logits = 2 * SOFTCAP * torch.sigmoid(logits * (2 / SOFTCAP))
 """
 NEURONS = """\
@@ -79,7 +79,7 @@ IDEAS = (
     ),
     idea(
         "no-x0",
-        "remove the x0 lambdas: blocks no longer get the embedding added to their input",
+        "remove the x0 lambdas, so that blocks no longer get the embedding added to their input",
         (0.1, 0.01),
         (X0_LAMBDAS, ""),
         ("        self.x0_lambdas.fill_(X0_LAMBDA)\n", ""),
@@ -95,7 +95,7 @@ IDEAS = (
         (0.05, 0.01),
         (
             "def has_value_embedding(layer):\n"
-            "    return layer % 2 == (DEPTH - 1) % 2  # every other block, the last one among them\n\n\n",
+            "    return layer % 2 == (DEPTH - 1) % 2  # every other block, including the last\n\n\n",
             "",
         ),
         (f"{FORWARD}cos, sin, mask):\n        B, T", "    def forward(self, x, cos, sin, mask):\n        B, T"),
@@ -127,10 +127,10 @@ IDEAS = (
     ),
     idea(
         "no-windows",
-        "remove the sliding windows: every block sees the whole row",
+        "remove the sliding windows, so that every block sees the whole row",
         (0.2, 0.02),
         (
-            "if COMPILED:  # two seconds\n"
+            "if COMPILED:  # takes two seconds\n"
             "    from torch.nn.attention.flex_attention import create_block_mask, flex_attention\n",
             "",
         ),
@@ -195,12 +195,12 @@ IDEAS = (
     ),
     idea(
         "no-neurons",
-        "remove the equal size of Muon's updates for each neuron: plain Muon",
+        "remove the equal update size of each neuron in Muon (plain Muon)",
         (0.2, 0.05),
-        (", and then brought to the same size for each neuron (NorMuon).", "."),
+        (", with equal update sizes for all neurons (NorMuon).", "."),
         (
             "        self.across = 2 if self.mean.size(1) >= self.mean.size(2) else 1  "
-            "# the dimension that is not the neurons'\n"
+            "# the dimension within a neuron\n"
             "        self.squares = self.mean.mean(dim=self.across, keepdim=True)\n",
             "",
         ),
@@ -209,13 +209,13 @@ IDEAS = (
     ),
     idea(
         "no-shape-factor",
-        "remove the factor by which Muon's updates of tall matrices are larger",
+        "remove the factor that enlarges Muon's updates of tall matrices",
         (0.15, 0.1),
         (MUON_SIZE, ""),
     ),
     idea(
         "no-bias-correction",
-        "remove AdamW's correction of means that start at 0",
+        "remove AdamW's bias correction",
         (0.3, 0.2),
         ("        self.steps = 0\n        self.means", "        self.means"),
         ("        self.steps += 1\n        beta1", "        beta1"),

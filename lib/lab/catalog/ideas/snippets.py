@@ -1,4 +1,4 @@
-"""Snippets that several ideas share: places in train.py, and edits of several places at once."""
+"""Snippets that several ideas share: places in train.py, and edits at several places."""
 
 from lab.catalog.structure import Snippets
 
@@ -25,12 +25,12 @@ LAYER_FOR_BLOCK: Snippets = (
 
 
 def hyperparameter(line: str) -> Snippets:
-    """A new one of the model's."""
+    """Add a hyperparameter of the model."""
     return (("\n# Optimization\n", f"{line}\n\n# Optimization\n"),)
 
 
 def vector(name: str, value: str) -> Snippets:
-    """A parameter of the model that is no matrix; at a rate that suits weights of about 1, whatever SCALAR_LR is."""
+    """Add a parameter of the model that is not a matrix, with a rate for weights of about 1 (not SCALAR_LR)."""
     return (
         (X0_LAMBDAS, f"{X0_LAMBDAS}        self.{name} = nn.Parameter({value})\n"),
         (X0_ADAMW, f"        AdamW([model.{name}], 0.01, 0),\n{X0_ADAMW}"),
@@ -38,7 +38,7 @@ def vector(name: str, value: str) -> Snippets:
 
 
 def table(name: str, rows: str) -> Snippets:
-    """An embedding that is trained like that of the tokens, but starts at 0."""
+    """Add an embedding that is trained like the token embedding, but starts at 0."""
     normal = "        nn.init.normal_(self.unembedding.weight"
     return (
         (X0_LAMBDAS, f"        self.{name} = nn.Embedding({rows}, WIDTH)\n{X0_LAMBDAS}"),
@@ -48,7 +48,7 @@ def table(name: str, rows: str) -> Snippets:
 
 
 def attention_matrix(name: str, outputs: str) -> Snippets:
-    """A matrix from the input of attention, which starts at 0."""
+    """Add a matrix, starting at 0, that reads the input of attention."""
     return (
         (OUT, f"{OUT}        self.{name} = Linear(WIDTH, {outputs})\n"),
         (ZEROS, f"block.attention.{name}, {ZEROS}"),
@@ -56,7 +56,7 @@ def attention_matrix(name: str, outputs: str) -> Snippets:
 
 
 def gated_by(function: str) -> Snippets:
-    """Half of the MLP's channels, gated by the other half."""
+    """Gate half of the MLP's channels by the other half."""
     return (
         ("        self.down = Linear(MLP_RATIO * WIDTH, ", "        self.down = Linear(MLP_RATIO * WIDTH // 2, "),
         ("        x = self.up(x)\n", "        x, gate = self.up(x).chunk(2, dim=-1)\n"),
@@ -65,7 +65,7 @@ def gated_by(function: str) -> Snippets:
 
 
 def batches(passes: str) -> Snippets:
-    """A number of passes that changes over the run; the tokens are counted as they are used."""
+    """Vary the number of passes over the run, and count the tokens as they are used."""
     return (
         (' tokens a step")', ' tokens a step in the middle of the run")'),
         ("tokens_per_step = passes * rows * MAX_SEQ_LEN\n", ""),

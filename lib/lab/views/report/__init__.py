@@ -1,4 +1,4 @@
-"""Ledgers, the files beside them, and git's diffs -> one self-contained page, and the progress picture."""
+"""Ledgers, the files beside them, and git's diffs -> one self-contained page, and a picture of the progress."""
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -8,21 +8,21 @@ from typing import Any
 from lab.store import durable
 from lab.views.report import axes, curves, diffs, gather, label_positions, page, parameters, progress_png
 
-LONGEST = 24  # characters of a fact, which may be a hash
+LONGEST = 24  # characters of a fact (a fact may be a hash)
 Tell = Callable[[str], None]
 
 
 def silent(_: str) -> None:
-    """Nobody wants to hear it."""
+    """Ignore the progress messages."""
 
 
 def report(
     ledgers: Sequence[Path], stream: str, out: Path, *, refresh: int | None = None, tell: Tell = silent
 ) -> list[Path]:
-    """Write `report.html` and `progress.png` of these ledgers to the folder `out`; return the two paths.
+    """Write `report.html` and `progress.png` for these ledgers into the folder `out`. Returns the two paths.
 
-    `stream` is git's output (lab.views.report.diffs). The page loads itself anew every `refresh` seconds; `tell` hears
-    what is at work. Raises Fault if a ledger cannot be read.
+    `stream` is git's output (lab.views.report.diffs). The page reloads every `refresh` seconds. `tell` is called with
+    progress messages. Raises Fault if a ledger cannot be read.
     """
     tell("reading the ledgers")
     runs = [gather.run_data(path) for path in ledgers]
@@ -55,14 +55,14 @@ def report(
 
 
 def labels_of(rows: Sequence[dict[str, Any]], ends: Sequence[float] | None, axis: str) -> list[dict[str, Any]]:
-    """The labels on an axis, for each width of the page."""
+    """The labels of an axis, for each width of the page."""
     return [
         {"width": size.width, "labels": label_positions.placed(rows, ends, size, axis)} for size in progress_png.PAGE
     ]
 
 
 def differences(runs: Sequence[dict[str, Any]]) -> list[str]:
-    """Why the values of these runs cannot be compared, and other differences: one line for each fact."""
+    """Facts that differ between the runs, one per line, each with what the difference means for the comparison."""
     lines = []
     for name, values in facts_by_name(runs).items():
         if len(set(values)) > 1 and (name != "device" or None not in values):
@@ -73,7 +73,7 @@ def differences(runs: Sequence[dict[str, Any]]) -> list[str]:
 
 
 def facts_by_name(runs: Sequence[dict[str, Any]]) -> dict[str, list[str | None]]:
-    """The facts that should be equal: by name, the value in each run, None if unknown."""
+    """The facts that should be equal: name -> the value in each run (None: unknown)."""
     facts = [
         {
             "metric": one["metric"]["name"],
@@ -89,6 +89,6 @@ def facts_by_name(runs: Sequence[dict[str, Any]]) -> dict[str, list[str | None]]
 
 
 def shortened(fact: str | None) -> str:
-    """At most LONGEST characters of it."""
-    text = "not known" if fact is None else fact
+    """Cut a fact to LONGEST characters."""
+    text = "unknown" if fact is None else fact
     return text if len(text) <= LONGEST else text[:LONGEST] + "…"

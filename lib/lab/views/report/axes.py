@@ -1,6 +1,6 @@
-"""Rows -> the axes that the progress can be drawn over: numbers, keeps, time, hours of training, cost.
+"""Rows -> the possible x axes of the progress picture: number, keeps, time, hours of training, cost.
 
-Each row gets its place on each axis as a share of it, so that one drawing serves all; an axis says what its ends are.
+Each row gets its position on each axis, from 0 to 1, so that one drawing serves all axes. An axis has its end values.
 """
 
 from collections.abc import Iterable, Sequence
@@ -10,12 +10,12 @@ from lab.views.in_words import moment
 from lab.views.report.label_positions import is_keep
 
 Row = dict[str, Any]
-Axis = dict[str, Any]  # name, title, the values at its ends; times in seconds since the epoch
-FEW = 10  # experiments: a run that has just begun gets room, too
+Axis = dict[str, Any]  # name, title, first and last value; times in seconds since the epoch
+FEW = 10  # experiments that an axis has room for at least, so that a new run is not stretched
 
 
 def add(rows: Sequence[Row]) -> list[Axis]:
-    """Add `x` to each row: its place on each axis that has one for it. Returns the axes, the one by number first."""
+    """Add `x` to each row, its position on each axis that it has one on. Returns the axes, by number first."""
     for row in rows:
         row["x"] = {}
     last = max([FEW, *(row["n"] for row in rows)])
@@ -45,7 +45,7 @@ def _scaled(
 
 
 def _summed(rows: Sequence[Row], name: str, unit: float) -> list[float | None]:
-    """The sum so far, of each run for itself; None before the first that is known."""
+    """The running sum of each run; None before its first known value."""
     sums: dict[int, float] = {}
     found: list[float | None] = []
     for row in rows:

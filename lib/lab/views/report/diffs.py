@@ -1,7 +1,8 @@
 """git's output -> the diff of each experiment.
 
-bin/report makes git write all of them in one call: NUL, a commit's hash, newline, its diff against its parent; and for
-each run NUL, `run TAG`, newline, the diff from its start to its incumbent. A train.py with a NUL is binary to git.
+bin/report gets all diffs from one call of git. For each commit it writes NUL, the hash, a newline and the diff against
+the parent. For each run it writes NUL, `run TAG`, a newline and the diff from the start to the incumbent. No diff
+contains a NUL, because git treats a file with a NUL as binary.
 """
 
 import re
@@ -9,13 +10,13 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 ALL = 1_000_000  # characters of diffs in a page
-LONGEST = 20_000  # of one
+LONGEST = 20_000  # characters of one diff
 LEFT_OUT = "left out, to keep this page small"
 HEAD = re.compile(r"\A(?:(?!@@ |Binary ).*\n)*")  # diff --git, index, ---, +++
 
 
 def parse(stream: str) -> tuple[dict[str, str], dict[str, str]]:
-    """The diffs by commit, and by the tag of the run."""
+    """The diffs by commit, and the diffs by the tag of the run."""
     by_commit: dict[str, str] = {}
     by_run: dict[str, str] = {}
     for part in stream.split("\0")[1:]:
@@ -29,12 +30,12 @@ def parse(stream: str) -> tuple[dict[str, str], dict[str, str]]:
 
 
 def most_important_first(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The order in which rows get room in the page: keeps, then the newest first."""
+    """Rows in the order in which they get room in the page: keeps first, then the newest."""
     return sorted(rows, key=lambda row: (row["status"] != "keep", -row["n"]))
 
 
 def add(rows: Sequence[dict[str, Any]], diffs: dict[str, str]) -> None:
-    """Add a `diff` to the rows that have one; without room for it, `no_diff` says why."""
+    """Add a `diff` to the rows that have one, or a reason in `no_diff` if the page has no room for it."""
     room = ALL
     for row in most_important_first(rows):
         diff = diffs.get(row["commit"])

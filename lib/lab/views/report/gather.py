@@ -1,8 +1,8 @@
-"""A ledger, and the files beside it -> a run for the report, ready for JSON; unknown values are null or absent.
+"""A ledger and the files beside it -> a run for the report, ready for JSON. Unknown values are null or absent.
 
-The ledger is read leniently (lab.store.foreign_ledger); `experiments.jsonl`, `manifest.json` and `audit.json` are used
-if they exist and are valid. Memory in GiB, times in seconds; `bpb` and gains are of the run's metric, val_bpb's in bits
-per byte.
+The ledger is read leniently (lab.store.foreign_ledger). `experiments.jsonl`, `manifest.json` and `audit.json` are used
+if they exist and are valid. Memory is in GiB, and times are in seconds. `bpb` and gains have the unit of the run's
+metric (bits per byte for val_bpb).
 """
 
 from collections.abc import Sequence
@@ -20,12 +20,12 @@ from lab.views import replay
 from lab.views.report.label_positions import is_keep
 
 Facts = dict[str, Any]
-TAKEN = (  # of a line of experiments.jsonl
+TAKEN = (  # facts that are taken from experiments.jsonl
     *("category", "rule", "reason", "failure", "gain", "wall_seconds", "tokens", "cost_usd", "agent", "attempts"),
     *("runs", "lines_added", "lines_removed", "started", "ended", "guards"),
 )
-MOST_SAID = 8  # of what was mended in a ledger
-DAMAGED = (ValueError, LookupError, TypeError, OSError, ArithmeticError)  # what reading a damaged file raises
+MOST_SAID = 8  # repairs of a ledger that are listed
+DAMAGED = (ValueError, LookupError, TypeError, OSError, ArithmeticError)  # raised by a damaged file
 
 
 def run_data(path: Path) -> Facts:
@@ -38,7 +38,7 @@ def run_data(path: Path) -> Facts:
     rows = [row(line, past.get(line.row.commit), metric) for line in judged]
     by_hand = [entry for entry in rows if past and entry.get("foreign")]
     for entry in by_hand:
-        entry["by_hand"] = True  # nobody measured it here: no headline rests on it
+        entry["by_hand"] = True  # not measured here, so it is not in the headline
     link(rows, past)
     noise = spread(path.parent)
     believe(rows, path.parent, known)
@@ -66,14 +66,14 @@ def run_data(path: Path) -> Facts:
 
 
 def measured(metric: Metric, rows: Sequence[Facts]) -> Facts:
-    """What is measured: its name, `sign` (-1: more is better), and the decimals of its values."""
+    """The metric: its name, `sign` (-1: higher is better), and the decimals of its values."""
     values = [entry["bpb"] for entry in rows if entry["bpb"] is not None]
     places = max((metric.places(Decimal(value)) for value in values), default=6)
     return {"name": metric.name, "sign": -1 if metric.is_max else 1, "places": min(places, 12)}
 
 
 def row(line: replay.Line, known: Facts | None, metric: Metric) -> Facts:
-    """A row of the table: the ledger's five columns, and the facts of its experiment, if there is one."""
+    """A row of the table: the ledger's five columns and, if there is one, the facts of its experiment."""
     memory = Decimal(line.row.memory_gb)
     value = replay.value_of(line.row, metric)
     entry = {
@@ -93,9 +93,10 @@ def row(line: replay.Line, known: Facts | None, metric: Metric) -> Facts:
 
 
 def link(rows: Sequence[Facts], past: dict[str, Facts]) -> None:
-    """Add to each row `against`, the number of the incumbent that it was compared with, and `net`.
+    """Add `against` and `net` to each row.
 
-    `net` is the number of code lines that train.py has more than the baseline's.
+    `against` is the number of the incumbent that the row was compared with. `net` is the number of code lines that its
+    train.py has more than the baseline's.
     """
     numbers = {entry["commit"]: entry["n"] for entry in rows}
     incumbent, lines = None, 0
@@ -117,7 +118,7 @@ def spread(folder: Path) -> Spread | None:
 
 
 def claim(rows: Sequence[Facts]) -> Facts:
-    """`level`: the baseline's, as it was known when the first change was kept; `claimed`: the best's gain over it."""
+    """`level`: the baseline's value when the first change was kept; `claimed`: the gain of the best over it."""
     kept = [row for row in rows if is_keep(row)]
     if not kept:
         return {}
@@ -138,16 +139,18 @@ def believe(rows: Sequence[Facts], folder: Path, known: Sequence[Facts]) -> None
 
 
 def edited(name: str, rows: Sequence[Row], past: dict[str, Facts]) -> list[str]:
-    """A note, where the ledger was edited by hand: what was recorded is shown."""
+    """Notes about hand edits of the ledger. The report shows the recorded values."""
     changed = sum(row.commit in past and row != two_records.row_of(past[row.commit]) for row in rows)
     lost = len(past) - len(past.keys() & {row.commit for row in rows})
-    said = [f"{name}: rows that were edited by hand, and are shown as recorded: {changed}"] if changed else []
-    return said + ([f"{name}: experiments without a row in the ledger (make mend): {lost}"] if lost else [])
+    said = [f"{name}: rows edited by hand (the recorded values are shown): {changed}"] if changed else []
+    return said + (
+        [f"{name}: experiments without a row in the ledger (restore them: make mend): {lost}"] if lost else []
+    )
 
 
 def notes(name: str, found: foreign_ledger.Found, bad: int, foreign: Sequence[Facts]) -> list[str]:
-    """How the ledger was read, as far as a reader must know it."""
-    said = [f"{name}: rows left out, since they cannot be read: {found.left_out}"] if found.left_out else []
+    """Notes about rows that were left out or have no data."""
+    said = [f"{name}: unreadable rows, left out: {found.left_out}"] if found.left_out else []
     if bad:
         said.append(f"{name}: damaged lines of {experiments.FILE}, left out: {bad}")
     if foreign:

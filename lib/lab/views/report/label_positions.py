@@ -1,6 +1,6 @@
-"""Rows -> the positions of the labels of keeps in the progress picture, so that nothing overlaps. In pixels.
+"""Rows -> label positions for keeps in the progress picture, without overlaps. Pixels.
 
-A row's place on the axis is its `x` of lab.views.report.axes: a share of the axis, from 0 to 1.
+A row's position on the axis is its `x` from lab.views.report.axes, from 0 to 1.
 """
 
 from collections.abc import Sequence
@@ -10,14 +10,14 @@ from typing import Any
 from lab.one_line import clean
 
 Box = tuple[float, float, float, float]  # left, top, right, bottom
-LETTER, TALL, GAP, STEP = 6.1, 13, 4, 7  # of a letter, of a line, beside a leader, between two tries
-DOT, TOP = 4, 14  # half of a dot, the room for what is off the picture
-ABOVE, HIGHEST = -9, -60  # where a label above a dot may be
+LETTER, TALL, GAP, STEP = 6.1, 13, 4, 7  # letter width, line height, space beside a leader, step between tries
+DOT, TOP = 4, 14  # radius of a dot, room at the top for values beyond the picture
+ABOVE, HIGHEST = -9, -60  # vertical range of a label above its dot
 
 
 @dataclass(frozen=True)
 class Size:
-    """The area inside the axes; the largest number of labels, and of letters in a label."""
+    """The area inside the axes, the most labels, and the most letters in a label."""
 
     width: int
     height: int
@@ -26,16 +26,16 @@ class Size:
 
 
 def is_keep(row: dict[str, Any]) -> bool:
-    """Whether it is a keep that was measured."""
+    """Whether the row is a measured keep."""
     return row["status"] == "keep" and row["bpb"] is not None and not row.get("by_hand")
 
 
 def placed(
     rows: Sequence[dict[str, Any]], ends: Sequence[float] | None, size: Size, axis: str = "n"
 ) -> list[dict[str, Any]]:
-    """The labels of the keeps, the largest gains first, placed where the picture is empty.
+    """The labels of the keeps, largest gains first, placed where the picture is empty.
 
-    Each has the offset of its text from its dot in pixels, and overlaps no other label in a wider picture either.
+    A label has the offset of its text from its dot in pixels. The labels do not overlap in a wider picture either.
     """
     rows = [row for row in rows if axis in row["x"]]
     wins = [row for row in rows if is_keep(row)] if ends else []
@@ -55,7 +55,7 @@ def placed(
 
 @dataclass(frozen=True)
 class Spot:
-    """A place for a label: `align` is the end at its leader line, `dy` the distance below its dot."""
+    """A place for a label. `align` is the end of the text at its leader line; `dy` is the distance below its dot."""
 
     align: str
     dy: float
@@ -65,7 +65,7 @@ class Spot:
 
 @dataclass(frozen=True)
 class Place:
-    """The geometry of the picture, as in progress.vg.json."""
+    """The geometry of progress.vg.json."""
 
     size: Size
     axis: str
@@ -76,7 +76,7 @@ class Place:
         return float(row["x"][self.axis] * (self.size.width - 10))
 
     def y(self, row: dict[str, Any]) -> float:
-        """The vertical position, by cost; a smaller one is lower."""
+        """The vertical position of the cost; a smaller cost is lower."""
         low, high = self.ends
         return TOP + (high - float(row["bpb"])) / (high - low) * (self.size.height - TOP)
 
@@ -86,9 +86,9 @@ class Place:
         return x - DOT, y - DOT, x + DOT, y + DOT
 
     def line(self, rows: Sequence[dict[str, Any]]) -> list[Box]:
-        """The steps of the best of each run, as thin boxes."""
+        """The steps of each run's best so far, as thin boxes."""
         boxes: list[Box] = []
-        best: dict[int, tuple[float, float]] = {}  # by run: the end of its line so far
+        best: dict[int, tuple[float, float]] = {}  # run -> the end of its line so far
         for row in rows:
             is_win = is_keep(row)
             if row["run"] in best:
@@ -101,7 +101,7 @@ class Place:
         return boxes
 
     def spot(self, row: dict[str, Any], wide: float, taken: Sequence[Box]) -> Spot | None:
-        """The first free place: below the dot on its left or right, above it on its right, further below."""
+        """The first free place: just below the dot, then above it, then further below."""
         x, y = self.x(row), self.y(row)
         near = [
             box
@@ -129,9 +129,9 @@ def is_own(box: Box, x: float, y: float) -> bool:
 
 
 def is_free(box: Box, taken: Sequence[Box]) -> bool:
-    """Whether it overlaps none of these; in one loop, for it is asked thousands of times."""
+    """Whether the box overlaps none of these. One plain loop, because it is called thousands of times."""
     left, top, right, bottom = box
-    for x, y, x2, y2 in taken:  # noqa: SIM110, a third of the time of any()
+    for x, y, x2, y2 in taken:  # noqa: SIM110, three times as fast as any()
         if x < right and left < x2 and y < bottom and top < y2:
             return False
     return True

@@ -1,4 +1,4 @@
-// The page of the report. Whatever comes from a run is put in as text (textContent), never as HTML.
+// The page of the report. Data of a run is inserted as text (textContent), never as HTML.
 "use strict";
 
 const data = JSON.parse(document.getElementById("data").textContent);
@@ -7,8 +7,8 @@ rows.forEach((row, at) => {
   row.at = at;
 });
 const many = runs.length > 1;
-const METRIC = runs[0]?.metric ?? { name: "val_bpb", sign: 1, places: 6 }; // sign: -1 where more is better
-const RUN_COLORS = ["var(--keep)", "#3b6fd4", "#b65ad1", "#d07b17", "#0f9aa7", "#c2407f"]; // those of progress.vg.json
+const METRIC = runs[0]?.metric ?? { name: "val_bpb", sign: 1, places: 6 }; // sign: -1 if higher is better
+const RUN_COLORS = ["var(--keep)", "#3b6fd4", "#b65ad1", "#d07b17", "#0f9aa7", "#c2407f"]; // the colours of progress.vg.json
 const STATUSES = ["keep", "discard", "crash"];
 
 // --- Helpers ---------------------------------------------------------------------------------------------------------
@@ -35,7 +35,7 @@ const sum = (list) => list.reduce((total, value) => total + value, 0);
 const column = (list, name) => list.map((row) => row[name]).filter(known);
 const cut = (text, length) => (text.length > length ? `${text.slice(0, length - 1)}…` : text);
 
-/** A time on record, which is UTC, by the clock of who reads this. */
+/** A recorded UTC time in the reader's local time. */
 function localTime(said) {
   const time = new Date(said);
   const two = (number) => String(number).padStart(2, "0");
@@ -48,7 +48,7 @@ function duration(seconds) {
   return seconds < 5400 ? `${(seconds / 60).toFixed(0)} min` : `${(seconds / 3600).toFixed(1)} h`;
 }
 
-const cost = (row) => METRIC.sign * row.bpb; // of which less is better
+const cost = (row) => METRIC.sign * row.bpb; // lower is better
 const ofRun = (run) => rows.filter((row) => row.run === run);
 const keepsOf = (run) => ofRun(run).filter((row) => row.status === "keep" && known(row.bpb) && !row.by_hand);
 const baselineOf = (run) => keepsOf(run)[0];
@@ -56,7 +56,7 @@ const bestOf = (run) => keepsOf(run).reduce((best, row) => (best && cost(best) <
 const incumbentOf = (row) => rows.find((other) => other.run === row.run && other.n === row.against);
 const label = (row) => (many ? `${runs[row.run].name} #${row.n}` : `#${row.n}`);
 
-/** A section that there is something to say in: shown, and given back. */
+/** Show a section and return it. */
 function show(name, ...children) {
   const section = id(name);
   section.hidden = false;
@@ -68,7 +68,7 @@ function show(name, ...children) {
 
 const views = [];
 
-/** Draw a specification into an element, as wide as it is. Colours are the page's own, and so follow the theme. */
+/** Draw a specification into an element, at the element's width. The colours are CSS variables, so they follow the theme. */
 async function draw(place, name, values, signals, height) {
   const spec = structuredClone(specs[name]);
   spec.config = { ...specs.progress.config, ...spec.config };
@@ -91,7 +91,7 @@ async function draw(place, name, values, signals, height) {
   views.push({ view, place });
 }
 
-/** Beside the pointer: what a dot is; without a row: nothing. */
+/** Show what a dot is, beside the pointer; hide that without a row. */
 function showTip(event, row) {
   const tip = id("tip");
   tip.hidden = !row;
@@ -142,7 +142,7 @@ function head() {
   if (!many) id("facts").append(el("dl", { className: "facts" }, ...factsOf(0)));
 }
 
-/** Five cards: the best, what it claims to gain, what was found again of that, the experiments, what they took. */
+/** Five cards: the best, its claimed gain, the reproduced gain, the experiments, the cost. */
 function factsOf(at) {
   const run = runs[at];
   const all = ofRun(at);
@@ -151,10 +151,10 @@ function factsOf(at) {
   const best = bestOf(at);
   const gain = run.claimed;
   const share = `${((100 * gain) / Math.abs(run.level)).toFixed(2)} % of the baseline's ${amount(run.level)}`;
-  const noise = run.noise ? `a run varies by ${amount(run.noise.sd)} (sd)` : "the noise was not measured";
+  const noise = run.noise ? `one run varies by ${amount(run.noise.sd)} (sd)` : "the noise was not measured";
   return [
     fact(`best ${METRIC.name}`, amount(best.bpb), `#${best.n} ${cut(best.description, 60)}`),
-    fact("gain that it claims", signed(gain), `${share}; ${noise}`, gain > 0 ? "good" : ""),
+    fact("claimed gain", signed(gain), `${share}; ${noise}`, gain > 0 ? "good" : ""),
     auditFact(run),
     fact("kept", `${keepsOf(at).length - 1} of ${all.length - 1}`, [trustSaid(at), countsSaid(all)].filter(Boolean).join("; ")),
     fact("training", ...costOf(all)),
@@ -163,7 +163,7 @@ function factsOf(at) {
 
 const TRUST = ["sure", "likely", "within the noise"]; // the words of lab.verdict.trust
 
-/** `12 sure, 3 likely`; nothing where no noise was measured. */
+/** `12 sure, 3 likely`; empty if the noise was not measured. */
 function trustSaid(run) {
   const count = (word) => keepsOf(run).filter((row) => row.trust === word).length;
   return TRUST.filter(count)
@@ -176,7 +176,7 @@ function countsSaid(all) {
   return [`${count("discard")} discarded`, `${count("crash")} crashed`].join(", ");
 }
 
-/** Hours, and below them time, tokens and money, each with how many rows it is known of. */
+/** Hours, and below them time, tokens and money; each with its number of rows if some are unknown. */
 function costOf(all) {
   const of = (values) => (values.length < all.length ? ` (of ${values.length} rows)` : "");
   const wall = column(all, "wall_seconds");
@@ -185,7 +185,7 @@ function costOf(all) {
   const words = [nightOf(all)];
   if (tokens.length) words.push(`${sum(tokens).toLocaleString("en")} tokens${of(tokens)}`);
   if (money.length) words.push(`$${sum(money).toFixed(2)}${of(money)}`);
-  return [wall.length ? duration(sum(wall)) : "not known", words.filter(Boolean).join("; ")];
+  return [wall.length ? duration(sum(wall)) : "unknown", words.filter(Boolean).join("; ")];
 }
 
 function nightOf(all) {
@@ -195,7 +195,7 @@ function nightOf(all) {
 
 const FINDINGS = {
   // the words of schemas/audit.schema.json
-  reproduced: "the gain is there",
+  reproduced: "the gain is reproduced",
   less: "less than claimed",
   lost: "not reproduced",
   worse: "worse than the baseline",
@@ -207,24 +207,24 @@ const intervalSaid = (low, high) => (known(low) && known(high) ? `95 %: ${signed
 
 function auditFact(run) {
   const { audit } = run;
-  if (!audit) return fact("found again", "not audited yet", run.budget ? `make audit TAG=${run.name}` : "a ledger alone cannot be audited");
+  if (!audit) return fact("reproduced gain", "not audited yet", run.budget ? `make audit TAG=${run.name}` : "a ledger alone cannot be audited");
   const said = [
     intervalSaid(audit.reproduced_low, audit.reproduced_high),
     known(audit.holdout_gain) ? `on the holdout ${signed(audit.holdout_gain)}` : "",
     `${FINDINGS[audit.finding]}, ${plural(audit.pairs.length, "fresh pair")}${audit.partial ? " so far" : ""}`,
   ];
   const className = { reproduced: "good", lost: "bad", worse: "bad" }[audit.finding] || "";
-  return fact("found again", signed(audit.reproduced_gain), said.filter(Boolean).join("; "), className);
+  return fact("reproduced gain", signed(audit.reproduced_gain), said.filter(Boolean).join("; "), className);
 }
 
-const AXIS = 80; // pixels that an axis takes of a picture's width
+const AXIS = 80; // pixels of a picture's width that an axis takes
 
 // --- Progress --------------------------------------------------------------------------------------------------------
 
 function progress() {
   const place = id("progress-picture");
   if (!bounds) {
-    place.append(el("p", { className: "faint" }, "Nothing was measured yet."));
+    place.append(el("p", { className: "faint" }, "No experiment is measured yet."));
     return;
   }
   const said = runs.map((run, at) => {
@@ -234,8 +234,8 @@ function progress() {
   const edge = METRIC.sign > 0 ? "upper" : "lower";
   const crashes = rows.some((row) => !known(row.bpb)) ? ` A cross at the ${edge} edge is a crash.` : "";
   const band = runs.some((run) => run.noise) ? " The shade is what a single run may be off by chance; a hollow dot is a keep within that noise." : "";
-  const far = rows.some((row) => known(row.bpb) && cost(row) > bounds[1]) ? ` A triangle at the ${edge} edge is a value beyond the picture.` : "";
-  id("progress-text").textContent = `${said.join(" ")} The line is the best so far; a dot opens its row.${band}${crashes}${far}`;
+  const far = rows.some((row) => known(row.bpb) && cost(row) > bounds[1]) ? ` A triangle at the ${edge} edge is a value outside the picture.` : "";
+  id("progress-text").textContent = `${said.join(" ")} The line is the best so far. Click a dot to open its row.${band}${crashes}${far}`;
   if (many) place.before(legend(runs.map((run, at) => [run.name, RUN_COLORS[at % RUN_COLORS.length]])));
   choice("axis", null, axes.length > 1 ? axes.map(({ name, title }) => [AXES[name] || title, name]) : [], () =>
     drawProgress(place, axes.find(({ name }) => name === id("axis").value)),
@@ -243,7 +243,7 @@ function progress() {
   drawProgress(place, axes[0]);
 }
 
-const AXES = { n: "by number", keep: "keeps alone", time: "by time of day", hours: "by hours of training", cost: "by cost" };
+const AXES = { n: "by number", keep: "keeps only", time: "by time of day", hours: "by hours of training", cost: "by cost" };
 
 function drawProgress(place, axis) {
   const there = rows.filter((row) => axis.name in row.x);
@@ -319,7 +319,7 @@ function table() {
   arrange();
 }
 
-/** The rows that are wanted, in the order that is wanted; what is open stays open. What is not known comes last. */
+/** The filtered rows in the chosen order. Open rows stay open; unknown values come last. */
 function arrange() {
   const value = columns[sorting.at][1];
   const way = sorting.down ? -1 : 1;
@@ -340,7 +340,7 @@ function arrange() {
       el(
         "tr",
         {},
-        el("td", { colSpan: columns.length, className: "faint" }, rows.length ? "No experiment fits." : "No experiment yet."),
+        el("td", { colSpan: columns.length, className: "faint" }, rows.length ? "No experiment matches." : "No experiment yet."),
       ),
     );
   [...id("table").tHead.rows[0].cells].forEach((cell, at) => {
@@ -393,7 +393,7 @@ function filters() {
   choice("run", "all runs", many ? runs.map((run, at) => [run.name, at]) : [], filter("run"));
 }
 
-/** A list to choose from, hidden where there is nothing to choose; `all`: what chooses nothing. */
+/** A list to choose from, hidden if it is empty; `all` is the entry for no choice. */
 function choice(name, all, entries, chosen) {
   const select = id(name);
   select.hidden = !entries.length;
@@ -428,7 +428,7 @@ function hasSignal(view, name) {
   return name in view.getState({ signals: (signal) => signal === name }).signals;
 }
 
-/** From a picture or another section: the row, opened, in sight, and with the focus. */
+/** Open a row, scroll to it and focus it, from a picture or another section. */
 function openRow(row) {
   if (!isWanted(row)) {
     Object.assign(wanted, { statuses: new Set(STATUSES), text: "", category: "", run: "" });
@@ -445,7 +445,7 @@ function openRow(row) {
   lines.get(row).querySelector("button").focus({ preventScroll: true });
 }
 
-/** `#17`; of several runs `#mar14-17`. Whoever has the address finds the row opened. */
+/** `#17`; with several runs `#mar14-17`. The page opens the row in its address. */
 const addressOf = (row) => `#${many ? `${runs[row.run].name}-` : ""}${row.n}`;
 const setAddress = (row) => history.replaceState(null, "", addressOf(row));
 
@@ -466,7 +466,7 @@ function details(row) {
     ["commit", row.commit.slice(0, 12)],
     ["against", incumbent && `${label(incumbent)} ${incumbent.description}`],
     ["gain", known(row.gain) ? [signed(row.gain), intervalSaid(row.low, row.high)].filter(Boolean).join("; ") : undefined],
-    ["how sure", row.trust],
+    ["trust", row.trust],
     ["category", row.category],
     ["rule", row.rule],
     ["failure", row.failure],
@@ -474,7 +474,7 @@ function details(row) {
     ["memory", known(row.memory) ? `${digits(row.memory, 1)} GB` : undefined],
     [
       "code lines",
-      known(row.lines_added) ? `+${row.lines_added} −${row.lines_removed}, ${signed(row.net, 0)} on the baseline` : undefined,
+      known(row.lines_added) ? `+${row.lines_added} −${row.lines_removed}, ${signed(row.net, 0)} from the baseline` : undefined,
     ],
     ["wall clock", known(row.wall_seconds) ? duration(row.wall_seconds) : undefined],
     ["attempts", row.attempts],
@@ -488,7 +488,7 @@ function details(row) {
     .filter(([, value]) => known(value))
     .map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, String(value))));
   return [
-    el("p", { className: "reason" }, row.reason || "No more is known than the row of the ledger."),
+    el("p", { className: "reason" }, row.reason || "Only the row of the ledger is known."),
     el("dl", { className: "about" }, ...pairs),
     row.runs && row.runs.length ? runsOf(row) : null,
     row.diff ? el("h3", {}, "Diff") : null,
@@ -499,11 +499,11 @@ function details(row) {
 function noDiff(row) {
   if (row.no_diff) return `Diff ${row.no_diff}: git show ${row.commit.slice(0, 7)}`;
   return row.rule === "baseline" || row === baselineOf(row.run)
-    ? "The baseline: nothing is changed."
-    : "No diff: its commit is not in this repository.";
+    ? "No change: this is the baseline."
+    : "No diff: the commit is not in this repository.";
 }
 
-/** A small table: its titles, and a list of cells for each line. A column whose first cell is a number is one of numbers. */
+/** A small table with titles and lists of cells. A column is numeric if its first cell is a number. */
 function grid(titles, lists, className = "narrow") {
   const classes = titles.map((_, at) => (/^[-+−–$\d]/.test(lists[0]?.[at]) ? "number" : ""));
   const head = el("tr", {}, ...titles.map((title, at) => el("th", { scope: "col", className: classes[at] }, title)));
@@ -521,14 +521,14 @@ function runsOf(row) {
     amount(run.val_bpb),
     known(run.num_steps) ? run.num_steps.toLocaleString("en") : "–",
     known(run.training_seconds) ? `${run.training_seconds.toFixed(1)} s` : "–",
-    known(run.degraded) ? (run.degraded ? "disturbed" : "as usual") : "–",
+    known(run.degraded) ? (run.degraded ? "disturbed" : "normal") : "–",
   ]);
   return grid(["seed", METRIC.name, "steps", "training", "machine"], lists);
 }
 
 // --- Diffs -----------------------------------------------------------------------------------------------------------
 
-/** A unified diff: lines by their kind, what differs within a pair of lines marked, comments set back. */
+/** A unified diff with a class for each kind of line. Differences within a pair of lines are marked; comments are dimmed. */
 function diff(text) {
   const code = el("code");
   const all = text.split("\n");
@@ -550,7 +550,7 @@ function blockFrom(all, at, sign) {
   return all.slice(at, end);
 }
 
-/** How much two lines share at the beginning and at the end. */
+/** The lengths of the common beginning and end of two lines. */
 function between(one, other) {
   const short = Math.min(one.length, other.length);
   let start = 1;
@@ -578,10 +578,10 @@ function diffLine(line, mark) {
 
 // --- Curves ----------------------------------------------------------------------------------------------------------
 
-/** Of a part of the training in which no step was printed there is no point: the line goes on to the next. */
+/** A part of the training without a printed step has no point; the line continues to the next one. */
 const pointsOf = (name, curve) =>
   curve.map((y, at) => ({ name, x: (100 * (at + 0.5)) / curve.length, y })).filter(({ y }) => known(y));
-const EARLY = 6; // points: until then a loss falls from where every run begins, and would flatten the rest
+const EARLY = 6; // points with a steep loss that would flatten the rest
 
 function lossChart(place, series, height) {
   const late = series.flatMap(({ curve }) => curve.slice(EARLY).filter(known));
@@ -591,11 +591,11 @@ function lossChart(place, series, height) {
   return draw(place, "curves", { names: series.map(({ name, color }) => ({ name, color })), points }, signals, height);
 }
 
-/** By how much the candidate is ahead: as with a gain, above 0 is better. */
+/** The candidate's lead; above 0 is better, as for a gain. */
 function aheadChart(place, candidate, incumbent, height) {
   const curve = candidate.curve.map((y, at) => (known(y) && known(incumbent.curve[at]) ? incumbent.curve[at] - y : null));
   const size = Math.max(...curve.slice(EARLY).filter(known).map(Math.abs), 1e-4);
-  const signals = { low: -size, high: size, zero: true, yTitle: "ahead by" };
+  const signals = { low: -size, high: size, zero: true, yTitle: "lead" };
   return draw(
     place,
     "curves",
@@ -605,7 +605,7 @@ function aheadChart(place, candidate, incumbent, height) {
   );
 }
 
-/** In an opened row: its curve against its incumbent's, and the difference at the same point of the training. */
+/** The curves of an open row and of its incumbent, and their difference at the same point of the training. */
 function compareCurves(row, inside) {
   if (!row.curve) return;
   const incumbent = incumbentOf(row);
@@ -630,7 +630,7 @@ function compareCurves(row, inside) {
 
 const MOST_CURVES = 8;
 
-/** The keeps, from the baseline to the best: of many, those that gained most. */
+/** The keeps from the baseline to the best; if there are many, those with the largest gains. */
 function curves() {
   const kept = rows.filter((row) => row.status === "keep" && row.curve);
   if (!kept.length || many) return;
@@ -647,11 +647,11 @@ function curves() {
   show("curves");
   id("curves-picture").before(legend(series.map(({ name, color }) => [name, color])));
   id("curves-text").textContent =
-    `${list.length} of ${plural(keepsOf(0).length, "keep")}, the later the darker, the best in green; an opened row has its own against its incumbent's.`;
+    `${list.length} of ${plural(keepsOf(0).length, "keep")}. Later ones are darker; the best is green. An open row compares its curve with its incumbent's.`;
   lossChart(id("curves-picture"), series, 320);
 }
 
-// --- What paid, what it costs, near misses ---------------------------------------------------------------------------
+// --- Gain by category, memory and code size, near misses -------------------------------------------------------------
 
 function paid() {
   const tried = rows.filter((row) => row.category && row.rule !== "baseline");
@@ -685,7 +685,7 @@ function pareto() {
   const measured = rows.filter((row) => known(row.bpb) && cost(row) <= bounds[1]);
   const kinds = [
     ["memory", "memory, GB"],
-    ["net", "code lines, against the baseline"],
+    ["net", "code lines, net of the baseline"],
   ];
   const drawn = kinds
     .map(([name, xTitle]) => [
@@ -699,15 +699,15 @@ function pareto() {
   const places = drawn.map(([xTitle, points]) => {
     const count = points.filter((point) => point.front).length;
     const place = el("div", { className: "picture" });
-    const text = `${METRIC.name} against ${xTitle}: ${count} of ${points.length} are not beaten in both (joined by the line).`;
+    const text = `${METRIC.name} against ${xTitle}: ${count} of ${points.length} are beaten by none in both (the line joins them).`;
     id("pareto-pictures").append(el("figure", {}, place, el("figcaption", {}, text)));
     return place;
   });
   if (drawn.length) show("pareto");
-  drawn.forEach(([xTitle, points], at) => draw(places[at], "pareto", { points }, { xTitle, sign: METRIC.sign, metric: METRIC.name }, 260)); // all of them there: as wide as they stay
+  drawn.forEach(([xTitle, points], at) => draw(places[at], "pareto", { points }, { xTitle, sign: METRIC.sign, metric: METRIC.name }, 260)); // drawn when all are in place, so that the width is final
 }
 
-/** The points of a picture, and which of them nothing beats in both; nothing where all cost the same. */
+/** The points of a picture, with the Pareto front marked; none if all have the same cost. */
 function frontOf(list, name) {
   const points = list.map((row) => ({ at: row.at, x: row[name], bpb: cost(row), status: row.status }));
   points.sort((a, b) => a.x - b.x || a.bpb - b.bpb);
@@ -721,7 +721,7 @@ function frontOf(list, name) {
 
 const MOST_PARAMETERS = 12;
 
-/** val_bpb against each constant that was moved, the one that was moved most first: a line leads from the incumbent. */
+/** val_bpb against each changed constant, the most changed one first. A line leads from the incumbent. */
 function parameters() {
   if (!bounds) return;
   const moves = rows.filter((row) => row.moved && known(row.bpb) && cost(row) <= bounds[1]);
@@ -739,7 +739,7 @@ function parameters() {
   });
   const left = drawn.length - places.length;
   id("parameters-text").textContent =
-    `A dot is an experiment that moved the constant, green where it was kept; its line comes from the incumbent's value. ${METRIC.sign > 0 ? "Lower" : "Higher"} is better.${left > 0 ? ` The ${places.length} that were tried most often, of ${drawn.length}.` : ""}`;
+    `A dot is an experiment that changed the constant; kept ones are green. Its line starts at the incumbent's value. ${METRIC.sign > 0 ? "Lower" : "Higher"} is better.${left > 0 ? ` These are the ${places.length} most tried of ${drawn.length} constants.` : ""}`;
   places.forEach((place, at) => drawParameter(place, drawn[at][1]));
 }
 
@@ -764,15 +764,15 @@ function misses() {
     .slice(0, MOST_MISSES)
     .map((row) => [linkTo(row), signed(row.gain), row.category || "–", row.description, row.reason || "–"]);
   const used = has.category ? lists : lists.map((cells) => cells.filter((_, at) => at !== 2));
-  const titles = ["", "gain", "category", "change", "why it was not kept"].filter(
+  const titles = ["", "gain", "category", "change", "reason"].filter(
     (title) => has.category || title !== "category",
   );
   show("misses", grid(titles, used, has.category ? "categorised" : "uncategorised"));
   if (near.length > MOST_MISSES)
-    id("misses").append(el("p", { className: "faint" }, `The ${MOST_MISSES} largest of ${near.length}.`));
+    id("misses").append(el("p", { className: "faint" }, `These are the ${MOST_MISSES} largest of ${near.length}.`));
 }
 
-// --- Audit, the whole change, how it was measured --------------------------------------------------------------------
+// --- Audit, all kept changes, measurement ----------------------------------------------------------------------------
 
 function audits() {
   runs.forEach((run) => {
@@ -788,23 +788,23 @@ function auditOf(run, audit) {
     amount(pair.incumbent),
     signed(pair.gain),
     ...(onHoldout ? [signed(pair.holdout_gain)] : []),
-    known(pair.degraded) ? (pair.degraded ? "disturbed" : "as usual") : "–",
+    known(pair.degraded) ? (pair.degraded ? "disturbed" : "normal") : "–",
   ]);
   const within = intervalSaid(audit.reproduced_low, audit.reproduced_high);
   const interval = within ? ` (${within})` : "";
   const holdout = known(audit.holdout_gain)
-    ? ` On the holdout, text that nothing was chosen by: ${signed(audit.holdout_gain)} (${intervalSaid(audit.holdout_low, audit.holdout_high)}).`
+    ? ` On the holdout (text that no choice depends on): ${signed(audit.holdout_gain)} (${intervalSaid(audit.holdout_low, audit.holdout_high)}).`
     : "";
   const partial = audit.partial ? ` ${plural(audit.pairs.length, "pair")} of ${audit.wanted} so far.` : "";
   const phantoms = known(audit.phantom_keeps_per_100)
-    ? ` With the settings of this run, ${audit.phantom_keeps_per_100.toFixed(1)} of 100 experiments that do nothing would be kept.`
+    ? ` With this run's settings, ${audit.phantom_keeps_per_100.toFixed(1)} of 100 experiments that change nothing would be kept.`
     : "";
   return [
     many ? el("h3", {}, run.name) : null,
     el(
       "p",
       {},
-      `Claimed: ${signed(audit.claimed_gain)}, from #${audit.baseline.n} to #${audit.incumbent.n}. Found again with fresh seeds: ${signed(audit.reproduced_gain)}${interval}.${holdout}${partial} `,
+      `Claimed: ${signed(audit.claimed_gain)}, from #${audit.baseline.n} to #${audit.incumbent.n}. Reproduced with fresh seeds: ${signed(audit.reproduced_gain)}${interval}.${holdout}${partial} `,
       el("strong", {}, `${FINDINGS[audit.finding][0].toUpperCase()}${FINDINGS[audit.finding].slice(1)}.`),
       phantoms,
     ),
@@ -813,7 +813,7 @@ function auditOf(run, audit) {
   ].filter(known);
 }
 
-/** Claim and interval on one axis that holds 0. */
+/** The claim and the interval on one axis that includes 0. */
 function auditBar(audit) {
   const [low, high] = [audit.reproduced_low ?? audit.reproduced_gain, audit.reproduced_high ?? audit.reproduced_gain];
   const ends = [Math.min(0, low, audit.claimed_gain), Math.max(0, high, audit.claimed_gain)];
@@ -846,7 +846,7 @@ function changed() {
   runs.forEach((run, at) => {
     if (!run.changed) return;
     const [first, last, best] = [baselineOf(at), keepsOf(at).at(-1), bestOf(at)];
-    const other = best && best !== last ? ` The best, #${best.n}, was simplified since.` : "";
+    const other = best && best !== last ? ` The best, #${best.n}, was simplified later.` : "";
     const which = last
       ? `From the baseline to ${label(last)}, the last keep: ${amount(first.bpb)} to ${amount(last.bpb)}.${other}`
       : "";
@@ -856,15 +856,15 @@ function changed() {
 
 function measured() {
   const names = [...new Set(runs.flatMap((run) => Object.keys(factsTable(run))))];
-  const lists = names.map((name) => [name, ...runs.map((run) => factsTable(run)[name] ?? "not known")]);
+  const lists = names.map((name) => [name, ...runs.map((run) => factsTable(run)[name] ?? "unknown")]);
   show("measured", grid(["", ...runs.map((run) => run.name)], lists, "plain"));
   const mended = runs.flatMap((run) => [
     ...run.mended,
-    ...(run.more_mended ? [`${run.name}: and ${run.more_mended} more: bin/validate --import names them`] : []),
+    ...(run.more_mended ? [`${run.name}: and ${run.more_mended} more (to list them: bin/validate --import)`] : []),
   ]);
   if (mended.length)
     id("measured").append(
-      el("h3", {}, "Mended in reading"),
+      el("h3", {}, "Repairs while reading the ledger"),
       el("ul", { className: "faint" }, ...mended.map((line) => el("li", {}, line))),
     );
 }
@@ -911,7 +911,7 @@ function compared() {
   );
 }
 
-/** Links to the sections that there are. */
+/** Links to the visible sections. */
 function contents() {
   for (const section of document.querySelectorAll("main > section:not([hidden])")) {
     const title = section.querySelector("h2");
@@ -936,9 +936,9 @@ function theme() {
   });
 }
 
-// --- While a loop works ----------------------------------------------------------------------------------------------
+// --- Reload while a loop runs ----------------------------------------------------------------------------------------
 
-/** What outlives that the page loads itself anew: in this tab, where the browser allows that. */
+/** State that survives a reload: in this tab, if the browser allows it. */
 const kept = (() => {
   try {
     sessionStorage.length;
@@ -948,12 +948,12 @@ const kept = (() => {
   }
 })();
 
-/** Load it anew, at the place where the reader is; not under somebody's eyes who reads an opened row, or types. */
+/** Reload at the same scroll position, but not while a row is open or the reader types. */
 function refresh() {
   if (kept.scroll) scrollTo(0, Number(kept.scroll));
   kept.scroll = "";
   if (!data.refresh) return;
-  id("made").textContent += `, anew every ${data.refresh} s`;
+  id("made").textContent += `, reloaded every ${data.refresh} s`;
   setInterval(() => {
     if (id("search").value || rows.some((row) => row.opened)) return;
     kept.scroll = String(scrollY);

@@ -1,7 +1,7 @@
-"""Data -> the page: page.html with page.css, Vega, page.js and the data in it. It opens from disk, without a network.
+"""Data -> one HTML page with page.css, Vega, page.js and the data. It opens from disk, without a network.
 
-Descriptions, diffs and logs are untrusted. They are JSON in a script that does not run, page.js puts them in as text,
-and the page's own policy lets no other script run than the two that are named by their hashes, and fetches nothing.
+Descriptions, diffs and logs are untrusted. They are JSON in a script element that does not run, and page.js inserts
+them as text. The page's policy runs only the two scripts whose hashes it lists, and fetches nothing.
 """
 
 import base64
@@ -26,7 +26,7 @@ SLOT = re.compile(r"\{\{(\w+)\}\}")
 def text(data: dict[str, Any]) -> str:
     """The whole page as HTML."""
     specs = {name: json.loads((FOLDER / f"{name}.vg.json").read_text()) for name in PICTURES}
-    vega = f"(() => {{{bundle()}}})();"  # in a scope of its own
+    vega = f"(() => {{{bundle()}}})();"  # a function, so that Vega has its own scope
     script = (FOLDER / "page.js").read_text()
     slots = {
         "title": html.escape(" ".join(one["name"] for one in data["runs"])),
@@ -37,24 +37,24 @@ def text(data: dict[str, Any]) -> str:
         "data": blob({**data, "specs": specs}),
     }
     page = SLOT.sub(lambda slot: slots[slot[1]], (FOLDER / "page.html").read_text())
-    return page.encode(errors="replace").decode()  # half of a pair of surrogates is JSON, but no UTF-8
+    return page.encode(errors="replace").decode()  # a lone surrogate is valid in JSON, but not in UTF-8
 
 
 def bundle() -> str:
-    """The browser's Vega. To bundle it takes over a second, and it is the same until another version is installed."""
-    kept = Path(sys.prefix) / f"vega-{version('vl-convert-python')}.js"
-    if kept.exists():
-        return kept.read_text()
+    """Vega for the browser. Bundling takes over a second, so the bundle of each version is cached."""
+    cached = Path(sys.prefix) / f"vega-{version('vl-convert-python')}.js"
+    if cached.exists():
+        return cached.read_text()
     import vl_convert
 
     text: str = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
-    with suppress(OSError):  # an environment that cannot be written
-        durable.write_atomically(kept, text, durable=False)
+    with suppress(OSError):  # the environment is read-only
+        durable.write_atomically(cached, text, durable=False)
     return text
 
 
 def blob(data: dict[str, Any]) -> str:
-    """JSON in which nothing can end a script or begin a comment; nulls are left out."""
+    """JSON without nulls, in which nothing can end a script or start a comment."""
     small = json.dumps(slim(data), default=float, ensure_ascii=False, separators=(",", ":"))
     for character in "<>&\u2028\u2029":
         small = small.replace(character, f"\\u{ord(character):04x}")
@@ -62,18 +62,18 @@ def blob(data: dict[str, Any]) -> str:
 
 
 def slim(value: Any) -> Any:
-    """Without nulls and infinities in objects: page.js treats absent as unknown."""
+    """Remove nulls and infinities from objects: page.js treats absent as unknown."""
     if isinstance(value, dict):
         return {name: slim(one) for name, one in value.items() if not is_unknown(one)}
     return [None if is_unknown(one) else slim(one) for one in value] if isinstance(value, list) else value
 
 
 def is_unknown(value: Any) -> bool:
-    """A damaged file may hold infinity or NaN, which JSON does not have."""
+    """Whether JSON has no such value. A damaged file may hold infinity or NaN."""
     return value is None or (isinstance(value, float) and not math.isfinite(value))
 
 
 def hash_of(script: str) -> str:
-    """The name of a script in a content security policy."""
+    """The source expression of a script in a content security policy."""
     digest = hashlib.sha256(script.encode()).digest()
     return f"'sha256-{base64.b64encode(digest).decode()}'"

@@ -1,6 +1,6 @@
-"""git's diff of an experiment, or its description -> the constants that it moved, as numbers.
+"""git's diff of an experiment, or its description -> the numeric constants that it changed.
 
-So val_bpb can be drawn against each constant, as those who sweep do.
+The report plots val_bpb against each constant.
 """
 
 import ast
@@ -12,7 +12,7 @@ from typing import Any
 
 from lab.proposal import changes
 
-Moves = dict[str, list[float]]  # by name: the value before, and after
+Moves = dict[str, list[float]]  # name -> the values before and after
 NAMED = re.compile(r"([A-Za-z][\w ]{0,30}?) (\d+(?:\.\d+)?) (?:to|->) (\d+(?:\.\d+)?)(?![\w.])")
 BINARY: dict[type, Callable[[float, float], float]] = {
     ast.Add: operator.add,
@@ -25,14 +25,14 @@ BINARY: dict[type, Callable[[float, float], float]] = {
 
 
 def add(rows: Sequence[dict[str, Any]], diffs: Mapping[str, str]) -> None:
-    """Add `moved` to the rows that moved a constant."""
+    """Add `moved` to the rows that changed a constant."""
     for row in rows:
         if found := moved(diffs.get(row["commit"], ""), row["description"]):
             row["moved"] = found
 
 
 def moved(diff: str, description: str) -> Moves:
-    """The constants that have a number before and after, and another one."""
+    """The constants that are different numbers before and after."""
     then, now = (
         changes.constants("\n".join(line[1:] for line in diff.split("\n") if line.startswith(sign))) for sign in "-+"
     )
@@ -43,13 +43,13 @@ def moved(diff: str, description: str) -> Moves:
 
 
 def _named(description: str) -> Iterator[tuple[str, list[str | None]]]:
-    """Of a ledger without code: `embedding LR 0.6 to 0.8`."""
+    """The constant in a description such as `embedding LR 0.6 to 0.8`, for a ledger without code."""
     if found := NAMED.match(description):
         yield found[1], [found[2], found[3]]
 
 
 def number_of(text: str) -> float | None:
-    """The value of a number, or of a sum or a product of numbers, as `2**15`; None for anything else."""
+    """The value of a number or an arithmetic expression such as `2**15`; None for anything else."""
     try:
         value = _value(ast.parse(text.strip(), mode="eval").body)
     except (SyntaxError, ValueError, ArithmeticError, RecursionError, MemoryError):
@@ -58,7 +58,7 @@ def number_of(text: str) -> float | None:
 
 
 def _value(node: ast.expr) -> float:
-    """Raises ValueError for what is no number."""
+    """Raises ValueError for anything but arithmetic on numbers."""
     if isinstance(node, ast.Constant) and isinstance(node.value, int | float) and not isinstance(node.value, bool):
         return float(node.value)
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):

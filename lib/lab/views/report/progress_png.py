@@ -1,4 +1,4 @@
-"""Rows -> the progress picture as PNG, and the ends of its axis. Its specification is the page's: progress.vg.json."""
+"""Rows -> the progress picture as PNG, and the ends of its axis. The page uses the same progress.vg.json."""
 
 import json
 from collections import Counter
@@ -11,15 +11,15 @@ from lab.verdict import trust
 from lab.views.report.label_positions import Size, is_keep, placed
 
 FOLDER = Path(__file__).parent
-PICTURE = Size(1100, 480, 40, 44)  # of progress.png
-PAGE = (Size(1000, 400, 34, 40), Size(620, 400, 20, 32), Size(250, 260, 7, 20))  # of the page, by its width
-SCALE = 2  # pixels of progress.png for each of these
+PICTURE = Size(1100, 480, 40, 44)  # progress.png
+PAGE = (Size(1000, 400, 34, 40), Size(620, 400, 20, 32), Size(250, 260, 7, 20))  # page widths
+SCALE = 2  # pixels of progress.png per unit of PICTURE
 
 
 def bounds(rows: Sequence[dict[str, Any]]) -> list[float] | None:
-    """Bottom and top of the axis, of costs: room for labels below the best, and all baselines and keeps.
+    """Bottom and top of the axis, as costs: all baselines and keeps, and room for labels below the best.
 
-    Worse values are drawn at the edge: one diverged run must not flatten the picture. None: no value at all.
+    Worse values are drawn at the edge, so that one diverged run does not flatten the picture. None: no value.
     """
     values = sorted(float(row["bpb"]) for row in rows if row["bpb"] is not None)
     if not values:
@@ -33,12 +33,12 @@ def bounds(rows: Sequence[dict[str, Any]]) -> list[float] | None:
 
 
 def costs(rows: Sequence[dict[str, Any]], sign: int) -> list[dict[str, Any]]:
-    """The rows with costs as values, of which less is better: where more is, `sign` is -1, and the picture mirrored."""
+    """The rows with costs (lower is better) as values. `sign` is -1 for a metric where higher is better."""
     return [row if row["bpb"] is None else {**row, "bpb": sign * row["bpb"]} for row in rows]
 
 
 def metric_of(data: dict[str, Any]) -> dict[str, Any]:
-    """What the first run measures."""
+    """The metric of the first run."""
     return next((one["metric"] for one in data["runs"] if one.get("metric")), {"name": "val_bpb", "sign": 1})
 
 
@@ -50,7 +50,7 @@ def axis_title(data: dict[str, Any]) -> str:
 
 def png(data: dict[str, Any]) -> bytes:
     """The picture on a white background."""
-    import vl_convert  # 84 MB, which only a report should load
+    import vl_convert  # imported late: 84 MB that only a report needs
 
     spec = json.loads((FOLDER / "progress.vg.json").read_text())
     del spec["autosize"]
@@ -76,7 +76,7 @@ def png(data: dict[str, Any]) -> bytes:
 
 
 def points(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The values of each row that the picture needs."""
+    """The fields of each row that the picture needs."""
     names = ("run", "n", "status", "bpb", "gain", "description", "by_hand", "trust")
     return [
         {**{name: float(value) if isinstance(value := row.get(name), Decimal) else value for name in names},
@@ -86,7 +86,7 @@ def points(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def band_of(run: dict[str, Any]) -> float | None:
-    """What a single run may be off by chance."""
+    """The half width of a single run's 95 % interval."""
     return float(run["noise"]["band"]) if run["noise"] else None
 
 
@@ -101,29 +101,36 @@ def kept_of(data: dict[str, Any], run: int) -> list[dict[str, Any]]:
 
 
 def title_of(run: dict[str, Any], kept: Sequence[dict[str, Any]]) -> str:
-    """Best and gain."""
+    """The best value and the gain of one run."""
     if not kept:
         return f"{run['name']}: no baseline yet"
-    named = run.get("metric") or {"name": "val_bpb", "sign": 1, "places": 6}
+    named = measured(run)
     best, places = min(kept, key=lambda row: named["sign"] * row["bpb"])["bpb"], named["places"]
     share = f" ({100 * run['claimed'] / abs(run['level']):.2f} %)" if run["level"] else ""
     return f"{run['name']}: {named['name']} {best:.{places}f}, gain {run['claimed']:+.{places}f}{share}"
 
 
+def measured(run: dict[str, Any]) -> dict[str, Any]:
+    """Name, sign and decimals of the metric of a run."""
+    return run.get("metric") or {"name": "val_bpb", "sign": 1, "places": 6}
+
+
 def subtitle(data: dict[str, Any]) -> str:
-    """Of a single run, how far to believe it: what an audit has found again, and how sure its keeps are."""
+    """For a single run, how far to trust it: the gain that an audit reproduced, and the trust in its keeps."""
     if len(data["runs"]) > 1:
         return ""
     counts = Counter(row.get("trust") for row in kept_of(data, 0))
     sure = ", ".join(f"{counts[word]} {word}" for word in trust.WORDS if counts[word])
-    return "; ".join(filter(None, [audit_in_words(data["runs"][0]["audit"]), sure and f"keeps: {sure}"]))
+    return "; ".join(filter(None, [audit_in_words(data["runs"][0]), sure and f"keeps: {sure}"]))
 
 
-def audit_in_words(audit: dict[str, Any] | None) -> str:
-    """`found again with fresh seeds: +0.013609 (95 %: +0.0125 to +0.0147), on the holdout +0.012109`"""
+def audit_in_words(run: dict[str, Any]) -> str:
+    """`reproduced with fresh seeds: +0.013609 (95 %: +0.0125 to +0.0147), on the holdout +0.012109`"""
+    audit, places = run["audit"], measured(run)["places"]
     if audit is None:
         return "not audited yet: make audit"
     low, high = audit["reproduced_low"], audit["reproduced_high"]
-    interval = "" if None in (low, high) else f" (95 %: {low:+.4f} to {high:+.4f})"
-    holdout = "" if audit["holdout_gain"] is None else f", on the holdout {audit['holdout_gain']:+.6f}"
-    return f"found again with fresh seeds: {audit['reproduced_gain']:+.6f}{interval}{holdout}"
+    fewer = max(0, places - 2)
+    interval = "" if None in (low, high) else f" (95 %: {low:+.{fewer}f} to {high:+.{fewer}f})"
+    holdout = "" if audit["holdout_gain"] is None else f", on the holdout {audit['holdout_gain']:+.{places}f}"
+    return f"reproduced with fresh seeds: {audit['reproduced_gain']:+.{places}f}{interval}{holdout}"
