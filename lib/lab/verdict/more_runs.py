@@ -45,7 +45,7 @@ class NextRun:
     def told(self) -> str:
         """For a person."""
         why = f": {self.why}" if self.why else ""
-        return f"one more run of the {self.code}, with seed {self.seed}{why}"
+        return f"another run of the {self.code} with seed {self.seed}{why}"
 
 
 def next_runs(evidence: Evidence, places: int = 1) -> list[NextRun]:
