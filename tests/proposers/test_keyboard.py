@@ -28,7 +28,7 @@ KILLED_FROM_OUTSIDE = ("claude", "codex")
 COMMANDS = {  # as a person would start it, who has trusted the project
     "claude": ["claude", "--print", "--permission-mode", "acceptEdits", "go"],
     "codex": ["codex", "exec", "--sandbox", "workspace-write", "go"],
-    "gemini": ["gemini", "--skip-trust", "--approval-mode", "yolo", "--prompt", "go"],
+    "gemini": ["gemini", "--model", "gemini-2.5-flash", "--skip-trust", "--approval-mode", "yolo", "--prompt", "go"],
     "opencode": ["opencode", "run", "go"],
     "pi": ["pi", "--print", "--provider", "standin", "--model", "stand-in", "go"],
 }
