@@ -282,10 +282,16 @@ def best_device() -> str:
 
 
 def device_name() -> str:
-    """The model of the GPU, or the name of this machine. Values of different devices are not compared."""
+    """The model of the GPU, or of the processor: what is measured on one is not compared with another."""
     import torch
 
-    return torch.cuda.get_device_name() if best_device() == "cuda" else os.uname().nodename
+    if best_device() == "cuda":
+        return torch.cuda.get_device_name()
+    try:
+        models = re.findall(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    except OSError:
+        models = []
+    return f"{models[0]}, {os.cpu_count()} cores" if models else os.uname().nodename
 
 
 def chosen_profile() -> str:

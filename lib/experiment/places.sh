@@ -12,15 +12,22 @@ take_place() {
   for ((number = 0; number < $2; number++)); do
     [[ -e $1/$number.lock ]] || : >>"$1/$number.lock"
   done
-  exec 4<>"$1/queue.lock"
-  until run_child "${LOCK[@]}" 5 4; do
-    goes_on "$3" || return
-  done
+  wait_in_line "$1" "$3" || return
   until take_free_place "$1" "$2"; do
+    [[ -z ${KIND:-} ]] || exec 4>&- # others may take what does not fit
     run_child sleep 0.2 || :
     goes_on "$3" || return
+    [[ -z ${KIND:-} ]] || wait_in_line "$1" "$3" || return
   done
   exec 4>&-
+}
+
+# wait_in_line FOLDER CHECK: until it is ours to look which place is free.
+wait_in_line() {
+  exec 4<>"$1/queue.lock"
+  until run_child "${LOCK[@]}" 5 4; do
+    goes_on "$2" || return
+  done
 }
 
 # take_free_place FOLDER COUNT: asks the core for the free places, since trying each lock would cost a process.
@@ -29,6 +36,7 @@ take_free_place() {
   while read -r PLACE; do
     ((PLACE < $2)) || continue
     ! is_reserved "$1/$PLACE.job" || continue
+    [[ -z ${KIND:-} ]] || is_of_kind "$PLACE" || continue
     exec 8<>"$1/$PLACE.lock"
     ! lock 8 || return 0
     exec 8>&-

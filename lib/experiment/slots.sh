@@ -80,8 +80,10 @@ gpus_of() {
 # started have ended.
 # What is no flight does not wait for runs of an earlier loop, which only the next loop brings to their end.
 take_slot() {
-  local slot count=$SLOTS
-  if [[ -z ${FLIGHT:-} ]]; then
+  local slot count=$SLOTS KIND=
+  if [[ -n ${FLIGHT:-} ]]; then
+    read -r KIND 2>/dev/null <"$FLIGHT/kind" || KIND=
+  else
     for ((slot = 0; slot < count; slot++)); do ! is_reserved "$RUN/slots/$slot.job" || count=$((count + 1)); done
   fi
   take_place "$RUN/slots" "$count" still_wanted
@@ -101,6 +103,19 @@ take_this_slot() {
 first_free_slot() {
   SLOT=0
   while is_reserved "$RUN/slots/$SLOT.job"; do SLOT=$((SLOT + 1)); done
+}
+
+# is_of_kind SLOT: whether the last run in it was on the kind of device KIND, as far as that is known: what is compared runs on like devices.
+# So it is of any slot where KIND is empty, and where no slot that is in use is of that kind. On another host, who knows where it runs.
+is_of_kind() {
+  local slot kind is_any=no
+  [[ -n $KIND && $ENGINE_PATH == */lib/child/engines/local ]] || return 0
+  for ((slot = 0; slot < SLOTS; slot++)); do
+    [[ ! -e $RUN/slots/$slot.out ]] && read -r kind 2>/dev/null <"$RUN/slots/$slot.kind" && [[ $kind == "$KIND" ]] || continue
+    ((slot != $1)) || return 0
+    is_any=yes
+  done
+  [[ $is_any == no ]]
 }
 
 # still_wanted: for who waits for a slot: a loop that is not wanted any more ends after those that train; where all slots are out, the

@@ -64,14 +64,22 @@ def disturbance(record: Mapping[str, Any], known: Run, normal: Usual | None) -> 
 def mean_of(runs: Sequence[Run]) -> Run:
     """The mean conditions of several runs."""
     known = {name: [float(run[name]) for run in runs if run.get(name)] for name in ("probe_seconds", "slots")}
-    names = [run["device_name"] for run in runs if run.get("device_name")]
-    return {"device_name": names[-1] if names else None, **{name: mean(own) for name, own in known.items() if own}}
+    return {"device_name": next(reversed(kinds(runs)), None), **{name: mean(own) for name, own in known.items() if own}}
+
+
+def kinds(runs: Iterable[Run]) -> list[str]:
+    """The kinds of device that they ran on, as far as that is known, in the order of their first runs."""
+    return list(dict.fromkeys(str(run["device_name"]) for run in runs if run.get("device_name")))
+
+
+def is_on(run: Run, kind: str | None) -> bool:
+    """Whether it ran on that kind of device; what is not known is like everything."""
+    return kind is None or run.get("device_name") in (None, kind)
 
 
 def in_one_place(one: Run, other: Run) -> bool:
-    """Whether both ran on the same device, shared by about as many trainings. Unknown facts count as equal."""
-    names = {run["device_name"] for run in (one, other) if run.get("device_name")}
-    return len(names) < 2 and _are_near("slots", one, other, LIKE_SLOTS)
+    """Whether on the same device, shared by about as many; what is not known is like everything."""
+    return len(kinds((one, other))) < 2 and _are_near("slots", one, other, LIKE_SLOTS)
 
 
 def are_like(one: Run, other: Run) -> bool:

@@ -83,12 +83,15 @@ def outcome_of(folder: Path, past: Past) -> Outcome:
     if not failure:
         value = evaluation_record.measured_bpb(record) if record else Decimal(printed[name])
         run |= {"val_bpb": metric.rounded(value), "degraded": bool(disturbance) if record else None}
+    memory = None if failure else _memory(folder, printed, record)
+    if record:
+        run |= {"memory_gb": memory}
     return Outcome(
         code=asked.read_text().split()[0] if asked.exists() else "candidate",
         run=run,
         wall_seconds=evaluation_record.wall_seconds(folder),
         failure=failure,
-        memory_gb=None if failure else _memory(folder, printed, record),
+        memory_gb=memory,
         disturbance=disturbance,
         slot=(folder / "slot").read_text().strip() if (folder / "slot").exists() else None,
     )

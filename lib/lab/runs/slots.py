@@ -9,7 +9,9 @@ import os
 from datetime import datetime
 from pathlib import Path
 
-RECENT = 64_000  # bytes at the end of the file that are read: some thousand runs
+from lab.store import durable
+
+RECENT = 64_000  # bytes of the file that are looked at: some thousand runs
 
 
 def trainings(run: Path, folder: Path) -> float | None:
@@ -69,6 +71,13 @@ def _time(text: str) -> float | None:
         return datetime.fromisoformat(text.rstrip("Z")).timestamp()
     except ValueError:
         return None
+
+
+def note_kind(run: Path, slot: str | None, kind: str | None) -> None:
+    """In `slots/<k>.kind`: on what kind of device a run in that slot has just been."""
+    path = run / f"slots/{slot}.kind"
+    if slot is not None and kind and path.parent.is_dir() and not (path.exists() and path.read_text().strip() == kind):
+        durable.write_atomically(path, f"{kind}\n", durable=False)
 
 
 def free(run: Path) -> int:

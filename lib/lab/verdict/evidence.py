@@ -13,7 +13,7 @@ from lab.store import code, guards, manifest
 from lab.store.experiments import Experiment
 from lab.store.flight import Flight, all_of
 from lab.store.metric import VAL_BPB, Metric
-from lab.verdict import complexity, noise
+from lab.verdict import complexity, measure, noise
 from lab.verdict.criterion import Noise
 from lab.verdict.index import Index
 from lab.verdict.noise import Spread
@@ -38,14 +38,17 @@ class Evidence:
     incumbent_bpb: Decimal | None = None
     incumbent_memory: Decimal | None = None
     best: Decimal | None = None
-    broken_guard: str | None = None  # why a guard fails
-    # Values of single runs; empty after a failure, and before there is an incumbent
-    candidate: Sequence[Decimal] = ()  # its first run, and the runs with fresh seeds
-    incumbent: Sequence[Decimal] = ()  # runs on a machine as fast as in the candidate's deciding runs,
-    is_like: bool = True  # or, if there are no such runs, all runs
-    is_unknown: bool = False  # the incumbent is a person's commit without a measurement
-    is_stale: bool = False  # the incumbent has been replaced
-    spread: Spread | None = None  # None: no code was run twice yet
+    broken_guard: str | None = None  # which, and by what
+    # val_bpb of single runs; empty of a failure, and before there is an incumbent
+    candidate: Sequence[Decimal] = ()  # its first run, and those with fresh seeds
+    incumbent: Sequence[Decimal] = ()  # those that the machine was as fast for as for the candidate's that decide,
+    is_like: bool = True  # unless there are none: then it is all of them
+    is_elsewhere: bool = False  # it has runs, but none on the kind of device that the candidate ran on,
+    kind: str | None = None  # this one; None: not known
+    is_unknown: bool = False  # it has not been measured: it is a person's commit
+    is_stale: bool = False  # another one has taken its place
+    spread: Spread | None = None  # None: nothing was run twice yet on that kind of device
+    is_noisy: bool = False  # whether the noise is measured in this run, on whatever device
 
     @property
     def deciding(self) -> Sequence[Decimal]:
@@ -94,6 +97,7 @@ def gather(flight: Flight, index: Index) -> Evidence:
     )
     if base is None:
         return evidence
+    evidence = replace(evidence, kind=measured.get("device_name"))
     evidence = _with_incumbent(evidence, index, base, measured.get("guards", {}))
     commit = flight.need("compared")
     known = index.runs_of(run, commit)
@@ -103,7 +107,10 @@ def gather(flight: Flight, index: Index) -> Evidence:
         recorded_seeds=[*(int(one["seed"]) for one in base["runs"]), *asked],
         is_unknown=not noise.values(known) and evidence.failure != "rejected",
     )
-    return evidence if evidence.failure else _with_runs(evidence, index, known, measured)
+    if evidence.failure:
+        return evidence
+    evidence = _with_runs(evidence, index, known, measured)
+    return evidence if conditions.is_on(base, evidence.kind) else _with_level_there(evidence, known, measured)
 
 
 def _seeds_in_the_air(own: Flight) -> Iterator[int]:
@@ -122,7 +129,7 @@ def _with_incumbent(evidence: Evidence, index: Index, incumbent: Experiment, gua
         evidence,
         incumbent_bpb=incumbent["val_bpb"],
         incumbent_memory=_decimal(incumbent["memory_gb"]),
-        best=_decimal(index.best and index.best["val_bpb"]),
+        best=_decimal((best := index.best_on(evidence.kind)) and best["val_bpb"]),
         broken_guard=None if evidence.failure else guards.first_broken(evidence.metric.guards, own, level),
     )
 
@@ -132,16 +139,37 @@ def _with_runs(evidence: Evidence, index: Index, level: Sequence[noise.Run], mea
     own = noise.undisturbed(measured["runs"])
     if evidence.is_unknown:
         return replace(evidence, candidate=noise.values(own))
-    known = [one for one in level if one["val_bpb"] is not None]
-    like = [one for one in known if conditions.are_like(one, conditions.mean_of(own[1:] or own))]
+    deciding = noise.deciding(own, is_baseline=False, kind=evidence.kind)
+    fresh = deciding if deciding != own[:1] else []
+    known = _there(level, evidence.kind)
+    like = [one for one in known if conditions.are_like(one, conditions.mean_of(deciding))]
     values = noise.values(like or known)
     return replace(
         evidence,
-        candidate=noise.values(own),
+        candidate=noise.values([*own[:1], *fresh]),
         incumbent=values,
-        incumbent_bpb=evidence.metric.rounded(noise.average(values)),
+        incumbent_bpb=evidence.metric.rounded(noise.average(values)) if values else None,
         is_like=bool(like),
-        spread=index.closed.plus([*index.groups.values(), own[1:]]).spread(),
+        is_elsewhere=not values,
+        spread=index.spread_on(evidence.kind, own[1:]),
+        is_noisy=index.spread_on(None, own[1:]) is not None,
+    )
+
+
+def _there(level: Sequence[noise.Run], kind: str | None) -> list[noise.Run]:
+    """Those of the incumbent's runs that have a value on that kind of device."""
+    return [one for one in level if one["val_bpb"] is not None and conditions.is_on(one, kind)]
+
+
+def _with_level_there(evidence: Evidence, level: Sequence[noise.Run], measured: dict[str, Any]) -> Evidence:
+    """The incumbent's row is of another kind of device: its memory and guards on this one are of its runs there."""
+    known = _there(level, evidence.kind)
+    level_guards = measure.guarded(known, evidence.metric).get("guards", {})
+    own = {name: _decimal(value) for name, value in measured.get("guards", {}).items()}
+    return replace(
+        evidence,
+        incumbent_memory=max((Decimal(one["memory_gb"]) for one in known if one.get("memory_gb")), default=None),
+        broken_guard=guards.first_broken(evidence.metric.guards, own, level_guards),
     )
 
 

@@ -26,8 +26,8 @@ from lab.verdict import noise
 from lab.verdict.noise import Pool, Run, Spread
 
 FILE, INCUMBENT = "index.json", "incumbent"
-VERSION = 6
-RECENT = 4 * conditions.USUAL  # runs whose conditions are stored, on all devices
+VERSION = 7
+RECENT = 4 * conditions.USUAL  # runs, in several places
 SPENT = ("tokens", "cost_usd", "wall_seconds")
 
 
@@ -86,22 +86,25 @@ class Index:
     experiments: Bookmark = field(default_factory=Bookmark)
     reruns: Bookmark = field(default_factory=Bookmark)
     count: int = 0
-    lines: dict[str, str] = field(default_factory=dict)  # the lines of the attributes of type Kept
-    rerun_lines: dict[str, list[str]] = field(default_factory=dict)  # commit of an open group -> its reruns
-    closed: Pool = field(default_factory=Pool)
+    lines: dict[str, str] = field(default_factory=dict)  # of what is Kept
+    rerun_lines: dict[str, list[str]] = field(default_factory=dict)  # of open groups, by commit
+    closed: dict[str, Pool] = field(default_factory=dict)  # by the kind of device; empty: not known
     recent: dict[str, list[Run]] = field(default_factory=lambda: {"reruns": [], "experiments": []})  # conditions
     device: str | None = None  # the first known device
     mark: int = 0  # of the rows (store/two_records.py)
-    spent: dict[str, Decimal] = field(default_factory=dict)  # sums of SPENT; unknown ones are missing
-    is_max: bool = False  # higher is better
-    level: Decimal | None = None  # the mean of all runs of the baseline when the first change was kept
+    spent: dict[str, Decimal] = field(default_factory=dict)  # sums of SPENT; of what no experiment tells, there is none
+    is_max: bool = False  # more of the metric is better
+    level: Decimal | None = None  # of the baseline: the mean of all its runs when the first change was kept,
+    level_kind: str | None = None  # and on what kind of device
+    claims: dict[str, Decimal] = field(default_factory=dict)  # of keeps that are Kept, on other kinds; by commit
+    bests: dict[str, str] = field(default_factory=dict)  # the line of the best keep on each kind of device
 
     # --- Reading ----------------------------------------------------------------------------------------------------
 
     baseline = Kept()  # the first experiment
     incumbent = Kept()  # the last keep
     replaced = Kept()  # the keep before that
-    best = Kept()  # the keep with the best value; of equal ones, the first
+    best = Kept()  # the keep with the best value, the first of several; or what has gained on that on another device
     last = Kept()  # the last experiment
 
     @property
@@ -117,13 +120,29 @@ class Index:
 
     @property
     def spread(self) -> Spread | None:
-        """The noise over all runs so far."""
-        return self.closed.plus(self.groups.values()).spread()
+        """The noise over all that the run has measured, on whatever devices."""
+        return self.spread_on(None)
+
+    def spread_on(self, kind: str | None, more: Iterable[Run] = ()) -> Spread | None:
+        """The noise on one kind of device (None: on any), with `more` runs of one code."""
+        closed = [pool for name, pool in self.closed.items() if kind is None or name in ("", kind)]
+        groups = [[run for run in group if conditions.is_on(run, kind)] for group in (*self.groups.values(), more)]
+        return Pool.of(closed).plus(groups).spread()
+
+    def best_on(self, kind: str | None) -> Experiment | None:
+        """The keep with the best value of those that were judged on that kind of device."""
+        known = [_object(line) for name, line in self.bests.items() if kind is None or name in ("", kind)]
+        best, metric = None, Metric(is_max=self.is_max)
+        for one in known:
+            best = one if best is None or metric.gain(best["val_bpb"], one["val_bpb"]) > 0 else best
+        return best
 
     def claimed(self, keep: Experiment) -> Decimal:
         """A keep's gain over the baseline. It is not the sum of the gains, which would add up the luck in each."""
         if self.level is None or keep == self.baseline:
             return Decimal(0)
+        if keep["commit"] in self.claims:
+            return self.claims[keep["commit"]]
         return Metric(is_max=self.is_max).gain(self.level, Decimal(keep["val_bpb"]))
 
     def keep(self, run: Path, commit: str) -> Experiment:
@@ -188,13 +207,35 @@ class Index:
                 self._close(incumbent)
             if self.level is None:
                 self.level = Decimal(one.get("incumbent_bpb") or incumbent["val_bpb"])
+                self.level_kind = one.get("device_name")
+            if not conditions.is_on(one, self.level_kind):
+                self.claims[one["commit"]] = self.claimed(incumbent) + Decimal(one["gain"] or 0)
+        is_best = self._is_best(one, metric)
         self.lines["incumbent"] = line
-        if self.best is None or metric.gain(self.best["val_bpb"], one["val_bpb"]) > 0:
+        if is_best:
             self.lines["best"] = line
+        kept = {known["commit"] for known in (self.incumbent, self.replaced, self.best) if known}
+        self.claims = {commit: claim for commit, claim in self.claims.items() if commit in kept}
+        kind = one.get("device_name") or ""
+        if kind not in self.bests or metric.gain(_object(self.bests[kind])["val_bpb"], one["val_bpb"]) > 0:
+            self.bests[kind] = line
+
+    def _is_best(self, one: Experiment, metric: Metric) -> bool:
+        """Whether a keep is the best. On another kind of device, its gain on the best is what can be compared."""
+        if (best := self.best) is None:
+            return True
+        if conditions.is_on(one, best.get("device_name")):
+            return metric.gain(best["val_bpb"], one["val_bpb"]) > 0
+        return self.incumbent == best and (one["gain"] or 0) > 0
 
     def _close(self, one: Experiment) -> None:
-        """Close its group, which has all its runs."""
-        self.closed = self.closed.plus([_evidence(one, self.rerun_lines.pop(one["commit"], ()))])
+        """Its group has all its runs."""
+        by_kind: dict[str, list[Run]] = {}
+        for run in _evidence(one, self.rerun_lines.pop(one["commit"], ())):
+            by_kind.setdefault(run.get("device_name") or "", []).append(run)
+        for kind, runs in by_kind.items():
+            if (pool := self.closed.get(kind, Pool()).plus([runs])).df:
+                self.closed[kind] = pool
 
     def _note(self, where: str, runs: list[Run]) -> None:
         """Remember the conditions of these runs; only the last ones count."""
@@ -265,9 +306,10 @@ def _stored(run: Path) -> Index | None:
 
 
 def _from_json(kept: dict[str, Any]) -> Index:
-    """The index that `store` wrote."""
-    own, again, pool = Bookmark(**kept.pop("experiments")), Bookmark(**kept.pop("reruns")), kept.pop("closed")
+    """From what `store` has written."""
+    own, again, pools = Bookmark(**kept.pop("experiments")), Bookmark(**kept.pop("reruns")), kept.pop("closed")
     spent = {name: Decimal(total) for name, total in kept.pop("spent").items()}
     level = None if (known := kept.pop("level")) is None else Decimal(known)
-    closed = Pool(Decimal(pool["squares"]), pool["df"])
-    return Index(own, again, closed=closed, spent=spent, level=level, **kept)
+    closed = {kind: Pool(Decimal(pool["squares"]), pool["df"]) for kind, pool in pools.items()}
+    claims = {commit: Decimal(claim) for commit, claim in kept.pop("claims").items()}
+    return Index(own, again, closed=closed, spent=spent, level=level, claims=claims, **kept)

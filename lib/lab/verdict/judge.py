@@ -31,6 +31,9 @@ def decision_on(evidence: Evidence) -> Decision:
     """The decision. A baseline that runs is kept, because nothing precedes it. The reason notes a disturbance."""
     if evidence.failure:
         decision = Decision("crash", "crash", f"crash: {evidence.why or WHY[evidence.failure]}")
+    elif evidence.is_elsewhere:
+        why = f"it ran on '{evidence.kind}', where no run of the incumbent could be made"
+        decision = Decision("discard", "elsewhere", f"elsewhere: {why}")
     elif evidence.incumbent_bpb is None:
         decision = Decision("keep", "baseline", "baseline: the unmodified start of the run")
     else:
@@ -50,6 +53,6 @@ def could_be_kept(evidence: Evidence) -> bool:
     """
     if evidence.failure:
         return evidence.is_unknown
-    if evidence.disturbed or evidence.is_unknown or (evidence.spread and not evidence.is_like):
+    if evidence.disturbed or evidence.is_unknown or evidence.is_elsewhere or (evidence.spread and not evidence.is_like):
         return True
     return is_open(evidence) or decision_on(evidence).verdict == "keep"

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from lab.runs import conditions, slots
 from lab.runs.failures import Failure
 from lab.runs.outcome import Outcome, Past, most, outcome_of
 from lab.store import manifest
@@ -21,9 +22,19 @@ def measure(flight: Flight, index: Index) -> None:
     rejected, past = flight.text("rejected"), past_of(flight.run, index)
     outcomes = [] if rejected is not None else [outcome_of(folder, past) for folder in _folders(flight)]
     last = outcomes[len(outcomes) - len(of_attempt(flight, flight.attempt)) :] if outcomes else []
+    for one in last:
+        slots.note_kind(flight.run, one.slot, one.run.get("device_name"))
     failed = next((one.failure for one in outcomes if one.code == "candidate" and one.failure), None)
-    facts = _measured(outcomes, last, failed, rejected, past.metric, is_baseline=flight.is_baseline)
+    own, beside = ([one.run for one in outcomes if one.code == code] for code in ("candidate", "incumbent"))
+    compared = None if flight.is_baseline else flight.text("compared")
+    level = [*(index.runs_of(flight.run, compared) if compared else ()), *noise.undisturbed(beside)]
+    kind = noise.kind_judged_on(own, level, is_baseline=flight.is_baseline)
+    facts = _measured(outcomes, last, failed, rejected, past.metric, kind, is_baseline=flight.is_baseline)
     flight.write_json("measure.json", facts)
+    if kind is None:
+        (flight.folder / "kind").unlink(missing_ok=True)
+    else:
+        flight.write("kind", kind)  # where its next runs are to be made (lib/experiment/slots.sh)
     flight.write("mendable", "yes" if failed and failed.is_mendable else "no")
     if suspect := _suspect(flight, last, past):
         flight.write("suspect", suspect)
@@ -74,8 +85,8 @@ def of_attempt(flight: Flight, attempt: int) -> list[Path]:
     return [*([own] if own.is_dir() else []), *beside]
 
 
-def _guarded(runs: Sequence[dict[str, Any]], metric: Metric) -> dict[str, Any]:
-    """The mean value for each guard, if there are guards; None if a run did not print it."""
+def guarded(runs: Sequence[dict[str, Any]], metric: Metric) -> dict[str, Any]:
+    """The mean of what each guard looks at, where there are guards; None where a run has not told it."""
     if not metric.guards:
         return {}
     told = {one.name: [run.get("guards", {}).get(one.name) for run in runs] for one in metric.guards}
@@ -89,21 +100,26 @@ def _measured(
     failed: Failure | None,
     rejected: str | None,
     metric: Metric,
+    kind: str | None,
     *,
     is_baseline: bool,
 ) -> dict[str, Any]:
-    """All runs together. `last`: the last attempt's. `failed`: the failure of the candidate's first failed run."""
+    """All runs together; `last`: those of the last attempt; `failed`: that of the candidate's first run that did.
+
+    The values are those on the kind of device that it is judged on.
+    """
     own = [one for one in outcomes if one.code == "candidate"]
     failure = failed.word if failed else None if own else "rejected"
     runs = [one.run for one in own]
-    deciding = noise.deciding(runs, is_baseline=is_baseline)
-    memory = most(one.memory_gb for one in own)
+    deciding = noise.deciding(runs, is_baseline=is_baseline, kind=kind)
+    memory = most(one.memory_gb for one in own if conditions.is_on(one.run, kind))
     return {
         "val_bpb": None if failure else str(metric.rounded(noise.average(noise.values(deciding)))),
-        **_guarded(deciding, metric),
+        **guarded(deciding, metric),
         "memory_gb": None if failure or memory is None else str(memory),
         "failure": failure,
         "why": failed.why if failed else rejected and f"rejected: {rejected}",
+        **({"device_name": kind} if kind else {}),
         "wall_seconds": round(sum(one.wall_seconds for one in outcomes), 3) if outcomes else None,
         "runs": runs,
         "incumbent_runs": [one.run for one in outcomes if one.code == "incumbent"],

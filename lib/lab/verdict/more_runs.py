@@ -5,8 +5,10 @@ beats it beyond FAR is a win; neither needs another run. In between, the candida
 most MOST times. The incumbent is run again too while it has fewer than KNOWN runs, because many candidates are compared
 with it. The runs stop as soon as the answer is clear. docs/noise.md explains the rule and its error rates.
 
-Before that, a disturbed run is repeated, and so are runs of the incumbent if the machine has changed since. A val_bpb
-below half of the incumbent's must be found by a second process. A change that fails a guard is not run again.
+Before that, a run that was disturbed is made again, and so is the incumbent's, where the machine has become another one
+since, or where the candidate has run on another kind of device: there it is known from two runs at least, if any noise
+is. A val_bpb of less than half of the incumbent's is nothing that one process is believed on. What a guard forbids is
+run no more.
 """
 
 from collections.abc import Sequence
@@ -19,29 +21,30 @@ from lab.verdict.evidence import Evidence
 SCREEN = Decimal("0.6")  # standard errors; above, a first run looks like a win
 FAR = 0.99999  # quantile of Student's t; above, a first run is a win
 MOST = 4  # fresh runs of a candidate
-GIVE_UP = (Decimal("0.5"), Decimal("1.0"), Decimal("1.4"))  # standard errors; below: no win, after 1, 2, 3 fresh runs
-SURE = (0.99997, 0.99977, 0.99865)  # quantiles; above: a win, after 1, 2, 3 fresh runs
-SIMPLER = 2  # fresh runs of a change with less code that is no win
-KNOWN = 12  # runs from which the incumbent is known well enough
-DISTURBED = 2  # times that a disturbed run is repeated with its seed
-OF_INCUMBENT = 2  # runs of the incumbent for each fresh run of the candidate, below KNOWN
+GIVE_UP = (Decimal("0.5"), Decimal("1.0"), Decimal("1.4"))  # standard errors, below: no win, after 1, 2, 3 fresh runs
+SURE = (0.99997, 0.99977, 0.99865)  # above this quantile: a win, after 1, 2, 3 fresh runs
+SIMPLER = 2  # fresh runs of what has less code, and is no win
+KNOWN = 12  # runs, from here on the incumbent is known well enough
+DISTURBED = 2  # times that a run is made again with its seed, since the machine was not as usual
+OF_INCUMBENT = 2  # runs of it for each fresh run, until it is
+ASTRAY = 4  # runs of either that may go to other kinds of device than the one that was wanted
 
 
 @dataclass(frozen=True)
 class NextRun:
-    """A run of `candidate` or `incumbent`. `disturbance`: why it is repeated with the same seed, if it is."""
+    """Of `candidate` or `incumbent`, and why, where that is no matter of noise: it was disturbed, or ran elsewhere."""
 
     code: str
     seed: int | None
-    disturbance: str | None = None
+    why: str | None = None
 
     def line(self) -> str:
-        """The run as a line of the flight's file `next`."""
-        return f"{self.code} {self.seed} {self.disturbance or ''}".rstrip()
+        """As it stands in the flight's `next`."""
+        return f"{self.code} {self.seed} {self.why or ''}".rstrip()
 
     def told(self) -> str:
-        """The run in words."""
-        why = f": {self.disturbance}" if self.disturbance else ""
+        """For a person."""
+        why = f": {self.why}" if self.why else ""
         return f"another run of the {self.code} with seed {self.seed}{why}"
 
 
@@ -55,10 +58,12 @@ def next_runs(evidence: Evidence, places: int = 1) -> list[NextRun]:
         return again[:places]
     own, beside = (len(set(evidence.seeds[code])) for code in ("candidate", "incumbent"))
     found: list[NextRun] = []
+    why = f"none was made on '{evidence.kind}'" if evidence.is_elsewhere else None
+    places = min(places, OF_INCUMBENT) if evidence.is_elsewhere else places
     while len(found) < places and (code := _code_wanted(evidence, own, beside)):
         used = [*evidence.seeds[code], *(evidence.recorded_seeds if code == "incumbent" else ())]
         used += (int(one.seed or 0) for one in found if one.code == code)
-        found.append(NextRun(code, 1 + max(used)))
+        found.append(NextRun(code, 1 + max(used), why if code == "incumbent" else None))
         own, beside = own + (code == "candidate"), beside + (code == "incumbent")
         if (code == "candidate" and not evidence.is_baseline) or evidence.is_unknown:
             break  # the next one depends on its result
@@ -78,13 +83,20 @@ def _code_wanted(evidence: Evidence, own: int, beside: int) -> str | None:
         return None
     if evidence.is_baseline:
         return "candidate" if own < evidence.runs_wanted else None
-    if not evidence.incumbent or evidence.lines is None:
+    if evidence.lines is None:
         return None
-    if evidence.spread and not evidence.is_like and beside < OF_INCUMBENT:
-        return "incumbent"
-    if not is_open(evidence):
+    if evidence.is_elsewhere:
+        # Where a cluster gives another device each time, the candidate may follow the incumbent.
+        return "incumbent" if beside < ASTRAY else "candidate" if own <= ASTRAY else None
+    if not evidence.incumbent:
         return None
     known = len(evidence.incumbent) + beside - len(set(evidence.seeds["incumbent"]))
+    if evidence.is_noisy and not evidence.spread and known < OF_INCUMBENT and beside < ASTRAY:
+        return "incumbent"
+    if evidence.spread and not evidence.is_like and beside < OF_INCUMBENT:
+        return "incumbent"
+    if not is_open(evidence) or own > 1 + MOST + ASTRAY:
+        return None
     is_known = known >= KNOWN or beside >= OF_INCUMBENT * own
     return "candidate" if is_known else "incumbent"
 

@@ -1,7 +1,9 @@
 """The noise: runs of the same code with different seeds -> their mean, and the standard deviation of the metric.
 
-The values of a commit are those of the runs that decided on its experiment, and of its reruns as an incumbent. The run
-that made a candidate look good is not among them, because it was selected. Values are Decimal, in the metric's unit.
+Only runs on one kind of device are held against each other: another GPU makes more steps in the same time.
+
+What is a value of a commit: the runs that decided on its own experiment, and its reruns as an incumbent. The run that
+made a candidate look good is no evidence, and never among them. All in bits per byte, Decimal.
 """
 
 from collections.abc import Iterable, Sequence
@@ -20,10 +22,30 @@ def undisturbed(runs: Iterable[Run]) -> list[Run]:
     return list({run["seed"]: run for run in runs}.values())
 
 
-def deciding(runs: Sequence[Run], *, is_baseline: bool) -> list[Run]:
-    """The runs that decide on an experiment: those with fresh seeds if there are any; for a baseline, all."""
+def deciding(runs: Sequence[Run], *, is_baseline: bool, kind: str | None = None) -> list[Run]:
+    """The runs that decide on an experiment: the fresh ones where there are any; all of a baseline.
+
+    With `kind`, only those on that kind of device.
+    """
     valid = undisturbed(runs)
-    return valid if is_baseline or len(valid) < 2 else valid[1:]
+    fresh = [run for run in valid[1:] if conditions.is_on(run, kind)]
+    return fresh if fresh and not is_baseline else [run for run in valid if conditions.is_on(run, kind)]
+
+
+def kind_judged_on(runs: Sequence[Run], level: Iterable[Run], *, is_baseline: bool) -> str | None:
+    """The kind of device that a candidate with these runs is judged on; `level` are the runs of its incumbent.
+
+    One where the incumbent has run, too; of several, that with the most runs that decide; of equals, that of its first
+    run. The values have no say. None: not known.
+    """
+    valid, known = undisturbed(runs), [one for one in level if one["val_bpb"] is not None]
+    fresh = deciding(valid, is_baseline=is_baseline)
+
+    def weight(kind: str) -> tuple[bool, int, int]:
+        compared = sum(conditions.is_on(one, kind) for one in known)
+        return compared > 0, sum(conditions.is_on(one, kind) for one in fresh), compared
+
+    return max(conditions.kinds(valid), key=weight, default=None)
 
 
 def values(runs: Iterable[Run]) -> list[Decimal]:
@@ -54,6 +76,12 @@ class Pool:
 
     squares: Decimal = Decimal(0)
     df: int = 0
+
+    @staticmethod
+    def of(pools: Sequence["Pool"]) -> "Pool":
+        """All of them together."""
+        with localcontext(Context(prec=DIGITS)):
+            return Pool(sum((one.squares for one in pools), Decimal(0)), sum(one.df for one in pools))
 
     def plus(self, groups: Iterable[Iterable[Run]]) -> "Pool":
         """The pool with these groups added. Only runs of like conditions are compared with each other."""

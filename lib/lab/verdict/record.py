@@ -85,6 +85,7 @@ def experiment_of(flight: Flight, n: int, measured: dict[str, Any]) -> Experimen
         **of_metric(flight, measured),
         "val_bpb": value,
         "memory_gb": memory,
+        **({"device_name": measured["device_name"]} if "device_name" in measured else {}),
         "wall_seconds": measured["wall_seconds"],
         "runs": measured["runs"],
         "attempts": flight.attempt,

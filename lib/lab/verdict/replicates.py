@@ -12,7 +12,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from lab.errors import Fault
-from lab.runs import slots
+from lab.runs import conditions, slots
 from lab.runs.outcome import outcome_of, seed_of
 from lab.store import experiments, manifest, reruns
 from lab.store.experiments import Experiment
@@ -112,7 +112,9 @@ def _seed(folder: Path) -> int:
 def noise_told(run: Path) -> str:
     """The noise, the incumbent's mean, and the gain that a single run must reach, as text."""
     known, incumbent = index.read(run), baseline_and_incumbent(run)[1]
-    runs, spread = noise.values(known.groups[incumbent["commit"]]), known.spread
+    group = known.groups[incumbent["commit"]]
+    kind = incumbent.get("device_name") or next(iter(conditions.kinds(group)), None)
+    runs, spread = noise.values(run for run in group if conditions.is_on(run, kind)), known.spread_on(kind)
     count = "1 run" if len(runs) == 1 else f"{len(runs)} runs"
     metric, level = manifest.metric_of(run), noise.average(runs)
     lines = [

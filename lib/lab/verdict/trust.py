@@ -4,12 +4,13 @@ A gain is the recorded one: the mean of the incumbent's runs against the mean of
 interval uses all runs of the incumbent so far. Gains are Decimal, in the unit of the run's metric.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
 
+from lab.runs import conditions
 from lab.store import metric, reruns
 from lab.store.experiments import Experiment
 from lab.verdict import noise
@@ -38,7 +39,7 @@ def of(keep: Experiment, level: Sequence[Run], spread: Spread | None) -> Trust |
         return None
     if spread is None:
         return Trust(None)
-    runs = len(noise.values(noise.deciding(keep["runs"], is_baseline=False)))
+    runs = len(noise.values(noise.deciding(keep["runs"], is_baseline=False, kind=keep.get("device_name"))))
     known = Noise(spread.sd, spread.df, max(1, runs), max(1, len(noise.values(level))))
     least = LEAST_BAND if metric.named(keep).is_bpb else Decimal(0)
     half = max(least, known.bound(0.975))
@@ -46,14 +47,20 @@ def of(keep: Experiment, level: Sequence[Run], spread: Spread | None) -> Trust |
     return Trust(word, gain - half, gain + half)
 
 
-def of_keeps(run: Path, keeps: Sequence[Experiment], spread: Spread | None) -> dict[str, Trust]:
-    """The trust in all keeps of a run, by commit. `keeps` are in order and start with the baseline."""
-    again = reruns.read(run) if spread else []
+def of_keeps(
+    run: Path, keeps: Sequence[Experiment], spread_on: Callable[[str | None], Spread | None]
+) -> dict[str, Trust]:
+    """Of all keeps of a run, by their commit; `keeps`: in order, from the baseline on.
+
+    `spread_on` tells the noise on a kind of device.
+    """
+    again = reruns.read(run) if spread_on(None) else []
     found = {}
     for before, one in pairwise(keeps):
         own = noise.deciding(before["runs"], is_baseline=before["rule"] == "baseline")
         level = [*own, *(other for other in again if other["commit"] == before["commit"])]
-        if trust := of(one, level, spread):
+        kind = one.get("device_name")
+        if trust := of(one, [other for other in level if conditions.is_on(other, kind)], spread_on(kind)):
             found[one["commit"]] = trust
     return found
 

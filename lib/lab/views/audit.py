@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from lab.errors import Fault
+from lab.runs import conditions
 from lab.store import durable, manifest, reruns, schemas
 from lab.store.experiments import Experiment
 from lab.store.metric import VAL_BPB, Metric
@@ -43,7 +44,7 @@ FINDINGS = {
 
 @dataclass(frozen=True)
 class Pair:
-    """A run of the baseline and a run of the incumbent with the same seed."""
+    """A run of the baseline and a run of the incumbent, on one kind of device, with the same seed where there are."""
 
     baseline: Run
     incumbent: Run
@@ -176,9 +177,11 @@ def gather(run: Path, seeds: Sequence[int], *, partial: bool) -> Audit:
     """The audit. Raises Fault if no pair has two values."""
     baseline, incumbent = replicates.baseline_and_incumbent(run)
     valued = {(one["commit"], one["seed"]): one for one in reruns.read(run) if one["val_bpb"] is not None}
-    both = [[valued.get((one["commit"], seed)) for one in (baseline, incumbent)] for seed in seeds]
+    both = [
+        [valued[key] for seed in seeds if (key := (one["commit"], seed)) in valued] for one in (baseline, incumbent)
+    ]
     metric = manifest.metric_of(run)
-    pairs = [Pair(one, other, metric) for one, other in both if one and other]
+    pairs = [Pair(one, other, metric) for one, other in paired(*both)]
     if not pairs:
         raise Fault("no pair of runs gave two values", f"the logs are in '{run / 'logs'}'")
     baseline_runs = int(manifest.read(run)["settings"].get("BASELINE_RUNS", "1"))
@@ -186,6 +189,19 @@ def gather(run: Path, seeds: Sequence[int], *, partial: bool) -> Audit:
     known = index.read(run)
     claimed = known.claimed(incumbent)
     return Audit(baseline, incumbent, runs, pairs, known.spread, baseline_runs, len(seeds), partial, claimed, metric)
+
+
+def paired(baseline: Sequence[Run], incumbent: Sequence[Run]) -> list[tuple[Run, Run]]:
+    """The runs of both in pairs with the same seed; on unlike devices, those left over with one on the same kind."""
+    found: list[tuple[Run, Run]] = []
+    left = list(incumbent)
+    for by in ("seed", "device_name") if len(conditions.kinds([*baseline, *incumbent])) > 1 else ("seed",):
+        for one in baseline:
+            like = (run for run in left if run.get(by) == one.get(by) and len(conditions.kinds((one, run))) < 2)
+            if not any(one is taken for taken, _ in found) and (other := next(like, None)) is not None:
+                left.remove(other)
+                found.append((one, other))
+    return found
 
 
 def _count(one: Experiment, *, is_baseline: bool) -> int:

@@ -38,7 +38,7 @@ def trust_of(run: Path, known: Experiment) -> Trust | None:
     """How sure the gain of a keep is; None for another verdict."""
     if known["status"] != "keep":
         return None
-    return trust.of_keeps(run, experiments.keeps(run), index.read(run).spread).get(known["commit"])
+    return trust.of_keeps(run, experiments.keeps(run), index.read(run).spread_on).get(known["commit"])
 
 
 def fact_lines(known: Experiment, sure: Trust | None) -> Iterator[str]:

@@ -93,7 +93,7 @@ def from_records(run: Path, most: int = LAST) -> Status:
     edited = [] if lines is None or past is None else edits(run, lines, past)
     damage.extend(told_of_edits(run, edited))
     kept = (past and readable(lambda: experiments.keeps(run))) or []
-    sure = trust.of_keeps(run, kept, known.spread)
+    sure = trust.of_keeps(run, kept, known.spread_on)
     recent = (past and readable(lambda: experiments.last(run, max(RECENT, most)))) or []
     return {
         "tag": facts["tag"],

@@ -64,7 +64,7 @@ def write_messages(run: Path, numbers: Sequence[int], folder: Path, *, squash: b
     """Write the message of each keep into a file named after its number, or one message for all (`squash`)."""
     chain = experiments.keeps(run)
     known = index.read(run)
-    sure = trust.of_keeps(run, chain, known.spread)
+    sure = trust.of_keeps(run, chain, known.spread_on)
     night = Night(run.name, manifest.editable(run), chain, known, sure, audit_of(run))
     chosen = [one for one in chain if one["n"] in set(numbers)]
     texts = {SQUASH: of_all(night, chosen)} if squash else {str(one["n"]): of_one(night, one) for one in chosen}

@@ -79,6 +79,7 @@ def test_what_was_measured_counts(tmp_path: Path) -> None:
         "device": "cpu",
         "probe_seconds": 0.055,
         "device_name": None,
+        "memory_gb": 0.5,
         "slots": None,
         "wall_share": 1.003,
     }

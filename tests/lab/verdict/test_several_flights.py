@@ -195,6 +195,7 @@ def test_what_is_not_known_there_could_be_kept() -> None:
     assert could_be_kept(Evidence(**known | {"is_like": False})), "the machine was another one for the incumbent"
     assert not could_be_kept(Evidence(**known | {"is_like": False, "spread": None})), "nothing is held against it then"
     assert could_be_kept(Evidence(candidate=[Decimal(2)], is_unknown=True))
+    assert could_be_kept(Evidence(candidate=[Decimal(2)], is_elsewhere=True)), "the incumbent has not run there"
     assert not could_be_kept(Evidence(failure="oom"))
 
 

@@ -214,3 +214,17 @@ def test_phantom_keeps_of_the_fixed_thresholds() -> None:
         assert float(audit.phantom_keeps(sd)) == pytest.approx(expected_keeps(sd), abs=0.12)
     assert audit.phantom_keeps(0.001) == audit.phantom_keeps(0.001), "the same each time"
     assert audit.phantom_keeps(0.0) == 0
+
+
+def test_on_unlike_devices_pairs_are_made_within_a_kind() -> None:
+    def runs(*kinds: str | None) -> list[dict[str, Any]]:
+        return [{"seed": seed, "device_name": kind} for seed, kind in enumerate(kinds)]
+
+    def seeds(baseline: list[dict[str, Any]], incumbent: list[dict[str, Any]]) -> list[tuple[int, int]]:
+        return [(one["seed"], other["seed"]) for one, other in audit.paired(baseline, incumbent)]
+
+    assert seeds(runs(None, None), runs(None, None)) == [(0, 0), (1, 1)]
+    assert seeds(runs("A", "A")[1:], runs("A")) == [], "half a pair"
+    assert seeds(runs("A", "B"), runs("B", "A")) == [(0, 1), (1, 0)]
+    assert seeds(runs("A", "B", "B"), runs("A", "A", "B")) == [(0, 0), (2, 2)]
+    assert seeds(runs("A"), runs("B")) == []

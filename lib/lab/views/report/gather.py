@@ -41,7 +41,7 @@ def run_data(path: Path) -> Facts:
         entry["by_hand"] = True  # not measured here, so it is not in the headline
     link(rows, past)
     noise = spread(path.parent)
-    believe(rows, path.parent, known, noise)
+    believe(rows, path.parent, known)
     chosen = facts.get("settings", {})
     name = facts.get("tag") or (path.absolute().parent.name if path.stem == "results" else path.stem)
     return {
@@ -126,10 +126,11 @@ def claim(rows: Sequence[Facts]) -> Facts:
     return {"level": level, "claimed": level - min(float(row["bpb"]) for row in kept) if len(kept) > 1 else 0.0}
 
 
-def believe(rows: Sequence[Facts], folder: Path, known: Sequence[Facts], noise: Spread | None) -> None:
-    """Add the `trust` in its gain and the ends of its interval to each keep, if the noise was measured."""
+def believe(rows: Sequence[Facts], folder: Path, known: Sequence[Facts]) -> None:
+    """Add to each keep how sure its gain is (`trust`) and the ends of its interval, where the noise was measured."""
     try:
-        sure = trust.of_keeps(folder, [one for one in known if one["status"] == "keep"], noise)
+        keeps = [one for one in known if one["status"] == "keep"]
+        sure = trust.of_keeps(folder, keeps, index.read(folder).spread_on)
     except DAMAGED:
         return
     for entry in rows:
