@@ -13,8 +13,6 @@ from house import ENVIRONMENT, ROOT
 from ray_api import Api
 
 ENGINE = ROOT / "lib/child/engines/ray"
-JOBS = "--job" in (ROOT / "lib/child/runner.py").read_text()
-pytestmark = pytest.mark.skipif(not JOBS, reason="the runner takes no jobs of a cluster yet")
 
 
 class Ray:

@@ -235,6 +235,6 @@ def _budget(folder: Path) -> float:
 
 
 def _setting(folder: Path, name: str) -> str | None:
-    """The value of a variable in the run's environment."""
-    match = re.search(rf"^{name}=(.*)$", (folder / "env").read_text(), re.MULTILINE)
-    return match[1] if match else None
+    """The value of a variable in the run's environment. The last line counts, as it does for the runner."""
+    values = re.findall(rf"^{name}=(.*)$", (folder / "env").read_text(), re.MULTILINE)
+    return values[-1] if values else None
