@@ -58,7 +58,7 @@ refuse_foreign_env() {
   owner=$(cat "$VENV/synced-by" 2>/dev/null) || owner=${VENV%/*}
   [[ ! -d $VENV || $owner -ef $TREE || ! -e $owner/pyproject.toml ]] || cmp -s "$owner/pyproject.toml" "$TREE/pyproject.toml" ||
     die "the environment '$VENV' belongs to '$owner', which needs other packages" \
-      "use this tree's own environment, and then the same again: unset UV_PROJECT_ENVIRONMENT"
+      "use this tree's own environment: unset UV_PROJECT_ENVIRONMENT"
 }
 
 # sync_env: uses the pyproject.toml of the tree. A person's own file does not install our core.

@@ -31,7 +31,7 @@ DAEMON = '(env -i "LAB_RUN_DIR=$LAB_RUN_DIR" setsid bash -c \'trap "" TERM; ' + 
 
 
 class Wrong(Exception):
-    """What an engine has not done."""
+    """Raised when an engine breaks a rule of the contract."""
 
 
 def same(what: str, found: object, *wanted: object) -> None:

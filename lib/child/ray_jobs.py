@@ -40,16 +40,16 @@ OWN = Path(__file__).resolve()
 
 
 class SilentError(Exception):
-    """The cluster does not answer, or not as Ray does."""
+    """Raised when the cluster does not answer as Ray does."""
 
 
 def say(problem: str, hint: str = "") -> None:
-    """For a person; the loop tells it."""
+    """Print a line for a person, which the loop repeats."""
     print(f"ray: {problem}", *([f"hint: {hint}"] if hint else []), sep="\n", file=sys.stderr, flush=True)
 
 
 def fail(problem: str, hint: str = "") -> NoReturn:
-    """No verdict."""
+    """Print why there is no verdict, and exit with 125."""
     say(problem, hint)
     raise SystemExit(125)
 
@@ -58,7 +58,7 @@ class Cluster:
     """The job API at an address."""
 
     def __init__(self, address: str) -> None:
-        """Of a dashboard: http://host:8265."""
+        """Take the address of a dashboard, such as http://host:8265."""
         self.address = address.rstrip("/")
         parts = urllib.parse.urlsplit(self.address)
         if parts.scheme not in ("http", "https") or not parts.hostname:
@@ -71,7 +71,7 @@ class Cluster:
         self.headers = {"Content-Type": "application/json", **token()}
 
     def ask(self, path: str, body: dict[str, Any] | None = None, *, post: bool = False) -> dict[str, Any] | None:
-        """The object that it answers with; None: there is no such job. Raises SilentError."""
+        """Return the object of the answer, or None if there is no such job. Raises SilentError."""
         data = json.dumps(body or {}).encode() if post else None
         request = urllib.request.Request(f"{self.address}/api/{path}", data, self.headers)
         try:
@@ -87,7 +87,7 @@ class Cluster:
             raise SilentError(str(getattr(error, "reason", error))) from None
 
     def resources(self) -> dict[str, float]:
-        """What all its hosts have together, by name; empty where it does not say."""
+        """The resources of all hosts together, by name. Empty if the cluster does not tell them."""
         try:
             said: Any = self.ask("cluster_status") or {}
             usage = said["data"]["clusterStatus"]["loadMetricsReport"]["usage"]
@@ -97,7 +97,7 @@ class Cluster:
 
 
 def token() -> dict[str, str]:
-    """The header that lets us in, where there is a token, as Ray's own client finds it."""
+    """The header with the token, if there is one, found as Ray's own client finds it."""
     path = Path(os.environ.get("RAY_AUTH_TOKEN_PATH") or Path.home() / ".ray/auth_token")
     try:
         known = os.environ.get("RAY_AUTH_TOKEN") or path.read_text().strip()
@@ -107,7 +107,7 @@ def token() -> dict[str, str]:
 
 
 def wanted(cluster: Cluster) -> dict[str, Any]:
-    """What a submission asks for."""
+    """The resources that a submission asks for."""
     there = cluster.resources()
     gpus = float(os.environ.get("GPUS_PER_SLOT") or 1) if there.get("GPU") else 0
     asked = {"entrypoint_num_cpus": 1, "entrypoint_num_gpus": gpus}
@@ -129,7 +129,7 @@ class Run:
     """A RUN_DIR, and its job."""
 
     def __init__(self, folder: str) -> None:
-        """What its handle says; NAME is empty where there is none."""
+        """Read the handle. NAME is empty if there is none."""
         if not os.path.isdir(folder):
             fail(f"no such folder: '{folder}'")
         self.folder = Path(os.path.realpath(folder))
@@ -140,14 +140,14 @@ class Run:
         self.is_stopped = False  # by whom ever: there will be no rc
 
     def text(self, name: str) -> str:
-        """Of a file in it; empty where there is none."""
+        """The text of a file in the RUN_DIR, or an empty string if there is no such file."""
         try:
             return (self.folder / name).read_text(errors="surrogateescape")
         except OSError:
             return ""
 
     def submit(self) -> None:
-        """The handle comes first: by it the runner knows whether it is wanted."""
+        """Submit the job. The handle is written first, because the runner checks that it is still wanted."""
         if not (
             self.text("cmd")
             and os.access(self.folder / "env", os.R_OK)
@@ -174,7 +174,7 @@ class Run:
             fail(f"no job could be submitted at '{self.cluster.address}': {error}", "see: make doctor ENGINE=ray")
 
     def state(self) -> str:
-        """pending, running, gone, or unknown, with `why`."""
+        """The state: pending, running, gone or unknown. Sets `why`."""
         try:
             job = self.cluster.ask(f"jobs/{self.name}")
         except SilentError as error:
@@ -192,7 +192,7 @@ class Run:
         return "pending" if job.get("status") == "PENDING" else "running"
 
     def wait(self) -> None:
-        """Until there is an rc, or the job is gone; a job that Ray has given up before it began is submitted again."""
+        """Wait until there is an rc or the job is gone. A job that Ray gave up before its start is submitted again."""
         pause, ask_at, heard, tell_at = 1.0, time.monotonic() + 0.5, time.monotonic(), time.monotonic() + 60
         since: float | None = None
         while not (self.folder / "rc").exists():
@@ -219,27 +219,27 @@ class Run:
             nap(0.5)
 
     def end_overdue(self, seconds: float) -> None:
-        """Where it was the host that died, Ray may not know."""
+        """End the job if it is over its limit. If its host died, Ray may not know that."""
         if seconds > float(self.text("limit_s") or 0) + MARGIN_S:
             self.cancel_quietly()
             fail(f"job '{self.name}' was at work for longer than its limit")
 
     def verdict(self) -> int:
-        """Of a job that is gone; its rc may be seen late."""
+        """The exit status of a job that is gone. A shared folder may show its rc late."""
         said = self.text("job.log").splitlines()
         until = time.monotonic() + RC_GRACE_S
         while not (self.folder / "rc").exists() and time.monotonic() < until:
             if self.is_stopped or (self.folder / "cancelled").exists():
                 until = min(until, time.monotonic() + RC_GRACE_S / 10)
             nap(0.5)
-            os.listdir(self.folder)  # it is read anew
+            os.listdir(self.folder)  # makes a shared folder show new files
         try:
             return int(self.text("rc"))
         except ValueError:
             fail(f"job '{self.name}' has ended without a verdict: {self.why}{f': {said[-1]}' if said else ''}")
 
     def cancel(self) -> None:
-        """It is gone then. The runner ends when it sees `cancelled`, whatever becomes of Ray's own stop."""
+        """Cancel the job and wait until it is gone. The runner ends when it sees `cancelled`, even if Ray does not stop it."""
         if not self.name or (self.folder / "rc").exists():
             return
         (self.folder / "cancelled").touch()
@@ -256,7 +256,7 @@ class Run:
             time.sleep(0.3)
 
     def stop(self) -> bool:
-        """By Ray, which stops a job that waits when it would begin: then its runner sees that nobody wants it."""
+        """Ask Ray to stop the job. Ray stops a pending job only at its start, and then the runner sees `cancelled`."""
         try:
             self.cluster.ask(f"jobs/{self.name}/stop", post=True)
         except SilentError:
@@ -264,13 +264,13 @@ class Run:
         return True
 
     def cancel_quietly(self) -> None:
-        """As far as that is possible."""
+        """Cancel the job, and ignore a cluster that does not answer."""
         (self.folder / "cancelled").touch()
         self.stop()
 
 
 def nap(seconds: float) -> None:
-    """A signal ends it at once, by `stopped`."""
+    """Wait. A signal ends the wait at once, through `stopped`."""
     time.sleep(seconds)
 
 
@@ -284,7 +284,7 @@ def is_holder_gone() -> bool:
 
 
 def start(run: Run, *, is_new: bool) -> int:
-    """Run it to its end, and give back its status."""
+    """Run it to its end. Returns its status."""
 
     def stopped(*_: object) -> NoReturn:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
@@ -305,7 +305,7 @@ def start(run: Run, *, is_new: bool) -> int:
 
 
 def check() -> int:
-    """Whether the cluster answers, and takes what a run would ask for."""
+    """Check that the cluster answers and has the resources of a run."""
     cluster = Cluster(os.environ.get("RAY_ADDRESS") or ADDRESS)
     try:
         if not (cluster.ask("version") or {}).get("ray_version"):
@@ -317,7 +317,7 @@ def check() -> int:
 
 
 def main(arguments: list[str]) -> int:
-    """See the head of this file. Returns the exit status."""
+    """Run the program; see the top of this file. Returns the exit status."""
     match arguments:
         case ["--check"]:
             return check()

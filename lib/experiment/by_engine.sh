@@ -77,6 +77,7 @@ run_has_no_end() {
   [[ -z $FOUND ]] || wait_for_machine engine
   FOUND=$why
   ((SUBMITTED < MOST_SUBMITTED)) || wait_for_machine engine
+  is_far || seconds=0 # somebody has killed the runner: there is nothing to wait for
   tell "$why; again in $seconds s"
   find "$RUN_DIR" -mindepth 1 -maxdepth 1 ! -name next ! -name commit -exec rm -rf {} +
   mkdir -p "$RUN_DIR/record"
@@ -88,7 +89,7 @@ run_has_no_end() {
 
 # wait_for_machine KIND: FOUND says what is wrong. What is no flight ends.
 wait_for_machine() {
-  [[ -n ${FLIGHT:-} ]] || die "$FOUND" 'when it is mended, the same again'
+  [[ -n ${FLIGHT:-} ]] || die "$FOUND" 'fix that, then run this command again'
   rm -rf "$RUN_DIR"
   moment
   put "$FLIGHT/machine" "$1 $MOMENT $FOUND"

@@ -1,11 +1,11 @@
-# What a training run, its evaluator and a proposer can reach: whether they are confined, and the files of RUN_DIR that ask the runner
-# to confine them. Sourced.
+# What a training run, its evaluator and a proposer can reach. Writes the `confine` files that the runner reads
+# (lib/child/runner.py). Sourced.
 # shellcheck shell=bash
 
-# confine: it can write nothing but its checkout, what it hands over, and a scratch, its TMPDIR; it has no network, sees no other
-# process, and finds neither the runs of this tree, its ledger among them, nor the git directory, keys, or any text that is validated on:
-# the folder of it, the shards or the corpus that it came from, and uv's copies of the packages that it came in. What is compiled, or
-# cached, is not found again by the next run: it would be a way to hand something over.
+# confine: a training run can write only to its checkout, its handover folder and a scratch folder (its TMPDIR). It has
+# no network and sees no other process. Hidden are the runs with the ledger, the git directory, the keys and the
+# validation text, with the files that the text came from. Its caches end with it: a cache that the next run finds
+# would be a way to pass something on.
 confine() {
   local scratch=$RUN_DIR/scratch path
   mkdir -p "$scratch" "$RUN_DIR/handover" "$RUN_DIR/reply"
@@ -14,13 +14,13 @@ confine() {
     hidden_text
     path=$(uv_cache)
     [[ ! -d $path ]] || printf 'hide %s\n' "$path"
-    ((GPUS_PER_SLOT == 1)) || printf 'loopback\n' # its ranks speak over that
+    ((GPUS_PER_SLOT == 1)) || printf 'loopback\n' # the processes of one training talk over it
     printf '%s\n' "write $CHECKOUT" "write $scratch" "write $RUN_DIR/handover" "read $RUN_DIR/reply" "by $LAB_CONFINED"
   } >"$RUN_DIR/confine"
   printf '%s\n' "TMPDIR=$scratch" "UV_CACHE_DIR=$scratch/uv" "TRITON_HOME=$scratch" "CUDA_CACHE_PATH=$scratch/cuda" >>"$RUN_DIR/env"
 }
 
-# hidden_text: all that is validated on, and what is held back.
+# hidden_text: hides the validation text and the holdout.
 hidden_text() {
   local path
   for path in "$AUTORESEARCH_CACHE"/*/judge "$AUTORESEARCH_CACHE/data"; do
@@ -29,7 +29,7 @@ hidden_text() {
   done
 }
 
-# hide_source FOLDER: the corpus of one's own that the validation text was taken from; unless what a run needs lies in it.
+# hide_source FOLDER: hides the corpus that the validation text came from, unless it contains what a run needs.
 hide_source() {
   local needed
   for needed in "$TREE" "$VENV" "$AUTORESEARCH_CACHE"; do
@@ -38,7 +38,7 @@ hide_source() {
   printf 'hide %s\n' "$1"
 }
 
-# confine_evaluator: it reads what was handed over, and writes its answer.
+# confine_evaluator: the evaluator reads the handover and writes its answer.
 confine_evaluator() {
   {
     hidden_from_all
@@ -48,16 +48,16 @@ confine_evaluator() {
 
 hidden_from_all() { printf '%s\n' "hide $TREE/runs" "hide $COMMON_DIR" "hide $TREE/.env"; }
 
-# confine_proposer SCRATCH: in CALL. It writes where it likes, and has a network; but what experiments rest on it can only read
-# (list_what_is_held). Hidden are the runs, their ledgers among them, what is validated on, and .env. An agent that has a shell, and nothing
-# that holds it, writes in its scratch alone.
+# confine_proposer SCRATCH: writes CALL/confine. A proposer has a network and writes anywhere, except to what experiments
+# depend on (list_what_is_held). Hidden are the runs with their ledgers, the validation text and .env. An agent with a
+# shell and no sandbox of its own writes only to its scratch folder.
 confine_proposer() {
   local held path
   mapfile -t held <"$RUN/proposer.confine"
   ! is_held_by_us_alone || held=("${held[@]/#write */}")
   {
     printf '%s\n' "${held[@]}" network
-    # A person may have made it since this loop began.
+    # A person may have created it since this loop started.
     while IFS= read -r path; do [[ ! -e $path ]] || printf 'read %s\n' "$(readlink -e -- "$path")"; done <"$RUN/proposer.absent"
     printf '%s\n' "hide $TREE/runs" "hide $TREE/.env"
     hidden_text
@@ -67,8 +67,8 @@ confine_proposer() {
   printf '%s\n' "UV_CACHE_DIR=$1/tmp/uv" >>"$CALL/env"
 }
 
-# list_what_is_held: once for a loop, since it takes twenty processes: RUN/proposer.confine has the lines of `confine` that every proposer gets;
-# RUN/proposer.absent has the configurations of git that do not exist, and so cannot be made read-only.
+# list_what_is_held: writes RUN/proposer.confine, the `confine` lines of every proposer, and RUN/proposer.absent, the git
+# configurations that do not exist yet and so cannot be made read-only. Once for a loop, because it takes 20 processes.
 list_what_is_held() {
   local paths configurations path
   mapfile -t configurations < <(git_configurations)
@@ -81,8 +81,8 @@ list_what_is_held() {
   } >"$RUN/proposer.confine"
 }
 
-# folders_above: of the paths on stdin: in the sandbox each is a mount of its own, for such a one cannot be renamed, and another one be put
-# in its place, with all that is read-only in it.
+# folders_above: makes each folder above the paths on stdin a mount of its own. A mount cannot be renamed, so nobody can
+# replace a folder together with its read-only content.
 folders_above() {
   local path
   while IFS= read -r path; do
@@ -92,7 +92,8 @@ folders_above() {
   done | LC_ALL=C sort -u
 }
 
-# what_night_rests_on CONFIGURATION...: paths that a proposer, and an unconfined training, must leave alone; some may not be there.
+# what_night_rests_on CONFIGURATION...: the paths that a proposer and an unconfined training must not change. Some may
+# not exist.
 what_night_rests_on() {
   local path folders
   printf '%s\n' "$TREE" "$COMMON_DIR" "$GIT_FOLDER" "$VENV" "$AUTORESEARCH_CACHE" "$AUTORESEARCH_MEMORY" "$(uv_cache)" \
@@ -104,20 +105,20 @@ what_night_rests_on() {
   done
 }
 
-# git_configurations: the files that git reads on this account, beside those of the repository, whether they are there or not.
+# git_configurations: the files that git reads for this user, in addition to those of the repository. Some may not exist.
 git_configurations() {
   printf '%s\n' ~/.gitconfig "${XDG_CONFIG_HOME:-$HOME/.config}/git"
   { git config --list --show-origin --name-only -z 2>/dev/null || :; } | tr '\0' '\n' | sed -n 's/^file:\(\/.*\)/\1/p' | sort -u
 }
 
-# is_held_by_us_alone: whether the proposer is an agent with a shell that nothing else holds: mini; Codex, whose own sandbox cannot be made in
-# Landlock.
+# is_held_by_us_alone: whether the proposer is an agent with a shell and no sandbox of its own: mini, and Codex under
+# Landlock, where its own sandbox does not work.
 is_held_by_us_alone() {
   [[ $AGENT_PATH == "$TOOLKIT/lib/proposers/mini" || $AGENT_PATH == "$TOOLKIT/lib/proposers/codex" && $LAB_HELD == landlock ]]
 }
 
-# what_is_watched: where nothing holds a run, or a proposer, what it could leave for git, for Python, or for who starts this loop again, is
-# looked at before and after (lib/lab/runs/tampering.py).
+# what_is_watched: the paths that are compared before and after an unconfined run or proposer (lib/lab/runs/tampering.py),
+# because git, Python or the next start of the loop reads them.
 what_is_watched() {
   printf '%s\n' "$COMMON_DIR"/{config,config.worktree,shallow,info,hooks,objects/info} "$GIT_FOLDER/config.worktree" \
     "$RUN"/{wanted,prepared,prepared.py,variables,proposer.confine,proposer.absent} \
@@ -125,7 +126,7 @@ what_is_watched() {
   git_configurations
 }
 
-# settings_of_agent: where it keeps them; the folder is made where there is none.
+# settings_of_agent: the folder of its settings, which is created if it does not exist.
 settings_of_agent() {
   local settings=${MSWEA_GLOBAL_CONFIG_DIR:-${XDG_CONFIG_HOME:-$HOME/.config}/mini-swe-agent}
   [[ $AGENT_PATH == */mini ]] || settings=${CODEX_HOME:-$HOME/.codex}
@@ -133,69 +134,7 @@ settings_of_agent() {
   printf '%s' "$settings"
 }
 
-# uv_cache: where uv keeps packages; nothing, where the environment has links into it.
+# uv_cache: the folder where uv keeps packages, or nothing if the environment has links into it.
 uv_cache() {
   [[ ${UV_LINK_MODE:-} == symlink ]] || printf '%s' "${UV_CACHE_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/uv}"
-}
-
-# has_evaluator FACTS: whether the prepare.py that has said them measures; it measures nothing else.
-has_evaluator() { [[ $1 == *'"evaluator": true'* ]]; }
-
-# way_to_confine: what confines a command here, `bubblewrap` or `landlock`, of what CONFINE allows. Fails where nothing does.
-way_to_confine() {
-  local way
-  for way in bubblewrap landlock; do
-    [[ ${CONFINE:-auto} == @(auto|yes|"$way") ]] || continue
-    if "$LAB_PYTHON" -IS "$TOOLKIT/lib/child/runner.py" --can-confine "$way" >/dev/null 2>&1; then
-      printf '%s' "$way"
-      return
-    fi
-  done
-  return 1
-}
-
-# choose_confinement FACTS: exports whether `prepare.py --evaluate` measures, and what confines training, and what
-# proposers: a way, or `no`. A stranger's script may write where it likes, as it does without us: so by itself only a
-# pair that has an evaluator is confined.
-choose_confinement() {
-  local way
-  export LAB_EVALUATOR=no LAB_CONFINED=no LAB_HELD=no
-  if [[ $METRIC == val_bpb ]] && has_evaluator "$1"; then
-    LAB_EVALUATOR=yes
-  fi
-  what_is_watched | sort -u >"$RUN/watched"
-  [[ $CONFINE != no ]] || return 0
-  if way=$(way_to_confine); then
-    LAB_HELD=$way
-    list_what_is_held
-  else
-    way=no
-  fi
-  ! is_far || ask_far_host
-  if [[ $way != no ]]; then
-    [[ $CONFINE == auto && $LAB_EVALUATOR == no ]] || LAB_CONFINED=$way
-  elif [[ $CONFINE != auto ]]; then
-    way=that
-    [[ $CONFINE != yes ]] || way='neither bubblewrap nor Landlock'
-    die "CONFINE is '$CONFINE', but $way does not work here" 'make doctor says why'
-  elif [[ $LAB_EVALUATOR == yes ]]; then
-    say 'training and proposers are not confined: neither bubblewrap nor Landlock works here (make doctor says why)'
-  fi
-}
-
-# ask_far_host: sets `way` to what confines a training on a host that the engine chooses, or to `no`. It asks once for each way to
-# reach the host, because a restarted loop would wait for the answer behind its own runs.
-ask_far_host() {
-  local asked="${ENGINE_PATH##*/}|$CONFINE|${SLURM_OPTIONS:-}|${RAY_ADDRESS:-}" known
-  { read -r way known <"$RUN/computes"; } 2>/dev/null || known=
-  [[ $known != "$asked" ]] || return 0
-  tell "asking a host of engine '${ENGINE_PATH##*/}' whether it can confine a training"
-  for way in bubblewrap landlock no; do
-    [[ $way != no ]] || break
-    [[ $CONFINE == @(auto|yes|"$way") ]] || continue
-    ! through_engine 0 "$LAB_PYTHON" -IS "$TOOLKIT/lib/child/runner.py" --can-confine "$way" || break
-    exit_if_stopped
-    [[ -n $HOST ]] || die "engine '${ENGINE_PATH##*/}' gives no answer: ${OUTPUT##*$'\n'}" "make engine-check ENGINE=${ENGINE_PATH##*/}"
-  done
-  put "$RUN/computes" "$way $asked"
 }

@@ -1,12 +1,12 @@
-# What a proposer may touch, and what becomes of what it touches all the same. Sourced by ask_proposer.sh, whose CALL and scratch this uses.
+# Limits what a proposer can change, and undoes other changes. Sourced by ask_proposer.sh, whose CALL and scratch it uses.
 # shellcheck shell=bash
 
 source "$TOOLKIT/lib/experiment/confinement.sh"
 
-# is_ours: whether the proposer is one of ours that is no agent; those read the runs.
+# is_ours: whether the proposer is one of our own that is not an agent. These need to read the runs.
 is_ours() { [[ $AGENT_PATH == "$TOOLKIT"/lib/proposers/@(catalog|edited|retry) ]]; }
 
-# hold: the proposer is confined; or what it must not touch is remembered.
+# hold: confines the proposer, or else records the state of what it must not change.
 hold() {
   local path
   if [[ ${LAB_HELD:-no} != no ]]; then
@@ -19,7 +19,7 @@ hold() {
   fi
 }
 
-# look_what_it_touched: what it has touched is put back, told, and in CALL/touched, a line each: such a proposal is rejected.
+# look_what_it_touched: restores what it changed and lists it in CALL/touched, which rejects the proposal.
 look_what_it_touched() {
   if [[ -e $CALL/confine ]]; then
     take_away_configurations
@@ -30,8 +30,8 @@ look_what_it_touched() {
   [[ ! -s $CALL/touched ]] || tell "the proposer has touched what is not its own, which is put back: $(paste -sd' ' "$CALL/touched")"
 }
 
-# take_away_configurations: those of git that were not there, and so could not be made read-only, before any git of ours reads them. Many
-# an agent makes one, to commit: that is no reason to reject what it proposes.
+# take_away_configurations: moves new git configurations aside before our git reads them. They did not exist, so they
+# could not be made read-only. Many agents create one in order to commit, so this does not reject the proposal.
 take_away_configurations() {
   local path aside
   while IFS= read -r path; do
@@ -43,7 +43,7 @@ take_away_configurations() {
   done <"$CALL/absent"
 }
 
-# put_refs_back: of experiments on record, and the chain of records, which only grows; a line for each.
+# put_refs_back: restores the refs of recorded experiments and of the records, which only grow. Prints each one.
 put_refs_back() {
   local ref commit now
   while read -r ref commit; do

@@ -33,7 +33,7 @@ environment_of_training() {
   mapfile -t names < <(compgen -e)
   for name in "${names[@]}"; do
     value=${!name}
-    [[ $our_names != *" $name "* ]] || continue
+    [[ $our_names != *" $name "* && $name != @(PROFILE|TIME_BUDGET|SEED|AUTORESEARCH_CACHE) ]] || continue
     name=${name#LAB_CALLER_}
     [[ ! $name =~ $OF_A_FLIGHT && (! $name =~ $OF_SESSION || $name == @(USER|LOGNAME)) && $keys != *" $name "* ]] || continue
     [[ ${1:-} != far || ! $name =~ $OF_HOST ]] || continue

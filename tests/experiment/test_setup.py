@@ -73,7 +73,7 @@ def test_a_bad_tag_is_refused(house: House, tag: str) -> None:
 def test_make_gives_a_tag_to_nobody_but_the_script(house: House) -> None:
     result = house.call("make", "setup", "TAG=$(shell touch pwned)")
     assert result.status == 2
-    assert "setup: TAG '$(shell touch pwned)'" in result.err
+    assert "setup: invalid TAG '$(shell touch pwned)'" in result.err
     assert not (house.tree / "pwned").exists()
     assert house.call("make", "setup", "TAG=mar14").status == 0
 
@@ -201,7 +201,7 @@ def test_a_run_started_on_another_ones_branch_begins_where_that_began(based: Hou
     assert based.loop(1, based.setting("0.5")).status == 0
     assert based.git("rev-parse", "HEAD") != start
     result = based.call("bin/setup", TAG="mar15")
-    assert f"begins at {start[:7]}" in result.err
+    assert f"at commit {start[:7]}" in result.err
     assert based.git("rev-parse", "HEAD") == start
     assert os.readlink(based.tree / "results.tsv") == "runs/mar15/results.tsv"
     assert len(based.rows()) == 2, "the earlier run's ledger is as it was"
@@ -231,7 +231,7 @@ def test_on_last_nights_branch_it_says_where_it_begins_and_how_from_the_best(bas
     assert (based.tree / "runs/mar15/start").read_text() == (based.run_folder / "start").read_text()
     begins, of_best = said.err.splitlines()[-2:]
     assert re.match(
-        r"run 'mar15' begins at [0-9a-f]{7}, where run 'mar14' began, on branch 'autoresearch/mar15'", begins
+        r"run 'mar15' is ready on branch 'autoresearch/mar15', at commit [0-9a-f]{7}, where run 'mar14' started", begins
     )
     assert of_best.endswith(": make setup TAG=mar15b FROM=autoresearch/mar14")
     assert based.call("bash", "-c", of_best.rsplit(": ", 1)[1]).status == 0

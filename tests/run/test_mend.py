@@ -111,7 +111,7 @@ def test_what_was_deleted_is_made_again(three: House, what: str) -> None:
     assert report.status == 2
     assert "there is no run" not in report.err
     assert "Errno" not in report.err
-    hint = report.err.splitlines()[-1].removeprefix("hint: ").split(" (")[0]
+    hint = report.err.splitlines()[-1].removeprefix("hint: ").split(": ")[-1]
     assert hint == "make mend TAG=mar14"
     assert three.call("bash", "-c", hint).status == 0
     assert (table(three), three.experiments()) == (before, objects)
@@ -135,7 +135,7 @@ def test_without_anything_it_says_so(run: House) -> None:
     shutil.rmtree(run.tree / "runs")
     result = run.call("bin/mend")
     assert result.status == 2
-    assert result.err.startswith("mend: there is nothing to make run 'mar14' from")
+    assert result.err.startswith("mend: nothing to restore run 'mar14' from")
 
 
 def test_a_loop_at_work_is_not_disturbed(slow: House) -> None:

@@ -85,7 +85,7 @@ def test_nothing_goes_without_a_yes(nights: House) -> None:
     result = nights.call("bin/drop", TAG="old")
     assert result.status == 2
     assert "cannot ask for confirmation without a terminal: drop run 'old': folder runs/old, branch" in result.err
-    assert "13 refs" in result.err
+    assert "13 git refs" in result.err
     hint = result.err.splitlines()[-1]
     assert hint.endswith("FORCE=1 make drop TAG=old")
     assert answered(nights, "n\n", "bin/drop", TAG="old") == 1
@@ -109,7 +109,7 @@ def answered(house: House, answer: str, verb: str, **settings: str) -> int:
 
 def test_only_what_is_old_and_not_taken_is_pruned(nights: House) -> None:
     """The nights are of the future; that of today has no row yet."""
-    assert "no run is older than 30 days" in nights.call("bin/prune").out
+    assert "no stopped run is older than 30 days" in nights.call("bin/prune").out
     for tag in ("old", "taken", "today"):
         path = nights.tree / f"runs/{tag}/experiments.jsonl"
         text = path.read_text() if path.exists() else ""

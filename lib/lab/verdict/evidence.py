@@ -157,7 +157,7 @@ def _with_runs(evidence: Evidence, index: Index, level: Sequence[noise.Run], mea
 
 
 def _there(level: Sequence[noise.Run], kind: str | None) -> list[noise.Run]:
-    """Those of the incumbent's runs that have a value on that kind of device."""
+    """The incumbent's runs with a value on that kind of device."""
     return [one for one in level if one["val_bpb"] is not None and conditions.is_on(one, kind)]
 
 

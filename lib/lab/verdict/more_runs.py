@@ -32,7 +32,7 @@ ASTRAY = 4  # runs of either that may go to other kinds of device than the one t
 
 @dataclass(frozen=True)
 class NextRun:
-    """Of `candidate` or `incumbent`, and why, where that is no matter of noise: it was disturbed, or ran elsewhere."""
+    """A run of the `candidate` or `incumbent`. `why` is set if noise is not the reason: a disturbance, or another device."""
 
     code: str
     seed: int | None

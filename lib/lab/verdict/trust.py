@@ -50,9 +50,9 @@ def of(keep: Experiment, level: Sequence[Run], spread: Spread | None) -> Trust |
 def of_keeps(
     run: Path, keeps: Sequence[Experiment], spread_on: Callable[[str | None], Spread | None]
 ) -> dict[str, Trust]:
-    """Of all keeps of a run, by their commit; `keeps`: in order, from the baseline on.
+    """The trust of all keeps of a run, by commit. `keeps` are in order and begin with the baseline.
 
-    `spread_on` tells the noise on a kind of device.
+    `spread_on` returns the noise on a kind of device.
     """
     again = reruns.read(run) if spread_on(None) else []
     found = {}

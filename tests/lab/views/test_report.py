@@ -163,7 +163,7 @@ def test_any_ledger_will_do(house: House, tmp_path: Path) -> None:
     [
         ({"TAGS": "nosuch"}, "report: there is no run 'nosuch'"),
         ({"TAGS": "../../etc"}, "report: there is no run '../../etc'"),
-        ({"LEDGER": "results.tsv"}, "report: LEDGER without OUT"),
+        ({"LEDGER": "results.tsv"}, "report: LEDGER needs OUT"),
         ({"LEDGER": "nosuch.tsv", "OUT": "out"}, "lab: no such file or directory: '"),
         ({}, "report: no run is checked out"),
     ],

@@ -95,7 +95,7 @@ def test_what_has_no_log_or_no_commit(night: House) -> None:
     ]
     by_hand = night.call("bin/retry", "5")
     assert (by_hand.status, by_hand.out) == (2, "")
-    assert "experiment #5 was written by hand" in by_hand.err
+    assert "experiment #5 has no commit: its row was written by hand" in by_hand.err
 
 
 @pytest.mark.parametrize(
