@@ -239,7 +239,7 @@ class Run:
             fail(f"job '{self.name}' has ended without a verdict: {self.why}{f': {said[-1]}' if said else ''}")
 
     def cancel(self) -> None:
-        """Cancel the job and wait until it is gone. The runner ends when it sees `cancelled`, even if Ray does not stop it."""
+        """Cancel the job and wait for its end. The runner ends at `cancelled`, even if Ray does not stop it."""
         if not self.name or (self.folder / "rc").exists():
             return
         (self.folder / "cancelled").touch()

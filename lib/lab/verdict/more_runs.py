@@ -32,7 +32,7 @@ ASTRAY = 4  # runs of either that may go to other kinds of device than the one t
 
 @dataclass(frozen=True)
 class NextRun:
-    """A run of the `candidate` or `incumbent`. `why` is set if noise is not the reason: a disturbance, or another device."""
+    """A run of the `candidate` or `incumbent`. `why`: the reason if it is not noise, such as a disturbance."""
 
     code: str
     seed: int | None
