@@ -86,7 +86,8 @@ def log(house: House) -> str:
 
 
 def log_of(house: House, one: dict[str, object]) -> str:
-    (path,) = (house.run_folder / "logs").glob(f"{str(one['commit'])[:7]}-1.log.gz")
+    # Missing shards are taken for a fault of the machine, and the run is repeated.
+    *_, path = sorted((house.run_folder / "logs").glob(f"{str(one['commit'])[:7]}-*.log.gz"))
     return gzip.decompress(path.read_bytes()).decode(errors="replace")
 
 

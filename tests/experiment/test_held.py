@@ -184,7 +184,7 @@ def test_not_held_what_would_end_the_night_does_not(run: House) -> None:
     assert result.status == 0
     assert len(run.rows()) == len(acts) + 2
     assert run.git("rev-parse", "autoresearch/mar14") == before
-    assert "branch 'autoresearch/mar14' is put back" in log(run)
+    assert "moved branch 'autoresearch/mar14' from" in log(run)
     assert "restored git objects of the incumbent" in log(run)
     assert "the Python core of this loop was killed: there is a new one" in log(run)
     assert run.once(run.setting("0.9")).status == 0, "and all of it goes on with the next verb"

@@ -523,7 +523,7 @@ def test_a_night_on_the_full_profile(house: House, hub: Hub) -> None:
     settings = {"PROFILE": "full", "AUTORESEARCH_CACHE": str(house.outside / "cache"), "TIME_BUDGET": "3"}
     result = house.call("make", "setup", "TAG=mar14", **settings)
     assert result.status == 2
-    assert "setup: the data of profile 'full' is not there\nhint: run 'uv run prepare.py' (or: make data)" in result.err
+    assert "setup: the data of profile 'full' is missing\nhint: run 'uv run prepare.py' (or: make data)" in result.err
     make_data = ("make", "data", "PROFILE=full", f"HF_ENDPOINT={hub.endpoint}")
     assert house.call(*make_data, **settings, timeout=300).status == 2
     hub.files |= {f"shard_{index:05d}.parquet": SHARDS["shard_00000.parquet"] for index in range(2, 10)}

@@ -87,9 +87,7 @@ def test_a_phantom_is_found_out(tmp_path: Path) -> None:
     share = f"share     3 pairs: {percent[0]} of the claimed gain, 95 % between {percent[1]} and {percent[2]}\n"
     assert share in result.out
     assert "\nfinding   not reproduced: " in result.out
-    assert (
-        "keeps of each 100 experiments that change nothing, with the fixed thresholds of BASELINE_RUNS=1" in result.out
-    )
+    assert "keeps per 100 experiments that change nothing, with the fixed thresholds of BASELINE_RUNS=1" in result.out
     told = [line.split(": ")[1] for line in result.err.splitlines() if line.startswith("run ")]
     names = ("baseline", "incumbent")
     assert told == [f"the {name} with seed {seed}" for seed in seeds for name in names]
