@@ -167,7 +167,7 @@ checkout_patterns() {
 }
 
 ask() {
-  local want
+  local want locked=
   printf '%s' "$scratch/tree" >"$CALL/cwd"
   printf '%s' "$AGENT_TIMEOUT" >"$CALL/limit_s"
   { read -r want <"$FOLDER/want"; } 2>/dev/null || want=1
@@ -180,7 +180,9 @@ ask() {
   rm -f "$CALL"/{confine,touched}
   is_ours || hold
   run_child "$ENGINE_HERE" --inherit "$CALL" || :
+  [[ ${LAB_HELD:-no} == bubblewrap ]] || is_ours || locked=$(restore_access)
   [[ -e $CALL/rc ]] || "$ENGINE_HERE" --cancel "$CALL" # the engine was killed, but not the proposer
   exit_if_stopped
   is_ours || look_what_it_touched
+  [[ -z $locked ]] || printf '%s\n' "$locked" >>"$CALL/touched"
 }

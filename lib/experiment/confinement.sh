@@ -126,6 +126,13 @@ what_is_watched() {
   git_configurations
 }
 
+# restore_access: gives folders and files of the runs and of git their owner's permissions back, and prints them. Landlock
+# does not stop chmod, and a folder that cannot be read would end the night.
+restore_access() {
+  find "$TREE/runs" "$COMMON_DIR" -path "$RUN/slots" -prune -o \( -name scratch -o -name handover \) -prune -o \
+    \( -type d ! -perm -700 -o -type f ! -perm -400 \) -exec chmod u+rwX {} \; -print 2>/dev/null | sed "s,^$TREE/,,"
+}
+
 # settings_of_agent: the folder of its settings, which is created if it does not exist.
 settings_of_agent() {
   local settings=${MSWEA_GLOBAL_CONFIG_DIR:-${XDG_CONFIG_HOME:-$HOME/.config}/mini-swe-agent}

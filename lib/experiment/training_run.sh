@@ -28,7 +28,7 @@ train_all() {
 # worth nothing. RUN_DIR/looked is written last. All output of the training goes to RUN_DIR/run.log, and nowhere else.
 # RUN_DIR/under_way: an earlier loop has started it, and it is waited for.
 train() {
-  local RUN_DIR=$1 CHECKOUT SUBMITTED=0
+  local RUN_DIR=$1 CHECKOUT SUBMITTED=0 LOCKED=
   beat
   if [[ -e $RUN_DIR/under_way ]]; then
     go_on_with_run
@@ -46,6 +46,7 @@ train() {
   [[ ${LAB_EVALUATOR:-no} != yes ]] || clear_handover
   append_run_log
   core look_after "$RUN_DIR" changed
+  [[ -z $LOCKED ]] || printf '%s\n' "$LOCKED" >>"$RUN_DIR/changed"
   [[ ! -e $RUN_DIR/under_way ]] || look_at_code "$2" >>"$RUN_DIR/changed"
   keep_artifacts
   printf '%s\t%s\t%s\t%s\n' "$SLOT" "$(<"$RUN_DIR/devices")" "$(<"$RUN_DIR/started")" "$(<"$RUN_DIR/ended")" >>"$RUN/slots/uses"
@@ -62,6 +63,7 @@ start_run() {
   core look_before "$RUN_DIR"
   SUBMITTED=$((SUBMITTED + 1))
   run_engine
+  [[ ${LAB_CONFINED:-no} == bubblewrap ]] || LOCKED=$(restore_access)
   exit_if_stopped
 }
 

@@ -178,6 +178,7 @@ def test_not_held_what_would_end_the_night_does_not(run: House) -> None:
         "rm -f $T/.git/objects/??/*",
         "touch $T/.git/packed-refs.lock $T/.git/refs/heads/autoresearch/mar14.lock",
         "pkill -KILL -f lab.step_server -P $LAB_HOLDER",
+        "chmod 000 $T/.git/objects $R/experiments.jsonl $R",
     ]
     agent = run.in_turn(*(f"{begin(run)}({act}) >&2\n{IDEA}" for act in acts), IDEA)
     result = run.loop(len(acts) + 1, agent, CONFINE="no", LAB_MINUTE="1", timeout=200)
@@ -187,5 +188,8 @@ def test_not_held_what_would_end_the_night_does_not(run: House) -> None:
     assert "moved branch 'autoresearch/mar14' from" in log(run)
     assert "restored git objects of the incumbent" in log(run)
     assert "the Python core of this loop was killed: there is a new one" in log(run)
+    locked = (run.run_folder, run.run_folder / "experiments.jsonl", run.tree / ".git/objects")
+    assert all(path.stat().st_mode & 0o400 for path in locked), "root could read them all the same"
+    assert "rejected: changed runs/mar14/experiments.jsonl, runs/mar14, " in log(run)
     assert run.once(run.setting("0.9")).status == 0, "and all of it goes on with the next verb"
     assert run.statuses()[-1] == "keep"
