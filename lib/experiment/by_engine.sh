@@ -1,4 +1,4 @@
-# A training run in the hands of an engine: to its end, or handed to it again. Sourced by training_run.sh.
+# Runs a training by an engine, and submits it again if the engine loses it. Sourced by training_run.sh.
 # shellcheck shell=bash
 
 source "$TOOLKIT/lib/run/machine_faults.sh"
@@ -6,8 +6,8 @@ source "$TOOLKIT/lib/run/machine_faults.sh"
 readonly MOST_SUBMITTED=3 # times in a row that a run is handed to the engine, until the engine is what is waited for
 readonly MINUTE_S=${LAB_MINUTE:-60}
 
-# run_engine [--wait]: to its end, with a line of progress where a person looks; what it says is told, and SAID is the last of that. A run
-# that waits in a queue may take hours: the flight does not hang.
+# run_engine [--wait]: runs the engine to its end, with a progress line at a terminal. Repeats what the engine prints;
+# SAID is its last line. A run may wait in a queue for hours, and does not count as hung.
 run_engine() {
   local progress='' engine from status
   if [[ -t 2 ]]; then
@@ -44,7 +44,8 @@ run_engine() {
   fi
 }
 
-# go_on_with_run: it has its slot, its checkout and its engine; nobody has looked at it from the start (look_at_code).
+# go_on_with_run: waits for a run of an earlier loop, in its slot and checkout, by its engine. Nothing recorded the
+# state before it, so look_at_code compares its code.
 go_on_with_run() {
   SLOT=$(<"$RUN_DIR/slot")
   take_this_slot
@@ -56,16 +57,16 @@ go_on_with_run() {
   exit_if_stopped
 }
 
-# look_at_code COMMIT: which of its files are not any more what they were there, a line each.
+# look_at_code COMMIT: prints the files of the checkout that differ from the commit.
 look_at_code() {
   local held=()
   [[ ! -e $RUN_DIR/held ]] || mapfile -t held <"$RUN_DIR/held"
   slot_git diff --name-only "$1" -- train.py prepare.py pyproject.toml "${held[@]}"
 }
 
-# run_has_no_end: the engine has ended, but the run has not come to its end: a host was lost, a cluster does not answer, somebody has
-# cancelled it. It is not the experiment's, and is submitted again, in another checkout: what was lost may be at work there still.
-# Where that is of no use, the flight waits for the machine.
+# run_has_no_end: handles an engine that ended without a result: a lost host, a cluster that does not answer, a
+# cancelled job. The experiment is not at fault, so the run is submitted again, in a fresh checkout, because the lost
+# run may still write to the old one. If that does not help, the flight waits for the machine.
 run_has_no_end() {
   local why=${SAID:-it does not say why} seconds=$((MINUTE_S * (1 << (SUBMITTED > 3 ? 3 : SUBMITTED)) / 12))
   kill -0 "$LAB_HOLDER" 2>/dev/null || exit 2 # the loop was killed: the next one goes on with the run
@@ -87,7 +88,7 @@ run_has_no_end() {
   beat
 }
 
-# wait_for_machine KIND: FOUND says what is wrong. What is no flight ends.
+# wait_for_machine KIND: lets the flight wait for the machine. FOUND says what is wrong. A run outside of a flight ends.
 wait_for_machine() {
   [[ -n ${FLIGHT:-} ]] || die "$FOUND" 'fix that, then run this command again'
   rm -rf "$RUN_DIR"

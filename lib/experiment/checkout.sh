@@ -1,15 +1,15 @@
-# The checkout of a slot, runs/<tag>/slots/<k>/, in which alone anything trains: the tracked files of one commit as they stand there,
-# and links to the folders of the person's tree that LINKS names. Whatever a run has left in it is gone before the next.
-# Sourced, after run/current_run.sh.
+# The checkout of a slot, runs/<tag>/slots/<k>/. Everything trains there. It has exactly the tracked files of one
+# commit, and links to the folders of the person's tree that LINKS names. The next run finds nothing that an earlier run
+# left. Sourced, after run/current_run.sh.
 # shellcheck shell=bash
 
-# slot_git ARGUMENT...: git on the checkout of this slot, which has an index of its own.
+# slot_git ARGUMENT...: runs git on the checkout of this slot, which has its own index.
 slot_git() {
   GIT_INDEX_FILE=$RUN/slots/$SLOT.index git --git-dir="$COMMON_DIR" --work-tree="$RUN/slots/$SLOT" -c core.bare=false \
     -c core.splitIndex=false -c core.sparseCheckout=false "$@"
 }
 
-# check_out COMMIT: CHECKOUT is a folder with exactly the files of that commit, and the links.
+# check_out COMMIT: makes CHECKOUT a folder with exactly the files of that commit, and the links.
 check_out() {
   CHECKOUT=$RUN/slots/$SLOT
   [[ ! -e $RUN/slots/$SLOT.index.lock ]] || rm -f "$RUN/slots/$SLOT.index.lock" # of a git that was killed: the slot is ours
@@ -25,12 +25,12 @@ check_out() {
   link_submodules "$1"
 }
 
-# fill COMMIT: by difference: what is as it should be is not written again.
+# fill COMMIT: writes only the files that differ.
 fill() {
   slot_git read-tree --reset -u "$1" && slot_git clean -ffdxq # && since errexit is off in a condition
 }
 
-# link_folders: of the person's tree: data that no commit has.
+# link_folders: links data folders of the person's tree, which no commit has.
 link_folders() {
   local name names
   read -ra names <<<"${LINKS:-}"
@@ -42,7 +42,7 @@ link_folders() {
   done
 }
 
-# link_submodules COMMIT: git makes an empty folder of each.
+# link_submodules COMMIT: replaces the empty folder that git makes of each submodule by a link.
 link_submodules() {
   local path
   [[ -e $CHECKOUT/.gitmodules ]] || return 0
@@ -58,8 +58,8 @@ unlink_submodules() {
   find "$CHECKOUT" -type l -lname "$TREE/*" -delete
 }
 
-# default_links: the untracked and ignored folders in the root of the tree, but those that are ours, caches, and outputs; a link to
-# a folder is one.
+# default_links: prints the untracked and ignored folders in the root of the tree, without ours, caches and outputs. A
+# link to a folder counts as a folder.
 default_links() {
   local name
   git -C "$TREE" ls-files --others --directory -z | while IFS= read -r -d '' name; do

@@ -1,22 +1,23 @@
-# What the loop asks of engines (what one is: CONTRIBUTING.md). Sourced, after child/run_child.sh.
+# The loop's calls of an engine (CONTRIBUTING.md defines engines). Sourced, after child/run_child.sh.
 # shellcheck shell=bash
 
 [[ -n ${OF_SESSION:-} ]] || source "$TOOLKIT/lib/run/caller.sh"
 
-# is_far: whether runs go to another host, where this one's GPUs and variables mean nothing.
+# is_far: whether runs go to other hosts, where the GPUs and variables of this one mean nothing.
 is_far() { [[ ${ENGINE_PATH:-/lib/child/engines/local} != */lib/child/engines/local ]]; }
 
-# engine_of RUN_DIR: ENGINE_OF is the engine that has started it, whatever ENGINE is today.
+# engine_of RUN_DIR: sets ENGINE_OF to the engine that started the run, whatever ENGINE is now.
 engine_of() {
   read -r ENGINE_OF 2>/dev/null <"$1/engine" || ENGINE_OF=local
   [[ $ENGINE_OF == */* ]] || ENGINE_OF=$TOOLKIT/lib/child/engines/$ENGINE_OF
 }
 
-# name_engine RUN_DIR: for engine_of; one of ours by its name, for this copy of the toolkit goes.
+# name_engine RUN_DIR: records the engine for engine_of. One of ours is recorded by name, because this copy of the
+# toolkit will be deleted.
 name_engine() { note "$1/engine" "${ENGINE_PATH#"$TOOLKIT/lib/child/engines/"}"; }
 
-# cancel_run RUN_DIR: whoever has started it. A cluster that does not answer is told, and no reason to stop: the runner ends by itself
-# when the handle is gone.
+# cancel_run RUN_DIR: cancels the run by the engine that started it. If a cluster does not answer, this is reported and
+# the loop goes on: the runner ends by itself when the handle is gone.
 cancel_run() {
   engine_of "$1"
   if [[ $ENGINE_OF == */lib/child/engines/local ]]; then
@@ -26,7 +27,7 @@ cancel_run() {
   fi
 }
 
-# state_of_run RUN_DIR: STATE is pending, running or gone; unknown, where the engine cannot tell.
+# state_of_run RUN_DIR: sets STATE to pending, running, gone, or unknown if the engine cannot tell.
 state_of_run() {
   engine_of "$1"
   capture "${LIMITED[@]}" 60 "$ENGINE_OF" --check "$1" || OUTPUT=unknown
@@ -35,8 +36,8 @@ state_of_run() {
   [[ $STATE == @(pending|running|gone) ]] || STATE=unknown
 }
 
-# is_under_way RUN_DIR: whether it outlives the loop that has started it: it waits, runs, or has come to its end meanwhile. One that runs
-# here ends with its loop.
+# is_under_way RUN_DIR: whether the run outlived the loop that started it: it is pending, running or finished. A run on
+# this host ends with its loop.
 is_under_way() {
   [[ -e $1/handle && ! -e $1/cancelled ]] || return 1
   engine_of "$1"
@@ -46,15 +47,17 @@ is_under_way() {
   [[ $STATE == @(pending|running) ]]
 }
 
-# is_reserved FILE: whether a run of an earlier loop is at work in the slot whose mark this is (slots/K.job); not, for that run itself.
+# is_reserved FILE: whether a run of an earlier loop still uses the slot of this mark (slots/K.job). Not for that run
+# itself.
 is_reserved() {
   local run_dir
   read -r run_dir 2>/dev/null <"$1" || return 1
   [[ $run_dir != "${RUN_DIR:-}" && -e $run_dir/handle && ! -e $run_dir/looked && ! -e $run_dir/cancelled ]]
 }
 
-# through_engine SECONDS COMMAND...: runs it where training runs, in the tree, with what training has of the environment: OUTPUT is what it
-# says, HOST is where, and the status is its own. 125: there is no answer within so many seconds, of which it may wait in a queue for some; 0 is no limit.
+# through_engine SECONDS COMMAND...: runs the command where training runs, in the tree, with the environment of a
+# training. OUTPUT is its output, HOST its host, and the status is its own. 125: no answer within SECONDS, the time in
+# the queue included (0: no limit).
 through_engine() {
   local seconds=$1 run_dir status=0
   shift

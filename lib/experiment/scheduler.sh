@@ -1,5 +1,6 @@
-# Which flights are in the air: those that an earlier loop has left first, then new ones, as many as there are slots. There is no
-# state to mend after a kill: a flight is its folder, a slot its lock. Sourced by bin/loop, after run/preflight.sh.
+# Chooses the flights to run: first those of an earlier loop, then new ones, as many as there are slots. A kill leaves
+# no state to repair, because a flight is its folder and a slot is its lock. Sourced by bin/loop, after
+# run/preflight.sh.
 # shellcheck shell=bash
 
 source "$TOOLKIT/lib/experiment/look_around.sh"
@@ -14,17 +15,17 @@ readonly MOST_KILLS=3    # times that the dispatcher of a flight may be killed b
 readonly MOST_GIVEN_UP=3 # flights in a row, from which on it is not they that are at fault
 readonly MOST_REPEATED=2
 
-# Rows of this loop, which are not counted in the ledger each time, for there may be a hundred thousand; ids of flights that an
-# earlier loop has left, or whose dispatcher was killed; failures of the proposer, in a row; proposals since the last verdict that
-# were in the air already: for each MOST_REPEATED a place stays empty until the next.
+# The rows of this loop (the ledger may be too long to count each time); the ids of flights of an earlier loop, or with
+# a killed dispatcher; the proposer's failures in a row; the repeated proposals since the last verdict (for each
+# MOST_REPEATED, one place stays empty until the next verdict).
 ADDED=0 WAITING=() FAILURES=0 REPEATED=0 GIVEN_UP=0
-# Whether the catalog is asked next; the moments from which on the proposer is asked again, and of its last failure.
+# Whether the catalog is asked next; when to ask the proposer again; when it failed last.
 IS_FALL_BACK=no ASK_AT=0 FAILED_AT=0
 declare -A FLYING=()                 # the id of the flight, by the pid of its dispatcher
 declare -A PROPOSERS_OF=() KILLED=() # who proposes, and how often its dispatcher was killed, by the id
 declare -A HOPELESS=()               # why a flight is given up, by the id
 
-# fly ROWS: until the rows that are asked for are there, or no loop is wanted any more. ROWS: how many there are.
+# fly ROWS: runs flights until the wanted number of rows exists, or the loop is stopped. ROWS: the number at the start.
 fly() {
   local ended
   ROWS=$1 WAIT_S=$PROPOSAL_WAIT LOOP_AGENT=$AGENT_PATH
@@ -54,8 +55,9 @@ fly() {
   done
 }
 
-# has_place: for one more flight: as many as there are slots, with DRAFTS ahead of them, and one for a change of the tree; and rows that
-# are missing. Before there is a baseline, one; and one asks alone, after a proposer has failed.
+# has_place: whether one more flight may start. There are as many as slots, DRAFTS more, and one for a change of the
+# tree, but no more than missing rows. Only one flight flies before the baseline exists, and only one asks after a
+# proposer has failed.
 has_place() {
   local flying=${#FLYING[@]}
   is_wanted && is_goal_open || return 1
@@ -69,8 +71,8 @@ has_place() {
   ((flying < PLACES || flying == 0))
 }
 
-# next_flight: ID is one that waits, or a new one; AGENT_PATH is its proposer. Fails while that is not to be asked. The queue
-# (lib/experiment/queue.sh) begins none but the baseline's.
+# next_flight: sets ID to a waiting or a new flight, and AGENT_PATH to its proposer. Fails while that must not be asked.
+# The queue (lib/experiment/queue.sh) starts no new flight except the baseline.
 next_flight() {
   local i
   for i in "${!WAITING[@]}"; do
@@ -94,7 +96,7 @@ next_flight() {
 
 now() { printf -v NOW '%(%s)T' -1; }
 
-# land_those_that_ended: also those that were killed, and could not say so.
+# land_those_that_ended: handles dispatchers that ended, including killed ones, which could not report it.
 land_those_that_ended() {
   local pid
   for pid in "${!FLYING[@]}"; do
@@ -102,7 +104,7 @@ land_those_that_ended() {
   done
 }
 
-# land PID: wait for the end of a dispatcher.
+# land PID: waits for the end of a dispatcher.
 land() {
   local id=${FLYING[$1]} status=0
   unset "FLYING[$1]"
@@ -112,7 +114,7 @@ land() {
   [[ -e $RUN/flights/$id ]] || unset "PROPOSERS_OF[$id]" "KILLED[$id]" "HOPELESS[$id]" "BEATS[$id]" "SILENT[$id]" "SINCE[$id]" # there may be a hundred thousand
 }
 
-# landed ID STATUS: what follows from how a dispatcher has ended.
+# landed ID STATUS: acts on the exit status of a dispatcher.
 landed() {
   local kind since
   case $2 in
@@ -162,7 +164,7 @@ landed() {
   esac
 }
 
-# land_all: however the loop ends: what it has started ends with it, and rests until the next one.
+# land_all: ends everything that the loop started. The flights rest until the next loop.
 land_all() {
   local pid
   for pid in "${!FLYING[@]}" "${!LOOKING[@]}"; do

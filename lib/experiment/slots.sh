@@ -1,12 +1,12 @@
-# Slots: places for one training each. A slot is a lock file, which dies with its holder, so no state of a scheduler has to be
-# mended after a kill; a checkout (lib/experiment/checkout.sh); and its share of the GPUs. Sourced, after child/run_child.sh and
+# Slots: places for one training each. A slot is a lock file, a checkout (lib/experiment/checkout.sh) and a share of the
+# GPUs. The lock ends with its holder, so a kill leaves no state to repair. Sourced, after child/run_child.sh and
 # python_core.sh.
 # shellcheck shell=bash
 
 source "$TOOLKIT/lib/experiment/places.sh"
 
-# visible_gpus: sets GPUS, as CUDA_VISIBLE_DEVICES names them, separated by commas: by index, or by UUID; of a GPU that is cut into
-# parts (MIG), the parts: it cannot be used as a whole.
+# visible_gpus: sets GPUS, separated by commas, as in CUDA_VISIBLE_DEVICES: indices or UUIDs. A GPU that is divided by
+# MIG counts as its parts, because it cannot be used as a whole.
 visible_gpus() {
   if [[ -n ${CUDA_VISIBLE_DEVICES+set} ]]; then
     GPUS=${CUDA_VISIBLE_DEVICES// /}
@@ -21,8 +21,8 @@ visible_gpus() {
     END { for (i = 1; i <= n; i++) printf "%s%s", (i > 1 ? "," : ""), (parts[i] == "" ? name[i] : parts[i]) }' <<<"$OUTPUT")
 }
 
-# set_slots: exports GPUS, the visible ones, and SLOTS, where nobody has set it: so many as have GPUS_PER_SLOT each, at least 1. Those of
-# other hosts are given by what schedules there.
+# set_slots: exports GPUS, and SLOTS if it is not set: the number of visible GPUs divided by GPUS_PER_SLOT, at least 1.
+# On other hosts the scheduler there chooses the GPUs.
 set_slots() {
   local gpus
   if is_far; then GPUS=; else visible_gpus; fi
@@ -32,8 +32,8 @@ set_slots() {
   export GPUS SLOTS
 }
 
-# set_drafts: exports DRAFTS and PROPOSERS, where nobody has set them. An agent's: one for two slots, for trainings of one length end at one
-# time. The catalog thinks for a moment only: what it knew when an earlier training began is not worth that.
+# set_drafts: exports DRAFTS and PROPOSERS if they are not set. An agent gets one draft for two slots, because trainings
+# of equal length end together. The catalog proposes at once, so a draft would only know less.
 set_drafts() {
   local places
   if [[ -z ${DRAFTS:-} ]]; then
@@ -45,8 +45,8 @@ set_drafts() {
   export DRAFTS PROPOSERS
 }
 
-# clear_free_slots: what runs have left in checkouts in which nobody trains: it may be what fills the disk. LEFT names the largest file of
-# it, where that is large. A checkout is made anew by the next run.
+# clear_free_slots: deletes the checkouts in which nobody trains, because leftovers of runs may fill the disk. LEFT
+# names the largest leftover file, if it is large. The next run makes a new checkout.
 clear_free_slots() {
   local slot mb path most=$LEAST_MB
   LEFT=
@@ -65,7 +65,8 @@ clear_free_slots() {
   [[ -z $LEFT ]] || tell "to make room on the disk, it is deleted: $LEFT"
 }
 
-# gpus_of SLOT: its share of GPUS; where there are more slots than shares, some have the same. Nothing where there are none.
+# gpus_of SLOT: prints its share of GPUS, or nothing without GPUs. If there are more slots than shares, some slots
+# share.
 gpus_of() {
   local gpus shares first
   [[ -n ${GPUS:-} ]] || return 0
@@ -76,9 +77,9 @@ gpus_of() {
   (IFS=, && printf '%s' "${gpus[*]:first:GPUS_PER_SLOT}")
 }
 
-# take_slot: SLOT is the number of a free one that is fit, which is ours until free_slot, or until this process and all that it has
-# started have ended.
-# What is no flight does not wait for runs of an earlier loop, which only the next loop brings to their end.
+# take_slot: sets SLOT to a free, working slot. It stays ours until free_slot, or until this process and all its
+# children have ended. A caller outside of a flight does not wait for runs of an earlier loop, because only the next
+# loop ends them.
 take_slot() {
   local slot count=$SLOTS KIND=
   if [[ -n ${FLIGHT:-} ]]; then
@@ -90,7 +91,7 @@ take_slot() {
   SLOT=$PLACE
 }
 
-# take_this_slot: SLOT, which is reserved for a run of an earlier loop.
+# take_this_slot: takes SLOT, which is reserved for a run of an earlier loop.
 take_this_slot() {
   exec 8<>"$RUN/slots/$SLOT.lock"
   until run_child "${LOCK[@]}" 5 8; do
@@ -99,14 +100,14 @@ take_this_slot() {
   done
 }
 
-# first_free_slot: SLOT is one in which nobody trains, for who holds the tree and has started nothing yet.
+# first_free_slot: sets SLOT to one in which nobody trains. For the holder of the tree, before it starts anything.
 first_free_slot() {
   SLOT=0
   while is_reserved "$RUN/slots/$SLOT.job"; do SLOT=$((SLOT + 1)); done
 }
 
-# is_of_kind SLOT: whether the last run in it was on the kind of device KIND, as far as that is known: what is compared runs on like devices.
-# So it is of any slot where KIND is empty, and where no slot that is in use is of that kind. On another host, who knows where it runs.
+# is_of_kind SLOT: whether the last run in it was on the kind of device KIND, because runs are compared on one kind.
+# Also true if KIND is empty, if no working slot is of that kind, or if runs go to other hosts, whose device is unknown.
 is_of_kind() {
   local slot kind is_any=no
   [[ -n $KIND && $ENGINE_PATH == */lib/child/engines/local ]] || return 0
@@ -118,8 +119,8 @@ is_of_kind() {
   [[ $is_any == no ]]
 }
 
-# still_wanted: for who waits for a slot: a loop that is not wanted any more ends after those that train; where all slots are out, the
-# flight waits for the machine.
+# still_wanted: checked while waiting for a slot. A stopped loop ends after the runs that train. If all slots are out,
+# the flight waits for the machine.
 still_wanted() {
   if [[ -n ${LAB_LOOP:-} && (! -e $RUN/wanted || -e $RUN/over) ]]; then
     printf 'rest\n'
@@ -135,7 +136,7 @@ free_slot() {
   SLOT=
 }
 
-# no_slot_is_fit: the flight waits for the machine; what is none ends.
+# no_slot_is_fit: lets the flight wait for the machine. A caller outside of a flight ends.
 no_slot_is_fit() {
   local why
   why=$(cat "$RUN/slots/0.out" 2>/dev/null) || return 0 # it is fit again
@@ -146,7 +147,8 @@ no_slot_is_fit() {
   exit 0
 }
 
-# take_out SLOT WHY: it is not used until its GPU is fit again. Fails where no other is left: then the run waits for the machine.
+# take_out SLOT WHY: stops using the slot until its GPU works again. Fails if no other slot is left: then the run waits
+# for the machine.
 take_out() {
   put "$RUN/slots/$1.out" "$2"
   ! are_all_out
@@ -159,17 +161,17 @@ are_all_out() {
   done
 }
 
-# slots_out: the numbers of those that are out.
+# slots_out: prints the numbers of the slots that are out.
 slots_out() { (cd "$RUN/slots" 2>/dev/null && printf '%s\n' *.out | sed -n 's/^\([0-9]*\)\.out$/\1/p'); }
 
-# fault_of_slot KIND SLOT: as `fault`, of the GPUs of this slot.
+# fault_of_slot KIND SLOT: like `fault`, for the GPUs of this slot.
 fault_of_slot() {
   local gpus
   gpus=$(gpus_of "$2")
   if [[ $1 == gpu* && -n $gpus ]]; then CUDA_VISIBLE_DEVICES=$gpus fault "$1"; else fault "$1"; fi
 }
 
-# look_at_slot SLOT: of one that is out: whether it is fit again.
+# look_at_slot SLOT: checks whether a slot that is out works again.
 look_at_slot() {
   fault_of_slot gpu "$1"
   [[ -n $FOUND ]] || fault_of_slot gpu-memory "$1"

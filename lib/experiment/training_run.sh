@@ -7,7 +7,7 @@ source "$TOOLKIT/lib/experiment/checkout.sh"
 source "$TOOLKIT/lib/experiment/confinement.sh"
 source "$TOOLKIT/lib/experiment/by_engine.sh"
 
-# train_all [RUN_DIR COMMIT SEED]...: these training runs, side by side as slots are free.
+# train_all [RUN_DIR COMMIT SEED]...: makes these training runs, at the same time if slots are free.
 train_all() {
   local pids=() pid status=0
   (($# != 3)) || { train "$@" && return; }
@@ -23,10 +23,10 @@ train_all() {
   ((status == 0)) || exit 2 # it has said why
 }
 
-# train RUN_DIR COMMIT SEED: one training run of the code of COMMIT, in a slot, by the engine, in the new RUN_DIR; its rc is the run's
-# status. What the run has changed that is not its own to change is named in RUN_DIR/changed, a line each: such a run is
-# worth nothing. RUN_DIR/looked is written last. All output of the training goes to RUN_DIR/run.log, and nowhere else.
-# RUN_DIR/under_way: an earlier loop has started it, and it is waited for.
+# train RUN_DIR COMMIT SEED: trains the code of COMMIT in a slot, by the engine. RUN_DIR is new, unless it has a file
+# under_way: then an earlier loop started the run, and this one waits for it. RUN_DIR/rc is the status. RUN_DIR/changed
+# names forbidden changes, which make the run worthless. RUN_DIR/looked is written last. The output goes to
+# RUN_DIR/run.log only.
 train() {
   local RUN_DIR=$1 CHECKOUT SUBMITTED=0 LOCKED=
   beat
@@ -54,7 +54,7 @@ train() {
   free_slot
 }
 
-# start_run COMMIT SEED: and wait for it; there is an rc, or none.
+# start_run COMMIT SEED: starts the run and waits for it. It may leave no rc.
 start_run() {
   check_out "$1"
   [[ -z ${RUN_LOG:-} ]] || rm -f "$CHECKOUT/$RUN_LOG" # what the commit has there is of no run
@@ -67,7 +67,7 @@ start_run() {
   exit_if_stopped
 }
 
-# write_order SEED: the RUN_DIR, as an engine wants it.
+# write_order SEED: writes the RUN_DIR that the engine reads.
 write_order() {
   local gpus where=
   gpus=$(gpus_of "$SLOT")
@@ -93,25 +93,26 @@ readonly OWN_COMMAND='uv run train.py'
 
 is_own_command() { [[ ${RUN_COMMAND:-$OWN_COMMAND} == "$OWN_COMMAND" ]]; }
 
-# command_of_run COMMAND: as the runner is to start it. A person's command is run as they have written it, with the environment's programs
-# first on PATH.
+# command_of_run COMMAND: prints the command for the runner. A person's command runs as written, with the programs of
+# the environment first on PATH.
 command_of_run() { if is_own_command; then printf 'exec uv run --no-sync train.py'; else printf '%s' "$1"; fi; }
 
-# hold_code COMMIT: RUN_DIR/held has the code that must be after the run what it was before, where that is not our pair alone.
+# hold_code COMMIT: lists in RUN_DIR/held the code that a run must not change, if it is more than train.py and
+# prepare.py.
 hold_code() {
   if is_one_file && is_own_command; then return; fi
   editable_files "$1" '*.py' | tr '\0' '\n' >"$RUN_DIR/held"
 }
 
-# append_run_log: what the run has written to RUN_LOG instead of its output; of a long one, the end.
+# append_run_log: appends the file RUN_LOG, or its end if it is long, to the output of the run.
 append_run_log() {
   local file=$CHECKOUT/${RUN_LOG:-}
   [[ -n ${RUN_LOG:-} && -f $file && ! -L $file ]] || return 0
   { printf '\n' && tail -c 32M -- "$file"; } >>"$RUN_DIR/run.log"
 }
 
-# order_evaluator: the helper that measures the model, by a prepare.py that the run cannot reach. What it is given is in handover/ (graph
-# and weights, by evaluate_bpb), its answer in reply/, the record in record/.
+# order_evaluator: orders the helper that measures the model, with a copy of prepare.py that the run cannot reach. It
+# reads handover/ (the graph and weights from evaluate_bpb), answers in reply/ and writes record/.
 order_evaluator() {
   mkdir -p "$RUN_DIR/evaluator" "$RUN_DIR/handover" "$RUN_DIR/reply"
   cp "$CHECKOUT/prepare.py" "$RUN_DIR/evaluator/prepare.py"
@@ -120,8 +121,8 @@ order_evaluator() {
   [[ ${LAB_CONFINED:-no} == no ]] || confine_evaluator
 }
 
-# evaluate_on_holdout: for bin/audit, what the run has handed over, apart from it, on the host that computes; record/holdout.json has it,
-# unless there is none.
+# evaluate_on_holdout: measures the handover on the holdout, for bin/audit, on the compute host. Writes
+# record/holdout.json if there is a holdout.
 evaluate_on_holdout() {
   local apart=$RUN_DIR/holdout
   [[ -e $RUN_DIR/record/evaluation.json && -e $RUN_DIR/handover/graph.json ]] || return 0
@@ -133,14 +134,14 @@ evaluate_on_holdout() {
   exit_if_stopped
 }
 
-# clear_handover: graph and weights, which may be large, go when they are measured, but for those that ARTIFACTS names.
+# clear_handover: deletes the graph and weights, which may be large, but keeps the files that ARTIFACTS names.
 clear_handover() {
   local CHECKOUT=$RUN_DIR/handover
   keep_artifacts
   rm -rf "$RUN_DIR/handover"
 }
 
-# keep_artifacts: the files that ARTIFACTS names, out of the checkout, before the next run has it.
+# keep_artifacts: moves the files that ARTIFACTS names out of the checkout, before the next run uses it.
 keep_artifacts() {
   local patterns pattern file
   read -ra patterns <<<"${ARTIFACTS:-}"

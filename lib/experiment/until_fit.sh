@@ -1,11 +1,12 @@
-# Waiting for a machine that is at fault. Sourced, after run/machine_faults.sh, run/notify.sh, run/restart.sh and experiment/slots.sh.
+# Waits until a faulty machine works again. Sourced, after run/machine_faults.sh, run/notify.sh, run/restart.sh and
+# experiment/slots.sh.
 # shellcheck shell=bash
 
 FIT_AT=0           # the moment when it was found to be fit again
 FIT_WAIT_S=$MINUTE # until the next look: it grows until there is a row, for not every fault can be seen by a look
 
-# until_fit KIND SINCE: that part of the machine is at fault since that moment (FOUND says how), unless it was found to be fit later.
-# It is looked at again and again, less and less often. What is in the air stays there.
+# until_fit KIND SINCE: waits until this part of the machine works. It has failed since that moment (FOUND says how),
+# unless a later check passed. The checks become rarer. Flights stay as they are.
 until_fit() {
   (($2 >= FIT_AT)) || return 0
   [[ $1 != disk ]] || clear_free_slots
@@ -20,7 +21,7 @@ until_fit() {
   FIT_AT=$MOMENT
 }
 
-# look_again KIND: FOUND is empty when it is fit: of the GPUs, those of any slot.
+# look_again KIND: checks again. FOUND is empty if the part works; for GPUs, those of any slot count.
 look_again() {
   local slot out
   out=$(slots_out)
@@ -35,7 +36,7 @@ look_again() {
   done
 }
 
-# pause SECONDS: in which a stop, or a signal, is heard.
+# pause SECONDS: waits, but ends at a stop or a signal.
 pause() {
   local second
   for ((second = 0; second < $1; second++)); do
@@ -46,14 +47,15 @@ pause() {
   done
 }
 
-# rest_a_while: flights are given up one after the other: it may be the toolkit, or the machine. Longer each time, until there is a row.
+# rest_a_while: pauses when flights are given up in a row, because the toolkit or the machine may be at fault. Each
+# pause is longer, until there is a row.
 rest_a_while() {
   trouble loop "$GIVEN_UP flights were given up in a row; going on in $FIT_WAIT_S s"
   pause "$FIT_WAIT_S"
   FIT_WAIT_S=$((FIT_WAIT_S < 30 * MINUTE ? 2 * FIT_WAIT_S : 60 * MINUTE))
 }
 
-# new_core: the one that this loop had was killed. Training runs that it has looked at are made again.
+# new_core: replaces a killed core. The training runs that the old one watched are repeated.
 new_core() {
   tell 'the Python core of this loop was killed: there is a new one'
   end_core
