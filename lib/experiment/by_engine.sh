@@ -52,7 +52,7 @@ go_on_with_run() {
   CHECKOUT=$(<"$RUN_DIR/cwd")
   engine_of "$RUN_DIR"
   core look_before "$RUN_DIR"
-  tell "a run that an earlier loop has started is found again, by engine '${ENGINE_OF##*/}': '${RUN_DIR#"$RUN/"}'"
+  tell "found a run of an earlier loop, by engine '${ENGINE_OF##*/}': '${RUN_DIR#"$RUN/"}'"
   run_engine --wait
   exit_if_stopped
 }

@@ -27,7 +27,7 @@ look_what_it_touched() {
   fi
   core look_after "$CALL" touched
   put_refs_back >>"$CALL/touched"
-  [[ ! -s $CALL/touched ]] || tell "the proposer has touched what is not its own, which is put back: $(paste -sd' ' "$CALL/touched")"
+  [[ ! -s $CALL/touched ]] || tell "undid the proposer's changes outside of its copy: $(paste -sd' ' "$CALL/touched")"
 }
 
 # take_away_configurations: moves new git configurations aside before our git reads them. They did not exist, so they
@@ -39,7 +39,7 @@ take_away_configurations() {
     aside=$RUN/aside/$(date +%Y%m%d-%H%M%S)-$$
     mkdir -p "$aside"
     mv -f -- "$path" "$aside"
-    tell "the proposer has made a configuration of git, '$path', which is put aside: '${aside#"$TREE/"}'"
+    tell "moved '$path', a git configuration that the proposer created, to '${aside#"$TREE/"}'"
   done <"$CALL/absent"
 }
 

@@ -62,7 +62,7 @@ clear_free_slots() {
     fi
     exec 8>&-
   done
-  [[ -z $LEFT ]] || tell "to make room on the disk, it is deleted: $LEFT"
+  [[ -z $LEFT ]] || tell "deleted to make room on the disk: $LEFT"
 }
 
 # gpus_of SLOT: prints its share of GPUS, or nothing without GPUs. If there are more slots than shares, some slots
@@ -177,5 +177,5 @@ look_at_slot() {
   [[ -n $FOUND ]] || fault_of_slot gpu-memory "$1"
   [[ -z $FOUND ]] || return 0
   rm -f "$RUN/slots/$1.out"
-  tell "slot $1 is fit again"
+  tell "slot $1 works again"
 }

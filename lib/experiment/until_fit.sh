@@ -57,7 +57,7 @@ rest_a_while() {
 
 # new_core: replaces a killed core. The training runs that the old one watched are repeated.
 new_core() {
-  tell 'the Python core of this loop was killed: there is a new one'
+  tell 'the Python core of this loop was killed; started a new one'
   end_core
   start_core
   core check_run "$RUN" checked || exit 2

@@ -259,7 +259,7 @@ def test_a_loop_that_is_killed_finds_its_runs_again(slowed: House, tmp_path: Pat
         os.killpg(loop.pid, signal.SIGKILL)
     one.seconds.write_text("1")
     done = one.call("bin/loop", AGENT=str(agent), MAX_EXPERIMENTS="2")
-    assert done.err.count("is found again") == 2
+    assert done.err.count("found a run of an earlier loop") == 2
     assert len(one.rows()) == 3
     assert "without a verdict" not in (one.run_folder / "loop.log").read_text(), "nothing was submitted twice"
 

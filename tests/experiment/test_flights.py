@@ -389,7 +389,7 @@ def test_one_dispatcher_that_is_killed_ends_no_loop_and_its_flight_goes_on(many:
         in_training(many, 2)
         known = committed(many)
         processes.kill(pid_of(many, "/dispatch f[0-9]"))
-        until(lambda: "was killed: it goes on" in told(many))
+        until(lambda: "was killed; continuing it" in told(many))
         until(lambda: len(spans(many)) == 3, 30)  # another begin
         (many.outside / "home/wait").unlink()
         assert process.wait(30) == 0

@@ -132,7 +132,7 @@ def test_held_it_writes_elsewhere_and_gives_nothing_back_but_plain_files(run: Ho
     assert run.loop(len(acts), agent, CONFINE=way).status == 0
     assert (run.outside / "home/notes").read_text() == "mine\n"
     assert run.statuses() == ["keep", *["discard"] * 4]
-    assert ("the proposer has made a configuration of git, '" in log(run)) == (way == "bubblewrap")
+    assert (", a git configuration that the proposer created, to '" in log(run)) == (way == "bubblewrap")
     assert not (run.outside / "home/.gitconfig").exists()
     assert not (run.outside / "home/ran").exists()
     kept = sorted((run.run_folder / "logs").glob("*.agent.gz"))
@@ -152,7 +152,7 @@ def test_not_held_what_it_touches_is_put_back_told_and_rejected(run: House) -> N
     assert dict(zip(acts, done, strict=True)) == dict.fromkeys(acts, "done")
     for name, one in zip(acts, run.experiments()[1:], strict=True):
         assert (one["status"], one["failure"]) == ("crash", "rejected"), (name, one)
-    told = [line for line in log(run).splitlines() if "has touched what is not its own" in line]
+    told = [line for line in log(run).splitlines() if "undid the proposer's changes outside of its copy" in line]
     assert len(told) == len(acts)
     for (name, (_, called)), line in zip(acts.items(), told, strict=True):
         assert called in line, name
@@ -187,7 +187,7 @@ def test_not_held_what_would_end_the_night_does_not(run: House) -> None:
     assert run.git("rev-parse", "autoresearch/mar14") == before
     assert "moved branch 'autoresearch/mar14' from" in log(run)
     assert "restored git objects of the incumbent" in log(run)
-    assert "the Python core of this loop was killed: there is a new one" in log(run)
+    assert "the Python core of this loop was killed; started a new one" in log(run)
     locked = (run.run_folder, run.run_folder / "experiments.jsonl", run.tree / ".git/objects")
     assert all(path.stat().st_mode & 0o400 for path in locked), "root could read them all the same"
     assert "rejected: changed runs/mar14/experiments.jsonl, runs/mar14, " in log(run)

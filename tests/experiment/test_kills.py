@@ -328,7 +328,7 @@ def test_the_core_killed_while_the_training_runs(killer: Killer) -> None:
     kill_one(killer, r"--serve /")
     killer.heal()
     killer.ended(0)
-    assert "the Python core of this loop was killed: there is a new one" in killer.said(20)
+    assert "the Python core of this loop was killed; started a new one" in killer.said(20)
     assert killer.rows() == 3
     killer.forgive()
     killer.check()

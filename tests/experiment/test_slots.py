@@ -171,7 +171,7 @@ def test_a_slot_whose_gpu_fails_is_taken_out_and_comes_back_when_it_is_fit(run: 
         assert (run.run_folder / "slots/1.out").exists()
         assert begun(run).count("1") == 1
         (home / "broken.1").unlink()
-        while "slot 1 is fit again" not in told(run):
+        while "slot 1 works again" not in told(run):
             assert process.poll() is None
         (home / "together").write_text(str(len(begun(run)) + 2))  # two more at once, so both slots
         assert process.wait(60) == 0

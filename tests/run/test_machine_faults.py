@@ -119,7 +119,7 @@ def test_a_run_that_fills_the_disk_does_not_keep_it_full_and_is_named(machine: H
     assert result.status == 0
     assert machine.statuses() == ["keep", "crash"]
     left = "'ckpt/big.pt', 286 MB, which a run had left in its checkout"
-    assert f"to make room on the disk, it is deleted: {left}" in result.err
+    assert f"deleted to make room on the disk: {left}" in result.err
     machine.check_invariants()
 
 
