@@ -76,6 +76,7 @@ class StandIn:
         self.logins = Logins()
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), handler(self))
         self.server.daemon_threads = True
+        self.server.socket.listen(128)  # 5 by default, too few for all calls of a busy machine
 
     @property
     def port(self) -> int:
