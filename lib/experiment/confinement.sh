@@ -129,8 +129,11 @@ what_is_watched() {
 # restore_access: gives folders and files of the runs and of git their owner's permissions back, and prints them. Landlock
 # does not stop chmod, and a folder that cannot be read would end the night.
 restore_access() {
-  find "$TREE/runs" "$COMMON_DIR" -path "$RUN/slots" -prune -o \( -name scratch -o -name handover \) -prune -o \
-    \( -type d ! -perm -700 -o -type f ! -perm -400 \) -exec chmod u+rwX {} \; -print 2>/dev/null | sed "s,^$TREE/,,"
+  local found
+  # Other flights may delete what it finds, which is no error.
+  found=$(find "$TREE/runs" "$COMMON_DIR" -path "$RUN/slots" -prune -o \( -name scratch -o -name handover \) -prune -o \
+    \( -type d ! -perm -700 -o -type f ! -perm -400 \) -exec chmod u+rwX {} \; -print 2>/dev/null) || :
+  [[ -z $found ]] || printf '%s\n' "${found//"$TREE/"/}"
 }
 
 # settings_of_agent: the folder of its settings, which is created if it does not exist.
