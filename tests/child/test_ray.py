@@ -4,13 +4,12 @@ import json
 import os
 import signal
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from house import ENVIRONMENT, ROOT
-from ray_api import Api
+from ray_api import Api, wait
 
 ENGINE = ROOT / "lib/child/engines/ray"
 
@@ -63,13 +62,6 @@ class Ray:
 
     def state(self) -> str:
         return self.call("--check", self.run).stdout
-
-
-def wait(condition: Callable[[], object], seconds: float = 20) -> None:
-    until = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < until
-        time.sleep(0.02)
 
 
 @pytest.fixture

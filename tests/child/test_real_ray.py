@@ -4,11 +4,12 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from house import ENVIRONMENT, IMPROVE, ROOT, House
+from ray_api import wait
 
 ENGINE = ROOT / "lib/child/engines/ray"
 LONGEST_S = 240
@@ -18,13 +19,6 @@ pytestmark = [
     pytest.mark.xdist_group("ray"),
     pytest.mark.skipif("WITH_RAY_ROOT" not in os.environ, reason="no Ray was started: make test-ray"),
 ]
-
-
-def wait(condition: Callable[[], object], seconds: float = LONGEST_S) -> None:
-    until = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < until
-        time.sleep(0.1)
 
 
 @pytest.fixture
@@ -50,7 +44,7 @@ def start(folder: Path, **environment: str) -> subprocess.Popen[str]:
 
 def at_work(folder: Path, **environment: str) -> subprocess.Popen[str]:
     process = start(folder, **environment)
-    wait(lambda: (folder / "tree/begun").exists())
+    wait(lambda: (folder / "tree/begun").exists(), LONGEST_S)
     return process
 
 
@@ -94,8 +88,11 @@ def test_what_somebody_else_stops_gives_no_verdict(run: Path) -> None:
 
 def test_more_gpus_than_there_are(run: Path) -> None:
     process = start(run, RAY_OPTIONS='{"entrypoint_num_gpus": 99}')
-    wait(lambda: (run / "handle").exists())
-    wait(lambda: subprocess.run([ENGINE, "--check", run], capture_output=True, check=False).stdout == b"pending\n")
+    wait(lambda: (run / "handle").exists(), LONGEST_S)
+    wait(
+        lambda: subprocess.run([ENGINE, "--check", run], capture_output=True, check=False).stdout == b"pending\n",
+        LONGEST_S,
+    )
     process.send_signal(signal.SIGTERM)
     said = process.communicate(timeout=120)[1]
     assert (process.returncode, "asks for 99 GPU, and all hosts have 2" in said) == (125, True)

@@ -97,6 +97,13 @@ def ends(process: subprocess.Popen[str], run: Path, status: int, said: str = "")
     assert (run / "rc").exists() == (status != 125)
 
 
+def ends_when_cancelled(run: Path) -> None:
+    """The command of a run whose runner can be told by its folder alone."""
+    (run / "cancelled").touch()  # the first that --cancel does
+    pid = int((run / "pid").read_text())
+    wait_until(lambda: not Path(f"/proc/{pid}").exists(), 15)
+
+
 def job(run: Path) -> str:
     return (run / "handle").read_text().split("\n")[1]
 
@@ -142,9 +149,7 @@ def test_no_controller(slurm: Slurm, cluster: Cluster) -> None:
     ends(slurm.start(other), other, 125, "slurm: sbatch: ")
     done = slurm.call("--check")
     assert (done.returncode, done.stderr.split("\n")[0]) == (125, "slurm: the controller does not answer")
-    (run / "cancelled").touch()  # the first that --cancel does
-    pid = int((run / "pid").read_text())
-    wait_until(lambda: not Path(f"/proc/{pid}").exists(), 15)
+    ends_when_cancelled(run)
     cluster.start_controller()
     ends(process, run, 125)
 
@@ -171,9 +176,7 @@ def test_a_step_daemon_that_is_killed(slurm: Slurm, cluster: Cluster) -> None:
     process = slurm.at_work(run)
     for pid in cluster.steps_of("n1"):
         os.kill(pid, signal.SIGKILL)
-    (run / "cancelled").touch()  # the first that --cancel does
-    pid = int((run / "pid").read_text())
-    wait_until(lambda: not Path(f"/proc/{pid}").exists(), 15)
+    ends_when_cancelled(run)
     process.kill()
 
 
