@@ -1,6 +1,6 @@
 """Exit status, printed metric and the end of the log -> why a training run failed (a `Failure`), or None.
 
-The rules are in lab.runs.failure_rules. Their texts are searched in the last TAIL bytes of the log. A line ends at \\n
+The rules are in failure_rules.ini. Their texts are searched in the last TAIL bytes of the log. A line ends at \\n
 or \\r. A proposer sees the `excerpt` of a log.
 """
 
@@ -107,7 +107,7 @@ def _fitting(status: int, tail: bytes, oom_kills: int) -> Iterator[tuple[Rule, r
         if status not in rule.statuses or (rule.oom_killer and not oom_kills):
             continue
         said = _last(rule.text.finditer(tail)) if rule.text else None
-        if rule.is_last and said and _is_caught(tail[said.end() :]):
+        if rule.uncaught and said and _is_caught(tail[said.end() :]):
             continue
         if said or not rule.text:
             yield rule, said
@@ -131,7 +131,7 @@ def _last(found: Iterable[re.Match[bytes]]) -> re.Match[bytes] | None:
 
 def _why(rule: Rule, status: int, said: re.Match[bytes] | None, tail: bytes) -> str:
     """The cause and the log line that shows it, as one line of printable characters."""
-    says = rule.says or WHY[rule.failure]
+    says = rule.says
     if not said and rule.failure == "error" and status < 128:
         said = _last(EXCEPTION.finditer(tail))
         quote = _line(tail, said.end()) if said else _last_words(tail)
