@@ -36,6 +36,11 @@ def baseline_and_incumbent(run: Path) -> tuple[Experiment, Experiment]:
     return known.baseline, known.incumbent
 
 
+def commits(run: Path) -> list[str]:
+    """Their commits, for a shell."""
+    return [one["commit"] for one in baseline_and_incumbent(run)]
+
+
 def fresh_seed(run: Path, commits: Sequence[str]) -> int:
     """A seed that none of the commits was run with: one more than the largest. Raises Fault for unknown commits."""
     recorded = [made for one in experiments.read(run) if one["commit"] in commits for made in one["runs"]]

@@ -39,15 +39,19 @@ def parse(facts: str) -> tuple[set[str], list[Known]]:
     return {line[1] for line in lines if line[0] == "taken"}, runs
 
 
-def table(tree: Path, facts: str) -> str:
+def runs(tree: Path, facts: str, old: int | None) -> list[str]:
+    """The table, or the tags of the runs that are `old` days old."""
+    return table(tree, facts) if old is None else old_tags(tree, facts, old)
+
+
+def table(tree: Path, facts: str) -> list[str]:
     """A line for each run, below a title line."""
     taken, runs = parse(facts)
     rows = [line_of(tree / "runs" / one.tag, one, taken) for one in runs]
     shown = [name for name in TITLES if name in ("run", "loop") or any(row.get(name) for row in rows)]
     cells = [shown, *([row.get(name, "") for name in shown] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    lines = ("  ".join(_padded(*one) for one in zip(row, widths, shown, strict=True)).rstrip() for row in cells)
-    return "\n".join(lines)
+    return ["  ".join(_padded(*one) for one in zip(row, widths, shown, strict=True)).rstrip() for row in cells]
 
 
 def _padded(cell: str, width: int, name: str) -> str:
@@ -115,7 +119,7 @@ def last_change(last: dict[str, Any] | None, created: str) -> datetime:
     return moment((last or {}).get("ended")) or moment(created) or datetime.now(timezone.utc)
 
 
-def old(tree: Path, facts: str, days: int) -> list[str]:
+def old_tags(tree: Path, facts: str, days: int) -> list[str]:
     """The tags of stopped runs without a row for `days` days and without a taken keep.
 
     A run that cannot be read is not among them, because nothing is known about it.

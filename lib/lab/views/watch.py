@@ -6,6 +6,7 @@ read, at most MOST a second.
 
 import os
 import select
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,9 +34,9 @@ ROWS = 200  # rows of the ledger, enough for a tall screen
 STYLES = {"keep": "green", "crash": "red", "trouble": "bold red", "hint": "yellow", "best": "bold"}
 
 
-def watch(run: Path, facts_from: int) -> None:
-    """Draw until Ctrl-C. `facts_from`: a file descriptor with blocks of facts, each ended by an empty line."""
-    blocks, watched = _FactBlocks(facts_from), Watched(run)
+def watch(run: Path) -> None:
+    """Draw until Ctrl-C. Stdin has blocks of facts, each ended by an empty line."""
+    blocks, watched = _FactBlocks(sys.stdin.fileno()), Watched(run)
     with Live(console=Console(), screen=True, auto_refresh=False) as live:
         try:
             while True:
