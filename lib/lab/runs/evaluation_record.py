@@ -67,28 +67,19 @@ def outside_seconds(folder: Path, record: Record, time_budget: float) -> float |
     The evaluator does not count, because the training only waits for it.
     """
     if record.get("device") == "cpu":
-        spent = cpu_seconds(folder)
+        spent = resource(folder, "cpu_seconds")
         return None if spent is None else round(spent - time_budget, 3)
     return round(wall_seconds(folder) - float(record["evaluation_seconds"]) - time_budget, 3)
 
 
-def cpu_seconds(folder: Path) -> float | None:
-    """User and system seconds of all processes of the run, from the runner; None: unknown."""
-    return _resource(folder, "cpu_seconds")
-
-
 def was_starved(folder: Path, time_budget: float) -> bool:
     """Whether the run got less CPU time than its budget and no core was idle, so that others used them. Unknown: no."""
-    spent, idle = cpu_seconds(folder), _resource(folder, "idle_cores")
+    spent, idle = (resource(folder, name) for name in ("cpu_seconds", "idle_cores"))
     return spent is not None and idle is not None and spent < time_budget and idle < IDLE
 
 
-def peak_memory_mb(folder: Path) -> float | None:
-    """The resident memory of the run's largest process in MiB, from the runner; None: unknown."""
-    return _resource(folder, "peak_memory_mb")
-
-
-def _resource(folder: Path, name: str) -> float | None:
+def resource(folder: Path, name: str) -> float | None:
+    """One of the resources; None: unknown. cpu_seconds are those of all processes, peak_memory_mb of the largest."""
     spent = resources(folder).get(name)
     return float(spent) if isinstance(spent, float | int) else None
 

@@ -46,33 +46,6 @@ class Failure:
         return (self.part or "").startswith("gpu")
 
 
-def doubted(word: str, why: str) -> Failure:
-    """The failure of a run whose printed metric is not confirmed."""
-    return Failure(word, why, DOUBT)
-
-
-def unguarded(why: str) -> Failure:
-    """The failure of a baseline that does not print a guarded value. A person has to fix it."""
-    return Failure("no-metric", f"guard: {why}", DOUBT)
-
-
-def long_start(why: str) -> Failure:
-    """The failure of a run with a metric that spent too much time before its clock started or after it stopped."""
-    return Failure("start-up", f"start-up: {why}", "start-up")
-
-
-def on_another_device(device: str, usual: str) -> Failure:
-    """The failure of a run on another device than the baseline's: torch continues without its GPU."""
-    why = f"it ran on '{device}', but the baseline ran on '{usual}'"
-    return Failure("error", why, "moved", "gpu", why)
-
-
-def starved(timeout: Failure) -> Failure:
-    """The failure of a run that timed out because others used the cores: its clock counts CPU seconds."""
-    fault = "other processes used the cores"
-    return Failure(timeout.word, f"{timeout.why}: {fault}", "starved", "load", fault)
-
-
 # Colours, cursor movements, window titles: from ESC to the end of the sequence or of the line.
 ESCAPE = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|[\]PX^_][^\x07\x1b\r\n]*(?:\x07|\x1b\\)?|[ -/]*[0-~])")
 # The line of an exception, found by its name, or as the first line below a traceback that is not indented.
