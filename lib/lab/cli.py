@@ -263,9 +263,7 @@ def heard(ctx: click.Context, name: str, transcript: Path, errors: Path, usage: 
     ctx.exit(code)
 
 
-# ---------------------------------------------------------------------------
-# Commands that print what one function returns
-# ---------------------------------------------------------------------------
+# --- Commands that print what one function returns --------------------------------------------------------------------
 
 # fmt: off
 command(

@@ -140,7 +140,7 @@ def _row(line: str, layout: Layout, found: Found, number: int) -> None:
     was = _five(cells, layout)
     if layout.places[STATUS] is None:
         was[STATUS] = _status_by_value(was[VALUE], found.rows)
-    row = Row(*was) if _fits(Row(*was)) else _mended(*was)
+    row = Row(*was) if schemas.fits("row", asdict(Row(*was))) else _mended(*was)
     row = replace(row, commit=unused(row.commit, found.by_commit, len(found.by_commit) + 1))
     no_value = [("val_bpb", "the header has no such column")] if layout.places[VALUE] is None else []
     if problems := no_value or schemas.problems("row", asdict(row)):
@@ -162,10 +162,6 @@ def _status_by_value(text: str, before: list[Row]) -> str:
         return "crash"
     kept = [Decimal(row.val_bpb) for row in before if row.status == "keep"]
     return "keep" if all(Decimal(value) < one for one in kept) else "discard"
-
-
-def _fits(row: Row) -> bool:
-    return schemas.fits("row", asdict(row))
 
 
 def _cells(line: str, width: int) -> list[str]:

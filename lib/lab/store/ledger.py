@@ -101,12 +101,6 @@ def status(line: str) -> str:
     return line.split("\t", STATUS + 1)[STATUS]
 
 
-def with_status(line: str, status: str) -> str:
-    """The line with a different status."""
-    cells = line.split("\t")
-    return "\t".join([*cells[:STATUS], status, *cells[STATUS + 1 :]])
-
-
 def in_words(statuses: Iterable[str]) -> str:
     """`126: 23 keep, 102 discard, 1 crash`"""
     counts = Counter(statuses)

@@ -70,7 +70,7 @@ def folder(run: Path) -> Path:
     return Path(os.environ.get("AUTORESEARCH_MEMORY") or run.parent.parent / "memory").expanduser().absolute()
 
 
-# --- Reading --------------------------------------------------------------------------------------------------------
+# --- Reading ----------------------------------------------------------------------------------------------------------
 
 
 def entries(folder: Path) -> Iterator[Entry]:
@@ -154,7 +154,7 @@ def text(folder: Path, query: str, most: int = 20) -> str:
     return "\n".join(f"{one.where}  {one.shown}" for one in found)
 
 
-# --- Writing --------------------------------------------------------------------------------------------------------
+# --- Writing ----------------------------------------------------------------------------------------------------------
 
 
 @contextmanager

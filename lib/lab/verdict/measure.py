@@ -55,7 +55,7 @@ def _suspect(flight: Flight, last: Sequence[Outcome], past: Past) -> str | None:
     part, fault = failed.failure.part, failed.failure.fault
     if part is None and failed.failure.word == "error" and (lost := Flight(flight.run).text(LOST)):
         part, fault = "variables", f"not set since the loop was restarted: {lost}"
-    if part is None or (failed.failure.is_of_gpu and past.device == "cpu"):  # the run never had a GPU
+    if part is None or (part.startswith("gpu") and past.device == "cpu"):  # the run never had a GPU
         return None
     said = f": {failed.failure.said}" if part in UNSEEN and failed.failure.said else ""
     return f"{part} {failed.slot or 0} {fault}{said}"

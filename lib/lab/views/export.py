@@ -96,9 +96,7 @@ def as_json(run: Path) -> str:
     return json.dumps(whole, indent=1, default=float, ensure_ascii=False) + "\n"
 
 
-# ---------------------------------------------------------------------------
-# For trackers
-# ---------------------------------------------------------------------------
+# --- For trackers -----------------------------------------------------------------------------------------------------
 
 
 def metrics(experiment: Experiment) -> dict[str, float]:

@@ -51,17 +51,15 @@ def table(tree: Path, facts: str) -> list[str]:
     shown = [name for name in TITLES if name in ("run", "loop") or any(row.get(name) for row in rows)]
     cells = [shown, *([row.get(name, "") for name in shown] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    return ["  ".join(_padded(*one) for one in zip(row, widths, shown, strict=True)).rstrip() for row in cells]
-
-
-def _padded(cell: str, width: int, name: str) -> str:
-    return cell.rjust(width) if name in NUMBERS else cell.ljust(width)
+    aligned = [f"{'>' if name in NUMBERS else '<'}{width}" for name, width in zip(shown, widths, strict=True)]
+    return ["  ".join(map(format, row, aligned)).rstrip() for row in cells]
 
 
 def line_of(run: Path, known: Known, taken: set[str]) -> dict[str, str]:
     """The cells by title. A run without a folder, or with a damaged one, has only its state."""
     if "folder" not in known.left:
-        return {"run": known.tag, "loop": only_left(known)}
+        left = f"only in git: make mend TAG={known.tag}" if "git" in known.left else "only the branch is left"
+        return {"run": known.tag, "loop": left}
     try:
         at, past = status.from_records(run), index.read(run)
     except EXPECTED as error:
@@ -92,11 +90,6 @@ def gain_in_words(at: Status) -> str:
     """The gain over the baseline."""
     share = "" if at["gain_percent"] is None else f" ({at['gain_percent']:.1f} %)"
     return status_text.gain_in(at, at["gain"]) + share
-
-
-def only_left(known: Known) -> str:
-    """The state of a run whose folder is gone."""
-    return f"only in git: make mend TAG={known.tag}" if "git" in known.left else "only the branch is left"
 
 
 def audited(run: Path, at: Status) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from house import IMPROVE, ROOT, House, shared
 from lab.store import ledger
+from lab.store.metric import VAL_BPB
 from lab.views.report import axes, curves, diffs, gather, label_positions, page, parameters, progress_png, silent
 from nights import Night, dream
 
@@ -23,6 +24,7 @@ EVIL = (
 LEDGERS = sorted((ROOT / "tests" / "examples/ledger").glob("*/*.tsv"))
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 Data = dict[str, Any]
+METRIC = {"name": "val_bpb", "sign": 1, "places": 6}
 
 
 def data_of(html: Path) -> Data:
@@ -299,14 +301,17 @@ def test_the_title_of_the_picture_says_the_best_and_the_gain_and_how_far_to_beli
     row = {"run": 0, "status": "keep"}
     numbers = ((1, 1.0, None, None), (2, 0.9, 0.11, "sure"), (3, 0.95, 0.0, "within the noise"))
     rows = [{**row, "n": n, "bpb": bpb, "gain": gain, "trust": word} for n, bpb, gain, word in numbers]
-    data: Data = {"runs": [{"name": "mar14", "audit": None, **gather.claim(rows)}], "rows": rows}
+    data: Data = {
+        "runs": [{"name": "mar14", "audit": None, "metric": METRIC, **gather.claim(rows, VAL_BPB, None)}],
+        "rows": rows,
+    }
     assert progress_png.title(data) == ["mar14: val_bpb 0.900000, gain +0.110000 (10.89 %)"]
     assert progress_png.subtitle(data) == "not audited yet: make audit; keeps: 1 sure, 1 within the noise"
     gains = {"reproduced_gain": 0.07, "reproduced_low": 0.05, "reproduced_high": 0.09, "holdout_gain": 0.06}
     data["runs"][0]["audit"] = gains
     found = "reproduced with fresh seeds: +0.070000 (95 %: +0.0500 to +0.0900), on the holdout +0.060000; keeps: "
     assert progress_png.subtitle(data).startswith(found)
-    assert progress_png.title({"runs": [{"name": "new"}], "rows": []}) == ["new: no baseline yet"]
+    assert progress_png.title({"runs": [{"name": "new", "metric": METRIC}], "rows": []}) == ["new: no baseline yet"]
 
 
 # --- The picture ----------------------------------------------------------------------------------------------------
