@@ -20,16 +20,15 @@ from lab.store.ledger_columns import USUAL, Layout, csv_cells, layout_of
 from lab.store.metric import BPB, UPPER_BOUND, VAL_BPB
 
 WORDS = {  # the first word of a status -> the status
-    **dict.fromkeys(("keep", "kept", "accept", "accepted", "baseline"), "keep"),
-    **dict.fromkeys(("discard", "discarded", "revert", "reverted", "reject", "rejected", "dropped"), "discard"),
-    **dict.fromkeys(("fail", "failed"), "discard"),  # without a number it counts as a crash, like every discard
-    **dict.fromkeys(("crash", "crashed", "error", "oom", "timeout"), "crash"),
-    **dict.fromkeys(
-        ("best", "win", "won", "improved", "improvement", "better", "merged", "promoted", "adopted"), "keep"
-    ),
-    **dict.fromkeys(("worse", "loss", "lost", "regressed", "regression", "neutral", "tie", "noise", "flat"), "discard"),
-    **dict.fromkeys(("diverged", "nan", "unchanged"), "discard"),
-    **dict.fromkeys(("exception", "killed", "aborted"), "crash"),
+    word: verdict
+    for verdict, words in {
+        "keep": "keep kept accept accepted baseline best win won improved improvement better merged promoted adopted",
+        # Without a number, a discard counts as a crash.
+        "discard": "discard discarded revert reverted reject rejected dropped fail failed worse loss lost regressed "
+        "regression neutral tie noise flat diverged nan unchanged",
+        "crash": "crash crashed error oom timeout exception killed aborted",
+    }.items()
+    for word in words.split()
 }
 YES, NO = ("yes", "true", "y", "1", "✓", "✔", "✅"), ("no", "false", "n", "0", "✗", "✘", "❌")
 BITS = {"": 1, "bpb": 1, "%": 1}
