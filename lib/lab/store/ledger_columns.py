@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from lab.store.ledger import COLUMNS
 
 NAMES = {  # column -> names that it may have, the best first
-    "commit": "commit commit_hash commit_sha commit_id git_commit git_hash git_sha hash sha short_hash "
-    "short_sha revision rev exp_id experiment_id run_id exp run trial id experiment n no num number idx index iteration iter step #",
+    "commit": "commit commit_hash commit_sha commit_id git_commit git_hash git_sha hash sha short_hash short_sha "
+    "revision rev exp_id experiment_id run_id exp run trial id experiment n no num number idx index iteration iter "
+    "step #",
     "status": "status verdict decision outcome kept keep accepted accept keep_discard result judgement judgment state "
     "action",
     "description": "description desc idea hypothesis change changes what summary title message modification mutation "
