@@ -122,7 +122,8 @@ def test_each_experiment_that_an_agent_makes_is_a_row_and_none_is_twice(house: H
             trusted = {"projects": {str(run.tree): {"hasTrustDialogAccepted": True}}}
             (run.outside / "home/.claude.json").write_text(json.dumps(trusted))
         done = run.call(*COMMANDS[name], timeout=150 + (60 + TRAINING_S) * COUNT)
-    assert done.status == 0 and model_of_it.done == COUNT, done
+    assert done.status == 0, done
+    assert model_of_it.done == COUNT, done
     assert model_of_it.asked.count(model_of_it.wait) >= 2 * COUNT, "each experiment outlives a call"
     assert [row[4] for row in run.rows()] == ["baseline", *(f"idea {number}" for number in range(1, COUNT + 1))]
     assert {one["agent"] for one in run.experiments()[1:]} == {MARKS.get(name, name)}

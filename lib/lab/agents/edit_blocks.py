@@ -19,14 +19,15 @@ from dataclasses import dataclass
 from lab.errors import Fault
 from lab.store.code import ONE, Code
 
+FENCE = r"(?:```[^\n]*\n)"
 BLOCK = re.compile(
-    r"^<{5,9} ?SEARCH *\n(?P<search>.*?)^={5,9} *\n(?P<replace>.*?)^>{5,9} ?REPLACE *$\n?", re.MULTILINE | re.DOTALL
+    rf"(?:^(?!{FENCE})[ `*:]*(?P<file>[\w./-]+\.\w+)[ `*:]*\n(?:{FENCE}|\n)*)?"
+    r"^<{5,9} ?SEARCH *\n(?P<search>.*?)^={5,9} *\n(?P<replace>.*?)^>{5,9} ?REPLACE *$\n?",
+    re.MULTILINE | re.DOTALL,
 )
-NAME = re.compile(r"[\w./-]+\.\w+")  # the line above a block, which may name its file
 CANDIDATE = re.compile(r"candidates/[\w-]+\.py")
 ONE_OF_SEVERAL = re.compile(r"candidates/[\w-]+(?:\.txt|/(?P<path>.*))")
 NEW = re.compile(r"\w[\w.-]*(?:/\w[\w.-]*)*")  # a path that may be new
-FENCE = "```"
 HINT = "the SEARCH lines must be whole lines of the file, and there once"
 
 
@@ -75,23 +76,12 @@ def _searched(block: Block, files: Code) -> str:
 def blocks(answer: str) -> list[Block]:
     """Those of the answer, in its order. Raises Fault on what looks like half of one."""
     found = [
-        Block(
-            number,
-            file_above(answer[: match.start()]),
-            match["search"].split("\n")[:-1],
-            match["replace"].split("\n")[:-1],
-        )
+        Block(number, match["file"], match["search"].split("\n")[:-1], match["replace"].split("\n")[:-1])
         for number, match in enumerate(BLOCK.finditer(answer), 1)
     ]
     if re.search(r"^(<{5,9} ?SEARCH|>{5,9} ?REPLACE)", BLOCK.sub("", answer), re.MULTILINE):
         raise Fault(f"block {len(found) + 1} is not whole", "SEARCH, =======, REPLACE: each on a line of its own")
     return found
-
-
-def file_above(before: str) -> str | None:
-    """The name of a file in the last line that is no fence."""
-    lines = [line.strip(" `*:") for line in before.rstrip("\n").split("\n") if not line.startswith(FENCE)]
-    return lines[-1] if lines and NAME.fullmatch(lines[-1]) else None
 
 
 def place(block: Block, lines: list[str], name: str) -> int:
@@ -115,15 +105,4 @@ def matches(search: list[str], lines: list[str], form: Callable[[str], str]) -> 
 
 def said(answer: str) -> str:
     """The answer without its blocks, their fences and the names above them."""
-    text, kept, end = answer.replace("\r\n", "\n"), [], 0
-    for match in BLOCK.finditer(text):
-        kept += _without_name(text[end : match.start()])
-        end = match.end()
-    kept += text[end:].split("\n")
-    return "\n".join(line for line in kept if not line.startswith(FENCE)).strip()
-
-
-def _without_name(before: str) -> list[str]:
-    """The lines above a block, without the last that is no fence where it is the name of a file."""
-    lines = [line for line in before.rstrip("\n").split("\n") if not line.startswith(FENCE)]
-    return lines[:-1] if file_above(before) else lines
+    return re.sub(rf"^{FENCE}", "", BLOCK.sub("", f"{answer}\n".replace("\r\n", "\n")), flags=re.MULTILINE).strip()

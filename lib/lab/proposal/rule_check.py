@@ -12,13 +12,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from lab.proposal import rules
-from lab.proposal.rules import RULES
 from lab.store.code import ONE, Code, joined, python
 from lab.store.metric import BPB, VAL_BPB, Metric
 
 UNREADABLE = "unreadable"  # the rule for a text that is Python, and cannot be read
 LONGEST = 100  # characters of a subject that are told
-KEPT = {rule.name for rule in RULES if rule.kept}
 
 Offence = tuple[str, str]  # the name of a rule, and by what it is broken
 
@@ -31,21 +29,21 @@ class Violation:
     line: int
     subject: str
 
-    def text(self, path: str | None = None, line: int | None = None) -> str:
-        """One line, for whoever proposed it; `path`, `line`: where, if the text is that of several files."""
+    def text(self, place: str | None = None) -> str:
+        """One line, for whoever proposed it; `place`: where, if the text is that of several files."""
         subject = " ".join(self.subject.split())
-        where = f"line {self.line}" if path is None else f"line {line} of {path}"
-        return f"rule '{self.rule}' at {where}: {subject[:LONGEST]}{'...' * (len(subject) > LONGEST)}"
+        cut = "..." if len(subject) > LONGEST else ""
+        return f"rule '{self.rule}' at {place or f'line {self.line}'}: {subject[:LONGEST]}{cut}"
 
 
 def violations_of(before: Code, after: Code, metric: Metric = VAL_BPB) -> list[str]:
     """The same over all that is Python, in words: what moves from one file to another is no more than it was."""
     old, new = python(before), python(after)
-    if set(new) == {ONE}:
-        return [one.text() for one in violations(old.get(ONE, ""), new[ONE], metric)]
-    places = [(path, number) for path in sorted(new) for number, _ in enumerate(f"\n{new[path]}\n".split("\n")[:-1])]
     found = violations(joined(old), joined(new), metric)
-    return [one.text(*places[min(one.line, len(places)) - 1]) for one in found]
+    if set(new) == {ONE}:
+        return [one.text() for one in found]
+    places = [f"line {line} of {path}" for path in sorted(new) for line in range(new[path].count("\n") + 2)]
+    return [one.text(places[min(one.line, len(places)) - 1]) for one in found]
 
 
 def violations(before: str, after: str, metric: Metric = VAL_BPB) -> list[Violation]:
@@ -56,7 +54,7 @@ def violations(before: str, after: str, metric: Metric = VAL_BPB) -> list[Violat
     found = list(_surplus(has, had))
     if UNREADABLE not in (one.rule for one in found):
         line = _first_difference(before, after)
-        lost = (one for one in _surplus(had, has) if one.rule in KEPT)
+        lost = (one for one in _surplus(had, has) if one.rule in rules.KEPT)
         found += [Violation(one.rule, line, f"no {one.subject}") for one in lost]
     return sorted(dict.fromkeys(found), key=lambda violation: violation.line)
 

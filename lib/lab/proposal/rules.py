@@ -4,33 +4,23 @@ They are no wall: what is measured is out of train.py's reach (prepare.py, "The 
 a run that could only be refused after it was made, or be other luck, and tell the proposer why.
 """
 
-from dataclasses import dataclass
-
-
-def words(text: str) -> frozenset[str]:
-    """A set, as text."""
-    return frozenset(text.split())
-
-
-@dataclass(frozen=True)
-class Rule:
-    """`why` is what it is against, and what to do instead. A `kept` rule is about what must stay, too."""
-
-    name: str
-    why: str
-    kept: bool = False
-
-
 RULES = (
-    Rule("system", "a run has one process, no network, and an end of its own: no others, and no way around them"),
-    Rule("metric", "val_bpb is what evaluate_bpb says of the model, once; it is printed, and the memory, as it was"),
-    Rule("budget", "training is what is done while the clock is asked, until its budget is used", kept=True),
-    Rule("validation", "make_dataloader has the split 'train' alone: the validation text is the evaluator's"),
-    Rule("seed", "another seed is other luck, and one of your own makes reruns the same: draw from SEED", kept=True),
-    Rule("memory", "the peak of a GPU's memory is measured over the whole run; free it with empty_cache"),
-    Rule("bulk", "what a model knows it has learned from the training rows: no tables of numbers or text in the code"),
-    Rule("unreadable", "what is nested too deep, or has null bytes, cannot be read: write it in plain statements"),
+    "system",  # a run has one process, no network, and an end of its own: no others, and no way around them
+    "metric",  # val_bpb is what evaluate_bpb says of the model, once; it is printed, and the memory, as it was
+    "budget",  # training is what is done while the clock is asked, until its budget is used
+    "validation",  # make_dataloader has the split 'train' alone: the validation text is the evaluator's
+    "seed",  # another seed is other luck, and one of your own makes reruns the same: draw from SEED
+    "memory",  # the peak of a GPU's memory is measured over the whole run; free it with empty_cache
+    "bulk",  # what a model knows it has learned from the training rows: no tables of numbers or text in the code
+    "unreadable",  # what is nested too deep, or has null bytes, cannot be read: write it in plain statements
 )
+KEPT = {"budget", "seed"}  # what these are about must also stay
+
+
+def words(text: str) -> set[str]:
+    """A set, as text."""
+    return set(text.split())
+
 
 # Modules that start processes or reach for a network; and what does so in modules that are innocent otherwise.
 MODULES = words(
@@ -45,7 +35,7 @@ CALLS = words(
 )
 
 # Functions that begin a sequence of random numbers; an argument that comes from SEED makes them honest.
-SEEDERS = words("manual_seed manual_seed_all seed default_rng RandomState Random SeedSequence")
+SEEDERS = {"manual_seed", "manual_seed_all", "seed", "default_rng", "RandomState", "Random", "SeedSequence"}
 SEED = "SEED"
 
 # The peak of a GPU's memory is the one figure that the run itself tells.
