@@ -126,7 +126,7 @@ def test_what_does_not_fit_is_refused_and_the_hint_takes_the_rest(kept: House) -
     ("done", "settings", "problem"),
     [
         ("echo '# x' >>train.py", {}, "train.py has uncommitted changes in"),
-        ("echo '# x' >>train.py; git add train.py; git show HEAD:train.py >train.py", {}, "train.py has uncommitted changes"),
+        ("echo '# x' >>train.py; git add train.py; git show HEAD:train.py >train.py", {}, "train.py has uncommitted"),
         ("git worktree add -q ../other -b mine; echo '# x' >>../other/train.py", {"ONTO": "mine"}, "/other'"),
         ("", {"ONTO": "nosuch"}, "there is no branch 'nosuch'"),
         ("", {"ONTO": "autoresearch/mar14"}, "is the branch of a run"),
