@@ -320,7 +320,7 @@ command(
 )
 command(
     "watch", "views.watch.watch", RUN,
-    help="Draw the status of the RUN until Ctrl-C. Stdin: the facts of lib/run/status_facts.sh, repeatedly.",
+    help="Draw the status of the RUN until Ctrl-C. Stdin: the facts for `lab status`, repeatedly.",
 )
 command(
     "find-experiment", "views.find_experiment.facts", RUN, WHICH,
@@ -341,7 +341,7 @@ command(
     "runs", "views.runs.runs", click.Argument(["tree"], type=FOLDER),
     click.Option(["--old"], type=click.IntRange(min=0), help="only the tags of runs not taken for that many days"),
     reads="facts",
-    help="Print a line for each run of the TREE. Stdin: the facts of lib/run/all_runs.sh.",
+    help="Print a line for each run of the TREE. Stdin: facts about its runs.",
 )
 command(
     "keeps", "views.take.listed", RUN, click.Argument(["wanted"]),

@@ -59,7 +59,7 @@ class Look:
     links: list[Path] = field(default_factory=list)
     linked: dict[Path, str | None] = field(default_factory=dict)
     environment: dict[str, str] = field(default_factory=dict)
-    facts: dict[Path, bytes] = field(default_factory=dict)
+    facts: Held = field(default_factory=dict)
     records_changed: list[str] = field(default_factory=list)
 
 
@@ -167,7 +167,7 @@ def look_before(run_dir: Path) -> None:
     look = Look({} if is_call else {checkout / name: _fingerprint(checkout / name) for name in named})
     if not (run_dir / "confine").exists():
         look.is_unconfined = True
-        look.facts = {path: path.read_bytes() for path in _facts(run_dir)}
+        look.facts = _held(_facts(run_dir))
         look.links = [] if is_call else _links(checkout)
         look.linked = _linked(look.links)
         if keeps_environment:
@@ -191,22 +191,11 @@ def look_after(run_dir: Path) -> str:
         now = _linked(look.links)  # without links that the run itself made
         other = (path for path in {*now, *look.linked} if now.get(path) != look.linked.get(path))
         found += sorted(str(path.relative_to(checkout)) for path in other)[:MOST_NAMED]
-        found += (f"runs/{run.name}/{path.relative_to(run)}" for path in _with_facts_restored(run_dir, look))
+        changed_facts = guards[run].put_back(look.facts, _facts(run_dir))
+        found += (f"runs/{run.name}/{path.relative_to(run)}" for path in changed_facts)
         found += _changed_in_environment(look.environment, guards[run])
     found += look.records_changed
     return "".join(f"{name}\n" for name in found)
-
-
-def _with_facts_restored(run_dir: Path, look: Look) -> Iterator[Path]:
-    """The changed facts of its flight, restored."""
-    for path in {**look.facts, **dict.fromkeys(_facts(run_dir))}:
-        content = look.facts.get(path)
-        if content is not None and path.is_file() and not path.is_symlink() and path.read_bytes() == content:
-            continue
-        _remove(path)
-        if content is not None:
-            _write(path, content, stat.S_IFREG | 0o644)
-        yield path
 
 
 def _changed_in_environment(known: dict[str, str], guard: Guard) -> list[str]:
