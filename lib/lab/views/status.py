@@ -95,9 +95,7 @@ def from_records(run: Path, most: int = LAST) -> Status:
     sure = trust.of_keeps(run, kept, known.spread_on)
     recent = (past and readable(lambda: experiments.last(run, max(RECENT, most)))) or []
     return {
-        "tag": facts["tag"],
-        "start": facts["start"],
-        "created": facts["created"],
+        **{name: facts[name] for name in ("tag", "start", "created")},
         "profile": facts["settings"]["PROFILE"],
         "time_budget": float(facts["settings"]["TIME_BUDGET"]),
         "metric": {"name": metric.name, "goal": "max" if metric.is_max else "min"},
