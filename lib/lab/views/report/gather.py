@@ -112,7 +112,7 @@ def link(rows: Sequence[Facts], past: dict[str, Facts]) -> None:
 
 
 def recorded(folder: Path) -> Index | None:
-    """What the run has measured; None if it is unreadable."""
+    """The index of the run; None if it is unreadable."""
     try:
         return index.read(folder)
     except DAMAGED:
