@@ -123,19 +123,14 @@ def _sent_back(flight: Flight, evidence: Evidence) -> str | None:
     if not wanted:
         return None
     if evidence.is_unknown and len(set(evidence.seeds["incumbent"])) >= MOST_IN_VAIN:
-        raise _broken_commit(flight)
+        log = flight.folder / f"run.{flight.attempt}/run.log"
+        raise Fault(  # nothing can be compared with it, so no change is blamed
+            f"commit '{flight.need('compared')[:7]}', made on top of the incumbent, does not run",
+            f"fix it in another commit, then: make loop; the end of its log: tail -c 2000 '{log}'",
+        )
     flight.write("next", "\n".join(one.line() for one in wanted))
     which = f"{flight.folder.name} ({flight.need('description')})"
     return "".join(f"{which}: {one.told()}\n" for one in wanted) + "again 30\n"
-
-
-def _broken_commit(flight: Flight) -> Fault:
-    """The Fault for a person's commit that does not run. Nothing can be compared with it, so no change is blamed."""
-    log = flight.folder / f"run.{flight.attempt}/run.log"
-    return Fault(
-        f"commit '{flight.need('compared')[:7]}', made on top of the incumbent, does not run",
-        f"fix it in another commit, then: make loop; the end of its log: tail -c 2000 '{log}'",
-    )
 
 
 def _decision_of_stale(flight: Flight, evidence: Evidence) -> Decision | None:

@@ -25,7 +25,8 @@ def remember(flight: Flight, index: Index, one: Experiment) -> None:
     run = flight.run
     folder = memory.folder(run)
     mark = f"{run.name} #{one['n']} {one['commit'][:7]}"
-    setting = setting_of(run, index.device)
+    chosen = manifest.read(run)["settings"]
+    setting = f"{chosen['PROFILE']} {chosen['TIME_BUDGET']} s on {hardware.name(index.device)}"
     _remember_incumbent(folder, flight, index, one, mark)
     if one["rule"] == "baseline":
         measures = metric.named(one)
@@ -37,12 +38,6 @@ def remember(flight: Flight, index: Index, one: Experiment) -> None:
     elif one["status"] == "discard":
         _remember_failure(folder, one, next(changes.of_experiments(run, [one])), mark, setting)
     _remember_crash(folder, flight, one, mark, setting)
-
-
-def setting_of(run: Path, device: str | None) -> str:
-    """The conditions that a result holds for: `full 300 s on NVIDIA H100 80GB HBM3`."""
-    chosen = manifest.read(run)["settings"]
-    return f"{chosen['PROFILE']} {chosen['TIME_BUDGET']} s on {hardware.name(device)}"
 
 
 def _remember_keep(folder: Path, one: Experiment, mark: str, setting: str) -> None:

@@ -65,11 +65,13 @@ def line_of(run: Path, known: Known, taken: set[str]) -> dict[str, str]:
     except EXPECTED as error:
         return {"run": known.tag, "loop": clean(str(error), 60)}
     counts, best = at["rows"] or {"total": "?", "kept": "?"}, at["best"]
+    metric = status_text.metric_in(at)
+    name = "" if metric.is_bpb else f" {metric.name}"
     return {
         "run": known.tag,
         "rows": str(counts["total"]),
         "kept": str(counts["kept"]),
-        "best": best_in_words(at) if best else "",
+        "best": metric.text(status_text.decimal(best["val_bpb"])) + name if best else "",
         "gain": gain_in_words(at) if best else "",
         "hours": "" if at["spent"]["hours"] is None else f"{at['spent']['hours']:.1f}",
         "loop": known.state,
@@ -78,12 +80,6 @@ def line_of(run: Path, known: Known, taken: set[str]) -> dict[str, str]:
         "size": f"{at['run_mb']:.0f} MB",
         "last row": local(last_change(past.last, at["created"])),
     }
-
-
-def best_in_words(at: Status) -> str:
-    """The value, with the name of the metric unless it is val_bpb."""
-    metric = status_text.metric_in(at)
-    return metric.text(status_text.decimal(at["best"]["val_bpb"])) + ("" if metric.is_bpb else f" {metric.name}")
 
 
 def gain_in_words(at: Status) -> str:

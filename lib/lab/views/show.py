@@ -132,18 +132,13 @@ def column(one: Found, metric_name: str) -> dict[str, str]:
         return values | dict.fromkeys(("gain", "rule", "lines", "runs", "steps", "proposer"), "-")
     steps = [with_unit(run["num_steps"]) for run in known["runs"]]
     return values | {
-        "gain": gain_of(known),
+        "gain": "-" if known["gain"] is None else metric.named(known).gain_text(known["gain"], known["incumbent_bpb"]),
         "rule": known["rule"],
         "lines": line_changes(known),
         "runs": str(len(known["runs"])),
         "steps": steps[0] if steps else "-",
         "proposer": with_unit(known["agent"]),
     }
-
-
-def gain_of(known: Experiment) -> str:
-    """The gain with its sign; above 0 is better."""
-    return "-" if known["gain"] is None else metric.named(known).gain_text(known["gain"], known["incumbent_bpb"])
 
 
 def curves(run: Path, both: list[Found]) -> Iterator[str]:
