@@ -88,7 +88,7 @@ def doctor(house: House, **settings: str) -> Result:
 def test_a_check_is_a_small_executable_that_says_what_it_looks_at(check: str) -> None:
     path = ROOT / "lib/doctor" / check
     lines = path.read_text().splitlines()
-    assert re.fullmatch(r"\d\d-[a-z]+", check)
+    assert re.fullmatch(r"\d\d-[a-z-]+", check)
     assert os.access(path, os.X_OK)
     assert re.match(r"# Checks ", lines[1])
     assert len(lines) <= 80
