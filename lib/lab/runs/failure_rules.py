@@ -6,16 +6,7 @@ from configparser import ConfigParser, SectionProxy
 from dataclasses import dataclass
 from pathlib import Path
 
-# The reason for each kind of failure; a rule may have its own.
-WHY = {
-    "timeout": "killed: it ran longer than RUN_TIMEOUT",
-    "oom": "it ran out of memory",
-    "nan": "the loss or val_bpb is not a finite number",
-    "error": "it ended with an error",
-    "killed": "a signal ended it",
-    "no-metric": "it printed no val_bpb between 0 and 20",
-    "start-up": "it took longer outside its budget than the baseline",
-}
+from lab.runs.failures import WHY
 
 
 @dataclass(frozen=True)

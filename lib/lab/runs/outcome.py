@@ -72,7 +72,8 @@ def outcome_of(folder: Path, past: Past) -> Outcome:
     if record and name not in printed:  # on a GPU for one process only, the training ends before the evaluation
         printed[name] = f"{evaluation_record.measured_bpb(record):f}"
     oom_kills = max(0, int(evaluation_record.resource(folder, "oom_kills") or 0))
-    failure = failures.cause(status, lacks(printed.get(name), metric), failures.tail(log), oom_kills)
+    tail = failures.tail(log) if status else b""
+    failure = failures.cause(status, lacks(printed.get(name), metric), tail, oom_kills)
     timed_out = failure is not None and failure.word == "timeout" and past.device == "cpu"
     if failure and timed_out and evaluation_record.was_starved(folder, _budget(folder)):  # its clock counts CPU seconds
         why = "other processes used the cores"
