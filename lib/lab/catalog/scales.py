@@ -59,25 +59,19 @@ def scale_of(name: str, text: str) -> Scale | None:
     if "**" in text:
         return EXPONENT
     if re.fullmatch(r"[0-9_]+", text):
-        return _scale_of_whole(name, int(text))
+        count = int(text)
+        is_power_of_two = count > 0 and count & (count - 1) == 0
+        if is_power_of_two and (count > SMALL_COUNT or words(name) & DOUBLED):
+            return POWER
+        return COUNT if count < SMALL_COUNT else WHOLE_FACTOR
     if not re.fullmatch(r"[0-9_.]+(e[+-]?[0-9]+)?", text.lower()):
         return None
-    return _scale_of_fraction(name, float(text))
-
-
-def _scale_of_whole(name: str, value: int) -> Scale:
-    power_of_two = value > 0 and value & (value - 1) == 0
-    if power_of_two and (value > SMALL_COUNT or words(name) & DOUBLED):
-        return POWER
-    return COUNT if value < SMALL_COUNT else WHOLE_FACTOR
-
-
-def _scale_of_fraction(name: str, value: float) -> Scale:
-    if words(name) & SHARES and value <= 1:
+    number = float(text)
+    if words(name) & SHARES and number <= 1:
         return SHARE
-    if words(name) & BETAS and 0.5 <= value < 1:
+    if words(name) & BETAS and 0.5 <= number < 1:
         return BETA
-    return FACTOR if value else FROM_ZERO
+    return FACTOR if number else FROM_ZERO
 
 
 def as_written(value: float, like: str, digits: int) -> str:
