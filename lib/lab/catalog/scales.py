@@ -85,10 +85,6 @@ def as_written(value: float, like: str, digits: int) -> str:
     return f"{number:f}" if "." in f"{number:f}" else f"{number:f}.0"
 
 
-def _exponent(text: str) -> float:
-    return float(text.split("**")[1])
-
-
 def _with_exponent(position: float, like: str, _: int) -> str:
     return re.sub(r"[0-9_]+$", str(int(position)), like)
 
@@ -119,5 +115,5 @@ SHARE = Scale(float, as_written, step=0.1, low=0, high=1)
 BETA = Scale(lambda text: -math.log(1 - float(text)), _beta, step=math.log(2), low=0)
 COUNT = Scale(float, lambda n, *_: str(int(n)), low=1, whole=True)
 POWER = Scale(lambda text: math.log2(int(text)), lambda n, *_: str(2 ** int(n)), low=0, whole=True)
-EXPONENT = Scale(_exponent, _with_exponent, low=0, whole=True)
+EXPONENT = Scale(lambda text: float(text.split("**")[1]), _with_exponent, low=0, whole=True)
 PATTERN = Scale(lambda text: text.count("S"), _pattern, low=0, whole=True)  # short windows before each long one
