@@ -1,6 +1,6 @@
 # What the adapters of coding agents share. An adapter is a proposer (CONTRIBUTING.md) that sources this file. It sets the variables
 # below, and calls `begin "$@"`, `ask COMMAND...` and `answer`. The line `# Held by:` in its header says what limits the agent to
-# train.py besides our confinement (lib/doctor/75-held). `--check` looks for the command line and a login, without a request.
+# train.py besides our confinement (lib/doctor/75-agent-sandboxes). `--check` looks for the command line and a login, without a request.
 # shellcheck shell=bash
 
 source "${BASH_SOURCE[0]%/*}/../common.sh"

@@ -84,13 +84,13 @@ def test_all_keeps_are_commits_that_change_train_py_alone(kept: House) -> None:
 
 
 def test_what_was_taken_is_not_taken_twice_and_the_rest_follows(kept: House) -> None:
-    assert "train.py on 'main' is not what run 'mar14' has measured" in take(kept, N="#3")
+    assert "run 'mar14' has not measured train.py of 'main'" in take(kept, N="#3")
     assert kept.git("show", "main:train.py").count("DEPTH = 4") == 1
     rest = take(kept)
     assert "#3 is on 'main' already" in rest
     assert "has measured" not in rest, "it is the run's own train.py in the end"
     main = kept.git("rev-parse", "main")
-    assert "'main' has all of it: there is nothing to take" in take(kept)
+    assert "nothing to take: 'main' has all keeps already" in take(kept)
     assert "#3 changes nothing on 'main'" in take(kept, N="3")
     assert kept.git("rev-parse", "main") == main
     assert kept.git("rev-parse", "main:train.py") == kept.git("rev-parse", "autoresearch/mar14:train.py")
@@ -125,8 +125,8 @@ def test_what_does_not_fit_is_refused_and_the_hint_takes_the_rest(kept: House) -
 @pytest.mark.parametrize(
     ("done", "settings", "problem"),
     [
-        ("echo '# x' >>train.py", {}, "train.py has changes that are not committed, where 'main' is checked out"),
-        ("echo '# x' >>train.py; git add train.py; git show HEAD:train.py >train.py", {}, "train.py has changes"),
+        ("echo '# x' >>train.py", {}, "train.py has uncommitted changes in"),
+        ("echo '# x' >>train.py; git add train.py; git show HEAD:train.py >train.py", {}, "train.py has uncommitted"),
         ("git worktree add -q ../other -b mine; echo '# x' >>../other/train.py", {"ONTO": "mine"}, "/other'"),
         ("", {"ONTO": "nosuch"}, "there is no branch 'nosuch'"),
         ("", {"ONTO": "autoresearch/mar14"}, "is the branch of a run"),
@@ -172,4 +172,4 @@ def test_the_numbers_are_below_a_keep_in_git_log(kept: House) -> None:
 
 
 def test_a_run_without_a_keep(based: House) -> None:
-    assert "there is nothing to take" in take(based)
+    assert "nothing to take" in take(based)
