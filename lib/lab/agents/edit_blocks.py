@@ -54,13 +54,12 @@ def apply(files: Code, answer: str) -> Code:
 
 def _before(block: Block, name: str, files: Code) -> str:
     """What it was; empty for a new file. Raises Fault where the name is of no file that may change."""
-    candidate = ONE_OF_SEVERAL.fullmatch(name)
-    known = candidate["path"] or name if candidate else name
-    if [*files] == [ONE] and CANDIDATE.fullmatch(name):
-        known = ONE
+    is_one, known = [*files] == [ONE], name
+    if candidate := (CANDIDATE if is_one else ONE_OF_SEVERAL).fullmatch(name):
+        known = ONE if is_one else candidate["path"] or name
     if known in files:
         return files[known]
-    if [*files] == [ONE] or any(block.search) or not NEW.fullmatch(known):
+    if is_one or any(block.search) or not NEW.fullmatch(known):
         raise Fault(f"block {block.number} is for '{block.file}'", f"the files to edit: {' '.join(files)}")
     return ""
 
