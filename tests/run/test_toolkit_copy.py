@@ -1,6 +1,7 @@
 """A loop runs from a copy of the toolkit: what a person does to that of the tree meanwhile changes nothing of it."""
 
 import shutil
+import time
 from pathlib import Path
 
 import pytest
@@ -47,3 +48,18 @@ def test_a_copy_that_a_power_cut_has_torn_is_made_anew(based: House) -> None:
     (copy / ".copy").unlink()
     assert based.once(based.setting("0.9")).status == 0
     based.check_invariants()
+
+
+def test_one_process_at_a_time_makes_a_copy(based: House) -> None:
+    """Whoever then holds the tree deletes all other copies, also one that is being made."""
+    for copy in copies(based):
+        shutil.rmtree(copy)
+    with (
+        based.running("flock", "runs/mar14/toolkit", "sleep", "60"),
+        based.running("bin/experiment", AGENT="/bin/false") as other,
+    ):
+        time.sleep(2)
+        assert copies(based) == []
+        assert other.poll() is None
+    assert based.once("/bin/false").status == 1
+    assert len(copies(based)) == 1
