@@ -165,8 +165,10 @@ def test_how_it_works_draws_every_step() -> None:
     assert [step.name for step in (ROOT / "lib/experiment/steps").iterdir() if f'"{step.name}' not in page] == []
 
 
-def test_every_decision_has_a_status() -> None:
+def test_every_decision_has_a_title_of_its_own_and_a_status() -> None:
     page = (ROOT / "docs/decisions.md").read_text()
+    titles = re.findall(r"^### .*$", page, re.MULTILINE)
+    assert len({*titles}) == len(titles) <= 30, "merge entries that are one decision"
     assert re.findall(r"^### .*\n(?!\*In force since 20\d\d-\d\d-\d\d).*", page, re.MULTILINE) == []
 
 
