@@ -6,7 +6,7 @@ from pathlib import Path
 from lab.errors import Fault
 from lab.store import schemas
 
-LARGEST = 1048576  # bytes of a file; of a larger one lib/experiment/bring_back.sh brings one byte more back
+LARGEST = 1048576  # bytes of a file; lib/experiment/bring_back.sh cuts a larger one after one byte more
 
 
 def check(files: Iterable[Path], description: str) -> None:
@@ -22,10 +22,10 @@ def check(files: Iterable[Path], description: str) -> None:
 
 def _check_file(file: Path) -> None:
     if file.is_symlink() or not file.is_file():
-        raise Fault(f"{file} is not a plain file", "it is what an experiment edits")
+        raise Fault(f"'{file}' is not a plain file", f"replace it by a plain file: ls -l '{file}'")
     if file.stat().st_size > LARGEST:
-        raise Fault(f"{file} is over 1 MB", "a proposal is a change of code")
+        raise Fault(f"'{file}' is over 1 MB", "move data out of the code")
     try:
         file.read_bytes().decode()
     except UnicodeDecodeError as error:
-        raise Fault(f"{file} is not UTF-8: {error}", "save it as UTF-8") from error
+        raise Fault(f"'{file}' is not UTF-8: {error}", "save it as UTF-8") from error

@@ -1,4 +1,4 @@
-"""The output and the change of a proposer -> description, category, and the reason of a rejection, if any."""
+"""The output and the change of a proposer -> description, category, and the reason for a rejection, if any."""
 
 import hashlib
 import re
@@ -20,7 +20,7 @@ ASSIGNMENT = re.compile(r"([A-Za-z_][A-Za-z_0-9.]*) *= *(.*?) *(?:#.*)?")
 
 
 def describe(folder: Path) -> None:
-    """Write `description`, `category`, `notes`, which may be empty, and `rejected` or `in_the_air`: why not trained."""
+    """Write `description`, `category`, `notes`, which may be empty, and `rejected` or `in_the_air` if not trained."""
     flight = Flight(folder)
     said = _last_lines(flight.folder / "said")
     category = next((match[1] for line in said if (match := CATEGORY.fullmatch(line))), "")
@@ -41,12 +41,12 @@ def describe(folder: Path) -> None:
 
 
 def _texts(flight: Flight) -> tuple[str, str]:
-    """What it has changed, as it was and as it is."""
+    """The changed code, before and after."""
     return code.difference(code.before(flight), code.after(flight) or {})
 
 
 def same_in_the_air(flight: Flight) -> str | None:
-    """The id of another flight with the same code, as it is parsed; `code` has that of this one from now on."""
+    """The id of another flight with the same parsed code. Writes the hash of this one's to `code`."""
     texts = code.after(flight) or {}
     lines = [line for path in sorted(texts) for line in (path, *complexity.counted_lines(texts[path]))]
     flight.write("code", hashlib.sha256("\n".join(lines).encode()).hexdigest())
@@ -65,7 +65,7 @@ def _last_lines(path: Path, length: int = LONGEST) -> list[str]:
 
 
 def rejection(flight: Flight) -> str:
-    """Why this is not trained: another file was changed, the code is unusable, or it breaks a rule; else empty.
+    """The reason for a rejection: another changed file, unusable code, a broken rule; else empty.
 
     `changed` has git's lines, `M<tab>path`: M changed, A added, D deleted, T no longer a plain file.
     """
@@ -80,7 +80,7 @@ def rejection(flight: Flight) -> str:
 
 
 def _unusable(flight: Flight, name: str, path: Path) -> str | None:
-    """Why the file cannot be tried, called so in the tree; it is put out of the way then."""
+    """Why the file cannot be tried, if so; it is put aside then. `name`: its path in the tree."""
     aside = flight.folder / f"{path.name}.rejected"
     if path.exists() and path.stat().st_size > LARGEST:
         path.unlink()  # lib/experiment/bring_back.sh brings its beginning back

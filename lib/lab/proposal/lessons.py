@@ -69,7 +69,7 @@ def _try(one: Experiment, change: Change) -> Try:
 
 def lines_of(one: Experiment) -> str:
     """`+3 -1`: code lines added and removed."""
-    return "not known" if one["lines_added"] is None else f"+{one['lines_added']} -{one['lines_removed']}"
+    return "unknown" if one["lines_added"] is None else f"+{one['lines_added']} -{one['lines_removed']}"
 
 
 def category_of(said: str | None, change: Change) -> Category | None:

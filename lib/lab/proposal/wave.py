@@ -1,8 +1,8 @@
-"""The further candidates of a proposer -> drafts of the run: a wave, of which each is an experiment of its own.
+"""The further candidates of a proposer (a wave) -> drafts of the run. Each is an experiment of its own.
 
-A proposer that is asked with `LAB_WANT=k` may leave them in `candidates/`: whole files NAME.py; where several files may
-change, folders NAME with the files that it changes, and NAME.txt with what is said of it. They are in FLIGHT/candidates
-when they come here. Each goes to `runs/<tag>/candidates/<flight>.<number>/`, with the facts that a proposal has, and
+A proposer that is asked with `LAB_WANT=k` may leave whole files `candidates/NAME.py`. If several files may change, it
+leaves folders NAME with the changed files, and NAME.txt with the last lines of an answer. They are in FLIGHT/candidates
+when this module reads them. Each goes to `runs/<tag>/candidates/<flight>.<number>/`, with the facts of a proposal, and
 waits there until a flight takes it (lib/experiment/candidates.sh).
 """
 
@@ -21,23 +21,23 @@ from lab.store.code import ONE, Code
 from lab.store.flight import Flight
 from lab.verdict import complexity
 
-SHARED = ("before.py", "before", "parent", "base", "compared", "agent", "started")  # facts that all of a call have
+SHARED = ("before.py", "before", "parent", "base", "compared", "agent", "started")  # facts of the call
 AMOUNTS = ("tokens", "cost_usd")  # of usage.json; each candidate is charged its share
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """`files`: those that it changes; `said`: what a proposer would print, the description last."""
+    """`files`: those that it changes; `said`: the lines that a proposer would print, the description last."""
 
     files: Code
     said: str
 
 
 def wave(folder: Path) -> str:
-    """Hand the candidates of the flight in `folder` over to its run; return what is to be told, in lines.
+    """Move the candidates of the flight in `folder` to its run; return problems, in lines.
 
-    Where the proposer has changed nothing itself, the first of them is the flight's own. All is written aside before
-    anything is handed over, so that who is killed here goes on here.
+    If the proposer has edited nothing itself, the first candidate is the flight's own. Everything is written to a
+    folder beside before it moves, so a killed call can continue.
     """
     flight, ready = Flight(folder), folder / "wave"
     told = ""
@@ -54,7 +54,7 @@ def wave(folder: Path) -> str:
 
 
 def _write(flight: Flight, ready: Path) -> str:
-    """Make the folder `ready`: `own`, facts of the flight itself; and one for each candidate that goes to the run."""
+    """Make the folder `ready`: `own` for facts of the flight, and a folder for each candidate that goes to the run."""
     before, is_one, problems = code.before(flight), code.is_one(flight), []
     seen = [_code(before)]
     changed = flight.text("changed")
@@ -65,7 +65,7 @@ def _write(flight: Flight, ready: Path) -> str:
         try:
             candidate = _candidate(path, before, is_one=is_one)
         except ValueError as error:
-            problems.append(f"left out: 'candidates/{clean(path.name, 60)}' {error}")
+            problems.append(f"ignored 'candidates/{clean(path.name, 60)}', which {error}")
             continue
         if candidate and (made := _code({**before, **candidate.files})) not in seen:
             seen.append(made)
@@ -98,7 +98,7 @@ def _copy(source: Path, target: Path) -> None:
 
 
 def _candidate(path: Path, before: Code, *, is_one: bool) -> Candidate | None:
-    """What the proposer has left there; None for what is no candidate. Raises ValueError where it cannot be trained."""
+    """The candidate at the path, or None if there is none. Raises ValueError if it cannot be trained."""
     if path.is_dir() and not is_one:
         files = {one.relative_to(path).as_posix(): _text(one) for one in path.rglob("*") if one.is_file()}
         beside = path.with_name(f"{path.name}.txt")
@@ -123,7 +123,7 @@ def _text(path: Path) -> str:
 
 
 def _in_order(comments: Iterable[str]) -> str:
-    """As a proposer prints it: notes, the category, the description, which is the first line that is neither."""
+    """The order in which a proposer prints: notes, category, description. The description is the first other line."""
     said = [line for line in comments if line]
     categories = [line for line in said if CATEGORY.fullmatch(line)]
     notes = [line for line in said if NOTE.fullmatch(line)]
@@ -132,7 +132,7 @@ def _in_order(comments: Iterable[str]) -> str:
 
 
 def _code(texts: Code) -> Sequence[str]:
-    """What two candidates are compared by: their code, as it is parsed."""
+    """The parsed code; equal candidates have the same."""
     return [line for path in sorted(texts) for line in (path, *complexity.counted_lines(texts[path]))]
 
 
@@ -153,7 +153,7 @@ def _put(
 
 
 def _shares(flight: Flight, count: int) -> Iterator[dict[str, Any]] | None:
-    """What each of so many candidates has taken of the call; None where the proposer has not told it."""
+    """The usage of each of so many candidates; None if the proposer has not reported any."""
     path = flight.folder / "usage.json"
     told = jsonl.object_in(path.read_bytes()) if path.is_file() else None
     return None if told is None else _divided(told, max(count, 1))
@@ -165,7 +165,7 @@ def _divided(told: dict[str, Any], count: int) -> Iterator[dict[str, Any]]:
 
 
 def _share(name: str, amount: Any, count: int, number: int) -> Any:
-    """Whole tokens; what is no amount stays as it is, and is none to `record.total` either."""
+    """A share, in whole tokens. A value that is not an amount stays; `record.total` ignores it."""
     if isinstance(amount, bool) or not isinstance(amount, int | Decimal):
         return amount
     if name == "tokens":
