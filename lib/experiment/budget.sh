@@ -38,7 +38,7 @@ look_at_budget() {
   read -r word why <"$RUN/budget.says" || return 0
   if [[ $word == over ]]; then
     put "$RUN/over" "$why"
-    tell "$why: the loop ends after what trains"
+    tell "$why: the loop ends after the running trainings"
   elif [[ ! -e $RUN/over.unknown ]]; then
     tell "$why"
     : >"$RUN/over.unknown"

@@ -43,9 +43,9 @@ choose_confinement() {
   elif [[ $CONFINE != auto ]]; then
     way=that
     [[ $CONFINE != yes ]] || way='neither bubblewrap nor Landlock'
-    die "CONFINE is '$CONFINE', but $way does not work here" 'make doctor says why'
+    die "CONFINE is '$CONFINE', but $way does not work here" 'see why: make doctor'
   elif [[ $LAB_EVALUATOR == yes ]]; then
-    say 'training and proposers are not confined: neither bubblewrap nor Landlock works here (make doctor says why)'
+    say 'training and proposers are not confined: neither bubblewrap nor Landlock works here; to see why: make doctor'
   fi
 }
 
@@ -55,13 +55,13 @@ ask_far_host() {
   local asked="${ENGINE_PATH##*/}|$CONFINE|${SLURM_OPTIONS:-}|${RAY_ADDRESS:-}" known
   { read -r way known <"$RUN/computes"; } 2>/dev/null || known=
   [[ $known != "$asked" ]] || return 0
-  tell "asking a host of engine '${ENGINE_PATH##*/}' whether it can confine a training"
+  tell "checking whether a host of engine '${ENGINE_PATH##*/}' can confine a training"
   for way in bubblewrap landlock no; do
     [[ $way != no ]] || break
     [[ $CONFINE == @(auto|yes|"$way") ]] || continue
     ! through_engine 0 "$LAB_PYTHON" -IS "$TOOLKIT/lib/child/runner.py" --can-confine "$way" || break
     exit_if_stopped
-    [[ -n $HOST ]] || die "engine '${ENGINE_PATH##*/}' gives no answer: ${OUTPUT##*$'\n'}" "make engine-check ENGINE=${ENGINE_PATH##*/}"
+    [[ -n $HOST ]] || die "engine '${ENGINE_PATH##*/}' does not answer: ${OUTPUT##*$'\n'}" "make engine-check ENGINE=${ENGINE_PATH##*/}"
   done
   put "$RUN/computes" "$way $asked"
 }

@@ -17,7 +17,7 @@ hold_flights() {
   [[ -d $RUN/flights ]] || mkdir -p "$RUN/flights"
   exec {HELD}<>"$RUN/flights/lock"
   lock "$HELD" 60 ||
-    die "another process of run '$TAG' is starting an experiment and does not finish" 'see which loop runs: make status'
+    die "another process is starting an experiment of run '$TAG', and does not finish" 'see which loop runs: make status'
 }
 let_go() { exec {HELD}>&-; }
 

@@ -152,7 +152,7 @@ landed() {
         HOPELESS[$1]="its processes were killed $((MOST_KILLS + 1)) times"
       else
         KILLED[$1]=$((${KILLED[$1]:-0} + 1))
-        tell "flight '$1' was killed; continuing it"
+        tell "experiment '$1' was killed; continuing it"
       fi
       end_flight "$1"
       if [[ -e $RUN/flights/$1 ]]; then

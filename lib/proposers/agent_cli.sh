@@ -36,7 +36,7 @@ check() {
   local version way
   need_cli
   version=$("${LIMITED[@]}" "$VERSION_S" "$CLI" --version </dev/null 2>&1) ||
-    die "'$CLI --version' fails, or takes over $VERSION_S s" "see why: $CLI --version"
+    die "'$CLI --version' fails or takes over $VERSION_S s" "see why: $CLI --version"
   version=${version%%$'\n'*}
   if way=$(login); then
     printf "%s, login by '%s'\n" "$version" "$way"
@@ -44,7 +44,7 @@ check() {
     die "$version, no login found" "log in with $CLI, or set ${KEYS%% *}"
   else
     say "$CLI: $version, no login found"
-    say "hint: none is needed for a model on this machine; else log in with $CLI, or set ${KEYS%% *}"
+    say "hint: log in with $CLI, or set ${KEYS%% *}; a model on this machine needs neither"
     exit 1
   fi
 }

@@ -90,16 +90,16 @@ def test_what_a_submission_has_is_said_in_one_setting(ray: Ray) -> None:
     job = ray.api.jobs[ray.name]
     assert (job["entrypoint_num_cpus"], job["entrypoint_num_gpus"]) == (4, 0), "a cluster without GPUs gives none"
     assert job["entrypoint_resources"] == {"a100": 1}
-    assert done.stderr == "ray: a run asks for 4 CPU, and all hosts have 2: it waits for more\n"
+    assert done.stderr == "ray: a run needs 4 CPU, but all hosts have 2: it waits for more\n"
 
 
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"RAY_OPTIONS": "--num-gpus 1"}, "ray: RAY_OPTIONS is no JSON object: '--num-gpus 1'\nhint: "),
-        ({"RAY_OPTIONS": "[1]"}, "ray: RAY_OPTIONS is no JSON object: '[1]'\nhint: "),
-        ({"RAY_ADDRESS": "auto"}, "ray: RAY_ADDRESS is 'auto', and should be that of the dashboard"),
-        ({"RAY_ADDRESS": "ray://head:10001"}, "ray: RAY_ADDRESS is 'ray://head:10001', and should be"),
+        ({"RAY_OPTIONS": "--num-gpus 1"}, "ray: RAY_OPTIONS is not a JSON object: '--num-gpus 1'\nhint: "),
+        ({"RAY_OPTIONS": "[1]"}, "ray: RAY_OPTIONS is not a JSON object: '[1]'\nhint: "),
+        ({"RAY_ADDRESS": "auto"}, "ray: RAY_ADDRESS 'auto' is not the address of Ray's dashboard"),
+        ({"RAY_ADDRESS": "ray://head:10001"}, "ray: RAY_ADDRESS 'ray://head:10001' is not the address"),
         ({"RAY_ADDRESS": "http://127.0.0.1:9"}, "ray: 'http://127.0.0.1:9' does not answer as Ray: "),
     ],
 )

@@ -95,7 +95,7 @@ def test_more_gpus_than_there_are(run: Path) -> None:
     )
     process.send_signal(signal.SIGTERM)
     said = process.communicate(timeout=120)[1]
-    assert (process.returncode, "asks for 99 GPU, and all hosts have 2" in said) == (125, True)
+    assert (process.returncode, "needs 99 GPU, but all hosts have 2" in said) == (125, True)
 
 
 def test_the_host_is_lost(run: Path) -> None:

@@ -212,7 +212,7 @@ def test_an_impossible_request_is_told_at_once(slurm: Slurm, options: str) -> No
 def test_a_limit_above_that_of_the_partition_is_refused(slurm: Slurm, cluster: Cluster) -> None:
     """Slurm takes such a job, and lets it wait for ever."""
     run = slurm.run_dir("true", limit=4000)
-    ends(slurm.start(run), run, 125, "would wait for ever: PartitionTimeLimit\nhint: ")
+    ends(slurm.start(run), run, 125, "can never start: PartitionTimeLimit\nhint: ")
     assert cluster.call("squeue", "--noheader") == ""
 
 
@@ -262,7 +262,7 @@ def test_a_loop_that_is_killed_finds_its_runs_again(slowed: House, tmp_path: Pat
         os.killpg(loop.pid, signal.SIGKILL)
     one.seconds.write_text("1")
     done = one.call("bin/loop", AGENT=str(agent), MAX_EXPERIMENTS="2")
-    assert done.err.count("found a run of an earlier loop") == 2
+    assert done.err.count("continuing a run that an earlier loop started") == 2
     assert len(one.rows()) == 3
     assert "without a verdict" not in (one.run_folder / "loop.log").read_text(), "nothing was submitted twice"
 

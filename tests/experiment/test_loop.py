@@ -130,7 +130,7 @@ def test_another_budget_or_another_prepare_is_refused_with_both_values(run: Hous
     refused(run, "TIME_BUDGET is '20', but the run was set up with '300'", TIME_BUDGET="20")
     (run.tree / "prepare.py").write_text("# another one\n")
     run.commit("another prepare.py")
-    refused(run, "prepare.py is '")
+    refused(run, "prepare.py has changed since set-up: '")
     run.git("reset", "--quiet", "--hard", "HEAD~")
     (run.tree / "prepare.py").write_text("# a third one, not committed\n")
     assert run.once("/bin/false").status == 1, "what is measured is what is committed"

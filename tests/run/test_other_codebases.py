@@ -152,11 +152,11 @@ def test_a_package_whose_model_and_yaml_are_edited_together(tmp_path: Path) -> N
     taken = house.call("bin/take", TAG="mar14")
     assert taken.status == 0
     assert house.git("log", "-1", "--format=%s", "--name-only").split() == ["both", *files]
-    assert "is not what run" not in taken.err, "what is editable is as it was measured"
+    assert "differs from the code that run" not in taken.err, "what is editable is as it was measured"
     assert house.git("status", "--porcelain") == "", "the files have followed"
     (house.tree / "configs/base.yaml").write_text("rate: 7\n")
     refused = house.call("bin/take", TAG="mar14")
-    assert (refused.status, "has changes that are not committed" in refused.err) == (2, True)
+    assert (refused.status, "has uncommitted changes" in refused.err) == (2, True)
     house.commit("another rate")
     refused = house.call("bin/take", TAG="mar14", N="2")
     assert "#2 cannot be taken: 'main' has changed the same lines of configs/base.yaml, as 'rate: 7'" in refused.err

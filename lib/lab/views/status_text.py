@@ -151,7 +151,7 @@ def phase_in_words(flight: Status, at: Status) -> str:
     if phase == "proposing" and who == "baseline":
         return "starting"
     if phase == "proposing":
-        return f"asking {who}" + (" to mend it" if (flight["step"] or "").endswith("-mend") else "")
+        return f"asking {who}" + (" to fix it" if (flight["step"] or "").endswith("-mend") else "")
     if phase != "waiting":
         return WORDS.get(phase, str(phase))
     if not at["loop"]["alive"]:

@@ -88,7 +88,10 @@ def test_a_mend_that_helped_is_told_when_the_same_crash_comes_again(run: House) 
     (issue,) = bullets(run, "issues")
     assert "name 'oops' is not defined x1: mended: VALUE = oops -> VALUE = 0.9 (mar14 #2 " in issue
     run.once(run.proposer(f'{script} cp "$LAB_BRIEF" {run.outside}/brief', "again"))
-    assert "The same crash was fixed before:\n\n- VALUE = oops -> VALUE = 0.9 (mar14 #2 " in (run.outside / "brief").read_text()
+    assert (
+        "The same crash was fixed before:\n\n- VALUE = oops -> VALUE = 0.9 (mar14 #2 "
+        in (run.outside / "brief").read_text()
+    )
     assert " x2: " in bullets(run, "issues")[0]
 
 

@@ -135,7 +135,7 @@ def test_a_loop_that_holds_the_tree_is_named(run: House) -> None:
 
 def test_without_a_keep_there_is_nothing_to_audit(run: House) -> None:
     result = run.call("make", "audit")
-    told = "nothing to audit: the incumbent of run 'mar14' is its baseline\n"
+    told = "nothing to audit: run 'mar14' has kept nothing after its baseline\n"
     assert (result.status, result.out) == (0, told)
     assert reruns(run) == []
     assert not (run.run_folder / "audit.json").exists()

@@ -235,7 +235,7 @@ def test_a_row_without_an_object_is_foreign(tmp_path: Path) -> None:
         ({"done": f"attempt 2\n{COMMITTED}", "description": "raise LR\n"},
          "f1 waiting for a slot, attempt 2: raise LR"),
         ({"done": f"attempt 2\n{COMMITTED}30-run\n40-judge\n50-check-machine\n", "description": "raise LR\n"},
-         "f1 asking the proposer to mend it, attempt 2: raise LR"),
+         "f1 asking the proposer to fix it, attempt 2: raise LR"),
         ({}, "nothing"),
     ],
 )  # fmt: skip
