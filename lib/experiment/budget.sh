@@ -1,5 +1,6 @@
-# When a loop ends: after MAX_EXPERIMENTS rows, or once MAX_HOURS, MAX_COST or MAX_TOKENS is reached. runs/<tag>/over says which. Then the
-# experiments that train are finished, also after a restart, and no other begins. Sourced by scheduler.sh.
+# When a loop ends: after MAX_EXPERIMENTS rows, or once MAX_HOURS, MAX_COST or MAX_TOKENS is reached. runs/<tag>/over
+# says which. Then the experiments that train are finished, also after a restart, and no other begins. Sourced by
+# scheduler.sh.
 # shellcheck shell=bash
 
 BUDGET_AT=0 # when to check it again

@@ -40,8 +40,8 @@ fly() {
     hear_of_flights
     look_at_budget
     while has_place && next_flight; do
-      # All that works on it is known by FLIGHT, the dispatcher too. Of a terminal that is closed a git hears even where that is
-      # ignored, and gives up its lock.
+      # FLIGHT marks all its processes, the dispatcher too. They are apart from the terminal, because git reacts to a
+      # closed terminal even if HUP is ignored, and gives up its lock.
       LAB_LOOP=$LOOP_AGENT LAB_PLACES=$PLACES FLIGHT=$RUN/flights/$ID start_child apart "$BASH" "$TOOLKIT/lib/experiment/dispatch" "$ID" ${HOPELESS[$ID]:+"${HOPELESS[$ID]}"}
       FLYING[$STARTED]=$ID
     done

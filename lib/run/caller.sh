@@ -1,4 +1,4 @@
-# The environment of whoever has called us: which of it are keys, which belongs to their terminal, and what of it a training run gets.
+# The caller's environment: which variables are keys, which belong to a terminal, and which a training run gets.
 # Sourced.
 # shellcheck shell=bash disable=SC2034 # used where this is sourced
 
@@ -25,8 +25,9 @@ caller_value() {
   VALUE=${!name}
 }
 
-# environment_of_training [far]: the caller's, a line each, for RUN_DIR/env, from which alone an engine takes it: without keys, without what
-# belongs to a terminal (or, far, to this machine), and without values of more than one line, which that file cannot hold.
+# environment_of_training [far]: prints the caller's variables for RUN_DIR/env, the whole environment of a run: without
+# keys, variables of a terminal (or, far, of this machine), and values of more than one line, which that file cannot
+# hold.
 environment_of_training() {
   local name names value our_names=" ${OURS[*]} " keys=''
   [[ ! -e $TREE/.env ]] || keys=" $(names_of_keys | tr '\n' ' ')"

@@ -88,7 +88,8 @@ refuse_run() {
         "rename it back: git branch -m $BRANCH autoresearch/$other"
   done
   [[ $(git log -1 --format=%s "$at" 2>/dev/null) != 'experiment: '* ]] ||
-    die "the folder of run '$TAG' was deleted, and only its branch is left" "start a new run: make setup TAG=$(free_tag)"
+    die "the folder of run '$TAG' was deleted, and only its branch is left" \
+      "start a new run: make setup TAG=$(free_tag)"
   die "the set-up of run '$TAG' was interrupted" "complete it: make setup TAG=$TAG"
 }
 

@@ -95,8 +95,8 @@ refuse_dirty() {
 
 readonly OUTSIDE="run bin/${0##*/} outside of the sandbox: see 'In a sandbox' in AGENTS.md (trust this project in your agent, and call bin/${0##*/} alone: no pipe, no cd)"
 
-# check_sandbox: refuses a coding agent's sandbox in which no experiment can be made. In Codex's, git's folder is read-only; in
-# Claude Code's, /proc belongs to another process namespace, so our processes do not find one another.
+# check_sandbox: refuses a coding agent's sandbox in which no experiment can be made. In Codex's, git's folder is
+# read-only; in Claude Code's, /proc belongs to another process namespace, so our processes do not find one another.
 check_sandbox() {
   local path
   is_in_proc || die "a sandbox hides this process in '/proc', so the loop could not find its processes" "$OUTSIDE"
@@ -117,7 +117,8 @@ ready() {
   AGENT_PATH=$(executable_in proposers "${AGENT:-catalog}")
   ENGINE_PATH=$(executable_in child/engines "${ENGINE:-local}")
   export AGENT_PATH ENGINE_PATH
-  ! is_far || "$ENGINE_PATH" --check || die "engine '${ENGINE_PATH##*/}' does not work" 'read the message above, or train on this machine: make loop ENGINE=local'
+  ! is_far || "$ENGINE_PATH" --check || die "engine '${ENGINE_PATH##*/}' does not work" \
+    'read the message above, or train on this machine: make loop ENGINE=local'
   [[ ${0##*/} != loop ]] || check_agent # other verbs report the missing agent when they call it
   refuse_from
   (take_keys)

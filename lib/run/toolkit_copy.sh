@@ -1,11 +1,11 @@
-# A loop runs from a copy of the toolkit in its run, so that a person may edit the tree, or check out another branch, while
-# it works. Sourced, after current_run.sh.
+# A loop runs from a copy of the toolkit in its run, so that a person may edit the tree, or check out another branch,
+# while it works. Sourced, after current_run.sh.
 # shellcheck shell=bash
 
 readonly PARTS=(bin lib schemas pyproject.toml)
 
-# go_on_in_copy ARGUMENT...: as the same verb, with these arguments, of the copy in runs/<tag>/toolkit/<hash>, which is made where it
-# is not there; nothing, where this is the copy.
+# go_on_in_copy ARGUMENT...: continues as the same verb, with these arguments, in the copy runs/<tag>/toolkit/<hash>. It
+# makes the copy if it is missing, and does nothing if this is the copy.
 go_on_in_copy() {
   local copy new
   [[ ! -e $TOOLKIT/.copy ]] || return 0
