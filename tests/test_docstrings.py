@@ -42,9 +42,7 @@ def found(texts: Iterator[tuple[int, str]]) -> list[str]:
     ]
 
 
-QUOTES = "fault_rules.py"  # the messages of other programs
-PYTHON = [path for path in sorted((ROOT / "lib").rglob("*.py")) if path.name != QUOTES]
-PYTHON += [ROOT / "prepare.py", ROOT / "train.py"]
+PYTHON = [*sorted((ROOT / "lib").rglob("*.py")), ROOT / "prepare.py", ROOT / "train.py"]
 
 
 @pytest.mark.parametrize("path", PYTHON, ids=lambda path: str(path.relative_to(ROOT)))

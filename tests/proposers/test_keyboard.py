@@ -5,6 +5,7 @@ Each call that waits is killed before its time, as tools do: after 60 s with LON
 
 import json
 import os
+import re
 import shutil
 import signal
 import threading
@@ -40,26 +41,29 @@ class Researcher:
     """Edits, leaves the change, and waits until the last line says that there is a verdict; so often."""
 
     wait: str
-    asked: list[str] = field(default_factory=list)
+    asked: list[str] = field(default_factory=list)  # its commands: one for each turn of the conversation
     done: int = 0
 
     def reply(self, asked: Asked) -> Reply:
-        """The next command, by the result of the last one."""
+        """The next command, by the result of the last one. A request that comes again gets the same command."""
         if not shell_call(asked, ""):
             return Text("a title")  # some ask for that beside
-        said = asked.results[-1] if asked.results else ""
-        if not asked.results or "exit 0" in said:
-            self.done += 1
-            if self.done > COUNT:
+        said = asked.results[-1] if asked.results else "exit 0"
+        if asked.turn > len(self.asked):
+            if (over := re.search(r"exit [12]\b", said)) or len(self.asked) > 30 * COUNT:
+                return Text(f"{over or 'it never ends'}: {said}")
+            if "exit 0" in said and self.done == COUNT:
                 return Text("Done.")
-            command = f"sed -i 's/^VALUE = [0-9.]*/VALUE = {1 - self.done / 100:.2f}/' train.py"
-        elif self.asked[-1].startswith("sed"):
-            command = f"bin/experiment --from-tree 'idea {self.done}' --detach"
-        else:
-            command = self.wait
-        self.asked.append(command)
-        assert len(self.asked) < 30 * COUNT, self.asked
-        return shell_call(asked, command) or Text("no shell")
+            self.asked.append(self.next_command("exit 0" in said))
+        return shell_call(asked, self.asked[asked.turn - 1]) or Text("no shell")
+
+    def next_command(self, has_verdict: bool) -> str:
+        if has_verdict:
+            self.done += 1
+            return f"sed -i 's/^VALUE = [0-9.]*/VALUE = {1 - self.done / 100:.2f}/' train.py"
+        if self.asked[-1].startswith("sed"):
+            return f"bin/experiment --from-tree 'idea {self.done}' --detach"
+        return self.wait
 
 
 def waiting(tree: Path) -> dict[int, float]:
@@ -119,6 +123,7 @@ def test_each_experiment_that_an_agent_makes_is_a_row_and_none_is_twice(house: H
             (run.outside / "home/.claude.json").write_text(json.dumps(trusted))
         done = run.call(*COMMANDS[name], timeout=150 + (60 + TRAINING_S) * COUNT)
     assert done.status == 0, done
+    assert model_of_it.done == COUNT, done
     assert model_of_it.asked.count(model_of_it.wait) >= 2 * COUNT, "each experiment outlives a call"
     assert [row[4] for row in run.rows()] == ["baseline", *(f"idea {number}" for number in range(1, COUNT + 1))]
     assert {one["agent"] for one in run.experiments()[1:]} == {MARKS.get(name, name)}

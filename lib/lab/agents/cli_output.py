@@ -6,17 +6,18 @@ went wrong. fault_rules.py recognises faults; the model's own text is never one.
 """
 
 import json
-import math
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 from lab.agents import edit_blocks
 from lab.agents.fault_rules import kind_of, reset_of
 from lab.store import durable
+from lab.store.jsonl import object_in
 
 Event = dict[str, Any]
 LONGEST = 200  # characters of a fault that are shown
@@ -51,9 +52,8 @@ def exit_status(output: Output, name: str, now: datetime) -> tuple[int, str]:
     if not kind.passes:
         return 1, f"{name}: {kind.name} refused: '{said}'\nhint: {kind.hint.format(name=name)}"
     reset = output.reset or reset_of(output.fault, now)
-    until = ""
-    if reset:
-        until = f" until {reset:%H:%M:%S}" if reset.date() == now.date() else f" until {reset:%Y-%m-%d %H:%M:%S}"
+    form = "%H:%M:%S" if reset and reset.date() == now.date() else "%Y-%m-%d %H:%M:%S"
+    until = f" until {reset:{form}}" if reset else ""
     return 75, f"{name}: {said}\nnot now: {kind.name}{until}"
 
 
@@ -94,21 +94,18 @@ def lines_of_text(text: str) -> list[str]:
 
 def events(text: str) -> list[Event]:
     """The lines that are JSON objects."""
-    found = (_parsed(line) for line in text.splitlines() if line.lstrip().startswith("{"))
-    return [value for value in found if isinstance(value, dict)]
-
-
-def _parsed(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return None
+    return _objects(text.splitlines())
 
 
 def whole(text: str) -> Event:
     """The last JSON object on lines of its own; empty if there is none."""
-    found = (_parsed(one) for one in reversed(re.findall(r"^\{.*?^\}", text, re.MULTILINE | re.DOTALL)))
-    return next((one for one in found if isinstance(one, dict)), None) or next(iter(reversed(events(text))), {})
+    found = _objects(re.findall(r"^\{.*?^\}", text, re.MULTILINE | re.DOTALL)) or events(text)
+    return found[-1] if found else {}
+
+
+def _objects(texts: list[str]) -> list[Event]:
+    found = (object_in(text.encode()) for text in texts)
+    return [one for one in found if one is not None]
 
 
 def of_type(listed: Iterable[Event], *kinds: str) -> list[Event]:
@@ -133,19 +130,19 @@ def words(value: Any) -> str:
     """Text, a number, or a list of these, as text; else empty."""
     if isinstance(value, list):
         return " ".join(filter(None, map(words, value)))
-    return str(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else ""
+    return str(value) if isinstance(value, str | int | Decimal) and not isinstance(value, bool) else ""
 
 
 def amount(value: Any) -> float | None:
-    """A finite number, 0 or more; else None."""
-    fits = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1e12
-    return value if fits and math.isfinite(value) else None
+    """A number, 0 or more; else None."""
+    fits = isinstance(value, int | Decimal) and not isinstance(value, bool) and 0 <= value < 1e12
+    return float(value) if fits else None
 
 
 def total(numbers: Iterable[Any]) -> int | None:
     """The sum; None if there is no number."""
-    known = [int(known) for number in numbers if (known := amount(number)) is not None]
-    return sum(known) if known else None
+    known = [known for number in numbers if (known := amount(number)) is not None]
+    return int(sum(known)) if known else None
 
 
 def dollars(numbers: Iterable[Any]) -> float | None:
@@ -153,16 +150,10 @@ def dollars(numbers: Iterable[Any]) -> float | None:
     return sum(known for number in numbers if (known := amount(number))) or None
 
 
-def in_seconds(number: Any) -> datetime | None:
-    """The time so many seconds from now."""
-    known = amount(float(number) if isinstance(number, str) and re.fullmatch(r"\d{1,9}", number) else number)
-    return None if known is None else datetime.now() + timedelta(seconds=min(known, 1e8))
-
-
-def at_epoch(number: Any) -> datetime | None:
-    """The time so many seconds after 1970."""
-    known = amount(number)
-    return None if known is None else datetime.fromtimestamp(min(known, 1e11))
+def in_seconds(number: Any, unit: float = 1) -> datetime | None:
+    """The time so many seconds, or other units, from now. (The number may be text.)"""
+    found = re.fullmatch(r"\d{1,9}(\.\d+)?", words(number))
+    return datetime.now() + timedelta(seconds=float(found[0]) * unit) if found else None
 
 
 # ---------------------------------------------------------------------------
@@ -195,27 +186,21 @@ def claude(out: str, err: str) -> Output:
 
 def _claude_cut_off(listed: list[Event]) -> Output:
     """A call without its last event: the usage of each message, and the fault that the agent was waiting for."""
-    messages = {
-        words(message.get("id")): message for one in of_type(listed, "assistant") if (message := part(one, "message"))
-    }
-    retry = next((one for one in reversed(listed) if one.get("subtype") == "api_retry"), None)
-    waits = retry is not None and listed[-1] is retry
+    messages = {words(one.get("id")): one for event in of_type(listed, "assistant") if (one := part(event, "message"))}
+    last = listed[-1] if listed else {}
+    is_waiting = last.get("subtype") == "api_retry"
     return Output(
         tokens=total(part(one, "usage").get(count) for one in messages.values() for count in COUNTS_OF_A_MESSAGE),
         model=next((words(one.get("model")) for one in messages.values()), None),
-        fault=words([retry.get("error_status"), retry.get("error")]) if retry and waits else "",
-        reset=in_seconds((amount(retry.get("retry_delay_ms")) or 0) / 1000)
-        if retry and waits
-        else _claude_reset(listed),
+        fault=words([last.get("error_status"), last.get("error")]) if is_waiting else "",
+        reset=in_seconds(last.get("retry_delay_ms"), unit=0.001) if is_waiting else _claude_reset(listed),
     )
 
 
 def _claude_reset(listed: list[Event]) -> datetime | None:
     limits = [part(one, "rate_limit_info") for one in of_type(listed, "rate_limit_event")]
-    resets = [
-        at_epoch(one.get("resetsAt")) for one in limits if one.get("status") == "rejected" and one.get("resetsAt")
-    ]
-    return resets[-1] if resets else None
+    ends = [end for one in limits if one.get("status") == "rejected" and (end := amount(one.get("resetsAt")))]
+    return datetime.fromtimestamp(min(ends[-1], 1e11)) if ends else None
 
 
 def codex(out: str, err: str) -> Output:
@@ -239,10 +224,9 @@ def codex(out: str, err: str) -> Output:
 
 def llm(out: str, err: str) -> Output:
     """`--usage`: text on stdout, a line of tokens on stderr."""
-    used = re.search(r"^Token usage: ([\d,]+) input(?:, ([\d,]+) output)?", err, re.MULTILINE)
+    used = re.findall(r"^Token usage: ([\d,]+) input(?:, ([\d,]+) output)?", err, re.MULTILINE)
     faults = re.findall(r"^Error: (.*)", err, re.MULTILINE)
-    tokens = total(rounded(number) for number in used.groups() if number) if used else None
-    return Output(text=edit_blocks.said(out), tokens=tokens, fault=faults[-1] if faults else "")
+    return Output(text=edit_blocks.said(out), tokens=_total(used), fault=faults[-1] if faults else "")
 
 
 def opencode(out: str, err: str) -> Output:
@@ -297,18 +281,18 @@ def aider(out: str, err: str) -> Output:
     answers = re.findall(r"\n\n((?:(?!\n\n.* to the chat).)*?)\n*^Tokens: ", out, re.MULTILINE | re.DOTALL)
     return Output(
         text=edit_blocks.said(answers[-1]) if answers else "",
-        tokens=total(rounded(number) for pair in used for number in pair),
-        cost_usd=amount(float(cost[-1])) if cost else None,
+        tokens=_total(used),
+        cost_usd=float(cost[-1]) if cost else None,
         fault=faults[-1] if faults and not used else "",
     )
 
 
-def rounded(number: str) -> int | None:
-    """`1.2k` -> 1200; None if it is not a number."""
-    try:
-        return round(float(number.rstrip("kM").replace(",", "")) * {"k": 1e3, "M": 1e6}.get(number[-1], 1))
-    except (ValueError, OverflowError):
-        return None
+def _total(pairs: Iterable[tuple[str, str]]) -> int | None:
+    """The sum of numbers such as `1,050` and `1.2k`; None if there is none."""
+    known = [number.replace(",", "") for pair in pairs for number in pair if number]
+    return (
+        sum(round(float(one.rstrip("kM")) * {"k": 1e3, "M": 1e6}.get(one[-1], 1)) for one in known) if known else None
+    )
 
 
 def mini(out: str, err: str) -> Output:

@@ -20,20 +20,21 @@ from dataclasses import dataclass
 from lab.errors import Fault
 from lab.store.code import ONE, Code
 
+FENCE = r"(?:```[^\n]*\n)"
 BLOCK = re.compile(
-    r"^<{5,9} ?SEARCH *\n(?P<search>.*?)^={5,9} *\n(?P<replace>.*?)^>{5,9} ?REPLACE *$\n?", re.MULTILINE | re.DOTALL
+    rf"(?:^(?!{FENCE})[ `*:]*(?P<file>[\w./-]+\.\w+)[ `*:]*\n(?:{FENCE}|\n)*)?"
+    r"^<{5,9} ?SEARCH *\n(?P<search>.*?)^={5,9} *\n(?P<replace>.*?)^>{5,9} ?REPLACE *$\n?",
+    re.MULTILINE | re.DOTALL,
 )
-NAME = re.compile(r"[\w./-]+\.\w+")  # the line above a block, which may name its file
 CANDIDATE = re.compile(r"candidates/[\w-]+\.py")
 ONE_OF_SEVERAL = re.compile(r"candidates/[\w-]+(?:\.txt|/(?P<path>.*))")
 NEW = re.compile(r"\w[\w.-]*(?:/\w[\w.-]*)*")  # a path that may be new
-FENCE = "```"
 HINT = "copy whole lines that occur once in the file"
 
 
 @dataclass(frozen=True)
 class Block:
-    """`search` and `replace` are lines; `file` is the name that stands above, if any."""
+    """`search` and `replace` are lines; `file` is the name above the block, if any."""
 
     number: int
     file: str | None
@@ -76,23 +77,12 @@ def _searched(block: Block, files: Code) -> str:
 def blocks(answer: str) -> list[Block]:
     """The blocks of the answer, in order. Raises Fault for half of one."""
     found = [
-        Block(
-            number,
-            file_above(answer[: match.start()]),
-            match["search"].split("\n")[:-1],
-            match["replace"].split("\n")[:-1],
-        )
+        Block(number, match["file"], match["search"].split("\n")[:-1], match["replace"].split("\n")[:-1])
         for number, match in enumerate(BLOCK.finditer(answer), 1)
     ]
     if re.search(r"^(<{5,9} ?SEARCH|>{5,9} ?REPLACE)", BLOCK.sub("", answer), re.MULTILINE):
         raise Fault(f"block {len(found) + 1} is incomplete", "write SEARCH, ======= and REPLACE on separate lines")
     return found
-
-
-def file_above(before: str) -> str | None:
-    """The name of a file in the last line that is no fence."""
-    lines = [line.strip(" `*:") for line in before.rstrip("\n").split("\n") if not line.startswith(FENCE)]
-    return lines[-1] if lines and NAME.fullmatch(lines[-1]) else None
 
 
 def place(block: Block, lines: list[str], name: str) -> int:
@@ -116,15 +106,4 @@ def matches(search: list[str], lines: list[str], form: Callable[[str], str]) -> 
 
 def said(answer: str) -> str:
     """The answer without its blocks, their fences and the names above them."""
-    text, kept, end = answer.replace("\r\n", "\n"), [], 0
-    for match in BLOCK.finditer(text):
-        kept += _without_name(text[end : match.start()])
-        end = match.end()
-    kept += text[end:].split("\n")
-    return "\n".join(line for line in kept if not line.startswith(FENCE)).strip()
-
-
-def _without_name(before: str) -> list[str]:
-    """The lines above a block, without fences and the name of its file."""
-    lines = [line for line in before.rstrip("\n").split("\n") if not line.startswith(FENCE)]
-    return lines[:-1] if file_above(before) else lines
+    return re.sub(rf"^{FENCE}", "", BLOCK.sub("", f"{answer}\n".replace("\r\n", "\n")), flags=re.MULTILINE).strip()

@@ -14,6 +14,8 @@ from typing import Any
 
 from lab.catalog.scales import PATTERN, Scale, multiple_of, scale_of, words
 
+Literal = tuple[ast.expr, Any]  # the code, and its value
+
 # Words in names that no experiment may change: the seed, the budget, the evaluation, and values that are only printed.
 FIXED = {"SEED", "BUDGET", "TIMEOUT", "EVAL", "VAL", "VALIDATION", "TEST", "VOCAB", "LOG", "FLOPS", "VERSION"}
 
@@ -41,15 +43,15 @@ def find(source: str, small: bool) -> tuple[Hyperparameter, ...]:
     """All hyperparameters in the order of the code. `small`: the current profile is the first of two."""
     data = source.encode()
     line_starts = [0, *accumulate(len(line) for line in data.splitlines(keepends=True))]
-    nodes = dict(_literals(ast.parse(data), small))
-    values = {name: _value(node) for name, node in nodes.items()}
+    literals = dict(_literals(ast.parse(data), small))
+    values = {name: value for name, (_, value) in literals.items()}
     found = []
-    for name, node in nodes.items():
-        start, end = (line_starts[line - 1] + column for line, column in _span(node))
+    for name, (node, value) in literals.items():
+        start = line_starts[node.lineno - 1] + node.col_offset
+        end = line_starts[(node.end_lineno or node.lineno) - 1] + (node.end_col_offset or 0)
         text = data[start:end].decode()
-        scale = _scale(name, text, values)
-        if scale:
-            found.append(Hyperparameter(name, text, values[name], start, end, scale))
+        if scale := _scale(name, text, values):
+            found.append(Hyperparameter(name, text, value, start, end, scale))
     return tuple(found)
 
 
@@ -82,11 +84,7 @@ def _scale(name: str, text: str, values: dict[str, Any]) -> Scale | None:
     return scale
 
 
-def _span(node: ast.expr) -> tuple[tuple[int, int], tuple[int, int]]:
-    return (node.lineno, node.col_offset), (node.end_lineno or node.lineno, node.end_col_offset or node.col_offset)
-
-
-def _literals(module: ast.Module, small: bool) -> Iterator[tuple[str, ast.expr]]:
+def _literals(module: ast.Module, small: bool) -> Iterator[tuple[str, Literal]]:
     for statement in module.body:
         match statement:
             case (
@@ -96,23 +94,14 @@ def _literals(module: ast.Module, small: bool) -> Iterator[tuple[str, ast.expr]]
                 yield from _values(name, value, small)
 
 
-def _values(name: str, node: ast.expr, small: bool) -> Iterator[tuple[str, ast.expr]]:
+def _values(name: str, node: ast.expr, small: bool) -> Iterator[tuple[str, Literal]]:
     match node:
         case ast.IfExp(test=ast.Name(id="SMALL")):
             yield from _values(name, node.body if small else node.orelse, small)
         case ast.Tuple(elts=entries):
             for index, entry in enumerate(entries):
                 yield from _values(f"{name}[{index}]", entry, small)
-        case ast.BinOp(left=ast.Constant(value=int()), op=ast.Pow(), right=ast.Constant(value=int())):
-            yield name, node
-        case ast.Constant(value=int() | float() | str()):
-            yield name, node
-
-
-def _value(node: ast.expr) -> Any:
-    """The value of the literal."""
-    match node:
-        case ast.BinOp(left=ast.Constant(value=int() as base), right=ast.Constant(value=int() as exponent)):
-            return base ** min(exponent, 99)  # a larger exponent is not a batch size, and takes forever
-        case ast.Constant(value=value):
-            return value
+        case ast.BinOp(left=ast.Constant(value=int() as base), op=ast.Pow(), right=ast.Constant(value=int() as power)):
+            yield name, (node, base ** min(power, 99))  # a larger power is not a batch size, and takes forever
+        case ast.Constant(value=int() | float() | str() as value):
+            yield name, (node, value)

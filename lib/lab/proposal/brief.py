@@ -129,18 +129,11 @@ def brief(run: Path, code: str, own: Flight | None = None, start: Experiment | N
 
     `start`: the keep that it starts from, if that is not the incumbent.
     """
-    index, past = read(run), experiments.last(run, experiments.WINDOW)
-    tries = lessons.tries(past, changes.of_experiments(run, past))
-    others = list(in_the_air(run, own))
+    index, others = read(run), list(in_the_air(run, own))
     head = "\n".join(
         [task.rules(run, RULES, LAST_RULES), *wave(own), *([DRAFT] if others else []), *state(run, index), ""]
     )
-    hinted = Section("## Hints of the user", [f"- {hint}" for hint in reversed(hints.read(run))], 1000)
-    flying = Section("## In flight now: do not propose these", others, 600, 2400)
-    misses = lessons.near_misses(tries)
-    looks = Section("## Where to look next", list(strategy.looks(tries, misses, start, manifest.editable(run))), 1400)
-    later = Section("## Ideas for later (ideas.md)", [f"- {idea}" for idea in reversed(ideas.read(run))], 900, 3000)
-    sections = [hinted, flying, looks, *_sections(run, code, index.count, past, tries, misses), later]
+    sections = list(_sections(run, code, index.count, others, start))
     left = LONGEST - len(head.encode())
     for section in sections:
         left = section.take(section.share, left)
@@ -149,20 +142,14 @@ def brief(run: Path, code: str, own: Flight | None = None, start: Experiment | N
     return head + "".join(section.text() for section in sections)
 
 
-def _sections(
-    run: Path,
-    train: str,
-    count: int,
-    past: Sequence[Experiment],
-    tries: Sequence[Try],
-    misses: Sequence[Try],
-) -> Iterator[Section]:
-    """The lessons of the past, the most useful first."""
-    code = constants(run, train)
-    places = lessons.dead_ends(tries)
-    recent = {one.n for one in tries[-RECENT:]}  # the row says it all
-    listed = [(place, group) for place, group in places if len(group) > 1 or group[0].n not in recent]
-    ends = [_dead_end(place, group, code.get(place)) for place, group in listed]
+def _sections(run: Path, train: str, count: int, others: Sequence[str], start: Experiment | None) -> Iterator[Section]:
+    """The hints of the person and the lessons of the past, the most useful first."""
+    past = experiments.last(run, experiments.WINDOW)
+    tries = lessons.tries(past, changes.of_experiments(run, past))
+    misses, code = lessons.near_misses(tries), constants(run, train)
+    yield Section("## Hints of the user", [f"- {hint}" for hint in reversed(hints.read(run))], 1000)
+    yield Section("## In flight now: do not propose these", others, 600, 2400)
+    yield Section("## Where to look next", list(strategy.looks(tries, misses, start, manifest.editable(run))), 1400)
     steered = "## Goals of the user (program.md; you do not run, commit or loop)"
     yield Section(steered, [f"> {line}" for line in program(run)], 2400, 4096)
     near = [_near(one) for one in misses[:12]]
@@ -170,10 +157,17 @@ def _sections(
     title = f"## The last {{shown}} of {count} experiments, newest first"
     yield Section(title, [row(one) for one in reversed(past[-MOST_ROWS:])], 1900, 6000)
     yield Section("## Results of each kind of idea", list(_paid(tries, run, past)), 1100)
+    recent = {one.n for one in tries[-RECENT:]}  # the row says it all
+    ends = [
+        _dead_end(place, group, code.get(place))
+        for place, group in lessons.dead_ends(tries)
+        if len(group) > 1 or group[0].n not in recent
+    ]
     title = f"## Repeated or older failures, by constant or line of code: {{shown}} of {len(ends)}"
     yield Section(title, ends, 2000, 5000)
     yield Section("## Not changed yet in this run", _untouched(tries, code), 500, 1500)
     yield Section("## Lessons of earlier runs", list(_remembered(run, tries)), 1000, 2500)
+    yield Section("## Ideas for later (ideas.md)", [f"- {idea}" for idea in reversed(ideas.read(run))], 900, 3000)
 
 
 def state(run: Path, index: Index) -> Iterator[str]:
@@ -250,36 +244,30 @@ def row(one: Experiment) -> str:
     return f"- #{one['n']} {came}{_speed(one)}{lines}: {clean(one['description'], 200)}{why}"
 
 
-def _trained(one: Experiment) -> dict[str, Any]:
-    """Its last run that reports a number of steps; empty if none does."""
-    return next((run for run in reversed(one["runs"]) if run.get("num_steps")), {})
-
-
-def _tokens_a_second(run: Mapping[str, Any]) -> str | None:
-    """`155k`"""
+def _training(one: Experiment) -> tuple[dict[str, Any], str, list[str]]:
+    """Its last run that reports steps, its tokens a second (`155k`), and its losses; empty if unknown."""
+    run: dict[str, Any] = next((run for run in reversed(one["runs"]) if run.get("num_steps")), {})
     tokens, seconds = run.get("tokens_m"), run.get("training_seconds")
-    return f"{float(tokens) * 1000 / float(seconds):.3g}k" if tokens and seconds else None
+    speed = f"{float(tokens) * 1000 / float(seconds):.3g}k" if tokens and seconds else ""
+    return run, speed, [f"{loss:.3f}" for loss in run.get("losses") or [] if loss is not None]
 
 
 def _speed(one: Experiment) -> str:
     """Steps, tokens a second and last loss: they tell slower code from code that learns less."""
-    run = _trained(one)
-    losses = [loss for loss in run.get("losses") or [] if loss is not None]
+    run, speed, losses = _training(one)
     said = [f"{run['num_steps']} steps"] if run else []
-    said += [f"{tokens} tok/s"] if (tokens := _tokens_a_second(run)) else []
-    said += [f"loss {losses[-1]:.3f}"] if losses else []
+    said += [f"{speed} tok/s"] if speed else []
+    said += [f"loss {losses[-1]}"] if losses else []
     return "".join(f", {what}" for what in said)
 
 
 def _of_the_run(one: Experiment) -> Iterator[str]:
     """How it trained: its speed, its size and the end of its loss."""
-    run = _trained(one)
-    said = (
-        [f"{run['num_steps']} steps in {float(run['training_seconds']):.0f} s"] if run.get("training_seconds") else []
-    )
-    said += [f"{tokens} tokens a second"] if (tokens := _tokens_a_second(run)) else []
+    run, speed, losses = _training(one)
+    seconds = run.get("training_seconds")
+    said = [f"{run['num_steps']} steps in {float(seconds):.0f} s"] if seconds else []
+    said += [f"{speed} tokens a second"] if speed else []
     said += [f"{run['params_m']:.4g} M parameters"] if run.get("params_m") else []
-    losses = [f"{loss:.3f}" for loss in run.get("losses") or [] if loss is not None]
     said += [f"loss at each of the last tenths of the time: {' '.join(losses)}"] if losses else []
     if said:
         yield f"  {'; '.join(said)}"
@@ -309,15 +297,15 @@ def _dead_end(place: str, group: Sequence[Try], now: str | None) -> str:
     failed = [one for one in group if not one.is_keep]
     for one in failed:
         said.setdefault(one.what(place), []).append(one)
-    listed = [f"{what} {alike[-1].outcome} {_numbers(alike)}" for what, alike in said.items()]
+    listed = []
+    for what, alike in said.items():
+        last = alike[-1]
+        numbers = f"#{last.n}" if len(alike) == 1 else f"({len(alike)} times, last #{last.n})"
+        listed.append(f"{what} {last.outcome} {numbers}")
     shown = list(_first(reversed(listed), 480))
     more = f"; and {len(listed) - len(shown)} more" if len(shown) < len(listed) else ""
     name = f"{place} (now {now})" if now else f"`{clean(place, 80)}`"
     return f"- {name}, {_tries(len(failed))}: {'; '.join(shown)}{more}"
-
-
-def _numbers(alike: Sequence[Try]) -> str:
-    return f"#{alike[-1].n}" if len(alike) == 1 else f"({len(alike)} times, last #{alike[-1].n})"
 
 
 def _first(texts: Iterable[str], length: int) -> Iterator[str]:

@@ -67,9 +67,9 @@ def differing(old: str | None, new: str | None) -> list[str | None]:
     """The old and the new text; of `2 if SMALL else 9` only the value that moved, if only one did."""
     pair = [BY_PROFILE.fullmatch(text or "") for text in (old, new)]
     if pair[0] and pair[1]:
-        for here, other in ((1, 2), (2, 1)):
-            if pair[0][other] == pair[1][other]:
-                return [pair[0][here], pair[1][here]]
+        moved = [[then, now] for then, now in zip(pair[0].groups(), pair[1].groups(), strict=True) if then != now]
+        if len(moved) == 1:
+            return moved[0]
     return [old, new]
 
 
@@ -90,15 +90,9 @@ def diff(before: str, after: str) -> str:
     """Like `diff -U1` without headers, and without context for constants; a long diff is cut, with a note."""
     old, new = before.splitlines(), after.splitlines()
     is_plain = all(CONSTANT.fullmatch(line) for lines in complexity.changes(before, after) for line in lines)
-    text: list[str] = []
-    left = DIFF
-    for line in islice(unified_diff(old, new, lineterm="", n=0 if is_plain else 1), 3, None):
-        shown = "..." if line.startswith("@@ ") else line[:1] + clean_code(line[1:])
-        left -= len(shown) + 1
-        if left < 0:
-            return "\n".join([*text, "... (cut)"])
-        text.append(shown)
-    return "\n".join(text)
+    lines = islice(unified_diff(old, new, lineterm="", n=0 if is_plain else 1), 3, None)
+    text = "\n".join("..." if line.startswith("@@ ") else line[:1] + clean_code(line[1:]) for line in lines)
+    return text if len(text) < DIFF else text[: text.rindex("\n", 0, DIFF)] + "\n... (cut)"
 
 
 def clean_code(line: str) -> str:

@@ -7,6 +7,11 @@ from lab.errors import Fault
 from lab.store import schemas
 
 LARGEST = 1048576  # bytes of a file; lib/experiment/bring_back.sh cuts a larger one after one byte more
+HINTS = {
+    "is not a plain file": "replace it by a plain file: git status",
+    "is over 1 MB": "move data out of the code",
+    "is not UTF-8": "save it as UTF-8",
+}
 
 
 def check(files: Iterable[Path], description: str) -> None:
@@ -17,15 +22,18 @@ def check(files: Iterable[Path], description: str) -> None:
     if not description.strip():
         raise Fault("the description is empty", "say in one line what you changed")
     for file in files:
-        _check_file(file)
+        if why := unusable(file):
+            raise Fault(f"'{file}' {why}", HINTS[why])
 
 
-def _check_file(file: Path) -> None:
+def unusable(file: Path) -> str | None:
+    """The reason, of HINTS, why an experiment cannot have this file; None if it can."""
     if file.is_symlink() or not file.is_file():
-        raise Fault(f"'{file}' is not a plain file", f"replace it by a plain file: ls -l '{file}'")
+        return "is not a plain file"
     if file.stat().st_size > LARGEST:
-        raise Fault(f"'{file}' is over 1 MB", "move data out of the code")
+        return "is over 1 MB"
     try:
         file.read_bytes().decode()
-    except UnicodeDecodeError as error:
-        raise Fault(f"'{file}' is not UTF-8: {error}", "save it as UTF-8") from error
+    except UnicodeDecodeError:
+        return "is not UTF-8"
+    return None

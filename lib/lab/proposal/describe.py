@@ -4,9 +4,9 @@ import hashlib
 import re
 from pathlib import Path
 
-from lab.one_line import LONGEST, LONGEST_WHY, clean, description
+from lab.one_line import LONGEST_WHY, clean, description
 from lab.proposal import ideas, rule_check
-from lab.proposal.check_edit import LARGEST
+from lab.proposal.check_edit import unusable
 from lab.store import code, manifest
 from lab.store.flight import Flight, in_the_air
 from lab.verdict import complexity
@@ -22,46 +22,44 @@ ASSIGNMENT = re.compile(r"([A-Za-z_][A-Za-z_0-9.]*) *= *(.*?) *(?:#.*)?")
 def describe(folder: Path) -> None:
     """Write `description`, `category`, `notes`, which may be empty, and `rejected` or `in_the_air` if not trained."""
     flight = Flight(folder)
-    said = _last_lines(flight.folder / "said")
-    category = next((match[1] for line in said if (match := CATEGORY.fullmatch(line))), "")
-    notes = [
-        match[1] for line in _last_lines(flight.folder / "said", LONGEST_NOTE + 10) if (match := NOTE.fullmatch(line))
-    ]
-    said = [line for line in said if not any(form.fullmatch(line) for form in (CATEGORY, NOTE, ideas.SPOKEN))]
+    lines = _last_lines(folder / "said")
+    category = next((match[1] for line in lines if (match := CATEGORY.fullmatch(line))), "")
+    notes = [match[1] for line in lines if (match := NOTE.fullmatch(line))]
+    said = [line for line in lines if not any(form.fullmatch(line) for form in (CATEGORY, NOTE, ideas.SPOKEN))]
     (folder / "in_the_air").unlink(missing_ok=True)
-    rejected = rejection(flight)
-    derived = f"change {manifest.editable(flight.run)}" if rejected else derive(*_texts(flight))
+    if rejected := rejection(flight):
+        derived = f"change {manifest.editable(flight.run)}"
+        flight.write("rejected", rejected)
+    else:
+        derived = derive(*code.difference(code.before(flight), code.after(flight) or {}))
+        if other := same_in_the_air(flight):
+            flight.write("in_the_air", other)
     flight.write("description", description(said[-1] if said else derived, rejected))
     flight.write("category", clean(category, 40))
     flight.write("notes", "\n".join(clean(note, LONGEST_NOTE) for note in notes[-NOTES:]))
-    if rejected:
-        flight.write("rejected", rejected)
-    elif other := same_in_the_air(flight):
-        flight.write("in_the_air", other)
-
-
-def _texts(flight: Flight) -> tuple[str, str]:
-    """The changed code, before and after."""
-    return code.difference(code.before(flight), code.after(flight) or {})
 
 
 def same_in_the_air(flight: Flight) -> str | None:
     """The id of another flight with the same parsed code. Writes the hash of this one's to `code`."""
-    texts = code.after(flight) or {}
-    lines = [line for path in sorted(texts) for line in (path, *complexity.counted_lines(texts[path]))]
+    lines = parsed(code.after(flight) or {})
     flight.write("code", hashlib.sha256("\n".join(lines).encode()).hexdigest())
     others = (one for one in in_the_air(flight.run) if one != flight)
     return next((one.folder.name for one in others if one.text("code") == flight.text("code")), None)
 
 
-def _last_lines(path: Path, length: int = LONGEST) -> list[str]:
+def parsed(texts: code.Code) -> list[str]:
+    """The parsed code, in lines; equal for texts that do the same."""
+    return [line for path in sorted(texts) for line in (path, *complexity.counted_lines(texts[path]))]
+
+
+def _last_lines(path: Path) -> list[str]:
     """The last lines of a file of any size and any bytes, cleaned, without empty ones."""
     if not path.exists():
         return []
     with path.open("rb") as file:
         file.seek(max(0, path.stat().st_size - OUTPUT))
         lines = re.split(r"[\r\n]", file.read().decode(errors="replace"))
-    return [text for line in lines if (text := clean(line, length))]
+    return [text for line in lines if (text := clean(line, LONGEST_NOTE + 10))]
 
 
 def rejection(flight: Flight) -> str:
@@ -72,31 +70,23 @@ def rejection(flight: Flight) -> str:
     changed, own = [line for line in flight.need("changed").split("\n") if line], code.editable(flight)
     if others := [line.split("\t", 1)[1] for line in changed if line not in own]:
         return clean(f"changed {', '.join(others)}", 80)
-    for kind, path in (line.split("\t", 1) for line in changed):
+    for kind, name in (line.split("\t", 1) for line in changed):
         if kind in ("D", "T"):
-            return clean(f"deleted {path}" if kind == "D" else f"{path} is not a plain file", 80)
-    unusable = (_unusable(flight, name, path) for name, path in code.changed_files(flight).items())
-    return next((why for why in unusable if why), "") or _broken_rule(flight)
-
-
-def _unusable(flight: Flight, name: str, path: Path) -> str | None:
-    """Why the file cannot be tried, if so; it is put aside then. `name`: its path in the tree."""
-    aside = flight.folder / f"{path.name}.rejected"
-    if path.exists() and path.stat().st_size > LARGEST:
-        path.unlink()  # lib/experiment/bring_back.sh brings its beginning back
-    if not path.exists():  # an interrupted call may have put it aside
-        return f"{name} is not UTF-8" if aside.exists() else f"{name} is over 1 MB"
-    try:
-        path.read_bytes().decode()
-    except UnicodeDecodeError:
-        path.rename(aside)
-        return f"{name} is not UTF-8"
-    return None
-
-
-def _broken_rule(flight: Flight) -> str:
+            return clean(f"deleted {name}" if kind == "D" else f"{name} is not a plain file", 80)
+    for name, path in code.changed_files(flight).items():
+        if why := _put_aside(path, flight.folder / f"{path.name}.rejected"):
+            return f"{name} {why}"
     broken = rule_check.violations_of(code.before(flight), code.after(flight) or {}, manifest.metric_of(flight.run))
     return clean(broken[0], LONGEST_WHY) if broken else ""
+
+
+def _put_aside(path: Path, aside: Path) -> str | None:
+    """The reason why the file cannot be tried, if so; it is renamed to `aside` then, so that no later step reads it."""
+    if path.exists():
+        if not unusable(path):
+            return None
+        path.rename(aside)
+    return unusable(aside)  # an interrupted call may have renamed it
 
 
 def derive(before: str, after: str) -> str:

@@ -157,19 +157,22 @@ class Result:
 
 def results(past: Sequence[Try]) -> list[Result]:
     """The results of each category, the largest gain first; last, those of unknown category, if there are any."""
-    by_category: dict[Category | None, list[Try]] = defaultdict(list)
-    for one in past:
-        by_category[one.category].append(one)
-    known = [_result(category, by_category[category]) for category in CATEGORIES]
-    unknown = [_result(None, by_category[None])] if by_category[None] else []
-    return [*sorted(known, key=lambda one: (one.gain, one.keeps, -one.tries), reverse=True), *unknown]
+    found = [_result(category, past) for category in (*CATEGORIES, None)]
+    found.sort(key=lambda one: (one.category is not None, one.gain, one.keeps, -one.tries), reverse=True)
+    return found if found[-1].tries else found[:-1]
 
 
-def _result(category: Category | None, group: Sequence[Try]) -> Result:
+def _result(category: Category | None, past: Iterable[Try]) -> Result:
+    group = [one for one in past if one.category == category]
     keeps = [one for one in group if one.is_keep]
-    gain = sum((one.gain or Decimal(0) for one in keeps if not one.is_simpler), Decimal(0))
-    crashes = sum(one.is_crash for one in group)
-    return Result(category, len(group), len(keeps), crashes, gain, group[-1].n if group else 0)
+    return Result(
+        category,
+        tries=len(group),
+        keeps=len(keeps),
+        crashes=sum(one.is_crash for one in group),
+        gain=sum((one.gain or Decimal(0) for one in keeps if not one.is_simpler), Decimal(0)),
+        last=group[-1].n if group else 0,
+    )
 
 
 def directions(past: Sequence[Try]) -> list[Category]:

@@ -12,13 +12,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from lab.proposal import rules
-from lab.proposal.rules import RULES
 from lab.store.code import ONE, Code, joined, python
 from lab.store.metric import BPB, VAL_BPB, Metric
 
 UNREADABLE = "unreadable"  # the rule for Python that cannot be parsed here
 LONGEST = 100  # characters shown of a subject
-KEPT = {rule.name for rule in RULES if rule.kept}
 
 Offence = tuple[str, str]  # the name of a rule, and the code that breaks it
 
@@ -31,21 +29,21 @@ class Violation:
     line: int
     subject: str
 
-    def text(self, path: str | None = None, line: int | None = None) -> str:
-        """One line for the proposer; `path`, `line`: the place, if the text joins several files."""
+    def text(self, place: str | None = None) -> str:
+        """One line for the proposer; `place`: the line and the file, if the text joins several files."""
         subject = " ".join(self.subject.split())
-        where = f"line {self.line}" if path is None else f"line {line} of {path}"
-        return f"rule '{self.rule}' at {where}: {subject[:LONGEST]}{'...' * (len(subject) > LONGEST)}"
+        cut = "..." if len(subject) > LONGEST else ""
+        return f"rule '{self.rule}' at {place or f'line {self.line}'}: {subject[:LONGEST]}{cut}"
 
 
 def violations_of(before: Code, after: Code, metric: Metric = VAL_BPB) -> list[str]:
     """The violations in all Python files, as text. Code that moves from file to file is no violation."""
     old, new = python(before), python(after)
-    if set(new) == {ONE}:
-        return [one.text() for one in violations(old.get(ONE, ""), new[ONE], metric)]
-    places = [(path, number) for path in sorted(new) for number, _ in enumerate(f"\n{new[path]}\n".split("\n")[:-1])]
     found = violations(joined(old), joined(new), metric)
-    return [one.text(*places[min(one.line, len(places)) - 1]) for one in found]
+    if set(new) == {ONE}:
+        return [one.text() for one in found]
+    places = [f"line {line} of {path}" for path in sorted(new) for line in range(new[path].count("\n") + 2)]
+    return [one.text(places[min(one.line, len(places)) - 1]) for one in found]
 
 
 def violations(before: str, after: str, metric: Metric = VAL_BPB) -> list[Violation]:
@@ -56,7 +54,7 @@ def violations(before: str, after: str, metric: Metric = VAL_BPB) -> list[Violat
     found = list(_surplus(has, had))
     if UNREADABLE not in (one.rule for one in found):
         line = _first_difference(before, after)
-        lost = (one for one in _surplus(had, has) if one.rule in KEPT)
+        lost = (one for one in _surplus(had, has) if one.rule in rules.KEPT)
         found += [Violation(one.rule, line, f"no {one.subject}") for one in lost]
     return sorted(dict.fromkeys(found), key=lambda violation: violation.line)
 

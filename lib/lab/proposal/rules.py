@@ -4,33 +4,23 @@ They do not protect the number: another process measures it (prepare.py, "The gr
 could only be rejected, or would only be lucky, and tell the proposer why.
 """
 
-from dataclasses import dataclass
-
-
-def words(text: str) -> frozenset[str]:
-    """A set, as text."""
-    return frozenset(text.split())
-
-
-@dataclass(frozen=True)
-class Rule:
-    """`why`: the reason, and what to do instead. `kept`: the rule also forbids to remove such code."""
-
-    name: str
-    why: str
-    kept: bool = False
-
-
 RULES = (
-    Rule("system", "a run starts no other process, uses no network, and does not end itself early"),
-    Rule("metric", "call evaluate_bpb once, and print val_bpb and the memory as before"),
-    Rule("budget", "train only in the loop that asks the clock, until its budget is used", kept=True),
-    Rule("validation", "use make_dataloader with the split 'train' only: the evaluator has the validation text"),
-    Rule("seed", "take every seed from SEED: a fixed seed is luck, and makes reruns identical", kept=True),
-    Rule("memory", "the peak of GPU memory is measured over the whole run: free memory with empty_cache"),
-    Rule("bulk", "no tables of numbers or text in the code: a model learns from the training rows alone"),
-    Rule("unreadable", "write plain statements: code with null bytes, or nested too deep, cannot be checked"),
+    "system",  # a run starts no other process, uses no network, and does not end itself early
+    "metric",  # evaluate_bpb is called once, and val_bpb and the memory are printed as before
+    "budget",  # training happens only in the loop that asks the clock, until its budget is used
+    "validation",  # make_dataloader has the split 'train' only: the evaluator has the validation text
+    "seed",  # every seed comes from SEED: a fixed seed is luck, and makes reruns identical
+    "memory",  # the peak of GPU memory is measured over the whole run; empty_cache frees memory
+    "bulk",  # no tables of numbers or text in the code: a model learns from the training rows alone
+    "unreadable",  # code with null bytes, or nested too deep, cannot be checked
 )
+KEPT = {"budget", "seed"}  # the code that these are about must also stay
+
+
+def words(text: str) -> set[str]:
+    """A set, as text."""
+    return set(text.split())
+
 
 # Modules that start processes or use the network; CALLS: such functions of other modules.
 MODULES = words(
@@ -45,7 +35,7 @@ CALLS = words(
 )
 
 # Functions that start a sequence of random numbers; their argument must come from SEED.
-SEEDERS = words("manual_seed manual_seed_all seed default_rng RandomState Random SeedSequence")
+SEEDERS = {"manual_seed", "manual_seed_all", "seed", "default_rng", "RandomState", "Random", "SeedSequence"}
 SEED = "SEED"
 
 # Only the run itself can report the peak of a GPU's memory.

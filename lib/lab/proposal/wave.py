@@ -7,22 +7,20 @@ waits there until a flight takes it (lib/experiment/candidates.sh).
 """
 
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 from lab.one_line import clean
-from lab.proposal.check_edit import LARGEST
-from lab.proposal.describe import CATEGORY, NOTE
+from lab.proposal.check_edit import unusable
+from lab.proposal.describe import CATEGORY, NOTE, parsed
 from lab.store import code, durable, jsonl
 from lab.store.code import ONE, Code
 from lab.store.flight import Flight
-from lab.verdict import complexity
 
 SHARED = ("before.py", "before", "parent", "base", "compared", "agent", "started")  # facts of the call
-AMOUNTS = ("tokens", "cost_usd")  # of usage.json; each candidate is charged its share
 
 
 @dataclass(frozen=True)
@@ -40,9 +38,7 @@ def wave(folder: Path) -> str:
     folder beside before it moves, so a killed call can continue.
     """
     flight, ready = Flight(folder), folder / "wave"
-    told = ""
-    if not ready.exists():
-        told = _write(flight, ready)
+    told = "" if ready.exists() else _write(flight, ready)
     for path in sorted(ready.glob("own/*")):
         path.replace(folder / path.name)
     pool = flight.run / "candidates"
@@ -56,34 +52,30 @@ def wave(folder: Path) -> str:
 def _write(flight: Flight, ready: Path) -> str:
     """Make the folder `ready`: `own` for facts of the flight, and a folder for each candidate that goes to the run."""
     before, is_one, problems = code.before(flight), code.is_one(flight), []
-    seen = [_code(before)]
-    changed = flight.text("changed")
-    if changed and (own := code.after(flight)):
-        seen.append(_code(own))
-    found = []
+    drafts: list[Candidate | None] = [None] if flight.text("changed") else []  # None: the flight's own change
+    seen = [parsed(before), parsed(code.after(flight) or {})]
     for path in sorted(flight.folder.glob("candidates/*")):
         try:
             candidate = _candidate(path, before, is_one=is_one)
         except ValueError as error:
             problems.append(f"ignored 'candidates/{clean(path.name, 60)}', which {error}")
             continue
-        if candidate and (made := _code({**before, **candidate.files})) not in seen:
+        if candidate and (made := parsed({**before, **candidate.files})) not in seen:
             seen.append(made)
-            found.append(candidate)
+            drafts.append(candidate)
     new = ready.with_suffix(".new")
     shutil.rmtree(new, ignore_errors=True)
-    (new / "own").mkdir(parents=True)
-    usage = _shares(flight, len(found) + bool(changed))
-    if found and not changed:
-        _put(new / "own", found.pop(0), before, usage, is_one=is_one)
-    elif usage and found:
-        Flight(new / "own").write_json("usage.json", next(usage))
-    for number, candidate in enumerate(found, 2):
-        path = new / f"{flight.folder.name}.{number}"
-        path.mkdir()
-        for name in SHARED:
-            _copy(flight.folder / name, path / name)
-        _put(path, candidate, before, usage, is_one=is_one)
+    new.mkdir()
+    usage = jsonl.object_in((flight.text("usage.json") or "").encode())
+    for number, draft in enumerate(drafts):
+        folder = new / (f"{flight.folder.name}.{number + 1}" if number else "own")
+        folder.mkdir()
+        for name in SHARED if number else ():
+            _copy(flight.folder / name, folder / name)
+        if draft:
+            _put(folder, draft, before, is_one=is_one)
+        if usage:
+            Flight(folder).write_json("usage.json", _share(usage, len(drafts), number))
     for path in [*new.rglob("*"), new]:
         durable.sync(path)
     new.replace(ready)
@@ -113,32 +105,19 @@ def _candidate(path: Path, before: Code, *, is_one: bool) -> Candidate | None:
 
 
 def _text(path: Path) -> str:
-    data = path.read_bytes()
-    if len(data) > LARGEST:
-        raise ValueError("is over 1 MB")
-    try:
-        return data.decode()
-    except UnicodeDecodeError:
-        raise ValueError("is not UTF-8") from None
+    if why := unusable(path):
+        raise ValueError(why)
+    return path.read_bytes().decode()
 
 
 def _in_order(comments: Iterable[str]) -> str:
-    """The order in which a proposer prints: notes, category, description. The description is the first other line."""
+    """The order in which a proposer prints: notes, category, description, which is the first other line."""
     said = [line for line in comments if line]
-    categories = [line for line in said if CATEGORY.fullmatch(line)]
-    notes = [line for line in said if NOTE.fullmatch(line)]
-    described = [line for line in said if line not in categories and line not in notes]
-    return "\n".join([*notes, *categories[:1], *described[:1]])
+    named = [line for line in said if CATEGORY.fullmatch(line) or NOTE.fullmatch(line)]
+    return "\n".join([*named, *[line for line in said if line not in named][:1]])
 
 
-def _code(texts: Code) -> Sequence[str]:
-    """The parsed code; equal candidates have the same."""
-    return [line for path in sorted(texts) for line in (path, *complexity.counted_lines(texts[path]))]
-
-
-def _put(
-    folder: Path, candidate: Candidate, before: Code, usage: Iterator[dict[str, Any]] | None, *, is_one: bool
-) -> None:
+def _put(folder: Path, candidate: Candidate, before: Code, *, is_one: bool) -> None:
     for path, text in candidate.files.items():
         target = folder / ("" if is_one else "after") / path
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -148,26 +127,13 @@ def _put(
     (folder / "changed").write_text(changed)
     if not is_one:
         (folder / "editable").write_text(changed)
-    if usage:
-        Flight(folder).write_json("usage.json", next(usage))
 
 
-def _shares(flight: Flight, count: int) -> Iterator[dict[str, Any]] | None:
-    """The usage of each of so many candidates; None if the proposer has not reported any."""
-    path = flight.folder / "usage.json"
-    told = jsonl.object_in(path.read_bytes()) if path.is_file() else None
-    return None if told is None else _divided(told, max(count, 1))
-
-
-def _divided(told: dict[str, Any], count: int) -> Iterator[dict[str, Any]]:
-    for number in range(count):
-        yield {**told, **{name: _share(name, told[name], count, number) for name in AMOUNTS if name in told}}
-
-
-def _share(name: str, amount: Any, count: int, number: int) -> Any:
-    """A share, in whole tokens. A value that is not an amount stays; `record.total` ignores it."""
-    if isinstance(amount, bool) or not isinstance(amount, int | Decimal):
-        return amount
-    if name == "tokens":
-        return amount // count + (number < amount % count) if isinstance(amount, int) else amount
-    return Decimal(amount) / count
+def _share(usage: dict[str, Any], count: int, number: int) -> dict[str, Any]:
+    """The usage of draft `number` of `count`, in whole tokens. A value that is not an amount stays."""
+    tokens, cost = usage.get("tokens"), usage.get("cost_usd")
+    if isinstance(tokens, int) and not isinstance(tokens, bool):
+        tokens = tokens // count + (number < tokens % count)
+    if isinstance(cost, int | Decimal) and not isinstance(cost, bool):
+        cost = Decimal(cost) / count
+    return {**usage, "tokens": tokens, "cost_usd": cost}

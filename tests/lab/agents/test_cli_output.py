@@ -3,6 +3,7 @@
 import copy
 import json
 import random
+import re
 import time
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
@@ -10,23 +11,37 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from house import ROOT
 from lab.agents import cli_output, fault_rules
 from lab.agents.cli_output import Output
 
 NOW = datetime(2026, 3, 14, 13, 50, 0)
 
-KINDS = [(kind, example) for kind in fault_rules.FAULTS for example in kind.examples]
-RESETS = [example for rule in fault_rules.RESETS for example in rule.examples]
+EXAMPLES = ROOT / "tests/examples/agents"
+KINDS = {kind.name: kind for kind in fault_rules.FAULTS}
+MESSAGES = {  # the name of a kind -> messages of agents
+    name: messages.splitlines()
+    for name, messages in re.findall(r"^# (.*)\n((?:[^#].*\n)+)", (EXAMPLES / "faults.txt").read_text(), re.MULTILINE)
+}
+# The seconds from 2026-03-14 13:50:00 UTC until the fault ends, and the message.
+RESETS = [line.split("\t") for line in (EXAMPLES / "resets.txt").read_text().splitlines()]
 
 
-@pytest.mark.parametrize(("kind", "example"), KINDS, ids=lambda one: one if isinstance(one, str) else one.name)
-def test_every_example_of_a_fault_is_told_from_others(kind: fault_rules.Fault, example: str) -> None:
-    assert fault_rules.kind_of(example) is kind
-    status, said = cli_output.exit_status(Output(fault=example), "claude", NOW)
+@pytest.mark.parametrize(("name", "message"), [(name, one) for name, listed in MESSAGES.items() for one in listed])
+def test_every_example_of_a_fault_is_told_from_others(name: str, message: str) -> None:
+    kind = KINDS[name]
+    assert fault_rules.kind_of(message) is kind
+    status, said = cli_output.exit_status(Output(fault=message), "claude", NOW)
     first, last = said.splitlines()
     assert status == (75 if kind.passes else 1)
     assert last.startswith(f"not now: {kind.name}" if kind.passes else "hint: ")
     assert first.startswith("claude: ")
+
+
+def test_every_rule_has_an_example() -> None:
+    assert KINDS.keys() == MESSAGES.keys()
+    for pattern, _ in fault_rules.RESETS:
+        assert any(re.search(pattern, message, re.IGNORECASE) for _, message in RESETS), pattern
 
 
 @pytest.mark.parametrize("text", ["Reached maximum number of turns (50)", "no end within its time", "I found no fault"])
@@ -34,10 +49,10 @@ def test_what_no_rule_knows_is_told_as_it_stands(text: str) -> None:
     assert cli_output.exit_status(Output(fault=text), "claude", NOW) == (1, f"claude: {text}")
 
 
-@pytest.mark.parametrize(("text", "seconds"), RESETS)
+@pytest.mark.parametrize(("seconds", "text"), RESETS)
 @pytest.mark.parametrize("zone", ["UTC", "America/Los_Angeles"])
 def test_every_example_of_a_reset_says_when(
-    text: str, seconds: int, zone: str, monkeypatch: pytest.MonkeyPatch
+    seconds: str, text: str, zone: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where no zone is said, it is ours."""
     monkeypatch.setenv("TZ", zone)
@@ -47,7 +62,7 @@ def test_every_example_of_a_reset_says_when(
         found = fault_rules.reset_of(text, begin)
         if "Nowhere" not in text or zone == "UTC":
             assert found is not None
-            assert (found.astimezone() - begin.astimezone()).total_seconds() == seconds
+            assert (found.astimezone() - begin.astimezone()).total_seconds() == int(seconds)
     finally:
         monkeypatch.undo()
         time.tzset()

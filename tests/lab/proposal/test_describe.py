@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from house import lab_step
+from lab.proposal.check_edit import LARGEST
 
 BEFORE = """\
 import torch
@@ -159,7 +160,7 @@ def test_other_diffs(tmp_path: Path, after: str, description: str) -> None:
         ("D\ttrain.py\n", None, "deleted train.py"),
         ("T\ttrain.py\n", None, "train.py is not a plain file"),
         ("M\ttrain.py\n", b"x = '\xff'\n", "train.py is not UTF-8"),
-        ("M\ttrain.py\n", None, "train.py is over 1 MB"),
+        ("M\ttrain.py\n", b"#" * (LARGEST + 1), "train.py is over 1 MB"),
     ],
 )
 def test_rejected(tmp_path: Path, changed: str, after: str | bytes | None, reason: str) -> None:
@@ -168,8 +169,9 @@ def test_rejected(tmp_path: Path, changed: str, after: str | bytes | None, reaso
     assert call(tmp_path) == described, "an interrupted step is done again"
 
 
-def test_no_train_py_that_cannot_be_read_goes_into_the_commit(tmp_path: Path) -> None:
-    describe(tmp_path, "raise MATRIX_LR\n", b"x = '\xff'\n")
+@pytest.mark.parametrize("after", [b"x = '\xff'\n", b"#" * (LARGEST + 1)])
+def test_no_train_py_that_cannot_be_read_goes_into_the_commit(tmp_path: Path, after: bytes) -> None:
+    describe(tmp_path, "raise MATRIX_LR\n", after)
     assert not (tmp_path / "flights/f1" / "train.py").exists()
 
 

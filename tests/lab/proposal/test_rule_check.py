@@ -26,10 +26,10 @@ def texts(name: str) -> list[str]:
 
 
 CHEATS = [
-    pytest.param(rule.name, text, id=f"{rule.name}: {text.splitlines()[-1][:60]}")
+    pytest.param(rule, text, id=f"{rule}: {text.splitlines()[-1][:60]}")
     for rule in RULES
-    if rule.name not in WITHOUT_EXAMPLES
-    for text in texts(f"{rule.name}.cheats")
+    if rule not in WITHOUT_EXAMPLES
+    for text in texts(f"{rule}.cheats")
 ]
 
 
@@ -77,11 +77,9 @@ def test_what_looks_like_it_is_innocent(text: str) -> None:
     assert violations(TRAIN, after(text)) == []
 
 
-def test_rules_are_told_apart_and_say_what_to_do() -> None:
-    assert len({rule.name for rule in RULES}) == len(RULES)
-    assert all(rule.why and rule.why[0].islower() and len(rule.why) <= 120 for rule in RULES)
+def test_each_rule_has_examples() -> None:
     named = {path.stem for path in (EXAMPLES / "rules").glob("*.cheats")}
-    assert named == {rule.name for rule in RULES} - WITHOUT_EXAMPLES
+    assert named == {*RULES} - WITHOUT_EXAMPLES
 
 
 # ---------------------------------------------------------------------------
