@@ -103,6 +103,8 @@ test-agents: ## run the tests with all coding agents; it installs them
 	@tests/install-agents && AGENTS=1 bin/test -m slow tests/proposers
 test-slurm: ## run the tests on a real Slurm on this machine
 	@bin/test -m slurm tests/child/test_slurm.py
+test-ray: ## run the tests on a real Ray on this machine
+	@tests/with-ray bin/test -m slow tests/child/test_real_ray.py
 check: ## run shellcheck, shfmt, ruff and mypy
 	@bin/check
 bench: ## measure the toolkit's own time and the speed of training

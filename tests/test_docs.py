@@ -35,6 +35,8 @@ def commands(page: str) -> list[str]:
 def test_every_target_is_in_the_reference_and_calls_its_verb() -> None:
     for target in set(TARGETS) - {"help"}:
         assert re.search(rf"^\| [^|]*`{target}`", COMMANDS, re.MULTILINE), target
+    first = "\n".join(re.findall(r"^\|([^|]*)\|", COMMANDS, re.MULTILINE))
+    assert {*re.findall(r"`([a-z-]+)`", first)} <= {*TARGETS, "wait", "keepalive"}
     for verb in set(VERBS) - {"keepalive", "wait"}:  # cron calls the one, an agent the other
         assert re.search(rf"^\t@bin/{verb}$", MAKEFILE, re.MULTILINE), f"no target calls bin/{verb}"
 
