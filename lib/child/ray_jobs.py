@@ -309,9 +309,10 @@ def check() -> int:
     cluster = Cluster(os.environ.get("RAY_ADDRESS") or ADDRESS)
     try:
         if not (cluster.ask("version") or {}).get("ray_version"):
-            raise SilentError("it is no Ray")
+            raise SilentError("its answer has no ray_version")
     except SilentError as error:
-        fail(f"'{cluster.address}' does not answer as Ray: {error}", "RAY_ADDRESS=http://HOST:8265, the dashboard's")
+        hint = "set the address of its dashboard: RAY_ADDRESS=http://HOST:8265"
+        fail(f"no Ray answers at '{cluster.address}': {error}", hint)
     wanted(cluster)
     return 0
 

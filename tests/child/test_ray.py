@@ -100,7 +100,7 @@ def test_what_a_submission_has_is_said_in_one_setting(ray: Ray) -> None:
         ({"RAY_OPTIONS": "[1]"}, "ray: RAY_OPTIONS is not a JSON object: '[1]'\nhint: "),
         ({"RAY_ADDRESS": "auto"}, "ray: RAY_ADDRESS 'auto' is not the address of Ray's dashboard"),
         ({"RAY_ADDRESS": "ray://head:10001"}, "ray: RAY_ADDRESS 'ray://head:10001' is not the address"),
-        ({"RAY_ADDRESS": "http://127.0.0.1:9"}, "ray: 'http://127.0.0.1:9' does not answer as Ray: "),
+        ({"RAY_ADDRESS": "http://127.0.0.1:9"}, "ray: no Ray answers at 'http://127.0.0.1:9': "),
     ],
 )
 def test_what_is_wrong_is_said(ray: Ray, settings: dict[str, str], said: str) -> None:
