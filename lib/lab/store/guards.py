@@ -51,7 +51,7 @@ def parsed(text: str) -> tuple[Guard, ...]:
     for part in filter(None, (one.strip() for one in text.split(","))):
         match = GUARD.fullmatch(part)
         if not match:
-            raise Fault(f"METRIC_GUARD: '{part}' is not a guard", EXAMPLE)
+            raise Fault(f"METRIC_GUARD: '{part}' is not a condition on a printed number", EXAMPLE)
         found.append(Guard(match[1], match[2], Decimal(match[3]), bool(match[4])))
     return tuple(found)
 
