@@ -6,7 +6,7 @@
 readonly GRACE_S=3 # seconds from TERM to KILL: a stop is over within 5
 
 STOPPED=
-declare -A CHILDREN=() # those that are told of a stop, by pid
+declare -A CHILDREN=() # pid -> a child that gets stop signals
 
 pass_on() {
   local child

@@ -1,4 +1,4 @@
-# What a training run, its evaluator and a proposer can reach. Writes the `confine` files that the runner reads
+# The sandbox of a training run, its evaluator and a proposer. Writes the `confine` files that the runner reads
 # (lib/child/runner.py). Sourced.
 # shellcheck shell=bash
 

@@ -29,7 +29,7 @@ declare -A HOPELESS=()               # why a flight is given up, by the id
 fly() {
   local ended
   ROWS=$1 WAIT_S=$PROPOSAL_WAIT LOOP_AGENT=$AGENT_PATH
-  rm -f "$RUN/calls/answered" # of before the machine was started anew, perhaps
+  rm -f "$RUN/calls/answered" # it may be from before a reboot
   moment
   FAILED_AT=$MOMENT
   exec 3<> <(:) # a pipe in which a dispatcher that ends says its pid
@@ -138,7 +138,7 @@ landed() {
       WAITING=("$1" "${WAITING[@]}")
       ;;
     *)
-      fault disk # of which a step of ours may have died
+      fault disk # a full disk may have ended the step
       exit_if_stopped
       if [[ -n $FOUND ]]; then
         moment

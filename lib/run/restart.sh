@@ -58,7 +58,7 @@ tell_lost_names() {
   unset LAB_RESTARTED
 }
 
-# want GOAL: from now on a loop is wanted, until GOAL rows (0: for ever). SETTINGS names the settings to save.
+# want GOAL: from now on a loop is wanted, until GOAL rows (0: no limit). SETTINGS names the settings to save.
 want() {
   local name other names
   for other in "$TREE"/runs/*/wanted; do

@@ -29,10 +29,10 @@ sum_of() {
   printf '%s' "${sum%% *}"
 }
 
-# is_whole COPY: it is called by its sum; a power cut may have left it torn.
+# is_whole COPY: whether its content matches the checksum in its name. A power cut may have left it incomplete.
 is_whole() { [[ -e $1/.copy && $(sum_of "$1" 2>/dev/null) == "${1##*/}" ]]; }
 
-# drop_old_copies: those of earlier loops; whoever holds the tree is the only one that runs from one.
+# drop_old_copies: deletes the copies of earlier loops. Only the loop that holds the tree runs from a copy.
 drop_old_copies() {
   local copy
   for copy in "$RUN"/toolkit/*; do
