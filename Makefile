@@ -75,7 +75,7 @@ prune: ## drop old runs of which nothing was taken [DAYS=30]
 	@bin/prune
 
 ## More
-doctor: ## say whether this machine is fit for a night
+doctor: ## check whether this machine is ready for a night
 	@bin/doctor
 settings: ## show each setting, its value and its source
 	@bin/settings
