@@ -163,7 +163,7 @@ def test_a_cluster_that_is_silent_for_too_long(ray: Ray) -> None:
     ray.api.faults.add("ill")
     said = process.communicate(timeout=60)[0]
     assert process.returncode == 125
-    assert "has been silent for 1 s: HTTP 500: RuntimeError: GCS is gone" in said
+    assert "has not answered for 1 s: HTTP 500: RuntimeError: GCS is gone" in said
     assert ray.api.children[ray.name].wait(20) == 125
 
 

@@ -152,7 +152,7 @@ def test_runs_that_fail_are_told_and_do_not_count(tmp_path: Path) -> None:
     house = make(tmp_path / "house", NOISY + ill, baseline_runs=1)
     result = house.call("bin/noise", N="1")
     assert (result.status, result.out) == (2, "")
-    assert result.err.splitlines()[-2] == "noise: no run gave a value"
+    assert result.err.splitlines()[-2] == "noise: no run produced a value"
     check_left(house)
     result = house.call("bin/noise", N="3")
     assert result.status == 0
