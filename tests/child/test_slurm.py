@@ -167,7 +167,7 @@ def test_a_node_that_loses_its_power(slurm: Slurm, cluster: Cluster) -> None:
     run = slurm.run_dir(WORK.format(100))
     process = slurm.at_work(run)
     cluster.lose("n1")
-    ends(process, run, 125, "has ended without a verdict: NODE_FAIL")
+    ends(process, run, 125, "ended without a result: NODE_FAIL")
 
 
 def test_a_step_daemon_that_is_killed(slurm: Slurm, cluster: Cluster) -> None:
