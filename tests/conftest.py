@@ -20,17 +20,30 @@ sys.path += sorted({str(path.parent) for path in Path(__file__).parent.rglob("te
 LONGEST = ("test_cron.py", "test_full.py", "test_real.py", "test_long_nights.py", "test_rehearse.py", "test_kills.py")
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """What takes long is left to `make test-slow` (-m slow) and `make test-long`: something like it is always run.
+    """Leave what takes long to `make test-slow` (-m slow) and `make test-long`; `make test` runs something like it.
 
     What needs a Slurm is left to `make test-slurm`.
     """
+    mark_further_cases(items)
     items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
     if os.environ.get("LONG"):
         return
     left = {"long", "slow", "slurm"} - {name for name in ("slow", "slurm") if name in config.option.markexpr}
     config.hook.pytest_deselected(items=[item for item in items if is_marked(item, left)])
     items[:] = [item for item in items if not is_marked(item, left)]
+
+
+def mark_further_cases(items: list[pytest.Item]) -> None:
+    """Of each test that is marked `first_case`, all cases but the first are slow."""
+    seen = set()
+    for item in items:
+        if is_marked(item, {"first_case"}):
+            test = item.nodeid.partition("[")[0]
+            if test in seen:
+                item.add_marker("slow")
+            seen.add(test)
 
 
 def is_marked(item: pytest.Item, names: set[str]) -> bool:

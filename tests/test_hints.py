@@ -117,11 +117,13 @@ def tag_in(command: str, state: State) -> dict[str, str]:
     return {"TAG": begun[1]} if begun and "FROM" not in state.settings else {}
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize("name", OF_A_NEW_TREE)
 def test_of_a_new_tree(name: str, house: House) -> None:
     follow(house, OF_A_NEW_TREE[name])
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize("name", OF_A_RUN)
 def test_of_a_run(name: str, based: House) -> None:
     follow(based, OF_A_RUN[name])

@@ -8,10 +8,13 @@ import ast
 import json
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
 from house import ROOT
+
+pytestmark = pytest.mark.xdist_group("words")  # one reading, one worker
 
 # Pattern -> what to write instead.
 WORDS = {
@@ -117,25 +120,32 @@ def other_texts() -> Iterator[tuple[str, str]]:
             yield path.name, " ".join("".join(one) for one in PAGE_TEXT.findall(text))
 
 
-MESSAGES = [*bash_messages(), *python_messages()]
-TEXTS = [*MESSAGES, *other_texts()]
+@cache
+def messages() -> list[tuple[str, str]]:
+    """All messages, as places and texts: read when a test runs, since each worker of xdist imports this file."""
+    return [*bash_messages(), *python_messages()]
 
 
-def having(texts: list[tuple[str, str]], pattern: str) -> str:
-    return "\n".join(f"{where}: {text.strip()[:160]}" for where, text in texts if re.search(pattern, text))
+@cache
+def texts() -> list[tuple[str, str]]:
+    return [*messages(), *other_texts()]
+
+
+def having(found: list[tuple[str, str]], pattern: str) -> str:
+    return "\n".join(f"{where}: {text.strip()[:160]}" for where, text in found if re.search(pattern, text))
 
 
 def test_there_are_texts() -> None:
-    assert len(MESSAGES) > 400
-    assert len(TEXTS) > 1000
-    assert any("hint" in where for where, _ in TEXTS)
+    assert len(messages()) > 400
+    assert len(texts()) > 1000
+    assert any("hint" in where for where, _ in texts())
 
 
 @pytest.mark.parametrize("pattern", WORDS)
 def test_no_text_has(pattern: str) -> None:
-    assert having(TEXTS, f"(?i){pattern}") == "", f"write instead: {WORDS[pattern]}"
+    assert having(texts(), f"(?i){pattern}") == "", f"write instead: {WORDS[pattern]}"
 
 
 @pytest.mark.parametrize("pattern", INTERNAL)
 def test_no_message_names(pattern: str) -> None:
-    assert having(MESSAGES, pattern) == "", f"a person does not know {INTERNAL[pattern]}"
+    assert having(messages(), pattern) == "", f"a person does not know {INTERNAL[pattern]}"

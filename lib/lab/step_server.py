@@ -18,7 +18,7 @@ from lab.errors import EXPECTED, Fault, message
 from lab.runs import tampering
 
 SERVED = {  # step -> its module
-    "check_run": "verdict.check_run", "record_replicate": "verdict.replicates",
+    "check_settings": "verdict.check_run", "check_run": "verdict.check_run", "record_replicate": "verdict.replicates",
     "take_replicate": "verdict.replicates", "catch_up": "verdict.record", "forgo": "verdict.record",
     "begin_budget": "verdict.budget", "budget": "verdict.budget", "wave": "proposal.wave", "ideas": "proposal.ideas",
     "flight_brief": "proposal.brief", "mend": "proposal.mend_brief", "describe": "proposal.describe",

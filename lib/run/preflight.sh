@@ -62,15 +62,20 @@ refuse_from() {
       "start a new run there: make setup TAG=$(free_tag) FROM='$FROM'"
 }
 
-# take_settings [RUN]: checks and exports the settings, with those that the run has fixed. SETTINGS holds their names.
-# The list is schemas/settings.schema.json.
+# take_settings [RUN]: checks and exports the settings, with those that the run has fixed.
 take_settings() {
-  local line lines
+  local lines
   lines=$("$LAB" settings "$@") || exit 2
+  export_settings <<<"$lines"
+}
+
+# export_settings: reads NAME=value lines. SETTINGS holds the names. The list is schemas/settings.schema.json.
+export_settings() {
+  local line
   while IFS= read -r line; do
     export "${line?}"
     SETTINGS+=("${line%%=*}")
-  done <<<"$lines"
+  done
 }
 
 # drop_replicates: ends the runs of noise and audit (lib/experiment/replicates.sh), also those of a killed verb.
@@ -126,11 +131,14 @@ ready() {
   drop_old_copies
   drop_litter
   drop_replicates
-  take_settings "$RUN"
+  start_core
+  core check_settings "$RUN" settings || exit 2
+  export_settings <"$RUN/settings"
   set_slots
+  [[ -d $RUN/slots ]] || mkdir "$RUN/slots"
+  note "$RUN/slots/count" "$SLOTS" # for the core, which began before
   set_drafts
   name_committer
-  start_core
   at_commit
   first_free_slot
   check_out "$AT"

@@ -133,6 +133,7 @@ def test_confined_it_cannot_reach(run: House, way: str) -> None:
         assert "Error" in log_of(run, last), what
 
 
+@pytest.mark.slow
 @by_each_way
 def test_confined_it_writes_in_its_checkout_where_the_next_one_finds_nothing_of_it(run: House, way: str) -> None:
     deed = (
@@ -158,6 +159,7 @@ def test_confined_it_leaves_nothing_in_memory(run: House, way: str) -> None:
     assert [one["status"] for one in after_each(run, [SHARED, SHARED], CONFINE=way)] == ["keep", "keep"]
 
 
+@pytest.mark.first_case
 @by_each_way
 @pytest.mark.parametrize("name", ["prepare.py", "train.py", "pyproject.toml"])
 def test_confined_it_cannot_change_what_measures_or_is_measured(run: House, way: str, name: str) -> None:

@@ -384,6 +384,7 @@ def test_a_quiet_machine(machine: House, load: float) -> None:
         one(look(machine, "30-processor"), "ok", "processor", f"{CORES} cores, load average {load:.2f}")
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize(
     ("clock", "level"),
     [(name, "ok") for name in ("tsc", "kvm-clock", "arch_sys_counter", "hyperv_clocksource_tsc_page", "xen")]
@@ -482,6 +483,7 @@ GOOD, MISSING = "print('{}')", "sys.exit(3)"
 UNKNOWN = "print(\"prepare: unknown profile 'full'\\nhint: PROFILE is small\", file=sys.stderr); sys.exit(2)"
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize(
     ("small", "full", "profile", "level", "words"),
     [

@@ -65,6 +65,7 @@ checkpoint.write_text("x" * (1 + round(GAIN * 10)))
 """
 
 
+@pytest.mark.slow
 def test_a_training_that_resumes_from_a_checkpoint_gains_nothing_by_it(run: House) -> None:
     for value in ("1.1", "1.2", "1.3"):
         last = train(run, RESUMES, value)
@@ -215,6 +216,7 @@ def test_links_are_told_at_set_up_and_fixed_then(run: House) -> None:
     assert "LINKS is 'other', but the run was set up with 'data'" in result.err
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize(
     ("code", "name"),
     [
@@ -249,6 +251,7 @@ def test_to_read_through_a_link_is_no_write(run: House) -> None:
     assert "\tkeep\t" in (run.tree / "runs/mar15/results.tsv").read_text().splitlines()[-1]
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize(("name", "link"), [("extra.py", "extra.py"), ("more/table.csv", "more")])
 def test_a_baseline_that_misses_an_untracked_file_is_told_to_name_it(run: House, name: str, link: str) -> None:
     path = run.tree / name

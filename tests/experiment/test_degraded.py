@@ -91,6 +91,7 @@ def test_a_standstill_is_made_again_with_its_seed(run: House) -> None:
     assert "disturbed" not in str(last["reason"])
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize(("value", "status"), [(0.9, "keep"), (1.2, "discard"), ("1.00", "discard")])
 def test_the_verdict_is_the_same_with_and_without(run: House, value: float | str, status: str) -> None:
     conditions(run, 30)

@@ -141,6 +141,7 @@ def test_what_is_waited_for_wrongly_is_refused(based: House) -> None:
         assert (result.status, "hint: " in result.err) == (2, True), arguments
 
 
+@pytest.mark.slow
 def test_an_agent_whose_every_call_is_killed_has_a_row_for_each_experiment(run: House) -> None:
     """By bin/wait's last line alone, as the skill tells it; each call is killed, with its process group."""
     count = 10 if os.environ.get("LONG") else 4

@@ -57,6 +57,7 @@ def test_without_drafts_it_is_made_afterwards(many: House) -> None:
     many.check_invariants()
 
 
+@pytest.mark.slow
 def test_a_draft_that_conflicts_with_a_keep_is_dropped_without_a_row(many: House) -> None:
     wait = hold(many)
     script = calls(many, sets("A", "0.05"), sets("A", "0.06"), sets("C", "0.07"))
@@ -99,6 +100,7 @@ def test_no_more_are_asked_than_rows_are_missing(many: House) -> None:
     many.check_invariants()
 
 
+@pytest.mark.slow
 def test_at_most_so_many_proposers_are_asked_at_once(many: House) -> None:
     home = many.outside / "home"
     count = "mkdir ~/asked.$n; ls -d ~/asked.* | wc -l >>~/asked; sleep 0.3; rmdir ~/asked.$n"

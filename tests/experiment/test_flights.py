@@ -133,6 +133,7 @@ def told(house: House) -> str:
 # --- side by side ----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_as_many_train_at_once_as_there_are_slots_and_each_is_one_row(many: House) -> None:
     """Also where there are more rows to come than slots; and never more than that."""
     together(many, 4)
@@ -302,6 +303,7 @@ def test_make_stop_ends_the_loop_after_all_that_are_in_the_air(many: House) -> N
     many.check_invariants()
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize("name", ["INT", "TERM"])
 def test_a_signal_ends_all_that_are_in_the_air_at_once(many: House, name: str) -> None:
     (many.outside / "home/wait").touch()
@@ -316,6 +318,7 @@ def test_a_signal_ends_all_that_are_in_the_air_at_once(many: House, name: str) -
     assert len(many.rows()) == 1
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize(("slots", "later"), [("4", "1"), ("1", "4"), ("4", "2")])
 def test_what_a_killed_loop_has_left_is_gone_on_with_by_any_number_of_slots(
     many: House, slots: str, later: str
@@ -354,6 +357,7 @@ def test_of_more_flights_than_rows_that_are_wanted_the_others_rest(many: House) 
     many.check_invariants()
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize(
     ("proposals", "is_dropped"),
     [([sets("A", "0.05"), sets("C", "0.07")], False), ([sets("VALUE", "0.95"), sets("VALUE", "0.93")], True)],

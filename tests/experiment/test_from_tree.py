@@ -173,6 +173,7 @@ def start_and_kill(house: House, place: str, description: str = "my idea") -> No
     assert not (house.outside / "home/kill").exists()
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize(("place", "again"), [("05", "loop"), ("15", "same"), ("25", "loop"), ("85", "same")])
 def test_a_killed_one_goes_on(based: House, place: str, again: str) -> None:
     """By the same command, or by a loop that has another proposer."""
@@ -231,6 +232,7 @@ def test_a_killed_one_that_another_keep_has_overtaken_is_carried_over(based: Hou
     based.check_invariants()
 
 
+@pytest.mark.slow
 def test_a_change_made_on_another_branch_is_carried_over_to_the_run(based: House) -> None:
     """From main, whose train.py is that of the start; what a person has there stays."""
     assert based.once(based.proposer("sed -i '/^MEMORY/a VALUE -= 0.05' train.py; echo a line")).status == 0

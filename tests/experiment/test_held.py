@@ -103,6 +103,7 @@ def log(house: House) -> str:
     return (house.run_folder / "loop.log").read_text()
 
 
+@pytest.mark.slow
 @by_each_way
 def test_held_it_reaches_nothing_that_experiments_rest_on(run: House, way: str) -> None:
     before = run.git("for-each-ref", "refs/heads")

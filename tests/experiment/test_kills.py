@@ -115,6 +115,7 @@ def test_all_killed_at_once_while_the_core_concludes(killer: Killer, sites: Site
         killer.kill_again_and_again([Point(CORE, f"1/{write}") for write in writes])
 
 
+@pytest.mark.slow
 def test_all_killed_between_the_end_of_any_step_and_its_mark(killer: Killer, sites: Sites) -> None:
     """So that each step is done twice: after the last call that it makes, or that is made for it."""
     ends = "10-propose", "20-commit", "30-run", CORE, "80-settle"
@@ -226,6 +227,7 @@ SENT_BACK = {
 }
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize("wish", SENT_BACK)
 def test_killed_in_an_experiment_that_a_step_sends_back(killer: Killer, wish: str) -> None:
     """It is measured twice, or mended."""
@@ -276,6 +278,7 @@ def test_killed_in_the_baseline_again_and_again(tmp_path: Path) -> None:
     assert killer.state().values == ["19.000000", killer.state().values[1]]
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize("call", ["git cat-file", "sync", "mv", "git update-index"])
 def test_killed_while_train_py_of_the_tree_follows(killer: Killer, sites: Sites, call: str) -> None:
     """It is the one or the other, whole, and the next loop finishes that: it is no change of a person's."""
@@ -334,6 +337,7 @@ def test_the_core_killed_while_the_training_runs(killer: Killer) -> None:
     killer.check()
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize(
     "pattern", [r"bash \S+/proposer", r"\S*python\S* -IS .*/call( |$)", r"\S*bash \S*/10-propose"][not LONG :]
 )
@@ -426,6 +430,7 @@ SOME = list(zip(CUTS, HOWS * len(CUTS), strict=False))  # each place in one way
 SOME = [SOME[at] for at in (0, 2, 5, 7, 9)]
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize(("where", "how"), list(product(CUTS, HOWS)) if LONG else SOME)
 def test_a_power_cut(killer: Killer, sites: Sites, where: str, how: str) -> None:
     """All ends at once, and what nobody has synced is empty, half there, or as it was before."""
@@ -458,6 +463,7 @@ def test_a_power_cut_with_four_in_the_air(killer: Killer, sites: Sites, how: str
 GIT = tuple(int(part) for part in re.findall(r"\d+", subprocess.check_output(["git", "--version"], text=True))[:2])
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(GIT < (2, 36), reason="this git does not say what it syncs")
 def test_git_syncs_what_a_row_relies_on(killer: Killer) -> None:
     """Else a power cut leaves a branch at a commit that is not there."""
@@ -500,6 +506,7 @@ BREAKS = {
 }
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize("rule", invariants.OF_A_STAGE, ids=lambda rule: rule.__name__)
 def test_what_is_broken_is_said(known: tuple[Path, Sites], tmp_path: Path, rule: invariants.Rule) -> None:
     Killer(known[0]).copy(tmp_path)

@@ -120,6 +120,7 @@ def test_an_unknown_agent_and_engine_are_refused_with_the_nearest(run: House) ->
     refused(run, "there is no engine 'lcoal': did you mean 'local'?\nhint: choose one of: local", ENGINE="lcoal")
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize("name", ["MAX_EXPERIMENTS", "AGENT_TIMEOUT", "PROPOSAL_WAIT", "RUN_TIMEOUT", "SEED"])
 @pytest.mark.parametrize("value", ["-1", "many", "1; true", ""])
 def test_a_setting_that_cannot_be_is_refused(run: House, name: str, value: str) -> None:
@@ -160,6 +161,7 @@ def test_a_foreign_row_is_no_baseline(run: House) -> None:
     assert [row[4] for row in run.rows()] == ["by hand", "baseline", "VALUE 0.9"]
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize(
     ("train", "verbs"),
     [
@@ -206,6 +208,7 @@ def test_a_second_loop_is_told_who_holds_the_tree(slow: House) -> None:
         assert first.wait(20) == 143
 
 
+@pytest.mark.slow
 def test_two_trees_run_side_by_side(based: House, settled: House, tmp_path: Path) -> None:
     houses = based, settled.copy(tmp_path / "another")
     started = [one.start("bin/loop", MAX_EXPERIMENTS="2", AGENT=str(one.proposer(IMPROVE))) for one in houses]
@@ -217,6 +220,7 @@ def test_two_trees_run_side_by_side(based: House, settled: House, tmp_path: Path
 # --- stopping --------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize(("name", "status"), [("INT", 130), ("TERM", 143)])
 def test_a_signal_stops_the_training_at_once_and_the_next_loop_goes_on(slow: House, name: str, status: int) -> None:
     with slow.running("bin/loop", MAX_EXPERIMENTS="1", AGENT=str(slow.setting("0.9"))) as process:
@@ -287,6 +291,7 @@ if VALUE != 1.0:
 """
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM])
 def test_whoever_ends_an_experiment_ends_a_training_that_heeds_no_signal(tmp_path: Path, number: int) -> None:
     """A terminal that is closed, or a kill, to all of the group at once."""
@@ -343,6 +348,7 @@ def test_a_stop_is_heard_by_a_loop_that_is_about_to_begin(house: House) -> None:
 FAILS = ("exit 0", "exit 75", "sleep 60", "kill -9 $$")  # it says and does nothing; not now; it never ends; it crashes
 
 
+@pytest.mark.slow
 def test_failed_proposals_leave_no_row_and_the_loop_goes_on(based: House) -> None:
     nothing, not_now, hangs, crashes = FAILS
     result = based.loop(2, based.in_turn(nothing, not_now, IMPROVE, hangs, crashes, IMPROVE), AGENT_TIMEOUT="3")
@@ -416,6 +422,7 @@ def test_a_step_that_breaks_ends_the_loop_with_2_and_is_done_again(house: House)
 # --- files that are not the experiment's -----------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_persons_work_is_byte_for_byte_as_it_was_after_a_night(house: House) -> None:
     """Untracked and ignored files, a branch, a stash, hooks, a submodule; keeps, discards, crashes, a rejection."""
     other = house.outside / "library"
@@ -500,6 +507,7 @@ def test_a_power_cut_costs_a_training_run_but_no_proposal(slow: House) -> None:
     slow.check_invariants()
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize("kept", [0, 20])
 def test_a_power_cut_before_the_commit_is_synced_leaves_no_experiment(based: House, kept: int) -> None:
     """Of the name of a commit half may be left, which git takes for the whole."""

@@ -3,6 +3,7 @@
 import gzip
 import re
 
+import pytest
 from house import TRAIN, House
 
 # What the proposer does -> what the row says of it.
@@ -20,6 +21,7 @@ REJECTED = {
 }
 
 
+@pytest.mark.slow
 def test_a_rejected_proposal_is_a_crash_row_without_training(based: House) -> None:
     agent = based.in_turn(*(f"{does}\necho 'my idea'" for does in REJECTED))
     assert based.loop(len(REJECTED), agent).status == 0
@@ -51,6 +53,7 @@ DESCRIPTIONS = {
 }
 
 
+@pytest.mark.slow
 def test_any_description_is_taken_and_made_harmless(based: House) -> None:
     agent = based.in_turn(*(f"sed -i 's/^VALUE = 1.0/VALUE = 1.5/' train.py\n{says}" for says in DESCRIPTIONS))
     assert based.loop(len(DESCRIPTIONS), agent).status == 0
@@ -140,6 +143,7 @@ TOLD = {
 }
 
 
+@pytest.mark.slow
 def test_what_a_proposal_and_its_mend_took(based: House) -> None:
     mend = "if [[ $LAB_MODE == mend ]]; then sed -i '/^raise/d' train.py; exit; fi\n"
     idea = "echo 'raise ValueError' >>train.py; echo X = 1 >>train.py"

@@ -8,6 +8,7 @@ import pytest
 from house import ROOT, House
 
 
+@pytest.mark.slow
 @pytest.mark.xdist_group("real")
 def test_a_night_in_small(house: House, small_cache: Path) -> None:
     for name in ("prepare.py", "train.py"):

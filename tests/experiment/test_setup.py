@@ -166,6 +166,7 @@ def test_a_strangers_prepare_may_end_as_it_likes(house: House, status: int) -> N
     house.setup()
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize("facts", ["{'profile': 'huge', 'time_budget': 'soon'}", "[1]", "7"])
 def test_what_a_strangers_prepare_says_is_not_believed_blindly(house: House, facts: str) -> None:
     (house.tree / "prepare.py").write_text(f"import json, sys\nif '--check' in sys.argv: print(json.dumps({facts}))\n")

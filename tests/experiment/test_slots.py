@@ -139,6 +139,7 @@ def told(house: House) -> str:
     return (house.run_folder / "loop.log").read_text()
 
 
+@pytest.mark.slow
 def test_each_slot_sees_its_own_gpu(run: House) -> None:
     (run.outside / "home/together").write_text("2")
     assert run.loop(4, run.proposer(WORSE), SLOTS="").status == 2, "set but empty"

@@ -60,6 +60,7 @@ ENDS = {
 BROKEN = {"echo 'print(1)' >train.py; echo idea": "no-metric", "echo 'def (' >>train.py; echo idea": "error"}
 
 
+@pytest.mark.slow
 def test_how_a_run_ends_is_what_the_row_says(run: House) -> None:
     agent = run.in_turn(*(does(code, number) for number, code in enumerate(ENDS, start=1)), *BROKEN)
     assert run.loop(len(ENDS) + len(BROKEN), agent).status == 0

@@ -15,6 +15,7 @@ COMMANDS = [
 ]
 
 
+@pytest.mark.slow
 def test_every_command_of_the_skill_runs(house: House) -> None:
     """In its order. Only the editing of train.py between the calls is ours, and the proposer that the loop asks."""
     agent = house.tree / "lib/proposers/claude"

@@ -38,6 +38,7 @@ def test_a_night_with_faults_is_survived_and_leaves_nothing(house: House) -> Non
     assert house.git("status", "--porcelain") == before, "the tree itself is not touched"
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize(
     ("path", "old", "new", "fault", "says"),
     [

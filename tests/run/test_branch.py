@@ -84,6 +84,7 @@ EDITS = {  # what a person does in the tree, by shell, while something trains
 }
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize("edit", EDITS.values(), ids=EDITS)
 def test_what_a_person_does_to_train_py_in_a_training_stays_and_is_not_measured(helped: House, edit: str) -> None:
     with a_training(helped):
@@ -107,6 +108,7 @@ def test_a_stash_in_a_training_is_a_persons(helped: House) -> None:
     helped.check_invariants()
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize("branch", ["main", "--detach main", "-b mine"])
 def test_a_loop_goes_on_beside_another_branch_and_does_not_touch_it(helped: House, branch: str) -> None:
     with a_training(helped):
@@ -130,6 +132,7 @@ def begun(house: House) -> str:
     return house.git("rev-parse", "HEAD")
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize("name", ["notes.md", "LICENSE", "docs/page.txt"])
 def test_a_commit_that_changes_words_is_gone_along_with(helped: House, name: str) -> None:
     path = helped.tree / name
@@ -231,6 +234,7 @@ REWRITES = {  # what becomes of the branch, by shell
 }
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize("how", REWRITES)
 def test_a_branch_that_was_rewritten_is_put_back(helped: House, how: str) -> None:
     assert helped.once(helped.setting("0.9")).status == 0

@@ -14,6 +14,7 @@ def off_the_branch(house: House) -> tuple[str, str]:
     return house.git("diff", "HEAD"), house.git("rev-parse", "HEAD")
 
 
+@pytest.mark.slow
 def test_tag_names_the_run_from_any_branch_and_in_a_dirty_tree(based: House) -> None:
     mine = off_the_branch(based)
     agent = based.setting("0.9")

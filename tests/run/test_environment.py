@@ -55,6 +55,7 @@ def test_an_experiment_in_the_worst_of_environments(house: House, profile: dict[
     assert house.call("make", "stop").status == 0
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize("locale", ["C", "POSIX", "xx_YY.UTF-8", "de_DE.ISO-8859-1", ""])
 def test_any_locale_will_do(house: House, profile: dict[str, str], locale: str) -> None:
     result = house.call("bin/setup", TAG="mar14", LC_ALL=locale)
@@ -216,6 +217,7 @@ def test_what_pass_env_names_is_there_again(house: House) -> None:
     assert "/data/x y" in (house.run_folder / "run.log").read_text()
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize(
     ("name", "value", "problem"),
     [

@@ -57,6 +57,7 @@ def fill(house: House, free: int, *, is_full: bool = False) -> None:
     full.touch() if is_full else full.unlink(missing_ok=True)
 
 
+@pytest.mark.slow
 def test_a_loop_waits_and_goes_on_by_itself(machine: House) -> None:
     fill(machine, 5, is_full=True)
     (machine.run_folder / "old").mkdir()
@@ -237,6 +238,7 @@ def test_a_loop_that_looks_at_a_broken_gpu_can_be_stopped(machine: House, asked:
 # --- what a training run leaves --------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_log_of_100_mb_is_cut(tmp_path: Path) -> None:
     house = House(tmp_path, TRAIN + "print('first'); print('x' * 100_000_000); print('last')\n")
     house.setup()

@@ -54,6 +54,7 @@ EDITS: dict[str, Callable[[House], None]] = {
 }
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize("what", EDITS)
 def test_an_edited_ledger_is_told_and_put_back(three: House, what: str) -> None:
     before = table(three)
@@ -100,6 +101,7 @@ GONE: dict[str, tuple[str, ...]] = {
 }
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize("what", GONE)
 def test_what_was_deleted_is_made_again(three: House, what: str) -> None:
     before, objects = table(three), three.experiments()

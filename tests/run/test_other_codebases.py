@@ -122,6 +122,7 @@ def scale(value: str) -> str:
     return f"sed -i 's/^SCALE = .*/SCALE = {value}/' forest/model.py"
 
 
+@pytest.mark.slow
 def test_a_package_whose_model_and_yaml_are_edited_together(tmp_path: Path) -> None:
     house = package(tmp_path, "forest/model.py configs/*.yaml")
     agent = house.in_turn(
@@ -162,6 +163,7 @@ def test_a_package_whose_model_and_yaml_are_edited_together(tmp_path: Path) -> N
     assert "#2 cannot be taken: 'main' has changed the same lines of configs/base.yaml, as 'rate: 7'" in refused.err
 
 
+@pytest.mark.slow
 def test_a_change_of_several_files_in_the_tree(tmp_path: Path) -> None:
     house = package(tmp_path, "forest/*.py :!forest/train.py configs").baseline()
     (house.tree / "configs/base.yaml").write_text("rate: 2.0\nbatch: 32\n")
@@ -185,6 +187,7 @@ def test_a_change_of_several_files_in_the_tree(tmp_path: Path) -> None:
     assert house.call("bin/retry", "2").status == 1, "both have changed the rate"
 
 
+@pytest.mark.slow
 def test_changes_of_several_files_are_carried_over_and_mended(tmp_path: Path) -> None:
     house = package(tmp_path, "forest/model.py configs/*.yaml")
     agent = house.proposer(rf"""

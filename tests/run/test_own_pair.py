@@ -31,6 +31,7 @@ def test_a_preparation_that_reads_no_arguments_is_never_run(house: House) -> Non
 # --- What the baseline did ---
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize(
     ("train", "says"),
     [

@@ -3,6 +3,7 @@
 import shutil
 from pathlib import Path
 
+import pytest
 from house import House
 
 
@@ -36,6 +37,7 @@ def test_each_verb_that_trains_runs_from_the_copy_of_today_and_drops_the_others(
     assert (based.outside / "home/mine").read_text().split()[-1] == str(second)
 
 
+@pytest.mark.slow
 def test_a_copy_that_a_power_cut_has_torn_is_made_anew(based: House) -> None:
     (copy,) = copies(based)
     for value, name in enumerate(("bin/loop", "lib/experiment/dispatch", "lib/lab/verdict/criterion.py"), start=2):

@@ -49,6 +49,7 @@ def bpb(prepare: ModuleType, model: nn.Module, rows: int = 4) -> float:
 # --- Honest models ---
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize("name", HONEST)
 @pytest.mark.filterwarnings("ignore")
 def test_any_honest_model_is_handed_over_as_it_is(name: str, few: ModuleType, tmp_path: Path) -> None:
@@ -247,6 +248,7 @@ LEAKS: dict[str, Callable[[torch.Tensor, torch.Tensor], torch.Tensor]] = {
 }
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize("name", LEAKS)
 def test_a_model_that_sees_more_is_refused(name: str, prepare: ModuleType) -> None:
     with pytest.raises(ValueError, match="the model sees the future or other rows"):
@@ -539,6 +541,7 @@ def test_an_evaluation_has_a_limit(few: ModuleType, monkeypatch: pytest.MonkeyPa
     assert few.in_child(lambda: time.sleep(60) or {}) == {"error": "the evaluation takes more than 0.3 s"}
 
 
+@pytest.mark.slow
 def test_by_hand_the_same_evaluator_is_started_once(prepare: ModuleType) -> None:
     model, tokenizer = Bigram(), prepare.Tokenizer.from_directory()
     tokenizer.token_bytes[:] = [9] * V  # the table of bytes is not train.py's

@@ -134,6 +134,7 @@ def test_faults_of_the_hub_are_got_over(hub: Hub, tree: Path) -> None:
     assert check(tree).returncode == 0
 
 
+@pytest.mark.slow
 def test_a_shard_that_does_not_come_is_the_end(hub: Hub, tree: Path) -> None:
     """The published script says `5/6 shards ready`, and exits 0; without the pinned one it validates on another."""
     missing: set[str] = set(SHARDS)
@@ -425,6 +426,7 @@ print(sum(weights.numel() for weights in model.parameters()), {one.device.type f
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("old", "new", "problem"),
     [

@@ -40,6 +40,7 @@ def output(process: subprocess.Popen[bytes], status: int = 0) -> str:
     return text
 
 
+@pytest.mark.slow
 def test_the_summary(small_cache: Path) -> None:
     text = output(start("train.py", cache=small_cache, TIME_BUDGET="1"))
     progress, summary = text.split("\n---\n")

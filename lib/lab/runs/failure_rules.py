@@ -10,17 +10,6 @@ import re
 from collections.abc import Container
 from dataclasses import dataclass
 
-# The reason for each kind of failure; a rule may have its own.
-WHY = {
-    "timeout": "killed: it ran longer than RUN_TIMEOUT",
-    "oom": "it ran out of memory",
-    "nan": "the loss or val_bpb is not a finite number",
-    "error": "it ended with an error",
-    "killed": "a signal ended it",
-    "no-metric": "it printed no val_bpb between 0 and 20",
-    "start-up": "it took longer outside its budget than the baseline",
-}
-
 FAILED = range(1, 256)  # exit statuses
 SIGNALLED = range(129, 193)  # 128 and the number of the signal
 RAISED = (1,)  # Python's status after an exception
@@ -32,7 +21,7 @@ class Rule:
 
     name: str
     failure: str = "error"
-    says: str = ""  # the reason in the row; default: the one in WHY
+    says: str = ""  # the reason in the row; default: the one in failures.WHY
     statuses: Container[int] = FAILED
     text: re.Pattern[bytes] | None = None
     oom_killer: bool = False  # fits only if the kernel's OOM killer ended a process during the run

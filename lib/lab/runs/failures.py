@@ -8,13 +8,27 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lab.one_line import clean
 from lab.runs import logs
-from lab.runs.failure_rules import PREFIX, RULES, WHY, Rule
+
+if TYPE_CHECKING:
+    from lab.runs.failure_rules import Rule
 
 TAIL = 65536  # bytes at the end of the log that are searched for the cause
 LONGEST_QUOTE = 160  # characters of the log in a reason
+
+# The reason for each kind of failure; a rule may have its own.
+WHY = {
+    "timeout": "killed: it ran longer than RUN_TIMEOUT",
+    "oom": "it ran out of memory",
+    "nan": "the loss or val_bpb is not a finite number",
+    "error": "it ended with an error",
+    "killed": "a signal ended it",
+    "no-metric": "it printed no val_bpb between 0 and 20",
+    "start-up": "it took longer outside its budget than the baseline",
+}
 
 MENDABLE = ("error", "nan", "no-metric", "start-up")  # another edit may help; the others need a smaller experiment
 DOUBT = "doubt"  # in place of a rule's name: the printed metric is not trusted
@@ -101,8 +115,10 @@ def cause(status: int, lacks: str | None, tail: bytes, oom_kills: int = 0) -> Fa
     return Failure(word, _why(rule, status, said, tail), rule.name, *rule.machine)
 
 
-def _fitting(status: int, tail: bytes, oom_kills: int) -> Iterator[tuple[Rule, re.Match[bytes] | None]]:
+def _fitting(status: int, tail: bytes, oom_kills: int) -> Iterator[tuple["Rule", re.Match[bytes] | None]]:
     """The rules that fit, in order, each with the last match of its text."""
+    from lab.runs.failure_rules import RULES  # imported late: the patterns take 20 ms, and most runs do not fail
+
     for rule in RULES:
         if status not in rule.statuses or (rule.oom_killer and not oom_kills):
             continue
@@ -129,7 +145,7 @@ def _last(found: Iterable[re.Match[bytes]]) -> re.Match[bytes] | None:
     return last
 
 
-def _why(rule: Rule, status: int, said: re.Match[bytes] | None, tail: bytes) -> str:
+def _why(rule: "Rule", status: int, said: re.Match[bytes] | None, tail: bytes) -> str:
     """The cause and the log line that shows it, as one line of printable characters."""
     says = rule.says or WHY[rule.failure]
     if not said and rule.failure == "error" and status < 128:
@@ -153,6 +169,8 @@ def _line(tail: bytes, place: int) -> str:
 
 def tail(log: Path) -> bytes:
     """The end of the log as in `printed`, without PREFIX."""
+    from lab.runs.failure_rules import PREFIX  # imported late, for the same reason
+
     return PREFIX.sub(b"", printed(log))
 
 

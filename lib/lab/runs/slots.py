@@ -5,7 +5,6 @@ or empty for the processor, which all runs share.
 """
 
 import fcntl
-import os
 from datetime import datetime
 from pathlib import Path
 
@@ -82,7 +81,7 @@ def note_kind(run: Path, slot: str | None, kind: str | None) -> None:
 
 def free(run: Path) -> int:
     """The number of slots without a training; at least 1, which is the slot of the run that has just ended."""
-    slots = [run / f"slots/{slot}.lock" for slot in range(int(os.environ.get("SLOTS") or 1))]
+    slots = [run / f"slots/{slot}.lock" for slot in range(int(_text(run / "slots", "count") or 1))]
     return max(1, sum(map(_is_free, slots)))
 
 

@@ -1,5 +1,6 @@
 """A run before a loop starts on it -> its incumbent and a new index, or the reason why the run cannot continue."""
 
+import os
 from pathlib import Path
 
 from lab.errors import Fault
@@ -8,6 +9,16 @@ from lab.verdict import index
 
 PREPARED = "prepared"  # the output of `prepare.py --check`; `prepared.py` is a copy of that prepare.py
 MOST_TOLD = 3  # hand edits that are listed
+
+
+def check_settings(run: Path) -> str:
+    """The settings of a loop as NAME=value lines. From now on, they are in this process's environment as well.
+
+    Raises Fault for an invalid setting, or for one that was fixed at set-up and differs.
+    """
+    chosen = manifest.settings_of(run, os.environ)
+    os.environ.update(chosen)
+    return "".join(f"{name}={value}\n" for name, value in chosen.items())
 
 
 def check_run(run: Path) -> str:

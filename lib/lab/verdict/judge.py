@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from lab.runs.failure_rules import WHY
+from lab.runs.failures import WHY
 from lab.store.flight import Flight
 from lab.verdict.criterion import Case, Decision, decide
 from lab.verdict.evidence import Evidence

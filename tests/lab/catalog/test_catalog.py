@@ -245,6 +245,7 @@ def ideas_in(proposal: Proposal) -> list[Idea]:
     return sorted((idea for idea in IDEAS if idea.description in said), key=lambda idea: said.index(idea.description))
 
 
+@pytest.mark.slow
 def test_the_description_says_exactly_what_was_changed(tmp_path: Path) -> None:
     night = Night(tmp_path, TRAIN)
     moved = 0

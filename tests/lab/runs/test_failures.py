@@ -11,8 +11,8 @@ from typing import NamedTuple
 import pytest
 from house import ROOT
 from lab.runs import failures
-from lab.runs.failure_rules import RULES, WHY
-from lab.runs.failures import EXCERPT, MENDABLE, TAIL, Failure, excerpt
+from lab.runs.failure_rules import RULES
+from lab.runs.failures import EXCERPT, MENDABLE, TAIL, WHY, Failure, excerpt
 from test_evaluation_record import measure as evaluated
 
 WORDS = json.loads((ROOT / "schemas/experiment.schema.json").read_text())["properties"]["failure"]["enum"]
@@ -429,6 +429,7 @@ HOSTILE = {
 }
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize("log", HOSTILE.values(), ids=HOSTILE)
 def test_a_log_that_is_hard_to_search(tmp_path: Path, log: bytes) -> None:
     began = time.process_time()

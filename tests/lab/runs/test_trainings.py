@@ -47,13 +47,13 @@ def test_what_an_engine_does_not_say_is_not_known(tmp_path: Path) -> None:
     assert slots.trainings(tmp_path, own) == 1
 
 
-def test_a_slot_is_free_when_nobody_holds_its_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SLOTS", "4")
+def test_a_slot_is_free_when_nobody_holds_its_lock(tmp_path: Path) -> None:
     (tmp_path / "slots").mkdir()
+    (tmp_path / "slots/count").write_text("4\n")
     assert slots.free(tmp_path) == 4
     (tmp_path / "slots/2.out").touch()
     with (tmp_path / "slots/0.lock").open("w") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         assert slots.free(tmp_path) == 2
-    monkeypatch.delenv("SLOTS")
+    (tmp_path / "slots/count").unlink()
     assert slots.free(tmp_path) == 1

@@ -46,6 +46,7 @@ def commit(house: House, n: int) -> str:
     return f"mar14 #{n} {str(house.experiments()[n - 1]['commit'])[:7]}"
 
 
+@pytest.mark.slow
 def test_a_keep_a_discard_a_crash_and_a_simplification(run: House) -> None:
     night(run, value("0.95"), value("0.96"), value("0.97"), BROKEN, "sed -i '/^print(\"---/d' train.py; echo simpler")
     assert run.statuses() == ["keep", "keep", "discard", "discard", "crash", "keep"]
@@ -104,6 +105,7 @@ def test_a_persons_commit_becomes_the_incumbent(run: House) -> None:
     assert line == f"- incumbent: a person's commit {mine[:7]} on top of #2 is the incumbent since {commit(run, 3)}"
 
 
+@pytest.mark.slow
 def test_it_outlives_the_run_and_what_failed_is_shown_as_such_in_the_next(run: House) -> None:
     elsewhere = run.outside / "shared memory"
     run.environment["AUTORESEARCH_MEMORY"] = str(elsewhere)

@@ -106,6 +106,7 @@ def assert_as_all_of_it_says(run: Path, of: Index) -> None:
         assert of.spent.get(name) == (sum(known) if known else None)
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize("seed", range(FAST))
 def test_it_says_what_all_of_the_past_says(tmp_path: Path, seed: int) -> None:
     """Folded in step by step, kept in between or not, or made from nothing."""

@@ -94,6 +94,7 @@ def reruns(house: House) -> list[dict[str, object]]:
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
+@pytest.mark.slow
 def test_the_baseline_is_the_mean_of_three_runs(run: House) -> None:
     assert run.once(run.proposer("sed -i '1i raise ValueError' train.py")).status == 0
     baseline = run.experiments()[0]
@@ -121,6 +122,7 @@ def test_a_lucky_run_is_no_win(doubted: House) -> None:
     assert len(doubted.rows()) == 3, "one row for all of its runs"
 
 
+@pytest.mark.slow
 def test_a_true_gain_is_kept_for_what_its_fresh_runs_say_and_is_the_next_incumbent_by_them(run: House) -> None:
     last = propose(run, an_idea(first=(-1, 1), fresh=(-0.2, 0.2)), 1 - 3.5 * SD)
     assert (last["status"], last["rule"]) == ("keep", "large-gain")

@@ -71,6 +71,7 @@ def check_left(house: House) -> None:
     assert [schemas.problems("rerun", one) for one in reruns(house)] == [[]] * len(reruns(house))
 
 
+@pytest.mark.slow
 def test_runs_of_the_incumbent_refine_the_noise(run: House) -> None:
     result = run.call("make", "noise", "N=2")
     assert result.status == 0
@@ -145,6 +146,7 @@ def test_without_a_keep_there_is_nothing_to_audit(run: House) -> None:
 # --- runs that do not count ------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_runs_that_fail_are_told_and_do_not_count(tmp_path: Path) -> None:
     """With seed 43 it crashes; with 44 it writes a row of its own."""
     ill = "if os.environ['SEED'] == '43': raise SystemExit(1)\n"

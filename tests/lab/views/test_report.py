@@ -57,6 +57,7 @@ def night(tmp_path_factory: pytest.TempPathFactory) -> House:
     return shared(tmp_path_factory, "reported", a_night)
 
 
+@pytest.mark.slow
 def test_the_page_has_all_that_is_known(night: House) -> None:
     data = data_of(night.outside / "out/report.html")
     (run,) = data["runs"]

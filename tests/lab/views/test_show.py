@@ -85,6 +85,7 @@ def test_by_whatever_name(night: House) -> None:
     assert night.call("make", "show", "N=3").out == "\n\n".join(expected)
 
 
+@pytest.mark.slow
 def test_what_has_no_log_or_no_commit(night: House) -> None:
     rejected = parts(night, "bin/show", "4")
     assert "train.py is the same as in the parent commit" in rejected
@@ -140,6 +141,7 @@ def test_on_a_terminal_the_diff_has_colours(night: House) -> None:
     assert ESCAPE not in night.call("script", "-qec", "bin/show 2", "/dev/null", TERM="xterm", NO_COLOR="1").out
 
 
+@pytest.mark.slow
 def test_retry(night: House, tmp_path: Path) -> None:
     house = night.copy(tmp_path)
     before = house.git("rev-parse", "HEAD")
@@ -164,6 +166,7 @@ def test_retry(night: House, tmp_path: Path) -> None:
     assert len(house.rows()) == 7
 
 
+@pytest.mark.slow
 def test_an_experiment_in_flight_rests_while_another_is_retried(night: House, tmp_path: Path) -> None:
     house = night.copy(tmp_path)
     with house.running("bin/loop", AGENT=str(house.proposer("sleep 60", "sleeper"))) as loop:

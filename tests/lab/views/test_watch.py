@@ -201,6 +201,7 @@ def terminal(tmp_path: Path) -> Iterator[Terminal]:
         subprocess.run(["tmux", "-L", "watch", "kill-server"], env=found.environment, capture_output=True, check=False)
 
 
+@pytest.mark.slow
 def test_in_a_terminal(terminal: Terminal) -> None:
     """At 80 and at 40 columns, resized, ended by Ctrl-C: the loop does not notice."""
     house = terminal.house
