@@ -83,7 +83,7 @@ def test_what_somebody_else_stops_gives_no_verdict(run: Path) -> None:
     process = at_work(run)
     ray, name = ROOT / ".agents-cli/ray/bin/ray", (run / "handle").read_text().splitlines()[0]
     subprocess.run([ray, "job", "stop", "--address", os.environ["RAY_ADDRESS"], name], capture_output=True, check=True)
-    assert "without a verdict" in ended_without_verdict(process, run)
+    assert "without a result" in ended_without_verdict(process, run)
 
 
 def test_more_gpus_than_there_are(run: Path) -> None:

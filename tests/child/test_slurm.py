@@ -187,7 +187,7 @@ def test_a_job_that_somebody_else_cancels(slurm: Slurm, cluster: Cluster) -> Non
     run = slurm.run_dir(WORK.format(100))
     process = slurm.at_work(run)
     cluster.call("scancel", job(run))
-    ends(process, run, 125, "without a verdict: CANCELLED")
+    ends(process, run, 125, "without a result: CANCELLED")
 
 
 def test_a_job_is_never_requeued(slurm: Slurm, cluster: Cluster) -> None:
@@ -264,7 +264,7 @@ def test_a_loop_that_is_killed_finds_its_runs_again(slowed: House, tmp_path: Pat
     done = one.call("bin/loop", AGENT=str(agent), MAX_EXPERIMENTS="2")
     assert done.err.count("continuing a run that an earlier loop started") == 2
     assert len(one.rows()) == 3
-    assert "without a verdict" not in (one.run_folder / "loop.log").read_text(), "nothing was submitted twice"
+    assert "without a result" not in (one.run_folder / "loop.log").read_text(), "nothing was submitted twice"
 
 
 def test_a_run_that_the_cluster_loses_is_submitted_again(slowed: House, tmp_path: Path, cluster: Cluster) -> None:
@@ -283,4 +283,4 @@ def test_a_run_that_the_cluster_loses_is_submitted_again(slowed: House, tmp_path
             cluster.call("scancel", "--me")
         loop.wait(60)
     assert one.statuses() == ["keep", "keep"]
-    assert "without a verdict: CANCELLED" in (one.run_folder / "loop.log").read_text()
+    assert "without a result: CANCELLED" in (one.run_folder / "loop.log").read_text()
