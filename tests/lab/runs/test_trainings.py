@@ -3,7 +3,6 @@
 import fcntl
 from pathlib import Path
 
-import pytest
 from lab.runs import slots
 
 
