@@ -53,7 +53,8 @@ replicate() {
   estimate "$wanted"
   moment
   until=$((MOMENT + 100 * BOUND * ESTIMATE_S))
-  tell "$wanted runs, about $(in_words "$ESTIMATE_S"), $((SLOTS < wanted ? SLOTS : wanted)) at a time; no run starts after $(in_words $((BOUND * ESTIMATE_S)))"
+  tell "$wanted runs, about $(in_words "$ESTIMATE_S"), $((SLOTS < wanted ? SLOTS : wanted)) at a time;" \
+    "no run starts after $(in_words $((BOUND * ESTIMATE_S)))"
   while ((${#waiting[@]} || ${#names[@]})); do
     moment
     if ((${#waiting[@]})) && { ((MOMENT > until)) || is_asked_to_stop; }; then

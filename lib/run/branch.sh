@@ -32,13 +32,16 @@ look_at_branch() {
     case $file in
       *.md | LICENSE | docs/* | autoresearch.toml) ;;
       *) [[ ! -e $RUN/loose ]] || { put_loose_back "$file" && return; } ;;&
-      prepare.py) die "prepare.py has changed since set-up: '$(git rev-parse --short "$AT:$file")' in commit '${AT:0:7}', before '$(git rev-parse --short "$INCUMBENT:$file")'" \
+      prepare.py) die "prepare.py has changed since set-up: '$(blob "$AT")' in commit '${AT:0:7}', before '$(blob "$INCUMBENT")'" \
         "start a new run: make setup TAG=$(free_tag)" ;;
       *) COMPARED=$AT ;;
     esac
   done
   ((${#edited[@]} == 0)) || try_commit
 }
+
+# blob COMMIT: prints the short id of its prepare.py.
+blob() { git rev-parse --short "$1:prepare.py"; }
 
 # is_one_of NAME NAME...
 is_one_of() {

@@ -50,7 +50,8 @@ tell_lost_names() {
   lost=$(comm -23 <(sort "$RUN/variables" 2>/dev/null) <({ caller_names && names_of_keys; } | sort -u) | paste -sd' ' -)
   if [[ -n $lost ]]; then
     put "$RUN/lost_variables" "$lost"
-    tell "these variables were set when the loop first started, but not at this restart: $lost; to keep the values that training needs: PASS_ENV='NAME ...' make loop"
+    tell "these variables were set when the loop first started, but not at this restart: $lost;" \
+      "to keep the values that training needs: PASS_ENV='NAME ...' make loop"
   else
     rm -f "$RUN/lost_variables"
   fi

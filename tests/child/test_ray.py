@@ -107,7 +107,9 @@ def test_what_is_wrong_is_said(ray: Ray, settings: dict[str, str], said: str) ->
     for arguments in (["--check"], [ray.run]):
         done = ray.call(*arguments, **settings)
         assert (done.returncode, done.stdout) == (125, "")
-        assert done.stderr.startswith(said if arguments == ["--check"] or "9" not in said else "ray: no job could be")
+        assert done.stderr.startswith(
+            said if arguments == ["--check"] or "9" not in said else "ray: cannot submit a job"
+        )
         assert "\nhint: " in done.stderr
     assert not (ray.run / "rc").exists()
 
