@@ -32,7 +32,8 @@ look_at_branch() {
     case $file in
       *.md | LICENSE | docs/* | autoresearch.toml) ;;
       *) [[ ! -e $RUN/loose ]] || { put_loose_back "$file" && return; } ;;&
-      prepare.py) die "prepare.py has changed since set-up: '$(blob "$AT")' in commit '${AT:0:7}', before '$(blob "$INCUMBENT")'" \
+      prepare.py) die \
+        "prepare.py is '$(blob "$AT")' in commit '${AT:0:7}', but the run was set up with '$(blob "$INCUMBENT")'" \
         "start a new run: make setup TAG=$(free_tag)" ;;
       *) COMPARED=$AT ;;
     esac

@@ -209,7 +209,8 @@ def test_a_commit_that_changes_prepare_py_ends_the_loop_with_both_values(helped:
         another_prepare(helped)
         result = helped.loop(1, helped.setting("0.9"))
         assert result.status == 2
-        assert "prepare.py has changed since set-up: '" in result.err
+        assert "prepare.py is '" in result.err
+        assert "but the run was set up with '" in result.err
     assert helped.statuses() == ["keep"]
     helped.git("reset", "--quiet", "--hard", "HEAD~")
     helped.seconds.write_text("0")
