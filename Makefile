@@ -75,7 +75,7 @@ prune: ## drop old runs of which nothing was taken [DAYS=30]
 	@bin/prune
 
 ## More
-doctor: ## check whether this machine is ready for a night
+doctor: ## say whether this machine is fit for a night
 	@bin/doctor
 settings: ## show each setting, its value and its source
 	@bin/settings
@@ -103,8 +103,8 @@ test-agents: ## run the tests with all coding agents; it installs them
 	@tests/install-agents && AGENTS=1 bin/test -m slow tests/proposers
 test-slurm: ## run the tests on a real Slurm on this machine
 	@bin/test -m slurm tests/child/test_slurm.py
-test-ray: ## run the tests on a real Ray on this machine
-	@tests/with-ray bin/test -m slow tests/child/test_real_ray.py
+test-ray: ## run the tests on a real Ray on this machine; it installs Ray
+	@tests/with-ray bin/test --numprocesses=0 -m slow tests/child/test_real_ray.py
 check: ## run shellcheck, shfmt, ruff and mypy
 	@bin/check
 bench: ## measure the toolkit's own time and the speed of training

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 LONGEST_S = float(os.environ.get("LONGEST_S") or 120)  # that a run may wait to be started
+CALL_S = 120  # that a call of the engine may take, besides that of a run
 STILL_S = 1.5  # that nothing may be written for, where nothing is left
 AT_ONCE = 4
 LEFT = ("handle", "pid", "host", "started", "ended", "resources")
@@ -90,7 +91,7 @@ class Run:
 
     def call(self, option: str, **options: Any) -> subprocess.CompletedProcess[str]:
         command = [self.engine, option, self.path]
-        return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, **options)
+        return subprocess.run(command, capture_output=True, text=True, timeout=CALL_S, check=False, **options)
 
     def cancel(self) -> None:
         done = self.call("--cancel")
@@ -126,7 +127,7 @@ class Run:
 
 
 def up() -> None:
-    done = subprocess.run([Run.engine, "--check"], capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run([Run.engine, "--check"], capture_output=True, text=True, timeout=CALL_S, check=False)
     if done.returncode:
         raise Wrong(f"--check: status {done.returncode}: {done.stderr.strip()}")
 
@@ -316,22 +317,29 @@ def outcome(check: Callable[[], None]) -> str:
     """Empty where it holds."""
     try:
         check()
+        wrong = ""
     except (Wrong, OSError, subprocess.SubprocessError) as error:
-        return str(error)
-    finally:
-        for run in getattr(Run.started, "runs", []):
-            if run.process.poll() is None:
-                run.process.kill()
-                run.process.wait()
+        wrong = str(error)
+    for run in getattr(Run.started, "runs", []):
+        if run.process.poll() is None:
+            run.process.kill()
+            run.process.wait()
+            try:
                 run.call("--cancel")
-        Run.started.runs = []
-    return ""
+            except subprocess.TimeoutExpired as error:
+                wrong += f"; and --cancel of what is left has not ended after {error.timeout:.0f} s"
+    Run.started.runs = []
+    return wrong.removeprefix("; and ")
 
 
 def main() -> int:
     Run.engine, Run.folder = os.path.abspath(sys.argv[1]), Path(sys.argv[2]).resolve()
-    wanted = [one for one in CHECKS if not sys.argv[3:] or one.__name__ in sys.argv[3:]]
-    speaks, failed, began = threading.Lock(), 0, time.monotonic()
+    known = {one.__name__: one for one in CHECKS}
+    if unknown := [name for name in sys.argv[3:] if name not in known]:
+        print(f"engine-check: there is no check '{unknown[0]}'\nhint: there are: {' '.join(known)}", file=sys.stderr)
+        return 2
+    wanted = [one for name, one in known.items() if not sys.argv[3:] or name in sys.argv[3:]]
+    speaks, began = threading.Lock(), time.monotonic()
 
     def look(check: Callable[[], None]) -> int:
         since = time.monotonic()
@@ -341,11 +349,12 @@ def main() -> int:
             print(f"{word:<8} {check.__name__:<22} {seconds:5.1f} s  {wrong}".rstrip(), flush=True)
         return int(bool(wrong))
 
-    if not look(wanted[0]) or wanted[0] is not up:
-        with ThreadPoolExecutor(AT_ONCE) as pool:
-            failed = sum(pool.map(look, wanted[1:]))
+    failed = look(wanted[0])
+    if failed and wanted[0] is up:
+        failed = len(wanted)  # the others are not tried
     else:
-        failed = 1
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            failed += sum(pool.map(look, wanted[1:]))
     print(f"{len(wanted) - failed} of {len(wanted)} hold, in {time.monotonic() - began:.0f} s", file=sys.stderr)
     return int(failed > 0)
 

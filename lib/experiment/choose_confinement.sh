@@ -52,7 +52,7 @@ choose_confinement() {
 # ask_far_host: sets `way` to the sandbox that works on a host that the engine chooses, or to `no`. It asks once for
 # each way to reach the host, because a restarted loop would wait for the answer behind its own runs.
 ask_far_host() {
-  local asked="${ENGINE_PATH##*/}|$CONFINE|${SLURM_OPTIONS:-}|${RAY_ADDRESS:-}" known
+  local asked="${ENGINE_PATH##*/}|$CONFINE|${SLURM_OPTIONS:-}|${RAY_ADDRESS:-}|${RAY_OPTIONS:-}" known
   { read -r way known <"$RUN/computes"; } 2>/dev/null || known=
   [[ $known != "$asked" ]] || return 0
   tell "checking whether a host of engine '${ENGINE_PATH##*/}' can confine a training"

@@ -6,6 +6,7 @@ while the other goes on. Each has one GPU, which is /dev/null by another name.
 """
 
 import os
+import re
 import shutil
 import signal
 import socket
@@ -22,6 +23,7 @@ NODE_TIMEOUT_S = 10  # until a node that is silent is down; 300 where nobody say
 
 CONF = """\
 ClusterName=tests
+FirstJobId=1
 SlurmctldHost={host}(127.0.0.1)
 SlurmctldPort={ports[0]}
 SlurmUser={user}
@@ -56,6 +58,17 @@ GresTypes=gpu
 """
 
 
+# With memory limits, which the kernel's first version of control groups holds.
+LIMITED = {
+    "proctrack/linuxproc": "proctrack/cgroup",
+    "task/none": "task/cgroup",
+    "CR_Core": "CR_Core_Memory",
+    "CPUs=2": "CPUs=2 RealMemory=1000",
+}
+CGROUP = "CgroupPlugin=cgroup/v1\nCgroupMountpoint=/sys/fs/cgroup\nConstrainRAMSpace=yes\nConstrainSwapSpace=yes\n"
+MEMORY_GROUPS = Path("/sys/fs/cgroup/memory")
+
+
 def missing() -> str:
     """The first program that is not here; empty where all are."""
     path = f"{os.environ['PATH']}:{SBIN}"
@@ -83,7 +96,7 @@ class Cluster:
 
     def __init__(self, folder: Path, nodes: int = 2) -> None:
         self.folder, self.nodes = folder, [f"n{number}" for number in range(1, nodes + 1)]
-        self.conf = folder / "slurm.conf"
+        self.conf, self.starts = folder / "slurm.conf", 0
         self.environment = {"PATH": f"{os.environ['PATH']}:{SBIN}", "SLURM_CONF": str(self.conf)}
         for name in ("state", "dev", *(f"spool-{node}" for node in self.nodes)):
             (folder / name).mkdir(parents=True)
@@ -103,6 +116,15 @@ class Cluster:
         text += f"PartitionName=main Nodes={','.join(self.nodes)} Default=YES MaxTime=60 State=UP\n"
         self.conf.write_text(text)
         (self.folder / "gres.conf").write_text(gres)
+
+    def limit_memory(self) -> "Cluster":
+        """A job gets the memory of its --mem, and no more."""
+        text = self.conf.read_text()
+        for old, new in LIMITED.items():
+            text = text.replace(old, new)
+        self.conf.write_text(text)
+        (self.folder / "cgroup.conf").write_text(CGROUP)
+        return self
 
     def call(self, *command: str, check: bool = True) -> str:
         done = subprocess.run(command, env=self.environment, capture_output=True, text=True, timeout=60, check=False)
@@ -124,6 +146,9 @@ class Cluster:
         return self
 
     def start_controller(self) -> None:
+        """One that was killed may have lost the last ids, and a node on which an id comes again is drained."""
+        self.starts += 1
+        self.conf.write_text(re.sub("FirstJobId=.*", f"FirstJobId={1000 * self.starts}", self.conf.read_text()))
         self.call("slurmctld", "-f", str(self.conf))
         wait_until(lambda: "UP" in self.call("scontrol", "ping", check=False))
 
@@ -182,6 +207,9 @@ class Cluster:
         for daemon in (*(f"slurmd-{node}" for node in self.nodes), "slurmctld", "munged"):
             with suppress(OSError, ValueError, TimeoutError):
                 self.kill(daemon, signal.SIGTERM)
+        if (self.folder / "cgroup.conf").exists():
+            groups = ("find", "/sys/fs/cgroup", "-depth", "-type", "d", "-path", "*/slurm_n1*", "-delete")
+            self.call(*groups, check=False)  # those that are used stay
 
 
 def descendants(pid: int) -> list[int]:

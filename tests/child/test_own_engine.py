@@ -26,3 +26,24 @@ def test_the_engine_of_the_example(tmp_path: Path) -> None:
     command = [sys.executable, "-IS", CHECK, ROOT / "docs/examples/ssh-engine", tmp_path / "runs"]
     done = subprocess.run(command, env=settings, capture_output=True, text=True, timeout=500, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_an_engine_that_cannot_cancel_is_told(tmp_path: Path) -> None:
+    engine = tmp_path / "engine"
+    engine.write_text(
+        "#!/bin/sh\n[ $1 != --cancel ] || exec sleep 60\n[ $1 != --check ] || { echo running; exit; }\n"
+        ": >$1/beat.1; exec sleep 60\n"
+    )
+    engine.chmod(0o755)
+    code = "import sys; sys.path.insert(0, sys.argv.pop(1)); import engine_check as e; e.CALL_S = 1; sys.exit(e.main())"
+    command = [sys.executable, "-IS", "-c", code, CHECK.parent, engine, tmp_path, "cancel"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr.split(",")[0]) == (1, "0 of 1 hold")
+    assert "timed out after 1 seconds; and --cancel of what is left has not ended after 1 s" in done.stdout
+
+
+def test_a_check_that_there_is_not() -> None:
+    done = subprocess.run(
+        [sys.executable, CHECK, "engine", "/tmp", "limits"], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr.split("\n")[0]) == (2, "engine-check: there is no check 'limits'")

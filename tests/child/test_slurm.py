@@ -1,5 +1,6 @@
 """Engine `slurm` on a real Slurm of two nodes (slurm_cluster.py), and its runs when parts of that fail."""
 
+import json
 import os
 import signal
 import subprocess
@@ -12,14 +13,14 @@ from pathlib import Path
 import pytest
 import slurm_cluster
 from house import IMPROVE, ROOT, House
-from slurm_cluster import Cluster, wait_until
+from lab.runs.outcome import Past, outcome_of
+from slurm_cluster import MEMORY_GROUPS, Cluster, wait_until
 
 pytestmark = [
     pytest.mark.slurm,
     pytest.mark.skipif(
         bool(slurm_cluster.missing()), reason=f"no '{slurm_cluster.missing()}': apt-get install slurmctld slurmd"
     ),
-    pytest.mark.xdist_group("slurm"),
 ]
 
 ENGINE = ROOT / "lib/child/engines/slurm"
@@ -225,6 +226,23 @@ def test_a_queue_that_never_moves(slurm: Slurm, cluster: Cluster) -> None:
     process.terminate()
     ends(process, run, 125)
     assert slurm.call("--check", run).stdout == "gone\n"
+
+
+@pytest.mark.skipif(os.geteuid() or not MEMORY_GROUPS.exists(), reason="only root can limit memory, and in cgroup v1")
+@pytest.mark.parametrize("also", ["", "kill -KILL $PPID"], ids=["the command", "the runner too"])
+def test_what_a_memory_limit_ends_has_run_out_of_memory(tmp_path: Path, also: str) -> None:
+    cluster = Cluster(tmp_path / "slurm", nodes=1).limit_memory()
+    slurm = Slurm(tmp_path, cluster)
+    slurm.environment["SLURM_OPTIONS"] = "--mem=150"
+    run = slurm.run_dir(f"python3 -c 'bytearray(600 << 20)' || {also or 'exit $?'}")
+    try:
+        cluster.start()
+        ends(slurm.start(run), run, 137)
+    finally:
+        slurm.end()
+        cluster.stop()
+    assert json.loads((run / "resources").read_text()).keys() == {"oom_kills"} or not also
+    assert outcome_of(run, Past({}, [], [], tmp_path)).failure.word == "oom"  # type: ignore[union-attr]
 
 
 def test_a_full_disk(slurm: Slurm) -> None:

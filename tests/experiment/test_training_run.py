@@ -1,5 +1,6 @@
 """What a training run may do, and what becomes of it: rows and failures, told apart; time limits; floods of output."""
 
+import os
 import time
 from pathlib import Path
 
@@ -81,9 +82,8 @@ def test_the_run_gets_the_runs_settings_and_is_ended_over_its_time_with_all_its_
     log = (house.tree / "run.log").read_text().splitlines()
     assert {"TIME_BUDGET=7", "SEED=5"} <= set(log)
     assert not [line for line in log if line.startswith(("FLIGHT=", "RUN="))], "it is not told where the ledger is"
-    assert house.experiments()[-1]["runs"] == [
-        {"seed": 5, "val_bpb": 1.0, "num_steps": None, "training_seconds": None, "degraded": None}
-    ]
+    unknown = {"num_steps": None, "training_seconds": None, "degraded": None}
+    assert house.experiments()[-1]["runs"] == [{"seed": 5, "val_bpb": 1.0, **unknown, "host": os.uname().nodename}]
     stubborn = (
         "import os, signal, subprocess, time\n"
         "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"

@@ -72,6 +72,11 @@ def kinds(runs: Iterable[Run]) -> list[str]:
     return list(dict.fromkeys(str(run["device_name"]) for run in runs if run.get("device_name")))
 
 
+def hosts(runs: Iterable[Run]) -> list[str]:
+    """The hosts that they ran on, as far as that is known, in the order of their first runs."""
+    return list(dict.fromkeys(str(run["host"]) for run in runs if run.get("host")))
+
+
 def is_on(run: Run, kind: str | None) -> bool:
     """Whether it ran on that kind of device; what is not known is like everything."""
     return kind is None or run.get("device_name") in (None, kind)

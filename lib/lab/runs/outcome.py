@@ -14,6 +14,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from lab.one_line import clean
 from lab.runs import conditions, evaluation_record, failures, logs, slots
 from lab.runs.evaluation_record import Record
 from lab.runs.failures import Failure
@@ -106,6 +107,7 @@ def _run(folder: Path, printed: dict[str, str], record: Record | None, past: Pas
         "num_steps": None if steps is None else int(steps),
         "training_seconds": _number(printed.get("training_seconds")),
         "degraded": None,
+        **_host(folder),
         **_learned(folder / "run.log", printed),
     }
     if past.metric.guards:
@@ -122,6 +124,15 @@ def _run(folder: Path, printed: dict[str, str], record: Record | None, past: Pas
         "device": record["device"],
         **conditions.from_record(record, slots.trainings(past.folder, folder)),
     }
+
+
+def _host(folder: Path) -> dict[str, str]:
+    """The host that trained, as the engine wrote it; empty if it did not."""
+    try:
+        name = clean((folder / "host").read_text(errors="replace"), 80)
+    except OSError:
+        return {}
+    return {"host": name} if name else {}
 
 
 def _lacks_guarded(printed: dict[str, str], past: Past) -> Failure | None:

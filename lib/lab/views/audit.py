@@ -266,6 +266,7 @@ def text_of(found: Audit) -> str:
             f"claimed   {_gain(found, found.claimed, found.claimed_interval)}, from {metric.text(level)} to "
             f"{metric.text(Decimal(last['val_bpb']))}, #{last['n']} {last['description']}",
             f"fresh     {gains}{doubt}{some}",
+            *_hosts(found),
             f"mean      {_gain(found, found.gain, found.interval)}",
             f"holdout   {_gain(found, found.holdout_gain, found.holdout_interval)}",
             *_shares(found),
@@ -283,6 +284,12 @@ def _gain(found: Audit, gain: Decimal | None, interval: Interval) -> str:
     level = Decimal(found.baseline["val_bpb"])
     told, *ends = (found.metric.gain_text(one, level) for one in (gain, *(interval or ())))
     return told + (f", 95 % between {' and '.join(ends)}" if ends else "")
+
+
+def _hosts(found: Audit) -> list[str]:
+    """The hosts of the pairs, if there are several. Hosts with one kind of device are compared as one."""
+    names = conditions.hosts(run for pair in found.pairs for run in (pair.baseline, pair.incumbent))
+    return [f"hosts     {', '.join(names)}"] if len(names) > 1 else []
 
 
 def _shares(found: Audit) -> list[str]:

@@ -89,6 +89,7 @@ def run_line(run: dict[str, Any], name: str) -> str:
         f"{with_unit(run['num_steps'])} steps",
     ]
     parts.append(f"{with_unit(run['training_seconds'])} s")
+    parts += [f"on '{run['host']}'"] if run.get("host") else []
     return ", ".join([*parts, *(["disturbed, so run again"] if run["degraded"] else [])])
 
 

@@ -45,6 +45,7 @@ def measure(
     (run / "record").mkdir(parents=True)
     (run / "run.log").write_text(("" if printed is None else f"val_bpb: {printed}\n") + f"peak_vram_mb: {memory}\n")
     (run / "rc").write_text("0\n")
+    (run / "host").write_text("n7\n")
     (run / "started").write_text("2026-03-14T09:26:00.000Z\n")
     (run / "ended").write_text("2026-03-14T09:27:10.000Z\n")
     (run / "env").write_text("TIME_BUDGET=60\nSEED=43\n")
@@ -73,6 +74,7 @@ def test_what_was_measured_counts(tmp_path: Path) -> None:
         "num_steps": None,
         "training_seconds": None,
         "degraded": False,
+        "host": "n7",
         "evaluation_seconds": 1.0,
         "outside_seconds": 4.0,
         "evaluator_start_seconds": 2.0,

@@ -154,6 +154,8 @@ def test_the_cache_is_an_absolute_path(tmp_path: Path, monkeypatch: pytest.Monke
 COUNTS = ["", " ", "-1", "1.5", "1e3", "many", "007", "1 ", "+1", "0x10", "٣", "nan", "1\n", "9" * 10, "$(id)"]
 BAD = {
     "SLURM_OPTIONS": ["--qos=a\n", "\x1b"],
+    "RAY_ADDRESS": ["http://head:8265\n"],
+    "RAY_OPTIONS": ['{\n"entrypoint_num_cpus": 2}'],
     "PROFILE": ["", "large", "SMALL", "small ", "small\n"],
     "TIME_BUDGET": ["", "0", "0.0", "0.000", "-5", "nan", "inf", "1e3", "20s", "20\n", ".5", "5.", "1.2345", "9" * 7],
     "RUN_TIMEOUT": ["0", *COUNTS],

@@ -119,11 +119,12 @@ def audited(folder: Path, rows: tuple[float, float], fresh: list[tuple[float, fl
     (folder / "manifest.json").write_text(json.dumps({"tag": "mar14", "settings": setting}))
     apart = more.pop("holdout", [(None, None)] * len(fresh))
     partial = ["--partial"] if more.pop("partial", False) else []
+    hosts = more.pop("hosts", (None, None))
     both = [(seed, *pair) for seed, pair in enumerate(zip((BASE, LAST), values, strict=True) for values in fresh)]
     pairs = [
-        {"commit": c, "seed": seed + 50, "val_bpb": v, "degraded": None, **more, "holdout_bpb": h}
+        {"commit": c, "seed": seed + 50, "val_bpb": v, "degraded": None, **more, "holdout_bpb": h, "host": host}
         for (seed, *two), there in zip(both, apart, strict=True)
-        for (c, v), h in zip(two, there, strict=True)
+        for (c, v), h, host in zip(two, there, hosts, strict=True)
     ]
     (folder / "reruns.jsonl").write_text("".join(json.dumps(one) + "\n" for one in pairs))
     seeds = [str(50 + n) for n in range(len(fresh))]
@@ -195,6 +196,13 @@ def test_one_pair_says_so_and_how_many_would_do(tmp_path: Path) -> None:
     assert said["pairs"][0]["degraded"] is True
     half = said["reproduced_high"] - said["reproduced_gain"]
     assert said["text"].endswith(f"; more: make audit K={math.ceil((half / 0.02 * 2) ** 2)}\n")
+
+
+@pytest.mark.parametrize(("hosts", "told"), [(("n1", "n2"), "\nhosts     n1, n2\n"), (("n1", "n1"), "")])
+def test_several_hosts_are_told(tmp_path: Path, hosts: tuple[str, str], told: str) -> None:
+    text = audited(tmp_path, (1.0, 0.9), [(1.0, 0.9)], hosts=hosts)["text"]
+    assert told in text
+    assert ("hosts" in text) == bool(told)
 
 
 def test_half_a_pair_is_none(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """One experiment, two side by side, an old one again: `make show`, `make compare`, `make retry`."""
 
 import json
+import os
 import time
 from pathlib import Path
 
@@ -65,7 +66,7 @@ def test_show(night: House) -> None:
     assert lines["reason"] == known["reason"]
     assert lines["lines"] == "+1 -1"
     assert lines["proposer"] == "other, attempts: 1, category: radical"
-    assert lines["run"] == "seed 42, val_bpb 1.0, - steps, - s"
+    assert lines["run"] == f"seed 42, val_bpb 1.0, - steps, - s, on '{os.uname().nodename}'"
     assert "\n-OTHER = 5\n+OTHER = 6\n" in "\n\n".join(diff)
     assert "B = 1  # ?[2J" in "\n\n".join(diff), "code may hold what moves a cursor"
     assert log.splitlines() == [
