@@ -51,7 +51,6 @@ STRING = re.compile(r"""'([^']*)'|"((?:[^"\\]|\\.)*)\"""")
 PAGE_TEXT = re.compile(r">([^<>{}]+)<|[`'\"]([^`'\"\n]* [^`'\"\n]*)[`'\"]")  # between tags, and strings of words
 SAYS = re.compile(r"\b(say|tell|die|trouble \w+)\s+['\"$].*|\bFOUND=.*|printf '(ok|warning|problem|hint).*")
 EXPANDED = re.compile(r"\$\{[^}]*\}|\$\(.*?\)|\$\w+")
-QUOTED = ("failure_rules.py",)  # examples of what other programs print
 
 
 def bash_files() -> Iterator[Path]:
@@ -79,7 +78,7 @@ def bash_messages() -> Iterator[tuple[str, str]]:
 
 def python_messages() -> Iterator[tuple[str, str]]:
     """The strings of several words in the core, without docstrings; of an f-string, the fixed parts."""
-    for path in sorted(one for one in (ROOT / "lib/lab").rglob("*.py") if one.name not in QUOTED):
+    for path in sorted((ROOT / "lib/lab").rglob("*.py")):
         tree = ast.parse(path.read_text())
         docs = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
         for node in ast.walk(tree):

@@ -3,7 +3,7 @@
 
 source "$TOOLKIT/lib/run/api_keys.sh"
 source "$TOOLKIT/lib/experiment/places.sh"
-source "$TOOLKIT/lib/experiment/hold_proposer.sh"
+source "$TOOLKIT/lib/experiment/proposer_limits.sh"
 source "$TOOLKIT/lib/experiment/bring_back.sh"
 
 readonly CALL=$FLIGHT/call # the RUN_DIR of the call: limited and ended like a training run

@@ -34,7 +34,7 @@ begin_replicates() {
   has_baseline || die "run '$TAG' has no baseline yet" 'measure it: make once'
   trap finish EXIT
   # shellcheck disable=SC2034 # used where this is sourced
-  read -r BASELINE INCUMBENT < <("$LAB" baseline-and-incumbent "$RUN")
+  { read -r BASELINE && read -r INCUMBENT; } < <("$LAB" baseline-and-incumbent "$RUN")
 }
 
 # fresh_seed COMMIT...: prints a seed that none of them has used.

@@ -6,6 +6,7 @@
 source "$TOOLKIT/lib/experiment/look_around.sh"
 source "$TOOLKIT/lib/experiment/until_fit.sh"
 source "$TOOLKIT/lib/experiment/proposer_failed.sh"
+source "$TOOLKIT/lib/experiment/landings.sh"
 source "$TOOLKIT/lib/experiment/candidates.sh"
 source "$TOOLKIT/lib/run/lost_objects.sh"
 source "$TOOLKIT/lib/experiment/budget.sh"
@@ -40,8 +41,8 @@ fly() {
     hear_of_flights
     look_at_budget
     while has_place && next_flight; do
-      # FLIGHT marks all its processes, the dispatcher too. They are apart from the terminal, because git reacts to a
-      # closed terminal even if HUP is ignored, and gives up its lock.
+      # All that works on it is known by FLIGHT, the dispatcher too. Of a terminal that is closed a git hears even where
+      # that is ignored, and gives up its lock.
       LAB_LOOP=$LOOP_AGENT LAB_PLACES=$PLACES FLIGHT=$RUN/flights/$ID start_child apart "$BASH" "$TOOLKIT/lib/experiment/dispatch" "$ID" ${HOPELESS[$ID]:+"${HOPELESS[$ID]}"}
       FLYING[$STARTED]=$ID
     done
@@ -95,82 +96,3 @@ next_flight() {
 }
 
 now() { printf -v NOW '%(%s)T' -1; }
-
-# land_those_that_ended: handles dispatchers that ended, including killed ones, which could not report it.
-land_those_that_ended() {
-  local pid
-  for pid in "${!FLYING[@]}"; do
-    kill -0 "$pid" 2>/dev/null || land "$pid"
-  done
-}
-
-# land PID: waits for the end of a dispatcher.
-land() {
-  local id=${FLYING[$1]} status=0
-  unset "FLYING[$1]"
-  BUDGET_AT=0
-  end_of "$1" || status=$?
-  landed "$id" "$status"
-  [[ -e $RUN/flights/$id ]] || unset "PROPOSERS_OF[$id]" "KILLED[$id]" "HOPELESS[$id]" "BEATS[$id]" "SILENT[$id]" "SINCE[$id]" # there may be a hundred thousand
-}
-
-# landed ID STATUS: acts on the exit status of a dispatcher.
-landed() {
-  local kind since
-  case $2 in
-    0 | 4)
-      REPEATED=0 FIT_WAIT_S=$MINUTE GIVEN_UP=0
-      over machine loop restarts
-      (($2 == 4)) || ADDED=$((ADDED + 1))
-      hear_of_proposals
-      ;;
-    1) proposer_failed "$1" ;;
-    5 | 6) ;; # dropped: another one takes its place; or it rests, for no loop is wanted any more
-    7) REPEATED=$((REPEATED + 1)) ;;
-    9 | 10)
-      ADDED=$(($(rows) - ROWS))
-      GIVEN_UP=$((GIVEN_UP + 1))
-      ((GIVEN_UP < MOST_GIVEN_UP)) || rest_a_while
-      ;;
-    3)
-      read -r kind since FOUND <"$RUN/flights/$1/machine"
-      until_fit "$kind" "$since"
-      WAITING=("$1" "${WAITING[@]}")
-      ;;
-    *)
-      fault disk # a full disk may have ended the step
-      exit_if_stopped
-      if [[ -n $FOUND ]]; then
-        moment
-        until_fit disk "$MOMENT"
-        rm -f "$RUN/flights/$1/failed" # it was not the step
-      elif (($2 == 8)); then
-        is_core_alive || new_core
-      elif (($2 < 128)); then
-        mend_lost || exit 2
-      elif ((${KILLED[$1]:-0} >= MOST_KILLS)); then
-        HOPELESS[$1]="its processes were killed $((MOST_KILLS + 1)) times"
-      else
-        KILLED[$1]=$((${KILLED[$1]:-0} + 1))
-        tell "experiment '$1' was killed; continuing it"
-      fi
-      end_flight "$1"
-      if [[ -e $RUN/flights/$1 ]]; then
-        WAITING=("$1" "${WAITING[@]}")
-      else
-        ADDED=$(($(rows) - ROWS)) # it was killed when it was over
-      fi
-      ;;
-  esac
-}
-
-# land_all: ends everything that the loop started. The flights rest until the next loop.
-land_all() {
-  local pid
-  for pid in "${!FLYING[@]}" "${!LOOKING[@]}"; do
-    kill -TERM "$pid" 2>/dev/null || :
-  done
-  for pid in "${!FLYING[@]}" "${!LOOKING[@]}"; do
-    end_of "$pid" || :
-  done
-}

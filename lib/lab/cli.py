@@ -7,6 +7,7 @@ import os
 import shutil
 import sys
 from decimal import Decimal, InvalidOperation
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,11 @@ import click
 from lab.errors import EXPECTED, Fault, message
 from lab.store import schemas
 
+PATH = click.Path(path_type=Path)
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
-RUN = click.argument("run", type=FOLDER)  # runs/<tag>
+RUN = click.Argument(["run"], type=FOLDER)  # runs/<tag>
+ANY_RUN = click.Argument(["run"], type=FOLDER, required=False)
+WHICH = click.Argument(["which"])  # a number or a commit
 
 
 class Number(click.ParamType[Decimal]):
@@ -61,10 +65,40 @@ def main() -> None:
     """The Python core of the experiment loop."""
 
 
+def stdin() -> str:
+    """All of stdin. (Another project's prepare.py may print any bytes.)"""
+    return sys.stdin.buffer.read().decode(errors="replace")
+
+
+def command(
+    name: str, function: str, *parameters: click.Parameter, help: str, reads: str = "", env: bool = False, **more: Any
+) -> None:
+    """A command that calls a function of the core with its parameters, and prints the result.
+
+    The module of `function` is imported when it is called. `reads` is the parameter that gets stdin, and `environment`
+    gets the environment, if `env`. The function returns text, lines, a number, nothing, or an exit status and text.
+    """
+
+    def call(**arguments: Any) -> None:
+        module, _, called = function.rpartition(".")
+        if reads:
+            arguments[reads] = stdin()
+        if env:
+            arguments["environment"] = os.environ
+        result = getattr(import_module(f"lab.{module}"), called)(**arguments)
+        status, result = result if isinstance(result, tuple) else (0, result)
+        text = "\n".join(result) if isinstance(result, list) else "" if result is None else str(result)
+        print(text, end="" if not text or text.endswith("\n") else "\n")
+        if status:
+            sys.exit(status)
+
+    main.add_command(click.Command(name, callback=call, params=list(parameters), help=help, **more))
+
+
 @main.command()
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=PATH)
 @click.option("--import", "lenient", is_flag=True, help="read a foreign ledger leniently; exit 1: rows were left out")
-@click.option("--out", type=click.Path(path_type=Path), help="with --import: a new file for the repaired ledger")
+@click.option("--out", type=PATH, help="with --import: a new file for the repaired ledger")
 @click.option("--verbose", is_flag=True, help="list the checks if the ledger is valid")
 @click.pass_context
 def validate(ctx: click.Context, file: Path, lenient: bool, out: Path | None, verbose: bool) -> None:
@@ -88,24 +122,6 @@ def validate(ctx: click.Context, file: Path, lenient: bool, out: Path | None, ve
             print(check_ledger.checked(file), file=sys.stderr)
     print(*said, sep="\n", end="\n" if said else "")
     ctx.exit(1 if failed else 0)
-
-
-@main.command()
-@RUN
-def mend(run: Path) -> None:
-    """Repair the records of the RUN. Stdin: the records in git, one object per line."""
-    from lab.verdict import mend
-
-    print(*mend.mend(run, stdin()), sep="\n")
-
-
-@main.command("memory-gb", context_settings={"ignore_unknown_options": True})
-@click.argument("peak_vram_mb")
-def memory_gb(peak_vram_mb: str) -> None:
-    """Convert MiB to the ledger's memory_gb: one decimal, half up."""
-    from lab.store import ledger
-
-    print(ledger.to_gb(peak_vram_mb))
 
 
 @main.command()
@@ -137,83 +153,7 @@ def decide(sd: Decimal | None, df: int | None, runs: int, incumbent_runs: int, *
 
 
 @main.command()
-@click.argument("file", type=click.Path(path_type=Path))
-@click.option("--sd", type=Number(), help="standard deviation of val_bpb; default: the fixed thresholds")
-@click.option("--df", type=click.IntRange(1, 10_000), help="its degrees of freedom; default: the sd is exact")
-@click.option("--own", is_flag=True, help="compare with our own last keep instead of the recorded one")
-def replay(file: Path, sd: Decimal | None, df: int | None, own: bool) -> None:
-    """Apply our decision rule to each row of any ledger. Prints both verdicts and a summary."""
-    from lab.views import replay
-
-    print(replay.text(file, sd, df, own=own))
-
-
-@main.command()
-@click.argument("run", type=FOLDER, required=False)
-def settings(run: Path | None) -> None:
-    """Print the checked settings as NAME=value lines; with a RUN, including those fixed at its set-up."""
-    from lab.store import manifest, settings
-
-    chosen = manifest.settings_of(run, os.environ) if run else settings.of_new_run(os.environ)
-    print(*(f"{name}={value}" for name, value in chosen.items()), sep="\n")
-
-
-@main.command("settings-table")
-@click.argument("run", type=FOLDER, required=False)
-def settings_table(run: Path | None) -> None:
-    """Print each setting, its value and the source of the value; with a RUN, including those fixed at its set-up."""
-    from lab.views import settings_text
-
-    print(settings_text.text(run, os.environ))
-
-
-def stdin() -> str:
-    """All of stdin. (Another project's prepare.py may print any bytes.)"""
-    return sys.stdin.buffer.read().decode(errors="replace")
-
-
-@main.command("begin-run")
-@RUN
-@click.option("--tag", required=True)
-@click.option("--start", required=True, help="the commit that the run starts from")
-def begin_run(run: Path, tag: str, start: str) -> None:
-    """Write the ledger's header and the manifest of a new RUN. Stdin: the output of prepare.py --check."""
-    from lab.store import manifest
-
-    manifest.begin(run, tag, start, stdin(), os.environ)
-
-
-@main.command()
-@RUN
-def brief(run: Path) -> None:
-    """Print the brief for a proposer. Stdin: the current train.py."""
-    from lab.proposal import brief
-
-    print(brief.brief(run, sys.stdin.read()), end="")
-
-
-@main.command()
-@click.argument("folder", type=click.Path(path_type=Path))
-@click.argument("query")
-def memory(folder: Path, query: str) -> None:
-    """Print the entries of the memory in FOLDER that match QUERY; with an empty QUERY, the newest."""
-    from lab.store import memory
-
-    print(memory.text(folder, query))
-
-
-@main.command("check-proposal")
-@click.argument("description")
-@click.argument("files", nargs=-1, type=click.Path(path_type=Path))
-def check_proposal(description: str, files: tuple[Path, ...]) -> None:
-    """Exit 2 if a change with this DESCRIPTION and these FILES cannot be proposed."""
-    from lab.proposal import check_edit
-
-    check_edit.check(files, description)
-
-
-@main.command()
-@RUN
+@click.argument("run", type=FOLDER)
 @click.argument("text")
 def hint(run: Path, text: str) -> None:
     """Add TEXT as a hint for the proposer, unless it is empty, and print all hints."""
@@ -225,25 +165,8 @@ def hint(run: Path, text: str) -> None:
 
 
 @main.command()
-@RUN
-@click.argument("which", required=False)
-@click.option("--at-work", is_flag=True, help="a process works on the tree now")
-@click.pass_context
-def verdict(ctx: click.Context, run: Path, which: str | None, at_work: bool) -> None:
-    """Print the verdict on an experiment of the RUN: a number, the id of a flight, or (default) the last one.
-
-    Exit 75: no verdict yet, and the phase is printed. Exit 1: there will be no verdict.
-    """
-    from lab.views import verdict
-
-    status, text = verdict.verdict(run, which, at_work=at_work)
-    print(text)
-    ctx.exit(status)
-
-
-@main.command()
-@RUN
-@click.argument("file", type=click.Path(path_type=Path), default="train.py")
+@click.argument("run", type=FOLDER)
+@click.argument("file", type=PATH, default="train.py")
 @click.pass_context
 def catalog(ctx: click.Context, run: Path, file: Path) -> None:
     """Edit FILE as the built-in proposer. Stdin: git's ids of all versions tried so far. Exit 1: no idea."""
@@ -257,7 +180,7 @@ def catalog(ctx: click.Context, run: Path, file: Path) -> None:
 
 
 @main.command()
-@RUN
+@click.argument("run", type=FOLDER)
 @click.option("--json", "as_json", is_flag=True, help="print an object of schemas/status.schema.json")
 def status(run: Path, as_json: bool) -> None:
     """Print the status of the RUN. Stdin: the facts of lib/run/status_facts.sh."""
@@ -269,144 +192,8 @@ def status(run: Path, as_json: bool) -> None:
 
 
 @main.command()
-@RUN
-def watch(run: Path) -> None:
-    """Draw the status of the RUN until Ctrl-C. Stdin: the facts of lib/run/status_facts.sh, repeatedly."""
-    from lab.views import watch
-
-    watch.watch(run, sys.stdin.fileno())
-
-
-@main.command("find-experiment")
-@RUN
-@click.argument("which")
-def find_experiment(run: Path, which: str) -> None:
-    """Print number, commit, parent, category and description of an experiment, one per line."""
-    from lab.views import find_experiment
-
-    print(*find_experiment.find(run, which).facts, sep="\n")
-
-
-@main.command()
-@RUN
-@click.argument("which")
-def show(run: Path, which: str) -> None:
-    """Print everything about an experiment. Stdin: its diff."""
-    from lab.views import show
-
-    print(show.show(run, which, stdin()), end="")
-
-
-@main.command()
-@RUN
-@click.argument("a")
-@click.argument("b")
-def compare(run: Path, a: str, b: str) -> None:
-    """Print two experiments side by side. Stdin: the diff from A to B."""
-    from lab.views import show
-
-    print(show.compare(run, a, b, stdin()), end="")
-
-
-@main.command()
-@click.argument("run", type=FOLDER, required=False)
-@click.option("--format", "kind", type=click.Choice(["csv", "json", "mlflow", "wandb-offline"]), required=True)
-@click.option("--out", type=click.Path(path_type=Path), help="a new file or folder [stdout, RUN/mlflow, RUN/wandb]")
-def export(run: Path | None, kind: str, out: Path | None) -> None:
-    """Export a RUN (default: the one checked out) for other tools. mlflow and wandb need their packages."""
-    from lab.views import export
-
-    print(export.export(run or export.checked_out(), kind, out), end="")
-
-
-@main.command()
-@click.argument("tree", type=FOLDER)
-@click.option(
-    "--old", type=click.IntRange(min=0), help="print only the tags of runs older than that many days, and not taken"
-)
-def runs(tree: Path, old: int | None) -> None:
-    """Print a line for each run of the TREE. Stdin: the facts of lib/run/all_runs.sh."""
-    from lab.views import runs
-
-    print(runs.table(tree, stdin()) if old is None else "\n".join(runs.old(tree, stdin(), old)))
-
-
-@main.command()
-@RUN
-@click.argument("wanted")
-def keeps(run: Path, wanted: str) -> None:
-    """Print number, commit and parent of the keeps in WANTED, such as `4 9`; of all keeps if it is empty."""
-    from lab.views import take
-
-    for one in take.keeps(run, wanted):
-        print(take.facts(one))
-
-
-@main.command("take-messages")
-@RUN
-@click.argument("folder", type=FOLDER)
-@click.argument("numbers", nargs=-1, type=int, required=True)
-@click.option("--squash", is_flag=True, help="write one message for all keeps")
-def take_messages(run: Path, folder: Path, numbers: tuple[int, ...], squash: bool) -> None:
-    """Write the commit messages of the keeps with these NUMBERS into FOLDER."""
-    from lab.views import take
-
-    take.write_messages(run, numbers, folder, squash=squash)
-
-
-@main.command("baseline-and-incumbent")
-@RUN
-def baseline_and_incumbent(run: Path) -> None:
-    """Print the commits of the baseline and of the incumbent."""
-    from lab.verdict import replicates
-
-    print(*(experiment["commit"] for experiment in replicates.baseline_and_incumbent(run)))
-
-
-@main.command("run-seconds")
-@RUN
-def run_seconds(run: Path) -> None:
-    """Print the wall seconds of a training run, estimated from the last runs."""
-    from lab.verdict import replicates
-
-    print(replicates.run_seconds(run))
-
-
-@main.command("fresh-seed")
-@RUN
-@click.argument("commits", nargs=-1, required=True)
-def fresh_seed(run: Path, commits: tuple[str, ...]) -> None:
-    """Print a seed that no run of the COMMITS has used."""
-    from lab.verdict import replicates
-
-    print(replicates.fresh_seed(run, commits))
-
-
-@main.command()
-@RUN
-def noise(run: Path) -> None:
-    """Print the noise and the value of the incumbent."""
-    from lab.verdict import replicates
-
-    print(replicates.noise_told(run))
-
-
-@main.command()
-@RUN
-@click.argument("seeds", nargs=-1, type=int)
-@click.option("--partial", is_flag=True, help="some of these pairs did not run")
-def audit(run: Path, seeds: tuple[int, ...], *, partial: bool) -> None:
-    """Write audit.json for the pairs of runs with these SEEDS, and print it as text."""
-    from lab.views import audit
-
-    print(audit.audit(run, seeds, partial=partial))
-
-
-@main.command()
-@click.argument("ledgers", type=click.Path(path_type=Path), nargs=-1, required=True)
-@click.option(
-    "--out", type=click.Path(path_type=Path), required=True, help="the folder for report.html and progress.png"
-)
+@click.argument("ledgers", type=PATH, nargs=-1, required=True)
+@click.option("--out", type=PATH, required=True, help="the folder for report.html and progress.png")
 @click.option("--refresh", type=click.IntRange(min=1), help="seconds after which the page reloads")
 def report(ledgers: tuple[Path, ...], out: Path, refresh: int | None) -> None:
     """Write the report of these LEDGERS and the files beside them. Stdin: git's diffs, as bin/report writes them."""
@@ -442,7 +229,7 @@ def apply_blocks(answer: Path, files: tuple[str, ...]) -> None:
 
 
 @main.command("login-ends")
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=PATH)
 def login_ends(file: Path) -> None:
     """Print the seconds until the access token in FILE (a coding agent's login) expires, if they are known."""
     import time
@@ -458,7 +245,7 @@ def login_ends(file: Path) -> None:
 @click.argument("name")
 @click.argument("transcript", type=click.Path(exists=True, path_type=Path))
 @click.argument("errors", type=click.Path(exists=True, path_type=Path))
-@click.argument("usage", type=click.Path(path_type=Path))
+@click.argument("usage", type=PATH)
 @click.option("--status", type=int, default=0, help="the exit status of the command line")
 @click.pass_context
 def heard(ctx: click.Context, name: str, transcript: Path, errors: Path, usage: Path, status: int) -> None:
@@ -474,3 +261,113 @@ def heard(ctx: click.Context, name: str, transcript: Path, errors: Path, usage: 
     if lines:
         print(lines, file=sys.stderr)
     ctx.exit(code)
+
+
+# --- Commands that print what one function returns --------------------------------------------------------------------
+
+# fmt: off
+command(
+    "mend", "verdict.mend.mend", RUN, reads="records",
+    help="Repair the records of the RUN. Stdin: the records in git, one object per line.",
+)
+command(
+    "memory-gb", "store.ledger.to_gb", click.Argument(["peak_vram_mb"]),
+    help="Convert MiB to the ledger's memory_gb: one decimal, half up.",
+    context_settings={"ignore_unknown_options": True},
+)
+command(
+    "replay", "views.replay.text",
+    click.Argument(["path"], type=PATH, metavar="FILE"),
+    click.Option(["--sd"], type=Number(), help="standard deviation of val_bpb; default: the fixed thresholds"),
+    click.Option(["--df"], type=click.IntRange(1, 10_000), help="its degrees of freedom; default: the sd is exact"),
+    click.Option(["--own"], is_flag=True, help="compare with our own last keep instead of the recorded one"),
+    help="Apply our decision rule to each row of any ledger. Prints both verdicts and a summary.",
+)
+command(
+    "settings", "views.settings_text.lines", ANY_RUN, env=True,
+    help="Print the checked settings as NAME=value lines; with a RUN, including those fixed at its set-up.",
+)
+command(
+    "settings-table", "views.settings_text.table", ANY_RUN, env=True,
+    help="Print each setting, its value and the source of the value; with a RUN, including those fixed at its set-up.",
+)
+command(
+    "begin-run", "store.manifest.begin", RUN,
+    click.Option(["--tag"], required=True),
+    click.Option(["--start"], required=True, help="the commit that the run starts from"),
+    reads="facts", env=True,
+    help="Write the ledger's header and the manifest of a new RUN. Stdin: the output of prepare.py --check.",
+)
+command(
+    "brief", "proposal.brief.brief", RUN, reads="code",
+    help="Print the brief for a proposer. Stdin: the current train.py.",
+)
+command(
+    "memory", "store.memory.text", click.Argument(["folder"], type=PATH), click.Argument(["query"]),
+    help="Print the entries of the memory in FOLDER that match QUERY; with an empty QUERY, the newest.",
+)
+command(
+    "check-proposal", "proposal.check_edit.check",
+    click.Argument(["description"]), click.Argument(["files"], nargs=-1, type=PATH),
+    help="Exit 2 if a change with this DESCRIPTION and these FILES cannot be proposed.",
+)
+command(
+    "verdict", "views.verdict.verdict", RUN, click.Argument(["which"], required=False),
+    click.Option(["--at-work"], is_flag=True, help="a process works on the tree now"),
+    help="""Print the verdict on an experiment of the RUN: a number, the id of a flight, or (default) the last one.
+
+    Exit 75: no verdict yet, and the phase is printed. Exit 1: there will be no verdict.""",
+)
+command(
+    "watch", "views.watch.watch", RUN,
+    help="Draw the status of the RUN until Ctrl-C. Stdin: the facts for `lab status`, repeatedly.",
+)
+command(
+    "find-experiment", "views.find_experiment.facts", RUN, WHICH,
+    help="Print number, commit, parent, category and description of an experiment, one per line.",
+)
+command("show", "views.show.show", RUN, WHICH, reads="diff", help="Print all about an experiment. Stdin: its diff.")
+command(
+    "compare", "views.show.compare", RUN, click.Argument(["a"]), click.Argument(["b"]), reads="diff",
+    help="Print two experiments side by side. Stdin: the diff from A to B.",
+)
+command(
+    "export", "views.export.export", ANY_RUN,
+    click.Option(["--format", "kind"], type=click.Choice(["csv", "json", "mlflow", "wandb-offline"]), required=True),
+    click.Option(["--out"], type=PATH, help="a new file or folder [stdout, RUN/mlflow, RUN/wandb]"),
+    help="Export a RUN (default: the one checked out) for other tools. mlflow and wandb need their packages.",
+)
+command(
+    "runs", "views.runs.runs", click.Argument(["tree"], type=FOLDER),
+    click.Option(["--old"], type=click.IntRange(min=0), help="only the tags of runs not taken for that many days"),
+    reads="facts",
+    help="Print a line for each run of the TREE. Stdin: facts about its runs.",
+)
+command(
+    "keeps", "views.take.listed", RUN, click.Argument(["wanted"]),
+    help="Print number, commit and parent of the keeps in WANTED, such as `4 9`; of all keeps if it is empty.",
+)
+command(
+    "take-messages", "views.take.write_messages", RUN,
+    click.Argument(["folder"], type=FOLDER), click.Argument(["numbers"], nargs=-1, type=int, required=True),
+    click.Option(["--squash"], is_flag=True, help="write one message for all keeps"),
+    help="Write the commit messages of the keeps with these NUMBERS into FOLDER.",
+)
+command(
+    "baseline-and-incumbent", "verdict.replicates.commits", RUN,
+    help="Print the commits of the baseline and of the incumbent.",
+)
+command(
+    "run-seconds", "verdict.replicates.run_seconds", RUN,
+    help="Print the wall seconds of a training run, estimated from the last runs.",
+)
+command(
+    "fresh-seed", "verdict.replicates.fresh_seed", RUN, click.Argument(["commits"], nargs=-1, required=True),
+    help="Print a seed that no run of the COMMITS has used.",
+)
+command("noise", "verdict.replicates.noise_told", RUN, help="Print the noise and the value of the incumbent.")
+command(
+    "audit", "views.audit.audit", RUN, click.Argument(["seeds"], nargs=-1, type=int),
+    click.Option(["--partial"], is_flag=True, help="some of these pairs did not run"),
+    help="Write audit.json for the pairs of runs with these SEEDS, and print it as text.",
+)

@@ -1,7 +1,7 @@
 # Shared by the adapters of coding agents. An adapter is a proposer (CONTRIBUTING.md) that sources this file. It sets
 # the variables below, and calls `begin "$@"`, `ask COMMAND...` and `answer`. The line `# Held by:` in its header says
-# what limits the agent to train.py besides our confinement (lib/doctor/75-held). `--check` looks for the command line
-# and a login, without a request.
+# what limits the agent to train.py besides our confinement (lib/doctor/75-agent-sandboxes). `--check` looks for the
+# command line and a login, without a request.
 # shellcheck shell=bash
 
 source "${BASH_SOURCE[0]%/*}/../common.sh"
@@ -37,7 +37,7 @@ check() {
   local version way
   need_cli
   version=$("${LIMITED[@]}" "$VERSION_S" "$CLI" --version </dev/null 2>&1) ||
-    die "'$CLI --version' fails or takes over $VERSION_S s" "see why: $CLI --version"
+    die "'$CLI --version' fails, or takes over $VERSION_S s" "see why: $CLI --version"
   version=${version%%$'\n'*}
   if way=$(login); then
     printf "%s, login by '%s'\n" "$version" "$way"
@@ -45,7 +45,7 @@ check() {
     die "$version, no login found" "log in with $CLI, or set ${KEYS%% *}"
   else
     say "$CLI: $version, no login found"
-    say "hint: log in with $CLI, or set ${KEYS%% *}; a model on this machine needs neither"
+    say "hint: none is needed for a model on this machine; else log in with $CLI, or set ${KEYS%% *}"
     exit 1
   fi
 }
@@ -76,8 +76,8 @@ begin() {
   ((${LAB_WANT:-1} <= 1)) || IS_WAVE=yes
 }
 
-# may_edit: sets MAY_EDIT, patterns of the files that the agent may change: train.py, or the files in LAB_EDITABLE.
-# 20-commit checks exclusions in a pathspec (:!).
+# may_edit: sets MAY_EDIT, patterns of the files that it may change: train.py, or what LAB_EDITABLE names. Whoever
+# judges the change enforces what a pathspec leaves out (:!).
 may_edit() {
   local spec specs
   MAY_EDIT=()
@@ -98,8 +98,8 @@ is_ending() {
   left=$("$LAB" login-ends "$1") && [[ -n $left ]] && ((left < ${AGENT_TIMEOUT:-900} + 300))
 }
 
-# hold_login: a login can be refreshed only once; a second call that tries is logged out. So while a refresh is due, one
-# call of all runs goes alone. The lock, on the folder of the login, is on 9.
+# hold_login: a login can be refreshed once only; the second call that tries is logged out. So while a refresh is due,
+# one call of all runs goes alone. The lock, on the folder of the login, is on 9.
 hold_login() {
   local file
   file=$(login) && [[ -f ~/$file ]] || return 0

@@ -65,7 +65,7 @@ refuse_from() {
 # take_settings [RUN]: checks and exports the settings, with those that the run has fixed.
 take_settings() {
   local lines
-  lines=$("$LAB" settings "$@") || exit 2
+  lines=$("$LAB" settings ${1:+"$1"}) || exit 2
   export_settings <<<"$lines"
 }
 

@@ -88,7 +88,7 @@ def doctor(house: House, **settings: str) -> Result:
 def test_a_check_is_a_small_executable_that_says_what_it_looks_at(check: str) -> None:
     path = ROOT / "lib/doctor" / check
     lines = path.read_text().splitlines()
-    assert re.fullmatch(r"\d\d-[a-z]+", check)
+    assert re.fullmatch(r"\d\d-[a-z-]+", check)
     assert os.access(path, os.X_OK)
     assert re.match(r"# Checks ", lines[1])
     assert len(lines) <= 80
@@ -393,11 +393,11 @@ def test_a_quiet_machine(machine: House, load: float) -> None:
 def test_clock_sources(machine: House, clock: str, level: str) -> None:
     folder = machine.outside / "clocksource0"
     folder.mkdir()
-    edit(machine, "lib/doctor/35-clock", "/sys/devices/system/clocksource/clocksource0", str(folder))
-    one(look(machine, "35-clock"), "ok", "clock", "does not name")
+    edit(machine, "lib/doctor/35-clock-source", "/sys/devices/system/clocksource/clocksource0", str(folder))
+    one(look(machine, "35-clock-source"), "ok", "clock", "does not name")
     (folder / "current_clocksource").write_text(f"{clock}\n")
     (folder / "available_clocksource").write_text("tsc hpet acpi_pm \n")
-    one(look(machine, "35-clock"), level, "clock", clock, *(["available: tsc"] if level == "warning" else []))
+    one(look(machine, "35-clock-source"), level, "clock", clock, *(["available: tsc"] if level == "warning" else []))
 
 
 # --- Disk and data --------------------------------------------------------------------------------------------------
@@ -654,14 +654,14 @@ def test_landlock_holds_where_bubblewrap_does_not(machine: House) -> None:
 
 def test_what_holds_each_agent(machine: House) -> None:
     too_old(machine)
-    *_, mini = look(machine, "75-held", AGENT="mini")
+    *_, mini = look(machine, "75-agent-sandboxes", AGENT="mini")
     one([mini], "warning", "mini", "not confined")
-    *_, claude = look(machine, "75-held", AGENT="claude")
+    *_, claude = look(machine, "75-agent-sandboxes", AGENT="claude")
     one([claude], "ok", "claude", "confined by its permissions, without a shell")
     fake(machine, "bwrap", "true")
-    *_, mini = look(machine, "75-held", AGENT="mini")
+    *_, mini = look(machine, "75-agent-sandboxes", AGENT="mini")
     one([mini], "ok", "mini", "confined by bubblewrap: it writes only to its copy of the tree")
-    *_, claude = look(machine, "75-held", AGENT="claude")
+    *_, claude = look(machine, "75-agent-sandboxes", AGENT="claude")
     one([claude], "ok", "claude", "without a shell, and by bubblewrap")
 
 

@@ -75,7 +75,7 @@ def test_all_keeps_are_commits_that_change_train_py_alone(kept: House) -> None:
     assert trailers[-1] == f"(cherry picked from commit {commit})"
     assert {"seeds: 42", "experiment: #4", "run: mar14", "audit: not audited"} <= set(trailers)
     assert kept.git("log", "-1", "--format=%(trailers:key=experiment,valueonly)", "main") == "#4"
-    undo = re.search(r"to undo this: (git .*)", said)
+    undo = re.search(r"to undo it: (git .*)", said)
     assert undo
     assert kept.call("bash", "-c", undo[1]).status == 0
     assert (kept.git("rev-parse", "main"), kept.git("status", "--porcelain")) == (main, "")
@@ -84,13 +84,13 @@ def test_all_keeps_are_commits_that_change_train_py_alone(kept: House) -> None:
 
 
 def test_what_was_taken_is_not_taken_twice_and_the_rest_follows(kept: House) -> None:
-    assert "train.py on 'main' differs from the code that run 'mar14' measured" in take(kept, N="#3")
+    assert "run 'mar14' has not measured train.py of 'main'" in take(kept, N="#3")
     assert kept.git("show", "main:train.py").count("DEPTH = 4") == 1
     rest = take(kept)
-    assert "#3 is already on 'main'" in rest
-    assert "differs from the code" not in rest, "it is the run's own train.py in the end"
+    assert "#3 is on 'main' already" in rest
+    assert "has measured" not in rest, "it is the run's own train.py in the end"
     main = kept.git("rev-parse", "main")
-    assert "nothing to take: 'main' already has all of it" in take(kept)
+    assert "nothing to take: 'main' has all keeps already" in take(kept)
     assert "#3 changes nothing on 'main'" in take(kept, N="3")
     assert kept.git("rev-parse", "main") == main
     assert kept.git("rev-parse", "main:train.py") == kept.git("rev-parse", "autoresearch/mar14:train.py")
@@ -105,7 +105,7 @@ def test_one_commit_of_all_on_a_branch_that_is_not_checked_out(kept: House) -> N
     assert "gain: +0.053200\n" in message
     assert message.count("(cherry picked from commit ") == 3
     assert (kept.git("status", "--porcelain"), kept.git("rev-parse", "--abbrev-ref", "HEAD")) == ("", "main")
-    undo = re.search(r"to undo this: (git .*)", said)
+    undo = re.search(r"to undo it: (git .*)", said)
     assert undo
     assert kept.call("bash", "-c", undo[1]).status == 0
     assert kept.git("rev-parse", "mine") == kept.git("rev-parse", "main")
@@ -172,4 +172,4 @@ def test_the_numbers_are_below_a_keep_in_git_log(kept: House) -> None:
 
 
 def test_a_run_without_a_keep(based: House) -> None:
-    assert "nothing to take: " in take(based)
+    assert "nothing to take" in take(based)

@@ -32,11 +32,17 @@ HASHES = {"prepare.py": "prepare.py", "data": "the data", "tokenizer": "the toke
 
 def read(folder: Path) -> Record | None:
     """The record in a RUN_DIR; None if it is missing or unreadable."""
+    record = object_in(folder / "record/evaluation.json")
+    return record if _is_whole(record) else None
+
+
+def object_in(path: Path) -> dict[str, Any]:
+    """The object in a JSON file; empty if it is missing or unreadable."""
     try:
-        record = json.loads((folder / "record/evaluation.json").read_text())
+        found = json.loads(path.read_text())
     except (OSError, ValueError, RecursionError):
-        return None
-    return record if isinstance(record, dict) and _is_whole(record) else None
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _is_whole(record: Record) -> bool:
@@ -67,46 +73,28 @@ def outside_seconds(folder: Path, record: Record, time_budget: float) -> float |
     The evaluator does not count, because the training only waits for it.
     """
     if record.get("device") == "cpu":
-        spent = cpu_seconds(folder)
+        spent = resource(folder, "cpu_seconds")
         return None if spent is None else round(spent - time_budget, 3)
     return round(wall_seconds(folder) - float(record["evaluation_seconds"]) - time_budget, 3)
 
 
-def cpu_seconds(folder: Path) -> float | None:
-    """User and system seconds of all processes of the run, from the runner; None: unknown."""
-    return _resource(folder, "cpu_seconds")
-
-
 def was_starved(folder: Path, time_budget: float) -> bool:
     """Whether the run got less CPU time than its budget and no core was idle, so that others used them. Unknown: no."""
-    spent, idle = cpu_seconds(folder), _resource(folder, "idle_cores")
+    spent, idle = (resource(folder, name) for name in ("cpu_seconds", "idle_cores"))
     return spent is not None and idle is not None and spent < time_budget and idle < IDLE
 
 
-def peak_memory_mb(folder: Path) -> float | None:
-    """The resident memory of the run's largest process in MiB, from the runner; None: unknown."""
-    return _resource(folder, "peak_memory_mb")
-
-
-def _resource(folder: Path, name: str) -> float | None:
-    spent = resources(folder).get(name)
+def resource(folder: Path, name: str) -> float | None:
+    """A number of lib/child/runner.py, or None: cpu_seconds of all processes, peak_memory_mb of the largest."""
+    spent = object_in(folder / "resources").get(name)
     return float(spent) if isinstance(spent, float | int) else None
-
-
-def resources(folder: Path) -> dict[str, Any]:
-    """The resources that lib/child/runner.py measured; empty if the engine does not measure them."""
-    try:
-        said = json.loads((folder / "resources").read_text())
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return said if isinstance(said, dict) else {}
 
 
 def wall_seconds(folder: Path) -> float:
     """The wall seconds of the run, from the runner; if the engine does not measure them, from its timestamps."""
-    spent = resources(folder).get("wall_seconds")
-    if isinstance(spent, float | int) and 0 <= spent < math.inf:
-        return float(spent)
+    spent = resource(folder, "wall_seconds")
+    if spent is not None and 0 <= spent < math.inf:
+        return spent
     times = [datetime.fromisoformat((folder / name).read_text().strip().rstrip("Z")) for name in ("started", "ended")]
     return max(0.0, round((times[1] - times[0]).total_seconds(), 3))
 

@@ -34,8 +34,12 @@ def _told(word: str, why: str, log: Path, metric: Metric) -> tuple[str, str]:
         return f"it ran, but {why}", ""
     if word == "rejected":
         return f"it ran, but {why.removeprefix('rejected: ')}", "write to other files"
-    if missing := _missing(tail):
-        return f"it needs a module that is not installed: '{missing}'", f"uv add {package_of(missing)}"
+    if found := MISSING.findall(tail):
+        missing = found[-1].decode()
+        return (
+            f"it needs a module that is not installed: '{missing}'",
+            f"uv add {PACKAGES.get(top := missing.split('.')[0], top)}",
+        )
     value = outcome.read_metrics(log, metric).get(metric.name) if tail else None
     if word == "error" and outcome.lacks(value, metric) is None:
         return f"it printed {metric.name} {value}, but {why}", "end it with exit status 0"
@@ -48,23 +52,7 @@ def _printed(log: Path, metric: Metric) -> str:
     value, tail = (outcome.read_metrics(log, metric).get(name), failures.printed(log)) if log.exists() else (None, b"")
     if value is not None:
         return f"its {name} is '{clean(value, 64)}', which is not a number {metric.range_told}"
-    nearly = list(_nearly(name).finditer(tail))
-    said = f", only '{clean(nearly[-1][0].decode(errors='replace'), 80)}'" if nearly else ""
-    return f"its log has no line that starts with '{name}: NUMBER'{said}"
-
-
-def _nearly(name: str) -> re.Pattern[bytes]:
-    """Matches a line that looks like the metric's."""
     either = ".?".join(map(re.escape, re.split(r"[^A-Za-z0-9]+", name)))
-    return re.compile(f"^.*{either}.*$".encode(), re.MULTILINE | re.IGNORECASE)
-
-
-def _missing(tail: bytes) -> str | None:
-    found = MISSING.findall(tail)
-    return found[-1].decode() if found else None
-
-
-def package_of(module: str) -> str:
-    """The package that a module is in. Most have the module's name; PACKAGES has the known others."""
-    top = module.split(".")[0]
-    return PACKAGES.get(top, top)
+    nearly = re.findall(f"^.*{either}.*$".encode(), tail, re.MULTILINE | re.IGNORECASE)  # lines like the metric's
+    said = f", only '{clean(nearly[-1].decode(errors='replace'), 80)}'" if nearly else ""
+    return f"its log has no line that starts with '{name}: NUMBER'{said}"

@@ -17,7 +17,7 @@ from typing import Any
 from lab.one_line import clean
 from lab.runs import conditions, evaluation_record, failures, logs, slots
 from lab.runs.evaluation_record import Record
-from lab.runs.failures import Failure
+from lab.runs.failures import DOUBT, Failure
 from lab.store import ledger
 from lab.store.metric import LARGEST, VAL_BPB, Metric
 
@@ -72,9 +72,13 @@ def outcome_of(folder: Path, past: Past) -> Outcome:
     record = evaluation_record.read(folder) if metric.is_bpb else None  # our evaluator measures no other metric
     if record and name not in printed:  # on a GPU for one process only, the training ends before the evaluation
         printed[name] = f"{evaluation_record.measured_bpb(record):f}"
-    failure = failures.cause(status, lacks(printed.get(name), metric), failures.tail(log), _oom_kills(folder))
-    if failure and failure.word == "timeout" and past.device == "cpu":
-        failure = failures.starved(failure) if evaluation_record.was_starved(folder, _budget(folder)) else failure
+    oom_kills = max(0, int(evaluation_record.resource(folder, "oom_kills") or 0))
+    tail = failures.tail(log) if status else b""
+    failure = failures.cause(status, lacks(printed.get(name), metric), tail, oom_kills)
+    timed_out = failure is not None and failure.word == "timeout" and past.device == "cpu"
+    if failure and timed_out and evaluation_record.was_starved(folder, _budget(folder)):  # its clock counts CPU seconds
+        why = "other processes used the cores"
+        failure = Failure(failure.word, f"{failure.why}: {why}", "starved", "load", why)
     failure = failure or _lacks_guarded(printed, past)
     record = None if failure else record
     run = _run(folder, printed, record, past)
@@ -140,7 +144,7 @@ def _lacks_guarded(printed: dict[str, str], past: Past) -> Failure | None:
     missing = [one.name for one in past.metric.guards if _finite(printed.get(one.name)) is None]
     if past.baseline or not missing:
         return None
-    return failures.unguarded(f"it printed no number for '{missing[0]}', which METRIC_GUARD needs")
+    return Failure("no-metric", f"guard: it printed no number for '{missing[0]}', which METRIC_GUARD needs", DOUBT)
 
 
 def _learned(log: Path, printed: dict[str, str]) -> dict[str, Any]:
@@ -154,19 +158,20 @@ def _doubt(folder: Path, printed: Decimal, record: Record | None, run: Run, past
     """Why a run with a printed metric is not trusted; None if it is."""
     if record is None:
         why = "train.py printed a val_bpb, but the evaluator measured none"
-        return failures.doubted("no-metric", f"record: {why}") if past.wants_record else None
-    if past.device and record["device"] != past.device:
-        return failures.on_another_device(record["device"], past.device)
+        return Failure("no-metric", f"record: {why}", DOUBT) if past.wants_record else None
+    if past.device and record["device"] != past.device:  # torch continues without its GPU
+        why = f"it ran on '{record['device']}', but the baseline ran on '{past.device}'"
+        return Failure("error", why, "moved", "gpu", why)
     if problem := evaluation_record.mismatch(record, printed, past.comparable):
-        return failures.doubted("no-metric", f"record: {problem}")
+        return Failure("no-metric", f"record: {problem}", DOUBT)
     problem = evaluation_record.long_start(run, past.baseline)
-    return failures.long_start(problem) if problem else None
+    return Failure("start-up", f"start-up: {problem}", "start-up") if problem else None
 
 
 def _memory(folder: Path, printed: dict[str, str], record: Record | None) -> Decimal | None:
     """The largest of the printed, the recorded and, on a CPU, the measured memory. None (unknown): no memory rule."""
     peaks = [printed.get("peak_vram_mb"), str(record["peak_memory_mb"]) if record else None]
-    resident = evaluation_record.peak_memory_mb(folder) if record and record["device"] == "cpu" else None
+    resident = evaluation_record.resource(folder, "peak_memory_mb") if record and record["device"] == "cpu" else None
     return most(map(_in_gb, [*peaks, None if resident is None else str(resident)]))
 
 
@@ -226,12 +231,6 @@ def _number(text: str | None) -> float | None:
     """A number for the record; None if the text is not a finite number."""
     value = _decimal(text)
     return float(value) if value is not None and value.is_finite() and math.isfinite(float(value)) else None
-
-
-def _oom_kills(folder: Path) -> int:
-    """The number of processes that the OOM killer ended during the run; 0 if the engine does not report it."""
-    kills = evaluation_record.resources(folder).get("oom_kills")
-    return kills if isinstance(kills, int) and kills > 0 else 0
 
 
 def seed_of(folder: Path) -> int | None:

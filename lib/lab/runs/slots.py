@@ -24,12 +24,8 @@ def trainings(run: Path, folder: Path) -> float | None:
         return None
     others = [*past(run, devices), *_at_work(run, devices, folder)]
     shared = sum(max(0.0, min(ended, until) - max(began, since)) for since, until in others)
-    return round(max(1.0, 1 + (shared - _own(others, began, ended)) / (ended - began)), 2)
-
-
-def _own(others: list[tuple[float, float]], began: float, ended: float) -> float:
-    """The seconds of the run itself, if its line is in the file already."""
-    return ended - began if (began, ended) in others else 0.0
+    own = (began, ended) in others  # its line is in the file already
+    return round(max(1.0, shared / (ended - began) + (not own)), 2)
 
 
 def past(run: Path, devices: str | None = None) -> list[tuple[float, float]]:

@@ -17,7 +17,7 @@ import re
 import shutil
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
@@ -47,6 +47,9 @@ MOST_LINKED = 20_000  # files behind the links of a checkout that are checked
 MOST_NAMED = 10  # changed files that are named
 
 
+Held = dict[Path, tuple[str | None, bytes]]  # the fingerprint and the content; None: no such file
+
+
 @dataclass
 class Look:
     """The state before one training run."""
@@ -56,7 +59,7 @@ class Look:
     links: list[Path] = field(default_factory=list)
     linked: dict[Path, str | None] = field(default_factory=dict)
     environment: dict[str, str] = field(default_factory=dict)
-    facts: dict[Path, bytes] = field(default_factory=dict)
+    facts: Held = field(default_factory=dict)
     records_changed: list[str] = field(default_factory=list)
 
 
@@ -69,18 +72,13 @@ class Guard:
         self.records: dict[str, str | None] = dict.fromkeys(RECORDS)
         self.copies: dict[str, str | None] = dict.fromkeys(RECORDS)
         self.contents: dict[str, bytes] = {}  # small records, kept in memory where nobody can change them
-        self.toolkit = {path: (_fingerprint(path), path.read_bytes()) for path in _toolkit()}
-        self.watched: dict[Path, tuple[str | None, bytes]] = {}
+        self.toolkit = _held(_toolkit())
+        self.watched: Held = {}
         self.bytecode: dict[Path, str | None] = {}
 
     def watch(self) -> None:
-        """Take the watched files as correct: no loose process ran that could have changed them, or they are new."""
-        now = {path: _fingerprint(path) for path in _watched(self.run)}
-        known = self.watched
-        self.watched = {
-            path: known[path] if path in known and known[path][0] == found else (found, _content(path))
-            for path, found in now.items()
-        }
+        """Take the watched files as correct: no loose process ran that could have changed them."""
+        self.watched = _held(_watched(self.run))
 
     def learn(self) -> None:
         """Take the records as correct."""
@@ -103,40 +101,26 @@ class Guard:
         changed = [name for name in RECORDS if _fingerprint(self.run / name) != self.records[name]]
         if changed:
             self.restore(changed)
-        for path, (known, content) in self.toolkit.items():
-            if _fingerprint(path) != known:
-                _remove(path)
-                _write(path, content, int(str(known).split(":")[1]))
-                self.toolkit[path] = (_fingerprint(path), content)
-                changed.append(str(path.relative_to(TOOLKIT)))
-        for path in {*_toolkit()} - {*self.toolkit}:  # a new file, such as another step
-            name = path.relative_to(TOOLKIT)
-            self.put_aside(path, name)
-            changed.append(str(name))
-        return [*changed, *self.check_watched(), *self.check_bytecode()]
+        changed += (str(path.relative_to(TOOLKIT)) for path in self.put_back(self.toolkit, _toolkit()))
+        changed += map(str, self.put_back(self.watched, _watched(self.run) if self.watched else []))
+        return [*changed, *self.check_bytecode()]
 
-    def check_watched(self) -> list[str]:
-        """Restore the watched files. The changed versions go to `aside`, because they may be a person's."""
-        changed = []
-        for path in {**self.watched, **dict.fromkeys(_watched(self.run) if self.watched else [])}:
-            known, content = self.watched.get(path, (None, b""))
+    def put_back(self, held: Held, there: Iterable[Path]) -> Iterator[Path]:
+        """Restore changed files, and remove new ones. The changed versions go to `aside`: they may be a person's."""
+        for path in {**held, **dict.fromkeys(there)}:
+            known, content = held.get(path, (None, b""))
             if (now := _fingerprint(path)) == known or (now is None and path.name in MAY_GO):
                 continue
-            if (
-                now
-                and known
-                and now.split(":")[1] == known.split(":")[1]
-                and _guarded_part(path) == _guarded_part(path, content)
-            ):
-                self.watched[path] = (now, _content(path))  # the same content, or a new branch or remote of a person
+            is_of_one_kind = now and known and now.split(":")[1] == known.split(":")[1]
+            if is_of_one_kind and _guarded_part(path) == _guarded_part(path, content):
+                held[path] = (now, _content(path))  # the same content, or a new branch or remote of a person
                 continue
             if now is not None:
                 self.put_aside(path, Path(path.name))
             if known is not None:
                 _write(path, content, int(known.split(":")[1]))
-                self.watched[path] = (_fingerprint(path), content)
-            changed.append(str(path))
-        return changed
+                held[path] = (_fingerprint(path), content)
+            yield path
 
     def check_bytecode(self) -> list[str]:
         """Remove bytecode that Python would run in place of its source, unless it is compiled from that source."""
@@ -183,7 +167,7 @@ def look_before(run_dir: Path) -> None:
     look = Look({} if is_call else {checkout / name: _fingerprint(checkout / name) for name in named})
     if not (run_dir / "confine").exists():
         look.is_unconfined = True
-        look.facts = {path: path.read_bytes() for path in _facts(run_dir)}
+        look.facts = _held(_facts(run_dir))
         look.links = [] if is_call else _links(checkout)
         look.linked = _linked(look.links)
         if keeps_environment:
@@ -207,22 +191,11 @@ def look_after(run_dir: Path) -> str:
         now = _linked(look.links)  # without links that the run itself made
         other = (path for path in {*now, *look.linked} if now.get(path) != look.linked.get(path))
         found += sorted(str(path.relative_to(checkout)) for path in other)[:MOST_NAMED]
-        found += (f"runs/{run.name}/{path.relative_to(run)}" for path in _with_facts_restored(run_dir, look))
+        changed_facts = guards[run].put_back(look.facts, _facts(run_dir))
+        found += (f"runs/{run.name}/{path.relative_to(run)}" for path in changed_facts)
         found += _changed_in_environment(look.environment, guards[run])
     found += look.records_changed
     return "".join(f"{name}\n" for name in found)
-
-
-def _with_facts_restored(run_dir: Path, look: Look) -> Iterator[Path]:
-    """The changed facts of its flight, restored."""
-    for path in {**look.facts, **dict.fromkeys(_facts(run_dir))}:
-        content = look.facts.get(path)
-        if content is not None and path.is_file() and not path.is_symlink() and path.read_bytes() == content:
-            continue
-        _remove(path)
-        if content is not None:
-            _write(path, content, stat.S_IFREG | 0o644)
-        yield path
 
 
 def _changed_in_environment(known: dict[str, str], guard: Guard) -> list[str]:
@@ -265,7 +238,7 @@ def check_records(run: Path) -> str | None:
         if look.is_unconfined:
             look.records_changed += (f"runs/{run.name}/{name}" if name in RECORDS else name for name in changed)
     names = ", ".join(changed)
-    return f"restored files that a run or a proposer changed: '{names}'; the changed records are in 'aside'"
+    return f"restored files that a run or a proposer changed: '{names}'; the changed versions are in 'aside'"
 
 
 def learn_records(run: Path) -> None:
@@ -301,6 +274,11 @@ def _watched(run: Path) -> Iterator[Path]:
             yield from islice((one for one in path.iterdir() if not one.is_dir() or one.is_symlink()), MOST_WATCHED)
         else:
             yield path
+
+
+def _held(paths: Iterable[Path]) -> Held:
+    """The fingerprint of each path, and its content."""
+    return {path: (_fingerprint(path), _content(path)) for path in paths}
 
 
 def _guarded_part(path: Path, content: bytes | None = None) -> bytes:

@@ -68,19 +68,19 @@ def set_torn_line_aside(path: Path, is_whole: IsWhole | None = None) -> str | No
     whole = data.rfind(b"\n") + 1
     torn = data[whole:]
     if is_whole and is_whole(torn.decode(errors="surrogateescape")):
-        with path.open("ab") as file:
-            file.write(b"\n")
-            file.flush()
-            os.fsync(file.fileno())
+        _write_durably(path, "ab", b"\n")
         return None
-    with path.with_name(path.name + ".torn").open("ab") as aside:
-        aside.write(torn + b"\n")
-        aside.flush()
-        os.fsync(aside.fileno())
-    with path.open("r+b") as file:
-        file.truncate(whole)
-        os.fsync(file.fileno())
+    _write_durably(path.with_name(path.name + ".torn"), "ab", torn + b"\n")
+    os.truncate(path, whole)
+    sync(path)
     return torn.decode(errors="replace")
+
+
+def _write_durably(path: Path, mode: str, data: bytes) -> None:
+    with path.open(mode) as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def _ends_in_newline(path: Path) -> bool:

@@ -20,16 +20,15 @@ from lab.store.ledger_columns import USUAL, Layout, csv_cells, layout_of
 from lab.store.metric import BPB, UPPER_BOUND, VAL_BPB
 
 WORDS = {  # the first word of a status -> the status
-    **dict.fromkeys(("keep", "kept", "accept", "accepted", "baseline"), "keep"),
-    **dict.fromkeys(("discard", "discarded", "revert", "reverted", "reject", "rejected", "dropped"), "discard"),
-    **dict.fromkeys(("fail", "failed"), "discard"),  # without a number it counts as a crash, like every discard
-    **dict.fromkeys(("crash", "crashed", "error", "oom", "timeout"), "crash"),
-    **dict.fromkeys(
-        ("best", "win", "won", "improved", "improvement", "better", "merged", "promoted", "adopted"), "keep"
-    ),
-    **dict.fromkeys(("worse", "loss", "lost", "regressed", "regression", "neutral", "tie", "noise", "flat"), "discard"),
-    **dict.fromkeys(("diverged", "nan", "unchanged"), "discard"),
-    **dict.fromkeys(("exception", "killed", "aborted"), "crash"),
+    word: verdict
+    for verdict, words in {
+        "keep": "keep kept accept accepted baseline best win won improved improvement better merged promoted adopted",
+        # Without a number, a discard counts as a crash.
+        "discard": "discard discarded revert reverted reject rejected dropped fail failed worse loss lost regressed "
+        "regression neutral tie noise flat diverged nan unchanged",
+        "crash": "crash crashed error oom timeout exception killed aborted",
+    }.items()
+    for word in words.split()
 }
 YES, NO = ("yes", "true", "y", "1", "✓", "✔", "✅"), ("no", "false", "n", "0", "✗", "✘", "❌")
 BITS = {"": 1, "bpb": 1, "%": 1}
@@ -140,7 +139,7 @@ def _row(line: str, layout: Layout, found: Found, number: int) -> None:
     was = _five(cells, layout)
     if layout.places[STATUS] is None:
         was[STATUS] = _status_by_value(was[VALUE], found.rows)
-    row = Row(*was) if _fits(Row(*was)) else _mended(*was)
+    row = Row(*was) if schemas.fits("row", asdict(Row(*was))) else _mended(*was)
     row = replace(row, commit=unused(row.commit, found.by_commit, len(found.by_commit) + 1))
     no_value = [("val_bpb", "the header has no such column")] if layout.places[VALUE] is None else []
     if problems := no_value or schemas.problems("row", asdict(row)):
@@ -162,10 +161,6 @@ def _status_by_value(text: str, before: list[Row]) -> str:
         return "crash"
     kept = [Decimal(row.val_bpb) for row in before if row.status == "keep"]
     return "keep" if all(Decimal(value) < one for one in kept) else "discard"
-
-
-def _fits(row: Row) -> bool:
-    return schemas.fits("row", asdict(row))
 
 
 def _cells(line: str, width: int) -> list[str]:

@@ -70,13 +70,17 @@ def lines(path: Path) -> list[str]:
     try:
         first, *found = path.read_text(encoding="utf-8").split("\n")
     except FileNotFoundError:
-        raise Fault(f"the ledger is missing: '{path}'", f"make mend TAG={path.parent.name}") from None
+        raise _missing(path) from None
     if found and not fits(found[-1], metric_in(first)):
         found.pop()  # empty or torn; a whole row may lack its newline because of an editor
     tabs = len(COLUMNS) - 1
     if any(line.count("\t") != tabs for line in found):
         raise Fault(f"the ledger is damaged: '{path}'", "to list the damaged lines: make validate")
     return found
+
+
+def _missing(path: Path) -> Fault:
+    return Fault(f"the ledger is missing: '{path}'", f"make mend TAG={path.parent.name}")
 
 
 def schema_of(metric: str) -> str:
@@ -99,12 +103,6 @@ def row(line: str) -> Row:
 def status(line: str) -> str:
     """The status in a line, without parsing the rest."""
     return line.split("\t", STATUS + 1)[STATUS]
-
-
-def with_status(line: str, status: str) -> str:
-    """The line with a different status."""
-    cells = line.split("\t")
-    return "\t".join([*cells[:STATUS], status, *cells[STATUS + 1 :]])
 
 
 def in_words(statuses: Iterable[str]) -> str:
@@ -140,8 +138,11 @@ def append_missing(path: Path, rows: Iterable[Row]) -> None:
 
 
 def problems(path: Path) -> list[str]:
-    """The problems of a ledger, each as `FILE:LINE: column: problem`, in line order. Raises OSError."""
-    data = path.read_bytes()
+    """The problems of a ledger, each as `FILE:LINE: column: problem`, in line order. Raises Fault if it is missing."""
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise _missing(path) from None
     if not data:
         return [f"{path}:1: header: the file is empty"]
     lines = data.split(b"\n")

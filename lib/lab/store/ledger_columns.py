@@ -12,21 +12,13 @@ from dataclasses import dataclass
 from lab.store.ledger import COLUMNS
 
 NAMES = {  # column -> names that it may have, the best first
-    "commit": (
-        *("commit", "commit_hash", "commit_sha", "commit_id", "git_commit", "git_hash", "git_sha", "hash", "sha"),
-        *("short_hash", "short_sha", "revision", "rev", "exp_id", "experiment_id", "run_id", "exp", "run", "trial"),
-        *("id",),
-        *("experiment", "n", "no", "num", "number", "idx", "index", "iteration", "iter", "step", "#"),
-    ),
-    "status": (
-        *("status", "verdict", "decision", "outcome", "kept", "keep", "accepted", "accept", "keep_discard", "result"),
-        *("judgement", "judgment", "state", "action"),
-    ),
-    "description": (
-        *("description", "desc", "idea", "hypothesis", "change", "changes", "what", "summary", "title", "message"),
-        *("modification", "mutation", "tweak", "experiment_description", "experiment_name", "name", "notes", "note"),
-        *("comment", "comments", "details", "experiment"),
-    ),
+    "commit": "commit commit_hash commit_sha commit_id git_commit git_hash git_sha hash sha short_hash short_sha "
+    "revision rev exp_id experiment_id run_id exp run trial id experiment n no num number idx index iteration iter "
+    "step #",
+    "status": "status verdict decision outcome kept keep accepted accept keep_discard result judgement judgment state "
+    "action",
+    "description": "description desc idea hypothesis change changes what summary title message modification mutation "
+    "tweak experiment_description experiment_name name notes note comment comments details experiment",
 }
 FLAGS = ("kept", "keep", "accepted", "accept")  # status columns whose values may be yes and no
 NO_LEVEL = {  # words of a bpb column that is not the row's own validation value
@@ -77,7 +69,7 @@ def _layout(cells: Sequence[str], *, is_csv: bool) -> Layout | None:
     taken = {value, memory}
     by_name: dict[str, int | None] = {}
     for column in ("description", "status", "commit"):
-        by_name[column] = _named(words, NAMES[column], taken)
+        by_name[column] = _named(words, NAMES[column].split(), taken)
         taken |= {by_name[column]}
     places = (by_name["commit"], value, memory, by_name["status"], by_name["description"])
     if not _is_header(cells, words, places):

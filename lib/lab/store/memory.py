@@ -11,7 +11,7 @@ import heapq
 import math
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,7 +79,7 @@ def folder(run: Path) -> Path:
     return Path(os.environ.get("AUTORESEARCH_MEMORY") or run.parent.parent / "memory").expanduser().absolute()
 
 
-# --- Reading --------------------------------------------------------------------------------------------------------
+# --- Reading ----------------------------------------------------------------------------------------------------------
 
 
 def entries(folder: Path) -> Iterator[Entry]:
@@ -163,51 +163,51 @@ def text(folder: Path, query: str, most: int = 20) -> str:
     return "\n".join(f"{one.where}  {one.shown}" for one in found)
 
 
-# --- Writing --------------------------------------------------------------------------------------------------------
+# --- Writing ----------------------------------------------------------------------------------------------------------
 
 
 @contextmanager
-def _held(folder: Path) -> Iterator[None]:
-    """Hold the lock for writing, because two trees may share a memory."""
+def _edited(folder: Path, heading: str) -> Iterator[list[str]]:
+    """The lines of the file with that heading, to edit; then written atomically. All other lines stay byte for byte.
+
+    A lock is held, because two trees may share a memory.
+    """
+    name = next(name for name, headings in HEADINGS.items() if heading in headings)
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / ".lock").open("ab") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
-def change(folder: Path, name: str, edit: Callable[[list[str]], None]) -> None:
-    """Edit the lines of a file atomically. All other lines stay byte for byte."""
-    with _held(folder):
         path = (folder / f"{name}.md").resolve()  # write through a person's symlink
         old = path.read_bytes().decode(errors="surrogateescape") if path.exists() else ""
         end = "\r\n" if "\r\n" in old else "\n"
         lines = old.split(end) if old else [f"# {name.capitalize()}", "", INTRODUCTION, ""]
-        edit(lines)
+        yield lines
         if (new := end.join(lines)) != old:
             durable.write_atomically(path, new)
 
 
-def add(lines: list[str], heading: str, kind: str, mark: str, entry: str) -> None:
+def add(folder: Path, heading: str, kind: str, mark: str, entry: str) -> None:
     """Add `- kind: entry` as the last line under the heading, unless a line of this kind already has the mark."""
-    if not any(line.startswith(f"- {kind}") and mark in line for line in lines):
-        _insert(lines, heading, f"- {kind}: {entry}")
+    with _edited(folder, heading) as lines:
+        if not any(line.startswith(f"- {kind}") and mark in line for line in lines):
+            _insert(lines, heading, f"- {kind}: {entry}")
 
 
-def tally(lines: list[str], heading: str, subject: str, outcome: str, mark: str, setting: str) -> None:
+def tally(folder: Path, heading: str, subject: str, outcome: str, mark: str, setting: str) -> None:
     """Add an outcome to the subject's tally, unless one has the mark. Equal outcomes are listed once, the last one."""
     head, tail = f"- {subject} x", f"; {setting}"
     counted = re.compile(re.escape(head) + r"(\d+): (.*)" + re.escape(tail) + r"\s*")
-    found = next(((at, match) for at, line in enumerate(lines) if (match := counted.fullmatch(line))), None)
     said = outcome.replace(" | ", " / ")
-    if not found:
-        _insert(lines, heading, f"{head}1: {said} ({mark}){tail}")
-        return
-    at, match = found
-    outcomes = match[2].split(" | ")
-    if not any(f"({mark})" in one for one in outcomes):
-        others = [one for one in outcomes if not one.startswith(f"{said} (")]
-        listed = " | ".join([*others, f"{said} ({mark})"][-OUTCOMES:])
-        lines[at] = f"{head}{int(match[1]) + 1}: {listed}{tail}"
+    with _edited(folder, heading) as lines:
+        found = next(((at, match) for at, line in enumerate(lines) if (match := counted.fullmatch(line))), None)
+        if not found:
+            _insert(lines, heading, f"{head}1: {said} ({mark}){tail}")
+            return
+        at, match = found
+        outcomes = match[2].split(" | ")
+        if not any(f"({mark})" in one for one in outcomes):
+            others = [one for one in outcomes if not one.startswith(f"{said} (")]
+            listed = " | ".join([*others, f"{said} ({mark})"][-OUTCOMES:])
+            lines[at] = f"{head}{int(match[1]) + 1}: {listed}{tail}"
 
 
 def _insert(lines: list[str], heading: str, line: str) -> None:

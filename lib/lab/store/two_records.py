@@ -81,7 +81,10 @@ def differences(run: Path, lines: Sequence[str]) -> list[Difference]:
             last = max(last, one["n"])
     written = {one.text("commit") for one in flight.all_of(run)}  # flights that may be about to write their row
     lost = [one for commit, one in past.items() if commit not in seen and one["commit"] not in written]
-    return found + [Difference(None, one["n"], "row", _missing(one)) for one in lost]
+    return found + [
+        Difference(None, one["n"], "row", f"the row of experiment #{one['n']}, '{one['commit'][:7]}', is missing")
+        for one in lost
+    ]
 
 
 def _of_row(row: Row, one: Experiment, number: int) -> list[Difference]:
@@ -92,10 +95,6 @@ def _of_row(row: Row, one: Experiment, number: int) -> list[Difference]:
         for column, now, then in pairs
         if now != then and (column != "memory_gb" or "memory_gb" in one)
     ]
-
-
-def _missing(one: Experiment) -> str:
-    return f"the row of experiment #{one['n']}, '{one['commit'][:7]}', is missing"
 
 
 def mend_end(run: Path) -> list[str]:
@@ -120,12 +119,7 @@ def add_row(run: Path, experiment: Experiment) -> None:
     if (run / TABLE).exists():
         ledger.append(run / TABLE, row_of(experiment))
     else:
-        write_all(run)
-
-
-def write_all(run: Path) -> None:
-    """Write the ledger with all experiments."""
-    durable.write_atomically(run / TABLE, text_of(run, map(row_of, experiments.read(run))))
+        durable.write_atomically(run / TABLE, text_of(run, map(row_of, experiments.read(run))))
 
 
 def text_of(run: Path, rows: Iterable[Row]) -> str:

@@ -24,14 +24,16 @@ def check_settings(run: Path) -> str:
 def check_run(run: Path) -> str:
     """Returns a line for each repair and each hand edit. `incumbent` gets the incumbent's commit, if there is one.
 
-    Raises Fault if a record is damaged, or if the measurement differs from the run's.
+    Raises Fault if a record is missing or damaged, or if the measurement differs from the run's.
     """
-    check_whether_there(run)
-    said = two_records.mend_end(run)
+    said, path, hint = two_records.mend_end(run), run / experiments.FILE, f"make mend TAG={run.name}"
     if problems := ledger.problems(run / two_records.TABLE):
-        raise Fault("\n".join(["the ledger is damaged:", *problems]), f"make mend TAG={run.name}")
+        raise Fault("\n".join(["the ledger is damaged:", *problems]), hint)
+    if (run / index.INCUMBENT).exists() and not (path.exists() and path.stat().st_size):
+        # It would get a second baseline.
+        raise Fault(f"the experiments of run '{run.name}' are missing: '{path}'", hint)
     if problems := experiments.problems(run):
-        raise Fault("\n".join([f"'{run / experiments.FILE}' is damaged:", *problems]), f"make mend TAG={run.name}")
+        raise Fault("\n".join([f"'{path}' is damaged:", *problems]), hint)
     facts = (run / PREPARED).read_bytes().decode(errors="replace")
     manifest.check(run, facts, run / f"{PREPARED}.py")
     known = index.rebuilt(run)
@@ -39,15 +41,6 @@ def check_run(run: Path) -> str:
     index.store(run, known)
     index.store_incumbent(run, known)
     return "".join(f"{line}\n" for line in [*said, *edited(run)])
-
-
-def check_whether_there(run: Path) -> None:
-    """Raise Fault if a record was deleted. (Without its experiments, a run would get a second baseline.)"""
-    if not (run / two_records.TABLE).exists():
-        raise Fault(f"the ledger is missing: '{run / two_records.TABLE}'", f"make mend TAG={run.name}")
-    path = run / experiments.FILE
-    if (run / index.INCUMBENT).exists() and not (path.exists() and path.stat().st_size):
-        raise Fault(f"the experiments of run '{run.name}' are missing: '{path}'", f"make mend TAG={run.name}")
 
 
 def edited(run: Path) -> list[str]:

@@ -101,20 +101,15 @@ def _is_for_others(flight: Flight, evidence: Evidence) -> bool:
 def _decided(flight: Flight, known: Index, evidence: Evidence) -> str | None:
     """Another run, or the verdict and its record. A failed baseline gets a verdict but no row."""
     decision = _decision_of_stale(flight, evidence)
-    if decision is None and (told := _sent_back(flight, evidence)):
-        return told
+    if decision is None and (step := _sent_back(flight, evidence)):
+        return step
     judge(flight, evidence, decision or decision_on(evidence))
     if evidence.is_failed_baseline:
-        _tell_of_baseline(flight, evidence)
+        log = flight.folder / f"run.{flight.attempt}/run.log"
+        told = failed_baseline.told(evidence.failure or "", evidence.why or "", log, evidence.metric)
+        flight.write("problem", "\n".join(told))  # for a person: the problem and a hint
         return None
     return _finished(flight, known, record(flight))
-
-
-def _tell_of_baseline(flight: Flight, evidence: Evidence) -> None:
-    """Write `problem` for a person: the baseline's problem and a hint, a line each."""
-    word = evidence.failure or ""
-    log = flight.folder / f"run.{flight.attempt}/run.log"
-    flight.write("problem", "\n".join(failed_baseline.told(word, evidence.why or "", log, evidence.metric)))
 
 
 def _sent_back(flight: Flight, evidence: Evidence) -> str | None:
@@ -128,19 +123,14 @@ def _sent_back(flight: Flight, evidence: Evidence) -> str | None:
     if not wanted:
         return None
     if evidence.is_unknown and len(set(evidence.seeds["incumbent"])) >= MOST_IN_VAIN:
-        raise _broken_commit(flight)
+        log = flight.folder / f"run.{flight.attempt}/run.log"
+        raise Fault(  # nothing can be compared with it, so no change is blamed
+            f"commit '{flight.need('compared')[:7]}', made on top of the incumbent, does not run",
+            f"fix it in another commit, then: make loop; the end of its log: tail -c 2000 '{log}'",
+        )
     flight.write("next", "\n".join(one.line() for one in wanted))
     which = f"{flight.folder.name} ({flight.need('description')})"
     return "".join(f"{which}: {one.told()}\n" for one in wanted) + "again 30\n"
-
-
-def _broken_commit(flight: Flight) -> Fault:
-    """The Fault for a person's commit that does not run. Nothing can be compared with it, so no change is blamed."""
-    log = flight.folder / f"run.{flight.attempt}/run.log"
-    return Fault(
-        f"commit '{flight.need('compared')[:7]}', made on top of the incumbent, does not run",
-        f"fix it in another commit, then: make loop; the end of its log: tail -c 2000 '{log}'",
-    )
 
 
 def _decision_of_stale(flight: Flight, evidence: Evidence) -> Decision | None:

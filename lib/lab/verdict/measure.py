@@ -25,23 +25,27 @@ def measure(flight: Flight, index: Index) -> None:
     for one in last:
         slots.note_kind(flight.run, one.slot, one.run.get("device_name"))
     failed = next((one.failure for one in outcomes if one.code == "candidate" and one.failure), None)
+    kind = _kind(flight, index, outcomes)
+    facts = _facts(flight, outcomes, failed, kind, past.metric)
+    facts["last"] = [(one.code, one.run["seed"], one.disturbance) for one in last]
+    flight.write_json("measure.json", facts)
+    flight.write("mendable", "yes" if failed and failed.is_mendable else "no")
+    # `kind` is where its next runs are to be made (lib/experiment/slots.sh).
+    for name, fact in {"kind": kind, "suspect": _suspect(flight, last, past)}.items():
+        if fact:
+            flight.write(name, fact)
+        else:
+            (flight.folder / name).unlink(missing_ok=True)
+    if any(one.failure is None for one in last):
+        (flight.run / LOST).unlink(missing_ok=True)
+
+
+def _kind(flight: Flight, index: Index, outcomes: Sequence[Outcome]) -> str | None:
+    """The kind of device that it is judged on."""
     own, beside = ([one.run for one in outcomes if one.code == code] for code in ("candidate", "incumbent"))
     compared = None if flight.is_baseline else flight.text("compared")
     level = [*(index.runs_of(flight.run, compared) if compared else ()), *noise.undisturbed(beside)]
-    kind = noise.kind_judged_on(own, level, is_baseline=flight.is_baseline)
-    facts = _measured(outcomes, last, failed, rejected, past.metric, kind, is_baseline=flight.is_baseline)
-    flight.write_json("measure.json", facts)
-    if kind is None:
-        (flight.folder / "kind").unlink(missing_ok=True)
-    else:
-        flight.write("kind", kind)  # where its next runs are to be made (lib/experiment/slots.sh)
-    flight.write("mendable", "yes" if failed and failed.is_mendable else "no")
-    if suspect := _suspect(flight, last, past):
-        flight.write("suspect", suspect)
-    else:
-        (flight.folder / "suspect").unlink(missing_ok=True)
-    if any(one.failure is None for one in last):
-        (flight.run / LOST).unlink(missing_ok=True)
+    return noise.kind_judged_on(own, level, is_baseline=flight.is_baseline)
 
 
 def _suspect(flight: Flight, last: Sequence[Outcome], past: Past) -> str | None:
@@ -55,7 +59,7 @@ def _suspect(flight: Flight, last: Sequence[Outcome], past: Past) -> str | None:
     part, fault = failed.failure.part, failed.failure.fault
     if part is None and failed.failure.word == "error" and (lost := Flight(flight.run).text(LOST)):
         part, fault = "variables", f"not set since the loop was restarted: {lost}"
-    if part is None or (failed.failure.is_of_gpu and past.device == "cpu"):  # the run never had a GPU
+    if part is None or (part.startswith("gpu") and past.device == "cpu"):  # the run never had a GPU
         return None
     said = f": {failed.failure.said}" if part in UNSEEN and failed.failure.said else ""
     return f"{part} {failed.slot or 0} {fault}{said}"
@@ -94,24 +98,14 @@ def guarded(runs: Sequence[dict[str, Any]], metric: Metric) -> dict[str, Any]:
     return {"guards": {name: None if mean is None else round(mean, 6) for name, mean in means.items()}}
 
 
-def _measured(
-    outcomes: Sequence[Outcome],
-    last: Sequence[Outcome],
-    failed: Failure | None,
-    rejected: str | None,
-    metric: Metric,
-    kind: str | None,
-    *,
-    is_baseline: bool,
+def _facts(
+    flight: Flight, outcomes: Sequence[Outcome], failed: Failure | None, kind: str | None, metric: Metric
 ) -> dict[str, Any]:
-    """All runs together; `last`: those of the last attempt; `failed`: that of the candidate's first run that did.
-
-    The values are those on the kind of device that it is judged on.
-    """
+    """All runs together; the values are those on the kind of device that it is judged on. `failed`: the first one."""
     own = [one for one in outcomes if one.code == "candidate"]
     failure = failed.word if failed else None if own else "rejected"
-    runs = [one.run for one in own]
-    deciding = noise.deciding(runs, is_baseline=is_baseline, kind=kind)
+    runs, rejected = [one.run for one in own], flight.text("rejected")
+    deciding = noise.deciding(runs, is_baseline=flight.is_baseline, kind=kind)
     memory = most(one.memory_gb for one in own if conditions.is_on(one.run, kind))
     return {
         "val_bpb": None if failure else str(metric.rounded(noise.average(noise.values(deciding)))),
@@ -123,5 +117,4 @@ def _measured(
         "wall_seconds": round(sum(one.wall_seconds for one in outcomes), 3) if outcomes else None,
         "runs": runs,
         "incumbent_runs": [one.run for one in outcomes if one.code == "incumbent"],
-        "last": [(one.code, one.run["seed"], one.disturbance) for one in last],
     }

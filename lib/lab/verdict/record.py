@@ -82,7 +82,8 @@ def experiment_of(flight: Flight, n: int, measured: dict[str, Any]) -> Experimen
         **flight.json("decision.json"),
         "failure": measured["failure"],
         "category": flight.text("category") or None,
-        **of_metric(flight, measured),
+        **({} if (name := manifest.metric_of(flight.run).name) == metric.BPB else {"metric": name}),
+        **({"guards": measured["guards"]} if "guards" in measured else {}),
         "val_bpb": value,
         "memory_gb": memory,
         **({"device_name": measured["device_name"]} if "device_name" in measured else {}),
@@ -98,13 +99,6 @@ def experiment_of(flight: Flight, n: int, measured: dict[str, Any]) -> Experimen
         "flight": flight.folder.name,
         "description": description_of(flight, measured),
     }
-
-
-def of_metric(flight: Flight, measured: dict[str, Any]) -> dict[str, Any]:
-    """The name of the metric, unless it is val_bpb; and the values for the guards, if there are any."""
-    name = manifest.metric_of(flight.run).name
-    named = {} if name == metric.BPB else {"metric": name}
-    return named | ({"guards": measured["guards"]} if "guards" in measured else {})
 
 
 def description_of(flight: Flight, measured: dict[str, Any]) -> str:

@@ -5,9 +5,7 @@ the line that it changed, so that a night of discards is a few lines. A crash go
 has the run, number and commit of its experiment, so that it is written once even after an interruption.
 """
 
-from functools import partial
 from pathlib import Path
-from typing import Any
 
 from lab import hardware
 from lab.one_line import clean
@@ -27,24 +25,19 @@ def remember(flight: Flight, index: Index, one: Experiment) -> None:
     run = flight.run
     folder = memory.folder(run)
     mark = f"{run.name} #{one['n']} {one['commit'][:7]}"
-    setting = setting_of(run, index.device)
+    chosen = manifest.read(run)["settings"]
+    setting = f"{chosen['PROFILE']} {chosen['TIME_BUDGET']} s on {hardware.name(index.device)}"
     _remember_incumbent(folder, flight, index, one, mark)
     if one["rule"] == "baseline":
         measures = metric.named(one)
         value = f"{measures.name} {measures.text(one['val_bpb'])}"
         began = f"run {run.name} at commit {manifest.read(run)['start'][:7]}, {value}"
-        _add(folder, "decisions", memory.DECIDED, "began", mark, f"{began}; {_dated(one, mark, setting)}")
+        memory.add(folder, memory.DECIDED, "began", mark, f"{began}; {_dated(one, mark, setting)}")
     elif one["status"] == "keep":
         _remember_keep(folder, one, mark, setting)
     elif one["status"] == "discard":
         _remember_failure(folder, one, next(changes.of_experiments(run, [one])), mark, setting)
     _remember_crash(folder, flight, one, mark, setting)
-
-
-def setting_of(run: Path, device: str | None) -> str:
-    """The conditions that a result holds for: `full 300 s on NVIDIA H100 80GB HBM3`."""
-    chosen = manifest.read(run)["settings"]
-    return f"{chosen['PROFILE']} {chosen['TIME_BUDGET']} s on {hardware.name(device)}"
 
 
 def _remember_keep(folder: Path, one: Experiment, mark: str, setting: str) -> None:
@@ -55,9 +48,9 @@ def _remember_keep(folder: Path, one: Experiment, mark: str, setting: str) -> No
     lines = f"lines +{one['lines_added']} -{one['lines_removed']}"
     text = "; ".join(filter(None, [one["description"], value, lines, one["category"], _dated(one, mark, setting)]))
     if one["rule"] == "simplification":
-        _add(folder, "decisions", memory.DECIDED, "simplified", mark, text)
+        memory.add(folder, memory.DECIDED, "simplified", mark, text)
     else:
-        _add(folder, "learnings", memory.WON, "won", mark, text)
+        memory.add(folder, memory.WON, "won", mark, text)
 
 
 def _remember_failure(folder: Path, one: Experiment, change: Change, mark: str, setting: str) -> None:
@@ -66,7 +59,7 @@ def _remember_failure(folder: Path, one: Experiment, change: Change, mark: str, 
     values = change.constants.get(place)
     what = changes.move(*values) if values else clean(one["description"], LONGEST)
     outcome = f"{what} {experiments.outcome(one)}"
-    _tally(folder, "learnings", memory.NO_GAIN, f"no gain: {clean(place, LONGEST)}", outcome, mark, setting)
+    memory.tally(folder, memory.NO_GAIN, f"no gain: {clean(place, LONGEST)}", outcome, mark, setting)
 
 
 def _remember_crash(folder: Path, flight: Flight, one: Experiment, mark: str, setting: str) -> None:
@@ -80,7 +73,7 @@ def _remember_crash(folder: Path, flight: Flight, one: Experiment, mark: str, se
     else:
         kind, cause = (crashed or "").split(" ", 1)
         outcome = f"{memory.MENDED}{_mend(flight)}"
-    _tally(folder, "issues", memory.CRASHES, memory.crash(kind, cause), outcome, mark, setting)
+    memory.tally(folder, memory.CRASHES, memory.crash(kind, cause), outcome, mark, setting)
 
 
 def _mend(flight: Flight) -> str:
@@ -96,18 +89,8 @@ def _remember_incumbent(folder: Path, flight: Flight, index: Index, one: Experim
         incumbent = index.keep(flight.run, flight.need("base"))
         parent = f"commit {one['parent'][:7]} on top of #{incumbent['n']}"
         said = f"a person's {parent} is the incumbent since {mark}"
-        _add(folder, "decisions", memory.DECIDED, "incumbent", parent, said)
+        memory.add(folder, memory.DECIDED, "incumbent", parent, said)
 
 
 def _dated(one: Experiment, mark: str, setting: str) -> str:
     return f"{mark}; {setting}; {(one['ended'] or '')[:10]}"
-
-
-def _add(folder: Path, name: str, heading: str, kind: str, mark: str, text: str) -> None:
-    memory.change(folder, name, partial(memory.add, heading=heading, kind=kind, mark=mark, entry=text))
-
-
-def _tally(folder: Path, name: str, *facts: Any) -> None:
-    heading, subject, outcome, mark, setting = facts
-    edit = partial(memory.tally, heading=heading, subject=subject, outcome=outcome, mark=mark, setting=setting)
-    memory.change(folder, name, edit)

@@ -4,7 +4,6 @@ Each RUN_DIR is `runs/<tag>/replicates/run.N`, and its file `commit` names the c
 are left alone, but their seeds are not used again.
 """
 
-import json
 import math
 import statistics
 from collections.abc import Iterator, Sequence
@@ -12,7 +11,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from lab.errors import Fault
-from lab.runs import conditions, slots
+from lab.runs import conditions, evaluation_record, slots
 from lab.runs.outcome import outcome_of, seed_of
 from lab.store import experiments, manifest, reruns
 from lab.store.experiments import Experiment
@@ -34,6 +33,11 @@ def baseline_and_incumbent(run: Path) -> tuple[Experiment, Experiment]:
     if known.baseline is None or known.incumbent is None:
         raise Fault(f"run '{run.name}' has no baseline yet", "measure it: make once")
     return known.baseline, known.incumbent
+
+
+def commits(run: Path) -> list[str]:
+    """Their commits, for a shell."""
+    return [one["commit"] for one in baseline_and_incumbent(run)]
 
 
 def fresh_seed(run: Path, commits: Sequence[str]) -> int:
@@ -91,11 +95,8 @@ def _recorded(run: Path, folder: Path, *, is_last: bool) -> tuple[str, str]:
 
 def _on_holdout(folder: Path) -> dict[str, float]:
     """The value on the holdout that make audit evaluated, if there is one."""
-    try:
-        value = json.loads((folder / "record/holdout.json").read_text())["holdout_bpb"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return {}
-    return {"holdout_bpb": round(float(value), 6)}
+    value = evaluation_record.object_in(folder / "record/holdout.json").get("holdout_bpb")
+    return {} if value is None else {"holdout_bpb": round(float(value), 6)}
 
 
 def _commit(folder: Path) -> str:

@@ -19,9 +19,7 @@ def checked(path: Path) -> str:
 def problems(path: Path) -> list[str]:
     """The format problems; without any, the differences from the experiments beside it. Raises OSError, Fault."""
     run = path.resolve().parent
-    if not path.exists() and (run / "manifest.json").exists():
-        raise Fault(f"the ledger is missing: '{path}'", f"make mend TAG={run.name}")
-    if not path.exists():
+    if not path.exists() and not (run / "manifest.json").exists():
         raise Fault(f"ledger not found: '{path}'", "name one: bin/validate runs/mar14/results.tsv")
     said = ledger.problems(path)
     if said or path.resolve().name != two_records.TABLE or not (run / experiments.FILE).exists():

@@ -38,8 +38,9 @@ def checked_out() -> Path:
     return link.resolve().parent
 
 
-def export(run: Path, kind: str, out: Path | None) -> str:
-    """The text of the export, or the command that reads the new file or folder."""
+def export(run: Path | None, kind: str, out: Path | None) -> str:
+    """The text of the export, or the command that reads the new file or folder. Default: the run checked out."""
+    run = run or checked_out()
     if kind == "mlflow":
         return to_mlflow(run, out or run / "mlflow")
     if kind == "wandb-offline":
@@ -95,9 +96,7 @@ def as_json(run: Path) -> str:
     return json.dumps(whole, indent=1, default=float, ensure_ascii=False) + "\n"
 
 
-# ---------------------------------------------------------------------------
-# For trackers
-# ---------------------------------------------------------------------------
+# --- For trackers -----------------------------------------------------------------------------------------------------
 
 
 def metrics(experiment: Experiment) -> dict[str, float]:

@@ -19,11 +19,12 @@ class Found:
     row: Row
     known: Experiment | None
 
-    @property
-    def facts(self) -> list[str]:
-        """Number, commit, parent, category and description, one per line for a shell; unknown ones are empty."""
-        known = [(self.known or {}).get(name) or "" for name in ("commit", "parent", "category")]
-        return [str(self.n), *known, self.row.description]
+
+def facts(run: Path, which: str) -> list[str]:
+    """Number, commit, parent, category and description, for a shell; unknown ones are empty."""
+    found = find(run, which)
+    known = [(found.known or {}).get(name) or "" for name in ("commit", "parent", "category")]
+    return [str(found.n), *known, found.row.description]
 
 
 def find(run: Path, which: str) -> Found:

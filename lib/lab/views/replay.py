@@ -119,24 +119,21 @@ def summary(
     """
     baseline = next((value_of(line.row, metric) for line in lines if line.rule == "baseline"), None)
     wins = {line.n: line.gain for line in recorded if line.row.status == "keep" and line.gain is not None}
+    differ = sum(not line.agrees for line in lines)
+    counted = [
+        f"ledger    {in_words(line.row.status for line in lines)}",
+        f"ours      {in_words(line.verdict for line in lines)}; rows that differ: {differ}",
+    ]
     if baseline is None:
-        return [*_counted(lines), f"claimed   nothing: no row has a {metric.name}"]
+        return [*counted, f"claimed   nothing: no row has a {metric.name}"]
     if not wins:
-        return [*_counted(lines), "claimed   nothing: no keep after the baseline"]
+        return [*counted, "claimed   nothing: no keep after the baseline"]
     left = [line.gain for line in lines if line.gain and line.verdict == "keep" and (own or line.n in wins)]
     claimed = sum(wins.values(), Decimal(0))
     return [
-        *_counted(lines),
+        *counted,
         _noisy([*wins.values()], noise, metric, baseline),
         *_gains(baseline, claimed, sum(left, Decimal(0)), metric, own=own),
-    ]
-
-
-def _counted(lines: list[Line]) -> list[str]:
-    differ = sum(not line.agrees for line in lines)
-    return [
-        f"ledger    {in_words(line.row.status for line in lines)}",
-        f"ours      {in_words(line.verdict for line in lines)}; rows that differ: {differ}",
     ]
 
 

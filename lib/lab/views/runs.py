@@ -39,35 +39,39 @@ def parse(facts: str) -> tuple[set[str], list[Known]]:
     return {line[1] for line in lines if line[0] == "taken"}, runs
 
 
-def table(tree: Path, facts: str) -> str:
+def runs(tree: Path, facts: str, old: int | None) -> list[str]:
+    """The table, or the tags of the runs that are `old` days old."""
+    return table(tree, facts) if old is None else old_tags(tree, facts, old)
+
+
+def table(tree: Path, facts: str) -> list[str]:
     """A line for each run, below a title line."""
     taken, runs = parse(facts)
     rows = [line_of(tree / "runs" / one.tag, one, taken) for one in runs]
     shown = [name for name in TITLES if name in ("run", "loop") or any(row.get(name) for row in rows)]
     cells = [shown, *([row.get(name, "") for name in shown] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    lines = ("  ".join(_padded(*one) for one in zip(row, widths, shown, strict=True)).rstrip() for row in cells)
-    return "\n".join(lines)
-
-
-def _padded(cell: str, width: int, name: str) -> str:
-    return cell.rjust(width) if name in NUMBERS else cell.ljust(width)
+    aligned = [f"{'>' if name in NUMBERS else '<'}{width}" for name, width in zip(shown, widths, strict=True)]
+    return ["  ".join(map(format, row, aligned)).rstrip() for row in cells]
 
 
 def line_of(run: Path, known: Known, taken: set[str]) -> dict[str, str]:
     """The cells by title. A run without a folder, or with a damaged one, has only its state."""
     if "folder" not in known.left:
-        return {"run": known.tag, "loop": only_left(known)}
+        left = f"only in git: make mend TAG={known.tag}" if "git" in known.left else "only the branch is left"
+        return {"run": known.tag, "loop": left}
     try:
         at, past = status.from_records(run), index.read(run)
     except EXPECTED as error:
         return {"run": known.tag, "loop": clean(str(error), 60)}
     counts, best = at["rows"] or {"total": "?", "kept": "?"}, at["best"]
+    metric = status_text.metric_in(at)
+    name = "" if metric.is_bpb else f" {metric.name}"
     return {
         "run": known.tag,
         "rows": str(counts["total"]),
         "kept": str(counts["kept"]),
-        "best": best_in_words(at) if best else "",
+        "best": metric.text(status_text.decimal(best["val_bpb"])) + name if best else "",
         "gain": gain_in_words(at) if best else "",
         "hours": "" if at["spent"]["hours"] is None else f"{at['spent']['hours']:.1f}",
         "loop": known.state,
@@ -78,21 +82,10 @@ def line_of(run: Path, known: Known, taken: set[str]) -> dict[str, str]:
     }
 
 
-def best_in_words(at: Status) -> str:
-    """The value, with the name of the metric unless it is val_bpb."""
-    metric = status_text.metric_in(at)
-    return metric.text(status_text.decimal(at["best"]["val_bpb"])) + ("" if metric.is_bpb else f" {metric.name}")
-
-
 def gain_in_words(at: Status) -> str:
     """The gain over the baseline."""
     share = "" if at["gain_percent"] is None else f" ({at['gain_percent']:.1f} %)"
     return status_text.gain_in(at, at["gain"]) + share
-
-
-def only_left(known: Known) -> str:
-    """The state of a run whose folder is gone."""
-    return f"only in git: make mend TAG={known.tag}" if "git" in known.left else "only the branch is left"
 
 
 def audited(run: Path, at: Status) -> str:
@@ -115,7 +108,7 @@ def last_change(last: dict[str, Any] | None, created: str) -> datetime:
     return moment((last or {}).get("ended")) or moment(created) or datetime.now(timezone.utc)
 
 
-def old(tree: Path, facts: str, days: int) -> list[str]:
+def old_tags(tree: Path, facts: str, days: int) -> list[str]:
     """The tags of stopped runs without a row for `days` days and without a taken keep.
 
     A run that cannot be read is not among them, because nothing is known about it.

@@ -23,8 +23,10 @@ def show(run: Path, which: str, diff: str) -> str:
     head = f"#{found.n} {found.row.status} {found.row.val_bpb}  {found.row.description}"
     if found.known is None:
         return f"{head}\n\n{FOREIGN}\n"
+    kept = experiments.keeps(run) if found.known["status"] == "keep" else []
+    sure = trust.of_keeps(run, kept, index.read(run).spread_on).get(found.known["commit"])
     parts = [
-        "\n".join([head, *fact_lines(found.known, trust_of(run, found.known))]),
+        "\n".join([head, *fact_lines(found.known, sure)]),
         printable(diff).strip("\n") or f"{manifest.editable(run)} is the same as in the parent commit",
         log_end(run, found.known),
     ]
@@ -32,13 +34,6 @@ def show(run: Path, which: str, diff: str) -> str:
 
 
 FOREIGN = "This row was written by hand. It has no commit, no reason and no log."
-
-
-def trust_of(run: Path, known: Experiment) -> Trust | None:
-    """How sure the gain of a keep is; None for another verdict."""
-    if known["status"] != "keep":
-        return None
-    return trust.of_keeps(run, experiments.keeps(run), index.read(run).spread_on).get(known["commit"])
 
 
 def fact_lines(known: Experiment, sure: Trust | None) -> Iterator[str]:
@@ -108,9 +103,7 @@ def log_end(run: Path, known: Experiment) -> str:
     return f"The end of the log, runs/{run.name}/logs/{log.name}:\n{failures.quoted(log)}"
 
 
-# ---------------------------------------------------------------------------
-# Two experiments
-# ---------------------------------------------------------------------------
+# --- Two experiments --------------------------------------------------------------------------------------------------
 
 
 def compare(run: Path, a: str, b: str, diff: str) -> str:
@@ -140,18 +133,13 @@ def column(one: Found, metric_name: str) -> dict[str, str]:
         return values | dict.fromkeys(("gain", "rule", "lines", "runs", "steps", "proposer"), "-")
     steps = [with_unit(run["num_steps"]) for run in known["runs"]]
     return values | {
-        "gain": gain_of(known),
+        "gain": "-" if known["gain"] is None else metric.named(known).gain_text(known["gain"], known["incumbent_bpb"]),
         "rule": known["rule"],
         "lines": line_changes(known),
         "runs": str(len(known["runs"])),
         "steps": steps[0] if steps else "-",
         "proposer": with_unit(known["agent"]),
     }
-
-
-def gain_of(known: Experiment) -> str:
-    """The gain with its sign; above 0 is better."""
-    return "-" if known["gain"] is None else metric.named(known).gain_text(known["gain"], known["incumbent_bpb"])
 
 
 def curves(run: Path, both: list[Found]) -> Iterator[str]:

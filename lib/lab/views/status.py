@@ -68,9 +68,7 @@ def proposer(at: Status) -> str | None:
     return found
 
 
-# ---------------------------------------------------------------------------
-# From the records: changes with each row
-# ---------------------------------------------------------------------------
+# --- From the records: changes with each row --------------------------------------------------------------------------
 
 
 def from_records(run: Path, most: int = LAST) -> Status:
@@ -90,19 +88,18 @@ def from_records(run: Path, most: int = LAST) -> Status:
     lines = readable(lambda: ledger.lines(run / "results.tsv"))
     past = readable(lambda: index.read(run))
     known = past or Index()
-    edited = [] if lines is None or past is None else edits(run, lines, past)
+    is_edited = lines is not None and past is not None and not two_records.is_same(run, lines, past.mark)
+    edited = two_records.differences(run, lines or []) if is_edited else []
     damage.extend(told_of_edits(run, edited))
     kept = (past and readable(lambda: experiments.keeps(run))) or []
     sure = trust.of_keeps(run, kept, known.spread_on)
     recent = (past and readable(lambda: experiments.last(run, max(RECENT, most)))) or []
     return {
-        "tag": facts["tag"],
-        "start": facts["start"],
-        "created": facts["created"],
+        **{name: facts[name] for name in ("tag", "start", "created")},
         "profile": facts["settings"]["PROFILE"],
         "time_budget": float(facts["settings"]["TIME_BUDGET"]),
         "metric": {"name": metric.name, "goal": "max" if metric.is_max else "min"},
-        "rows": None if lines is None else count_rows(recorded(lines, edited), past),
+        "rows": None if lines is None else count_rows(lines, edited, past),
         **progress(known, metric),
         "spent": spent(known, readable(lambda: jsonl.read(run / WITHOUT_ROW)) or []),
         "trust": count_trust(sure),
@@ -113,16 +110,11 @@ def from_records(run: Path, most: int = LAST) -> Status:
         "last": last_rows(
             run, (lines or [])[-most:], len(lines or []), [*kept, *recent], sure, is_known=past is not None
         ),
-        "last_agent": last_agent(known),
+        "last_agent": None if (agent := (known.last or {}).get("agent")) == "baseline" else agent,
         "incumbent": known.incumbent,
         "run_mb": megabytes(run),
         "damage": damage,
     }
-
-
-def edits(run: Path, lines: list[str], past: Index) -> list[Difference]:
-    """Where the ledger differs from the record, because it was edited by hand."""
-    return [] if two_records.is_same(run, lines, past.mark) else two_records.differences(run, lines)
 
 
 def told_of_edits(run: Path, found: list[Difference]) -> list[dict[str, str]]:
@@ -133,12 +125,6 @@ def told_of_edits(run: Path, found: list[Difference]) -> list[dict[str, str]]:
     first = f"{'row' if found[0].line is None else f'line {found[0].line}, {found[0].column}'}: {found[0].problem}"
     what = f"results.tsv differs from the record in {places} row{'s' if places > 1 else ''}; {first}"
     return [problem(what, f"make mend TAG={run.name}")]
-
-
-def recorded(lines: list[str], found: list[Difference]) -> list[str]:
-    """The lines with the recorded verdicts, so that no count includes an edited verdict."""
-    then = {one.line: one.recorded for one in found if one.column == "status" and one.recorded}
-    return [ledger.with_status(line, then[n]) if n in then else line for n, line in enumerate(lines, start=2)]
 
 
 def spent(known: Index, others: Iterable[Mapping[str, Any]]) -> Status:
@@ -161,30 +147,19 @@ def problem(what: str, hint: str) -> dict[str, str]:
     return {"problem": clean(what, 300), "hint": for_here(hint)}
 
 
-def count_rows(lines: list[str], past: Index | None) -> dict[str, int]:
-    """The number of rows and of each verdict, without the baseline."""
-    counts = Counter(map(ledger.status, lines))
-    if (baseline := baseline_row(lines, past)) is not None:
-        counts[ledger.status(baseline)] -= 1
+def count_rows(lines: list[str], edited: list[Difference], past: Index | None) -> dict[str, int]:
+    """The number of rows and of each verdict, as recorded and without the baseline.
+
+    Rows that were written by hand may come before the baseline. If the experiments are unknown, it is the first row.
+    """
+    then = {one.line: one.recorded for one in edited if one.column == "status" and one.recorded}
+    counts = Counter(then.get(number) or ledger.status(line) for number, line in enumerate(lines, start=2))
+    commit = past.baseline["commit"][:7] if past and past.baseline else "none yet"
+    own = (number for number, line in enumerate(lines, start=2) if past is None or line.startswith(f"{commit}\t"))
+    if (at := next(own, None)) is not None:
+        counts[then.get(at) or ledger.status(lines[at - 2])] -= 1
     kept, discarded, crashed = (counts[verdict] for verdict in ("keep", "discard", "crash"))
     return {"total": counts.total(), "kept": kept, "discarded": discarded, "crashed": crashed}
-
-
-def baseline_row(lines: list[str], past: Index | None) -> str | None:
-    """The row of the baseline, if there is one. Rows that were written by hand may come before it.
-
-    If the experiments are unknown, the first row is taken.
-    """
-    if past is None:
-        return lines[0] if lines else None
-    commit = past.baseline["commit"][:7] if past.baseline else "none yet"
-    return next((line for line in lines if line.startswith(f"{commit}\t")), None)
-
-
-def last_agent(known: Index) -> str | None:
-    """The proposer of the last experiment; None if that is the baseline."""
-    agent = known.last.get("agent") if known.last else None
-    return None if agent == "baseline" else agent
 
 
 def progress(past: Index, metric: Metric = VAL_BPB) -> Status:
@@ -211,24 +186,18 @@ def headline(experiment: Experiment) -> Status:
 def count_trust(sure: Mapping[str, Trust]) -> dict[str, int]:
     """The number of keeps that are sure, likely, within the noise, and unknown."""
     counts = Counter(one.word for one in sure.values())
-    return {
-        "sure": counts[trust.SURE],
-        "likely": counts[trust.LIKELY],
-        "within": counts[trust.WITHIN],
-        "unknown": counts[None],
-    }
+    words = {"sure": trust.SURE, "likely": trust.LIKELY, "within": trust.WITHIN, "unknown": None}
+    return {name: counts[word] for name, word in words.items()}
 
 
 def audited(run: Path) -> Status | None:
     """The gains that make audit measured; None if it has not run."""
     found = schemas.read_valid("audit", run / "audit.json")
-    names = ("claimed", "reproduced", "holdout")
-    gains = (
-        {f"{name}_{what}": found[f"{name}_{what}"] for name in names for what in ("gain", "low", "high")}
-        if found
-        else {}
-    )
-    return found and {"n": found["incumbent"]["n"], "pairs": len(found["pairs"]), "partial": found["partial"], **gains}
+    if found is None:
+        return None
+    names = [f"{name}_{what}" for name in ("claimed", "reproduced", "holdout") for what in ("gain", "low", "high")]
+    pairs = {"n": found["incumbent"]["n"], "pairs": len(found["pairs"]), "partial": found["partial"]}
+    return {**pairs, **{name: found[name] for name in names}}
 
 
 def last_rows(
@@ -309,9 +278,7 @@ def megabytes(folder: Path) -> float:
     return round(total / 1e6, 1)
 
 
-# ---------------------------------------------------------------------------
-# Live: changes all the time
-# ---------------------------------------------------------------------------
+# --- Live: changes all the time ---------------------------------------------------------------------------------------
 
 
 def live(run: Path, facts: Facts) -> Status:
@@ -367,11 +334,7 @@ def dead_loop(run: Path, facts: Facts) -> list[dict[str, str]]:
         return [problem("the loop is not running, but it should be", hint)]
     last = datetime.fromtimestamp(int(restarts[1])).strftime("%F %T")
     what = f"the loop is not running, but it should be: started {restarts[0]} times without a row, last at {last}"
-    said = [line for line in last_words(run / "keepalive.log") if not line.startswith("hint: ")]
-    return [problem(what + (f"; its last message: {said[-1]}" if said else ""), "to see the error: make loop")]
-
-
-def last_words(log: Path) -> list[str]:
-    """The last lines of a log; none if it does not exist."""
+    log = run / "keepalive.log"
     text = logs.last_bytes(log, 1000).decode(errors="replace") if log.exists() else ""
-    return [line for line in text.splitlines() if line.strip()]
+    said = [line for line in text.splitlines() if line.strip() and not line.startswith("hint: ")]
+    return [problem(what + (f"; its last message: {said[-1]}" if said else ""), "to see the error: make loop")]

@@ -201,7 +201,7 @@ def results(at: Status) -> list[str]:
         found += [*trust_lines(at), *progress_line(at)]
     return [
         *found,
-        *spent_lines(at),
+        *spent_lines(at["spent"], at["trainings_at_a_time"]),
         f"disk      {at['run_mb']:.1f} MB in runs/{at['tag']}, {at['free_mb'] / 1000:.1f} GB free",
     ]
 
@@ -296,20 +296,14 @@ def progress_line(at: Status, width: int = CURVE, blocks: str = BLOCKS) -> list[
     return [f"progress  {sparkline(values, (min(known), max(known)), blocks)}"]
 
 
-def spent_lines(at: Status) -> list[str]:
-    """The cost of the run, as far as it is known; no line if nothing is known."""
-    words = cost_in_words(at["spent"], at["trainings_at_a_time"])
-    return [f"spent     {words}"] if words else []
-
-
-def cost_in_words(spent: Status, at_a_time: float | None) -> str:
-    """`7.9 h of training (83 % of the time), 1,514,000 tokens, 5.14 USD`"""
+def spent_lines(spent: Status, at_a_time: float | None) -> list[str]:
+    """`7.9 h of training (83 % of the time), 1,514,000 tokens, 5.14 USD`, as far as it is known; else no line."""
     units = (("hours", "{:.1f} h of training"), ("tokens", "{:,} tokens"), ("cost_usd", "{:.2f} USD"))
     words = [text.format(spent[name]) for name, text in units if spent[name] is not None]
     if words and spent["hours"] is not None and at_a_time is not None:
         share = f"{100 * at_a_time:.0f} % of the time" if at_a_time <= ALL else f"{at_a_time:.1f} at a time"
         words[0] += f" ({share})"
-    return ", ".join(words)
+    return [f"spent     {', '.join(words)}"] if words else []
 
 
 def table(rows: Sequence[Status], time: datetime, name: str = BPB) -> list[str]:
@@ -320,15 +314,12 @@ def table(rows: Sequence[Status], time: datetime, name: str = BPB) -> list[str]:
     ]
 
 
-def gain_of(row: Status) -> str:
-    """The gain with as many decimals as the row's value."""
-    return f"{row['gain']:+.{len(row['val_bpb'].partition('.')[2])}f}"
-
-
 def row_line(row: Status, time: datetime) -> str:
     """`#17 07:12 keep, sure 0.993200 +0.004700 raise LR`, aligned."""
     verdict = row["status"] + (f", {SHORT.get(row['trust'], row['trust'])}" if row["trust"] else "")
-    gain = row["failure"] or ("" if row["gain"] is None else gain_of(row))
+    gain = row["failure"] or ""
+    if not gain and row["gain"] is not None:
+        gain = f"{row['gain']:+.{len(row['val_bpb'].partition('.')[2])}f}"  # with the decimals of the value
     value = "" if row["status"] == "crash" else row["val_bpb"]
     mark = "(written by hand) " if row["foreign"] else ""
     return ROW.format(

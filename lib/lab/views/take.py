@@ -57,9 +57,9 @@ def _number(run: Path, name: str, kept: dict[int, Experiment]) -> int:
     return found.n
 
 
-def facts(one: Experiment) -> str:
-    """Number, commit and parent, for a shell."""
-    return f"{one['n']} {one['commit']} {one['parent']}"
+def listed(run: Path, wanted: str) -> list[str]:
+    """Number, commit and parent of these keeps, for a shell."""
+    return [f"{one['n']} {one['commit']} {one['parent']}" for one in keeps(run, wanted)]
 
 
 def write_messages(run: Path, numbers: Sequence[int], folder: Path, *, squash: bool) -> None:

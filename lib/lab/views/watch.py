@@ -6,6 +6,7 @@ read, at most MOST a second.
 
 import os
 import select
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,9 +34,9 @@ ROWS = 200  # rows of the ledger, enough for a tall screen
 STYLES = {"keep": "green", "crash": "red", "trouble": "bold red", "hint": "yellow", "best": "bold"}
 
 
-def watch(run: Path, facts_from: int) -> None:
-    """Draw until Ctrl-C. `facts_from`: a file descriptor with blocks of facts, each ended by an empty line."""
-    blocks, watched = _FactBlocks(facts_from), Watched(run)
+def watch(run: Path) -> None:
+    """Draw until Ctrl-C. Stdin has blocks of facts, each ended by an empty line."""
+    blocks, watched = _FactBlocks(sys.stdin.fileno()), Watched(run)
     with Live(console=Console(), screen=True, auto_refresh=False) as live:
         try:
             while True:
@@ -66,9 +67,7 @@ class _FactBlocks:
             self.facts = status.facts_of(blocks[-1])
 
 
-# ---------------------------------------------------------------------------
-# Facts to show
-# ---------------------------------------------------------------------------
+# --- Facts to show ----------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -137,21 +136,18 @@ def incumbent_curve(run: Path, incumbent: Experiment | None) -> Curve:
         return Curve()  # the log is damaged, or was just deleted
 
 
-# ---------------------------------------------------------------------------
-# Drawing
-# ---------------------------------------------------------------------------
+# --- Drawing ----------------------------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True)
 class View:
     """The screen. It fits any width, because the layout is computed for each drawing."""
 
-    def __init__(self, seen: Seen) -> None:
-        """`seen`: what to draw."""
-        self._seen = seen
+    seen: Seen
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Yield the lines of the status, with bars and curves below the flights in training."""
-        at, columns = self._seen.status, options.max_width
+        at, columns = self.seen.status, options.max_width
         blocks = BLOCKS if console.encoding.startswith("utf") else ASCII_BLOCKS
         problems = status_text.problem_lines(at, columns)
         yield from map(styled, problems)  # first, because a small terminal shows only the top
@@ -167,7 +163,7 @@ class View:
         first = next((place for place, bar in enumerate(bars) if bar), None)
         if first is None:
             return bars
-        whole = [*bars[:first], [*bars[first], *curves(self._seen, columns, blocks)], *bars[first + 1 :]]
+        whole = [*bars[:first], [*bars[first], *curves(self.seen, columns, blocks)], *bars[first + 1 :]]
         return whole if sum(1 + len(drawn) for drawn in whole) <= room else bars
 
 

@@ -208,7 +208,7 @@ def test_where_the_training_ends_before_the_evaluation_the_record_has_the_number
 )
 def test_what_the_runner_says_of_cpu_seconds(tmp_path: Path, said: str, seconds: float | None) -> None:
     (tmp_path / "resources").write_text(said)
-    assert evaluation_record.cpu_seconds(tmp_path) == seconds
+    assert evaluation_record.resource(tmp_path, "cpu_seconds") == seconds
 
 
 @pytest.mark.parametrize(

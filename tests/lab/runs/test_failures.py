@@ -120,7 +120,7 @@ def test_a_reason_is_one_line_with_the_cause(tmp_path: Path, example: Example) -
     rule = next(rule for rule in RULES if rule.name == example.rule)
     why = failure(tmp_path, example.log, example.status, oom_kills=int(rule.oom_killer)).why
     assert why.isprintable()
-    assert why.startswith(rule.says or WHY[rule.failure])
+    assert why.startswith(rule.says)
     assert len(why) < 240
     last = re.findall(rb"^" + PRINTED, example.log, re.MULTILINE)
     if rule.text and last and rule.name not in ("compile", "nan-printed", "disk-full"):

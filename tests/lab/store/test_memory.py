@@ -157,14 +157,11 @@ def test_the_machine(
 
 
 def won(folder: Path, text: str, mark: str) -> None:
-    memory.change(folder, "learnings", lambda lines: memory.add(lines, memory.WON, "won", mark, f"{text}; {mark}"))
+    memory.add(folder, memory.WON, "won", mark, f"{text}; {mark}")
 
 
 def failed(folder: Path, place: str, outcome: str, mark: str, setting: str = SETTING) -> None:
-    subject = f"no gain: {place}"
-    memory.change(
-        folder, "learnings", lambda lines: memory.tally(lines, memory.NO_GAIN, subject, outcome, mark, setting)
-    )
+    memory.tally(folder, memory.NO_GAIN, f"no gain: {place}", outcome, mark, setting)
 
 
 def text_of(folder: Path) -> str:

@@ -8,12 +8,15 @@ import random
 import re
 import shutil
 import subprocess
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 from house import IMPROVE, ROOT, House, shared
 from lab.store import ledger
+from lab.store.metric import VAL_BPB, Metric
+from lab.verdict.index import Index
 from lab.views.report import axes, curves, diffs, gather, label_positions, page, parameters, progress_png, silent
 from nights import Night, dream
 
@@ -23,6 +26,7 @@ EVIL = (
 LEDGERS = sorted((ROOT / "tests" / "examples/ledger").glob("*/*.tsv"))
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 Data = dict[str, Any]
+METRIC = {"name": "val_bpb", "sign": 1, "places": 6}
 
 
 def data_of(html: Path) -> Data:
@@ -300,14 +304,27 @@ def test_the_title_of_the_picture_says_the_best_and_the_gain_and_how_far_to_beli
     row = {"run": 0, "status": "keep"}
     numbers = ((1, 1.0, None, None), (2, 0.9, 0.11, "sure"), (3, 0.95, 0.0, "within the noise"))
     rows = [{**row, "n": n, "bpb": bpb, "gain": gain, "trust": word} for n, bpb, gain, word in numbers]
-    data: Data = {"runs": [{"name": "mar14", "audit": None, **gather.claim(rows)}], "rows": rows}
+    data: Data = {
+        "runs": [{"name": "mar14", "audit": None, "metric": METRIC, **gather.claim(rows, VAL_BPB, None)}],
+        "rows": rows,
+    }
     assert progress_png.title(data) == ["mar14: val_bpb 0.900000, gain +0.110000 (10.89 %)"]
     assert progress_png.subtitle(data) == "not audited yet: make audit; keeps: 1 sure, 1 within the noise"
     gains = {"reproduced_gain": 0.07, "reproduced_low": 0.05, "reproduced_high": 0.09, "holdout_gain": 0.06}
     data["runs"][0]["audit"] = gains
     found = "reproduced with fresh seeds: +0.070000 (95 %: +0.0500 to +0.0900), on the holdout +0.060000; keeps: "
     assert progress_png.subtitle(data).startswith(found)
-    assert progress_png.title({"runs": [{"name": "new"}], "rows": []}) == ["new: no baseline yet"]
+    assert progress_png.title({"runs": [{"name": "new", "metric": METRIC}], "rows": []}) == ["new: no baseline yet"]
+
+
+def test_the_claim_is_the_gain_of_the_best_also_where_higher_is_better_and_within_a_kind_of_device() -> None:
+    row = {"status": "keep"}
+    rows = [{**row, "bpb": bpb, "gain": gain} for bpb, gain in ((0.5, None), (0.75, 0.25), (1.5, 0.75))]
+    assert gather.claim(rows, Metric(name="accuracy", is_max=True), None) == {"level": 0.5, "claimed": 1}
+    keep = {"commit": "a" * 40, "val_bpb": Decimal("0.9"), "device_name": "another"}
+    lines = {"baseline": '{"commit": "b", "val_bpb": 1.0}', "best": json.dumps(keep, default=float)}
+    known = Index(lines=lines, level=Decimal("1.01"), claims={"a" * 40: Decimal("0.02")})
+    assert gather.claim(rows, VAL_BPB, known) == {"level": Decimal("1.01"), "claimed": Decimal("0.02")}
 
 
 # --- The picture ----------------------------------------------------------------------------------------------------

@@ -34,9 +34,14 @@ def report(
         one["changed"] = changed.get(one["name"])
         curves.add([row for row in rows if runs[row["run"]] is one], path.parent, len(runs), tell)
     tell("drawing")
-    lines, named = axes.add(rows), {"runs": runs}
-    drawn = progress_png.costs(rows, progress_png.metric_of(named)["sign"])
+    lines = axes.add(rows)
+    drawn = progress_png.costs(rows, runs[0]["metric"]["sign"])
     ends = progress_png.bounds(drawn)
+
+    def labels_of(axis: str) -> list[dict[str, Any]]:  # for each width of the page
+        placed = label_positions.placed
+        return [{"width": size.width, "labels": placed(drawn, ends, size, axis)} for size in progress_png.PAGE]
+
     data = {
         "made": f"{datetime.now():%Y-%m-%d %H:%M}",
         "refresh": refresh,
@@ -44,21 +49,14 @@ def report(
         "rows": rows,
         "notes": [note for one in runs for note in one.pop("notes")] + differences(runs),
         "bounds": ends,
-        "axis": progress_png.axis_title(named),
-        "axes": [{**axis, "labels": labels_of(drawn, ends, axis["name"])} for axis in lines],
+        "axis": progress_png.axis_title(runs),
+        "axes": [{**axis, "labels": labels_of(axis["name"])} for axis in lines],
     }
     out.mkdir(parents=True, exist_ok=True)
     html, picture = out / "report.html", out / "progress.png"
     durable.write_atomically(html, page.text(data), durable=False)
     durable.write_atomically(picture, progress_png.png(data), durable=False)
     return [html, picture]
-
-
-def labels_of(rows: Sequence[dict[str, Any]], ends: Sequence[float] | None, axis: str) -> list[dict[str, Any]]:
-    """The labels of an axis, for each width of the page."""
-    return [
-        {"width": size.width, "labels": label_positions.placed(rows, ends, size, axis)} for size in progress_png.PAGE
-    ]
 
 
 def differences(runs: Sequence[dict[str, Any]]) -> list[str]:

@@ -15,7 +15,7 @@ from lab.store.ledger import Row, in_words
 from lab.store.metric import Metric
 from lab.verdict import index, trust
 from lab.verdict.criterion import t_quantile
-from lab.verdict.noise import Spread
+from lab.verdict.index import Index
 from lab.views import replay
 from lab.views.report.label_positions import is_keep
 
@@ -40,8 +40,10 @@ def run_data(path: Path) -> Facts:
     for entry in by_hand:
         entry["by_hand"] = True  # not measured here, so it is not in the headline
     link(rows, past)
-    noise = spread(path.parent)
-    believe(rows, path.parent, known)
+    whole = recorded(path.parent)
+    noise = whole.spread if whole else None
+    if whole:
+        believe(rows, path.parent, known, whole)
     chosen = facts.get("settings", {})
     name = facts.get("tag") or (path.absolute().parent.name if path.stem == "results" else path.stem)
     return {
@@ -55,7 +57,7 @@ def run_data(path: Path) -> Facts:
         "noise": {"sd": noise.sd, "df": noise.df, "band": noise.sd * Decimal(t_quantile(0.975, noise.df))}
         if noise
         else None,
-        **claim(rows),
+        **claim(rows, metric, whole),
         "audit": schemas.read_valid("audit", path.parent / "audit.json"),
         "counts": in_words(entry["status"] for entry in rows if not entry.get("by_hand")),
         "mended": found.said[:MOST_SAID],
@@ -109,30 +111,32 @@ def link(rows: Sequence[Facts], past: dict[str, Facts]) -> None:
             incumbent, lines = entry["n"], entry.get("net", lines)
 
 
-def spread(folder: Path) -> Spread | None:
-    """The measured noise; None if it is unknown or unreadable."""
+def recorded(folder: Path) -> Index | None:
+    """The index of the run; None if it is unreadable."""
     try:
-        return index.read(folder).spread
+        return index.read(folder)
     except DAMAGED:
         return None
 
 
-def claim(rows: Sequence[Facts]) -> Facts:
-    """`level`: the baseline's value when the first change was kept; `claimed`: the gain of the best over it."""
-    kept = [row for row in rows if is_keep(row)]
-    if not kept:
-        return {}
-    level = float(kept[0]["bpb"]) if len(kept) == 1 else float(kept[1]["bpb"]) + float(kept[1]["gain"] or 0)
-    return {"level": level, "claimed": level - min(float(row["bpb"]) for row in kept) if len(kept) > 1 else 0.0}
+def claim(rows: Sequence[Facts], metric: Metric, whole: Index | None) -> Facts:
+    """`level`: the baseline's value when the first change was kept; `claimed`: the gain of the best over it.
+
+    A run knows its own, within each kind of device. In another ledger, all values are compared.
+    """
+    if whole and whole.baseline and whole.best:
+        return {"level": whole.level or whole.baseline["val_bpb"], "claimed": whole.claimed(whole.best)}
+    kept = [(Decimal(row["bpb"]), Decimal(row["gain"] or 0)) for row in rows if is_keep(row)]
+    if len(kept) < 2:
+        return {"level": kept[0][0], "claimed": 0} if kept else {}
+    (value, gain), best = kept[1], metric.best(value for value, _ in kept)
+    level = value - gain if metric.is_max else value + gain
+    return {"level": level, "claimed": metric.gain(level, best)}
 
 
-def believe(rows: Sequence[Facts], folder: Path, known: Sequence[Facts]) -> None:
+def believe(rows: Sequence[Facts], folder: Path, known: Sequence[Facts], whole: Index) -> None:
     """Add to each keep how sure its gain is (`trust`) and the ends of its interval, where the noise was measured."""
-    try:
-        keeps = [one for one in known if one["status"] == "keep"]
-        sure = trust.of_keeps(folder, keeps, index.read(folder).spread_on)
-    except DAMAGED:
-        return
+    sure = trust.of_keeps(folder, [one for one in known if one["status"] == "keep"], whole.spread_on)
     for entry in rows:
         if found := sure.get(entry["commit"]):
             entry |= {"trust": found.word, "low": found.low, "high": found.high}

@@ -109,7 +109,7 @@ class Place:
             if box[3] >= y + HIGHEST - TALL
             and x - wide - GAP < box[2]
             and box[0] < x + wide + GAP
-            and not is_own(box, x, y)
+            and not (box[0] <= x <= box[2] and box[1] <= y <= box[3])  # its own dot, or a line that touches it
         ]
         lower = range(TALL + STEP, int(self.size.height - y - TALL / 2), STEP)
         tries = [(TALL, "right"), (TALL, "left"), *((dy, "left") for dy in range(ABOVE, HIGHEST, -TALL))]
@@ -121,11 +121,6 @@ class Place:
             if fits and is_free(text, near) and is_free(leader, near):
                 return Spot(align, dy, text, leader)
         return None
-
-
-def is_own(box: Box, x: float, y: float) -> bool:
-    """Whether the box is the dot at x, y, or a line that touches it."""
-    return box[0] <= x <= box[2] and box[1] <= y <= box[3]
 
 
 def is_free(box: Box, taken: Sequence[Box]) -> bool:

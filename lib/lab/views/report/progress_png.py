@@ -37,14 +37,9 @@ def costs(rows: Sequence[dict[str, Any]], sign: int) -> list[dict[str, Any]]:
     return [row if row["bpb"] is None else {**row, "bpb": sign * row["bpb"]} for row in rows]
 
 
-def metric_of(data: dict[str, Any]) -> dict[str, Any]:
-    """The metric of the first run."""
-    return next((one["metric"] for one in data["runs"] if one.get("metric")), {"name": "val_bpb", "sign": 1})
-
-
-def axis_title(data: dict[str, Any]) -> str:
+def axis_title(runs: Sequence[dict[str, Any]]) -> str:
     """`val_bpb (lower is better)`"""
-    metric = metric_of(data)
+    metric = runs[0]["metric"]
     return f"{metric['name']} ({'lower' if metric['sign'] > 0 else 'higher'} is better)"
 
 
@@ -55,7 +50,7 @@ def png(data: dict[str, Any]) -> bytes:
     spec = json.loads((FOLDER / "progress.vg.json").read_text())
     del spec["autosize"]
     spec |= {"width": PICTURE.width, "height": PICTURE.height, "background": "white", "padding": 20}
-    sign = metric_of(data)["sign"]
+    sign = data["runs"][0]["metric"]["sign"]
     rows = costs(data["rows"], sign)
     values = {
         "rows": points(rows),
@@ -68,7 +63,7 @@ def png(data: dict[str, Any]) -> bytes:
     axis = data["axes"][0]
     values_by_signal = {"low": low, "high": high, "last": axis["last"], "xTitle": axis["title"]}
     values_by_signal |= {"title": title(data), "subtitle": subtitle(data)}
-    values_by_signal |= {"sign": sign, "metric": axis_title(data)}
+    values_by_signal |= {"sign": sign, "metric": axis_title(data["runs"])}
     for signal in spec["signals"]:
         signal |= {"value": values_by_signal[signal["name"]]} if signal["name"] in values_by_signal else {}
     picture: bytes = vl_convert.vega_to_png(spec, scale=SCALE)
@@ -104,15 +99,10 @@ def title_of(run: dict[str, Any], kept: Sequence[dict[str, Any]]) -> str:
     """The best value and the gain of one run."""
     if not kept:
         return f"{run['name']}: no baseline yet"
-    named = measured(run)
+    named = run["metric"]
     best, places = min(kept, key=lambda row: named["sign"] * row["bpb"])["bpb"], named["places"]
     share = f" ({100 * run['claimed'] / abs(run['level']):.2f} %)" if run["level"] else ""
     return f"{run['name']}: {named['name']} {best:.{places}f}, gain {run['claimed']:+.{places}f}{share}"
-
-
-def measured(run: dict[str, Any]) -> dict[str, Any]:
-    """Name, sign and decimals of the metric of a run."""
-    return run.get("metric") or {"name": "val_bpb", "sign": 1, "places": 6}
 
 
 def subtitle(data: dict[str, Any]) -> str:
@@ -126,7 +116,7 @@ def subtitle(data: dict[str, Any]) -> str:
 
 def audit_in_words(run: dict[str, Any]) -> str:
     """`reproduced with fresh seeds: +0.013609 (95 %: +0.0125 to +0.0147), on the holdout +0.012109`"""
-    audit, places = run["audit"], measured(run)["places"]
+    audit, places = run["audit"], run["metric"]["places"]
     if audit is None:
         return "not audited yet: make audit"
     low, high = audit["reproduced_low"], audit["reproduced_high"]
