@@ -16,7 +16,7 @@ bring_back() {
   scratch_changes --name-status >"$FOLDER/changed"
   [[ ! -e $FOLDER/ideas.given ]] || bring_file tree/ideas.md "$FOLDER/ideas.back" 20000
   if is_one_file; then
-    bring_file tree/train.py "$FOLDER/train.py" $((LARGEST + 1)) # one byte too many shows a file that is too large
+    bring_edit train.py "$FOLDER/train.py"
   else
     bring_edited
   fi
@@ -26,6 +26,13 @@ bring_back() {
 
 # bring_file NAME TARGET MOST: copies a plain file of at most MOST bytes; never follows a link, never reads a pipe.
 bring_file() { [[ ! -f $scratch/$1 || -L $scratch/$1 ]] || head -c "$3" -- "$scratch/$1" >"$2"; }
+
+# bring_edit PATH TARGET: copies a file of the scratch tree. One byte too many shows a file that is too large.
+bring_edit() {
+  [[ -f $scratch/tree/$1 && ! -L $scratch/tree/$1 ]] || return 0
+  mkdir -p "${2%/*}"
+  bring_file "tree/$1" "$2" $((LARGEST + 1))
+}
 
 # scratch_changes ARGUMENT...: git diff between the scratch copy and its start.
 scratch_changes() {
@@ -42,10 +49,10 @@ bring_edited() {
     [[ -f $scratch/tree/$path && ! -L $scratch/tree/$path && $path != *$'\n'* ]] || continue
     if [[ $path == ideas.md && -e $FOLDER/ideas.given ]] || { [[ $path == candidates/* ]] && is_wave; }; then continue; fi
     printf 'A\t%s\n' "$path" >>"$FOLDER/changed"
-    bring_file_after "$path"
+    bring_edit "$path" "$FOLDER/after/$path"
   done < <(GIT_INDEX_FILE=$FLIGHT/index new_files "$scratch/tree")
   while IFS= read -r -d '' path; do
-    [[ ! -f $scratch/tree/$path || -L $scratch/tree/$path ]] || bring_file_after "$path"
+    bring_edit "$path" "$FOLDER/after/$path"
   done < <(scratch_changes --name-only -z -- "${SPECS[@]}")
   { scratch_changes --name-status -- "${SPECS[@]}" && sed -n '/^A\t/p' "$FOLDER/changed"; } >"$FOLDER/editable"
   [[ ! -s $FOLDER/changed ]] || bring_rest "$FOLDER/after"
@@ -66,11 +73,6 @@ bring_rest() {
 # is_wave: whether it was asked for further candidates.
 is_wave() { [[ -s $FOLDER/want && $(<"$FOLDER/want") != 1 ]]; }
 
-bring_file_after() {
-  mkdir -p "$(dirname "$FOLDER/after/$1")"
-  head -c $((LARGEST + 1)) -- "$scratch/tree/$1" >"$FOLDER/after/$1"
-}
-
 # bring_candidates COUNT: copies at most COUNT further candidates from candidates/: new files; or folders, if several
 # files are editable.
 bring_candidates() {
@@ -81,7 +83,7 @@ bring_candidates() {
     if ((left++ >= $1)); then
       tell "ignored a candidate beyond the $1 that were asked for: '${path//[[:cntrl:]]/?}'"
     elif is_one_file; then
-      bring_file "tree/$path" "$FOLDER/candidates/${path##*/}" $((LARGEST + 1))
+      bring_edit "$path" "$FOLDER/candidates/${path##*/}"
     else
       bring_folder "${path##*/}"
     fi
@@ -109,10 +111,7 @@ bring_folder() {
     return
   fi
   mkdir -p "$to"
-  for path in "${fitting[@]}"; do
-    mkdir -p "$(dirname "$to/$path")"
-    bring_file "tree/candidates/$1/$path" "$to/$path" $((LARGEST + 1))
-  done
+  for path in "${fitting[@]}"; do bring_edit "candidates/$1/$path" "$to/$path"; done
   bring_file "tree/candidates/$1.txt" "$to.txt" "$LARGEST"
   bring_rest "$to"
 }

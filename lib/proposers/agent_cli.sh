@@ -18,8 +18,9 @@ readonly VERSION_S=5 # seconds for its version: the slowest needs two
 # shellcheck disable=SC2034 # used where this is sourced
 readonly ANY_KEYS='ANTHROPIC_API_KEY OPENAI_API_KEY GEMINI_API_KEY OPENROUTER_API_KEY DEEPSEEK_API_KEY'
 
-# quietly NAME=VALUE...: switches its updates and telemetry off.
-quietly() { [[ ${LAB_AGENT_QUIET:-1} == 0 ]] || export "${@?}"; }
+# is_quiet: whether its updates and telemetry are to be off; quietly NAME=VALUE...: switches them off.
+is_quiet() { [[ ${LAB_AGENT_QUIET:-1} != 0 ]]; }
+quietly() { ! is_quiet || export "${@?}"; }
 
 # login: prints the first variable or file that exists.
 login() {
@@ -50,8 +51,7 @@ check() {
   fi
 }
 
-# begin ARGUMENT...: sets the files of the call, BRIEF, TRANSCRIPT, ERRORS and USAGE, and IS_WAVE: whether further
-# candidates are wanted.
+# begin ARGUMENT...: sets BRIEF, and IS_WAVE: whether further candidates are wanted.
 begin() {
   case ${1:-} in
     --check)
@@ -66,18 +66,14 @@ begin() {
   esac
   help_if_asked "$@"
   need_cli
-  local scratch=${TMPDIR:-/tmp}
-  ERRORS=$scratch/errors
-  TRANSCRIPT=${LAB_TRANSCRIPT:-$scratch/transcript}
-  USAGE=${LAB_USAGE:-$scratch/usage.json}
   BRIEF=$LAB_BRIEF
   IS_WAVE=no
   # shellcheck disable=SC2034 # used where this is sourced
-  ((${LAB_WANT:-1} <= 1)) || IS_WAVE=yes
+  ((LAB_WANT == 1)) || IS_WAVE=yes
 }
 
-# may_edit: sets MAY_EDIT, patterns of the files that it may change: train.py, or what LAB_EDITABLE names. Whoever
-# judges the change enforces what a pathspec leaves out (:!).
+# may_edit: sets MAY_EDIT, patterns of the files that the agent may change: train.py, or the files in LAB_EDITABLE.
+# 20-commit checks exclusions in a pathspec (:!).
 may_edit() {
   local spec specs
   MAY_EDIT=()
@@ -98,8 +94,8 @@ is_ending() {
   left=$("$LAB" login-ends "$1") && [[ -n $left ]] && ((left < ${AGENT_TIMEOUT:-900} + 300))
 }
 
-# hold_login: a login can be refreshed once only; the second call that tries is logged out. So while a refresh is due,
-# one call of all runs goes alone. The lock, on the folder of the login, is on 9.
+# hold_login: a login can be refreshed only once; a second call that tries is logged out. So while a refresh is due, one
+# call of all runs goes alone. The lock, on the folder of the login, is on 9.
 hold_login() {
   local file
   file=$(login) && [[ -f ~/$file ]] || return 0
@@ -122,13 +118,13 @@ ask() {
   limit_s=$((SECONDS < limit_s ? limit_s - SECONDS : 1)) # it may have waited
   STATUS=0
   "${LIMITED[@]}" "$((limit_s > 6 ? limit_s - limit_s / 10 - 3 : limit_s))" "$@" ${MODEL:+--model "$MODEL"} \
-    <"$BRIEF" >"$TRANSCRIPT" 2>"$ERRORS" 9<&- || STATUS=$?
+    <"$BRIEF" >"$LAB_TRANSCRIPT" 2>"$TMPDIR/errors" 9<&- || STATUS=$?
 }
 
 # answer: prints the last message of the model, or what went wrong, and exits.
 answer() {
   local status=0
-  "$LAB" heard "$CLI" "$TRANSCRIPT" "$ERRORS" "$USAGE" --status "$STATUS" || status=$?
-  cat "$ERRORS" >>"$TRANSCRIPT"
+  "$LAB" heard "$CLI" "$LAB_TRANSCRIPT" "$TMPDIR/errors" "$LAB_USAGE" --status "$STATUS" || status=$?
+  cat "$TMPDIR/errors" >>"$LAB_TRANSCRIPT"
   exit "$status"
 }

@@ -4,20 +4,25 @@
 
 readonly PARTS=(bin lib schemas pyproject.toml)
 
-# go_on_in_copy ARGUMENT...: continues as the same verb, with these arguments, in the copy runs/<tag>/toolkit/<hash>. It
-# makes the copy if it is missing, and does nothing if this is the copy.
+# go_on_in_copy ARGUMENT...: as the same verb, with these arguments, of the copy in runs/<tag>/toolkit/<hash>, which is
+# made where it is not there; nothing, where this is the copy. One process at a time makes it: the one that then holds
+# the tree drops all others.
 go_on_in_copy() {
-  local copy new
+  local copy making
   [[ ! -e $TOOLKIT/.copy ]] || return 0
   copy=$RUN/toolkit/$(sum_of "$TOOLKIT")
+  mkdir -p "$RUN/toolkit"
+  exec {making}<"$RUN/toolkit"
+  lock "$making" 60 || die "another process of run '$TAG' is copying the toolkit and does not finish" \
+    'see which loop runs: make status'
   if ! is_whole "$copy"; then
-    new=$copy.$$
-    rm -rf "$copy"
-    mkdir -p "$new"
-    (cd "$TOOLKIT" && cp -a "${PARTS[@]}" "$new")
-    printf '%s\n' "$ADOPTED_BY" >"$new/.copy"
-    mv -T "$new" "$copy" 2>/dev/null || rm -rf "$new" # another one was first
+    rm -rf "$copy" "$copy.new"
+    mkdir "$copy.new"
+    (cd "$TOOLKIT" && cp -a "${PARTS[@]}" "$copy.new")
+    printf '%s\n' "$ADOPTED_BY" >"$copy.new/.copy"
+    mv -T "$copy.new" "$copy"
   fi
+  exec {making}<&-
   cd -- "$CALLED_FROM" || cd "$TREE" || exit 2
   exec "$copy/bin/${0##*/}" "$@"
 }

@@ -1,6 +1,6 @@
 """A real Slurm on this machine alone: munged, slurmctld and a slurmd for each node; no systemd, no database.
 
-By hand: `python tests/child/slurm_cluster.py FOLDER [NODES]` starts one and prints its SLURM_CONF; Ctrl-C ends it.
+By hand: `python tests/child/slurm_cluster.py FOLDER [NODES]` starts one and prints SLURM_CONF; Ctrl-C or TERM ends it.
 It listens on the loopback address only. The nodes are names: each has its own slurmd, so one can be lost with power
 while the other goes on. Each has one GPU, which is /dev/null by another name.
 """
@@ -220,6 +220,7 @@ def descendants(pid: int) -> list[int]:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     cluster = Cluster(Path(sys.argv[1]).resolve(), int(sys.argv[2]) if len(sys.argv) > 2 else 1)
     try:
         print(f"export SLURM_CONF={cluster.start().conf}", flush=True)

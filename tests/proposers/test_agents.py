@@ -89,7 +89,7 @@ def test_each_kind_of_answer_ends_as_the_contract_says(house: House, model: Stan
     equip(house, name, model)
     rejects = name in SHELLS
     rows = sum(isinstance(one, float) for one in script) + 1 + rejects
-    assert house.loop(rows, name, timeout=900, AGENT_TIMEOUT="180", CONFINE=CONFINE).status == 0
+    assert house.loop(rows, name, timeout=1800, AGENT_TIMEOUT="180", CONFINE=CONFINE).status == 0
     said = [KINDS[kind][1].format(name=name) for kind in kinds]
     if name == "mini":  # it takes words without a command for a fault of the model
         words = re.compile(r"\(exit status 0\).*")

@@ -29,7 +29,8 @@ def before_stop(run: Path) -> str | None:
     try:
         known = [int(word) for word in marker.read_text().split()] or [-1, 0]  # empty: a person has made it
         active = json.load(sys.stdin)["stop_hook_active"] is True
-        now = _experiments(run)
+        ledger = run / "experiments.jsonl"
+        now = ledger.read_bytes().count(b"\n") if ledger.exists() else 0
     except (OSError, ValueError, KeyError, TypeError):
         return None
     # If it is not active, a person has spoken in between.
@@ -39,8 +40,3 @@ def before_stop(run: Path) -> str | None:
         return None
     durable.write_atomically(marker, f"{now} {vain}\n", durable=False)
     return UNATTENDED + (WAIT.format(id=flying[0]) if flying else GO_ON)
-
-
-def _experiments(run: Path) -> int:
-    path = run / "experiments.jsonl"
-    return path.read_bytes().count(b"\n") if path.exists() else 0

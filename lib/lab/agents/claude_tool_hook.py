@@ -56,16 +56,14 @@ def before_tool(run: Path) -> str | None:
 
 
 def against(root: Path, tool: str, given: dict[str, str], folder: str) -> str | None:
-    """The same for one use of a tool in the tree `root`, called in `folder`, while a run is checked out."""
-    if tool == "Bash":
-        return _against_command(root, given["command"])
-    path = os.path.relpath(os.path.join(root, folder, given["file_path"]), root)
-    return FIXED.format(path) if re.fullmatch(FIXED_PATH, path) else None
+    """The same for one use of a tool in the tree `root`, called in `folder`, while a run is checked out.
 
-
-def _against_command(root: Path, text: str) -> str | None:
-    """The message of the first pattern that fits. A command in another tree is allowed."""
-    plain = QUOTED.sub("_", text.replace("\\\n", " ")).replace(f"{root}/", "").replace(str(root), ".")
+    The first pattern that fits a command has the message. A command in another tree is allowed.
+    """
+    if tool != "Bash":
+        path = os.path.relpath(os.path.join(root, folder, given["file_path"]), root)
+        return FIXED.format(path) if re.fullmatch(FIXED_PATH, path) else None
+    plain = QUOTED.sub("_", given["command"].replace("\\\n", " ")).replace(f"{root}/", "").replace(str(root), ".")
     if ELSEWHERE.search(plain):
         return None
     for pattern, says in COMMANDS.items():

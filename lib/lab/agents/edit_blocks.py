@@ -55,13 +55,12 @@ def apply(files: Code, answer: str) -> Code:
 
 def _before(block: Block, name: str, files: Code) -> str:
     """The old text; empty for a new file. Raises Fault if that file may not change."""
-    candidate = ONE_OF_SEVERAL.fullmatch(name)
-    known = candidate["path"] or name if candidate else name
-    if [*files] == [ONE] and CANDIDATE.fullmatch(name):
-        known = ONE
+    is_one, known = [*files] == [ONE], name
+    if candidate := (CANDIDATE if is_one else ONE_OF_SEVERAL).fullmatch(name):
+        known = ONE if is_one else candidate["path"] or name
     if known in files:
         return files[known]
-    if [*files] == [ONE] or any(block.search) or not NEW.fullmatch(known):
+    if is_one or any(block.search) or not NEW.fullmatch(known):
         raise Fault(f"block {block.number} changes '{block.file}'", f"change only these files: {' '.join(files)}")
     return ""
 

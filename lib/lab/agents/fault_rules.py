@@ -73,10 +73,6 @@ TIME = r"(?P<hour>\d{1,2})(?::(?P<minute>\d\d))?\s*(?P<half>[ap]m)?\b(?:\s*\((?P
 DAY = rf"(?P<month>{'|'.join(MONTHS)})[a-z]*\.? (?P<day>\d{{1,2}})(?:st|nd|rd|th)?(?:,? (?P<year>\d{{4}}))?"
 
 
-def _epoch(found: re.Match[str], now: datetime) -> datetime:
-    return datetime.fromtimestamp(int(found[1]))
-
-
 def _after(found: re.Match[str], now: datetime) -> datetime:
     parts = re.findall(r"([\d.]+)\s*(ms|[smhd])", found[1].lower()) if found[1] else [(found[2], "s")]
     return now + timedelta(seconds=math.ceil(sum(float(number) * UNITS[unit] for number, unit in parts)))
@@ -87,34 +83,27 @@ def _clock(found: re.Match[str], now: datetime) -> datetime:
     known = found.groupdict()
     if not (known["minute"] or known["half"]):
         raise ValueError("no time of day")
-    there = _there(known["zone"], now)
+    try:
+        there = now.astimezone(ZoneInfo(known["zone"]) if known["zone"] else None)
+    except (OSError, ValueError, KeyError):  # ours instead of an unknown zone; ZoneInfoNotFoundError is a KeyError
+        there = now.astimezone()
     hour = int(known["hour"])
     if known["half"]:
         hour = hour % 12 + 12 * (known["half"].lower() == "pm")
     at = there.replace(hour=hour, minute=int(known["minute"] or 0), second=0, microsecond=0)
-    if not known.get("month"):
-        return _here(at if at > there else at + timedelta(days=1))
-    at = at.replace(month=MONTHS.index(known["month"].lower()) + 1, day=int(known["day"]))
-    if known["year"]:
-        return _here(at.replace(year=int(known["year"])))
-    return _here(at if at > there - timedelta(days=1) else at.replace(year=at.year + 1))
-
-
-def _there(zone: str | None, now: datetime) -> datetime:
-    """The same moment in that zone; one that is not known is ours."""
-    try:
-        return now.astimezone(ZoneInfo(zone)) if zone else now.astimezone()
-    except (OSError, ValueError, KeyError):  # ZoneInfoNotFoundError is a KeyError
-        return now.astimezone()
-
-
-def _here(at: datetime) -> datetime:
+    if known.get("month"):
+        year = int(known["year"] or there.year)
+        at = at.replace(year=year, month=MONTHS.index(known["month"].lower()) + 1, day=int(known["day"]))
+        if not known["year"] and at <= there - timedelta(days=1):
+            at = at.replace(year=year + 1)
+    elif at <= there:
+        at += timedelta(days=1)
     return at.astimezone().replace(tzinfo=None)
 
 
 UNTIL = r"(?:resets?|again|until)(?: at| on)?"
 RESETS: tuple[tuple[str, Callable[[re.Match[str], datetime], datetime]], ...] = (  # the first that fits and is possible
-    (r"\|(\d{10})\b", _epoch),
+    (r"\|(\d{10})\b", lambda found, now: datetime.fromtimestamp(int(found[1]))),
     (rf"\b(?:in|after:?)\s+((?:{LENGTH}[\s,]*(?:and\s+)?)+)|\bafter:?\s+(\d{{1,6}})\b", _after),
     (rf"{UNTIL} {DAY},?(?: at)? {TIME}", _clock),
     (rf"{UNTIL}\s+{TIME}", _clock),

@@ -18,18 +18,14 @@ LOOKED_AT = 50  # proposals that are compared
 
 def first_apart(source: str, found: Iterable[Proposal], run: Path) -> Proposal | None:
     """The first of `found` that is apart from the changes in flight; the very first if there is none."""
-    taken = {line for before, after in _in_flight(run) for line in _changed(before, after, around=1)}
-    best = list(islice(found, LOOKED_AT if taken else 1))
-    apart = (one for one in best if taken.isdisjoint(_changed(source, one.source, around=0)))
-    return next(apart, best[0] if best else None)
-
-
-def _in_flight(run: Path) -> Iterator[tuple[str, str]]:
-    """The code before and after each change without a verdict."""
+    taken: set[str] = set()
     for one in flight.in_the_air(run):
         with suppress(ValueError):  # the flight has no code yet
             if after := code.after(one):
-                yield code.difference(code.before(one), after)
+                taken |= {*_changed(*code.difference(code.before(one), after), around=1)}
+    best = list(islice(found, LOOKED_AT if taken else 1))
+    apart = (one for one in best if taken.isdisjoint(_changed(source, one.source, around=0)))
+    return next(apart, best[0] if best else None)
 
 
 def _changed(before: str, after: str, around: int) -> Iterator[str]:

@@ -41,19 +41,13 @@ class Outcome:
 
 def outcomes(experiments: Iterable[Experiment]) -> list[Outcome]:
     """The outcomes of the experiments, oldest first, without the baseline."""
-    return [_outcome(experiment) for experiment in experiments if experiment["rule"] != "baseline"]
-
-
-def _outcome(experiment: Experiment) -> Outcome:
-    text, gain = experiment["description"], experiment["gain"]
-    move = MOVE.fullmatch(text)
-    return Outcome(
-        text,
-        experiment["category"],
-        experiment["status"] == "keep",
-        None if gain is None else Decimal(gain),
-        *(move.groups() if move else (text,)),
-    )
+    found = []
+    for one in experiments:
+        if one["rule"] != "baseline":
+            text, move = one["description"], MOVE.fullmatch(one["description"])
+            subject = move.groups() if move else (text,)
+            found.append(Outcome(text, one["category"], one["status"] == "keep", one["gain"], *subject))
+    return found
 
 
 def chance(belief: float, category: str, subject: str, past: Sequence[Outcome]) -> float:

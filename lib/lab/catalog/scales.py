@@ -59,25 +59,19 @@ def scale_of(name: str, text: str) -> Scale | None:
     if "**" in text:
         return EXPONENT
     if re.fullmatch(r"[0-9_]+", text):
-        return _scale_of_whole(name, int(text))
+        count = int(text)
+        is_power_of_two = count > 0 and count & (count - 1) == 0
+        if is_power_of_two and (count > SMALL_COUNT or words(name) & DOUBLED):
+            return POWER
+        return COUNT if count < SMALL_COUNT else WHOLE_FACTOR
     if not re.fullmatch(r"[0-9_.]+(e[+-]?[0-9]+)?", text.lower()):
         return None
-    return _scale_of_fraction(name, float(text))
-
-
-def _scale_of_whole(name: str, value: int) -> Scale:
-    power_of_two = value > 0 and value & (value - 1) == 0
-    if power_of_two and (value > SMALL_COUNT or words(name) & DOUBLED):
-        return POWER
-    return COUNT if value < SMALL_COUNT else WHOLE_FACTOR
-
-
-def _scale_of_fraction(name: str, value: float) -> Scale:
-    if words(name) & SHARES and value <= 1:
+    number = float(text)
+    if words(name) & SHARES and number <= 1:
         return SHARE
-    if words(name) & BETAS and 0.5 <= value < 1:
+    if words(name) & BETAS and 0.5 <= number < 1:
         return BETA
-    return FACTOR if value else FROM_ZERO
+    return FACTOR if number else FROM_ZERO
 
 
 def as_written(value: float, like: str, digits: int) -> str:
@@ -89,10 +83,6 @@ def as_written(value: float, like: str, digits: int) -> str:
     if number and ("e" in like.lower() or number < Decimal("0.0001")):
         return f"{number:e}".replace("e+", "e")
     return f"{number:f}" if "." in f"{number:f}" else f"{number:f}.0"
-
-
-def _exponent(text: str) -> float:
-    return float(text.split("**")[1])
 
 
 def _with_exponent(position: float, like: str, _: int) -> str:
@@ -125,5 +115,5 @@ SHARE = Scale(float, as_written, step=0.1, low=0, high=1)
 BETA = Scale(lambda text: -math.log(1 - float(text)), _beta, step=math.log(2), low=0)
 COUNT = Scale(float, lambda n, *_: str(int(n)), low=1, whole=True)
 POWER = Scale(lambda text: math.log2(int(text)), lambda n, *_: str(2 ** int(n)), low=0, whole=True)
-EXPONENT = Scale(_exponent, _with_exponent, low=0, whole=True)
+EXPONENT = Scale(lambda text: float(text.split("**")[1]), _with_exponent, low=0, whole=True)
 PATTERN = Scale(lambda text: text.count("S"), _pattern, low=0, whole=True)  # short windows before each long one

@@ -177,7 +177,7 @@ def state(run: Path, index: Index) -> Iterator[str]:
     for name, one in (("Incumbent", index.incumbent), ("Best", index.best)):
         if one:
             memory_gb = "" if one["memory_gb"] is None else f", {one['memory_gb']:.1f} GB"
-            value = task.level(metric, one["val_bpb"]) + memory_gb
+            value = f"{metric.name} {metric.text(one['val_bpb'])}{memory_gb}"
             yield f"{name}: {value} (#{one['n']}, {clean(one['description'], 200)})"
             if name == "Incumbent" or one != index.incumbent:
                 yield from _of_the_run(one)

@@ -16,11 +16,10 @@ HINTS = {
 
 def check(files: Iterable[Path], description: str) -> None:
     """Raises Fault if the description does not fit into the ledger, or a file cannot be committed."""
-    for column, problem in schemas.problems("row", {"description": description}):
+    row = {"description": description if description.strip() else ""}
+    for column, problem in schemas.problems("row", row):
         if column == "description":
             raise Fault(f"the description {problem}", "say in one line what you changed")
-    if not description.strip():
-        raise Fault("the description is empty", "say in one line what you changed")
     for file in files:
         if why := unusable(file):
             raise Fault(f"'{file}' {why}", HINTS[why])

@@ -24,18 +24,18 @@ def ideas(folder: Path) -> None:
     known = read(flight.run)
     given, back = (_lines(flight.text(name)) for name in (GIVEN, BACK))
     kept = known if flight.text(BACK) is None or back == given else [*back, *(one for one in known if one not in given)]
-    spoken = [match.groups() for line in _lines(flight.text("said")) if (match := SPOKEN.fullmatch(line))]
-    for word, text in spoken:
-        is_new = word.lower() == "idea"
-        kept = [*kept, text] if is_new else [one for one in kept if not _is_meant(text, one)]
+    for match in filter(None, map(SPOKEN.fullmatch, _lines(flight.text("said")))):
+        word, text = match.groups()
+        if word.lower() == "idea":
+            kept = [*kept, text]
+        elif len(text) < SHORTEST:
+            kept = [one for one in kept if one != text]
+        else:
+            kept = [one for one in kept if not one.startswith(text)]
     kept = list(dict.fromkeys(kept))[-MOST:]
     if kept != known:
         text = "".join(f"{line}\n" for line in [HEAD, *kept])
         durable.write_atomically(flight.run / FILE, text, durable=False)
-
-
-def _is_meant(beginning: str, idea: str) -> bool:
-    return idea == beginning or (len(beginning) >= SHORTEST and idea.startswith(beginning))
 
 
 def read(run: Path) -> list[str]:

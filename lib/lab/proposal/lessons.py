@@ -23,7 +23,10 @@ BELIEF = 6  # tries that an untried category starts with; one of them is a keep
 
 @dataclass(frozen=True)
 class Try:
-    """One experiment after the baseline. `category` is None if neither its proposer nor its constants name one."""
+    """One experiment after the baseline.
+
+    `category`: that of its proposer, in any case, else that of the first known constant that it moved; None: neither.
+    """
 
     n: int
     text: str
@@ -51,6 +54,7 @@ def tries(past: Iterable[Experiment], changes: Iterable[Change]) -> list[Try]:
 
 
 def _try(one: Experiment, change: Change) -> Try:
+    of_constant = next((BELIEFS[name].category for name in change.constants if name in BELIEFS), None)
     return Try(
         n=one["n"],
         text=clean(one["description"], LONGEST),
@@ -61,7 +65,7 @@ def _try(one: Experiment, change: Change) -> Try:
         is_near=one["rule"] in NEAR_MISSES and (one["gain"] or 0) > 0,
         gain=one["gain"],
         lines=lines_of(one),
-        category=category_of(one["category"], change),
+        category=KNOWN.get((one["category"] or "").casefold()) or of_constant,
         change=change,
         notes=tuple(clean(note, NOTE) for note in one.get("notes") or ()),
     )
@@ -70,12 +74,6 @@ def _try(one: Experiment, change: Change) -> Try:
 def lines_of(one: Experiment) -> str:
     """`+3 -1`: code lines added and removed."""
     return "unknown" if one["lines_added"] is None else f"+{one['lines_added']} -{one['lines_removed']}"
-
-
-def category_of(said: str | None, change: Change) -> Category | None:
-    """The category that the proposer named, in any case; else that of the first known constant that was moved."""
-    found = KNOWN.get((said or "").casefold())
-    return found or next((BELIEFS[name].category for name in change.constants if name in BELIEFS), None)
 
 
 def experiments_since_keep(past: Sequence[Try]) -> int:
@@ -88,18 +86,15 @@ def near_misses(past: Iterable[Try]) -> list[Try]:
 
     A later keep at the same place ends a near miss.
     """
-    found: dict[str, list[Try]] = defaultdict(list)
+    found: dict[str, list[Try]] = {}
     for one in past:
         if one.is_keep:
             won = set(one.change.places)
-            over = [key for key, alike in found.items() if won & set(alike[0].change.places)]
-            for key in over:
-                del found[key]
+            found = {key: alike for key, alike in found.items() if not won & set(alike[0].change.places)}
         elif one.gain is not None:
-            found[_meaning(one)].append(one)
-    nearest = [(_mean(alike), one) for alike in found.values() for one in alike if one.is_near]
-    last = {_meaning(one): (gain, one) for gain, one in nearest if gain > 0}
-    return [one for _, one in sorted(last.values(), key=lambda pair: (pair[0], pair[1].n), reverse=True)]
+            found.setdefault(_meaning(one), []).append(one)
+    nearest = [(_mean(alike), near[-1]) for alike in found.values() if (near := [one for one in alike if one.is_near])]
+    return [one for gain, one in sorted(nearest, key=lambda pair: (pair[0], pair[1].n), reverse=True) if gain > 0]
 
 
 def _mean(alike: Sequence[Try]) -> Decimal:

@@ -52,5 +52,4 @@ def mend(folder: Path) -> str:
 def _crashed_run(flight: Flight) -> Path:
     """The candidate's last run; one of the incumbent may have followed it."""
     folders = (flight.folder / f"run.{attempt}" for attempt in range(flight.attempt, 0, -1))
-    made = (one for one in folders if one.is_dir())
-    return next(one for one in made if not (Flight(one).text("next") or "").startswith("incumbent"))
+    return next(one for one in folders if one.is_dir() and not (Flight(one).text("next") or "").startswith("incumbent"))

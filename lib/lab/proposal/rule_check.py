@@ -136,37 +136,24 @@ def _called(node: ast.Call) -> Iterator[Offence]:
         if not (split and isinstance(split[0], ast.Constant) and split[0].value == "train"):
             yield "validation", text
     # The 42 in `manual_seed(int(os.environ.get("SEED") or 42))` counts, too: changing it is another seed.
-    if name in rules.SEEDERS and (rules.SEED not in text or any(map(_is_seed, ast.walk(node)))):
+    numbers = (one for one in ast.walk(node) if isinstance(one, ast.Constant) and type(one.value) is int)
+    if name in rules.SEEDERS and (rules.SEED not in text or any(numbers)):
         yield "seed", text
-
-
-def _is_seed(node: ast.AST) -> bool:
-    """A fixed number instead of SEED."""
-    return isinstance(node, ast.Constant) and type(node.value) is int
 
 
 def _stated(node: ast.stmt, metric: str) -> Iterator[Offence]:
     """Statements that print the metric or assign it."""
     text = ast.unparse(node)
     printed = rules.PRINTED if metric == BPB else (f"{metric}:", *rules.PRINTED)  # `loss` alone is in many lines
-    if any(word in part for part in _texts(node) for word in printed):
+    is_docstring = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+    strings = [] if is_docstring else [str(one.value) for one in ast.walk(node) if isinstance(one, ast.Constant)]
+    if any(word in string for string in strings for word in printed):
         yield "metric", text
     stored = {one.id for one in ast.walk(node) if isinstance(one, ast.Name) and isinstance(one.ctx, ast.Store)}
-    if rules.METRIC in stored and not _is_evaluation(getattr(node, "value", None)):
+    value = getattr(node, "value", None)
+    is_evaluation = isinstance(value, ast.Call) and _last(value.func) == rules.EVALUATION
+    if rules.METRIC in stored and not is_evaluation:
         yield "metric", text
-
-
-def _texts(node: ast.AST) -> Iterator[str]:
-    """The strings in a statement, except docstrings."""
-    if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
-        return
-    for one in ast.walk(node):
-        if isinstance(one, ast.Constant) and isinstance(one.value, str | bytes):
-            yield one.value if isinstance(one.value, str) else one.value.decode("latin-1")
-
-
-def _is_evaluation(value: ast.AST | None) -> bool:
-    return isinstance(value, ast.Call) and _last(value.func) == rules.EVALUATION
 
 
 def _last(node: ast.AST) -> str:

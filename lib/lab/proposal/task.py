@@ -38,11 +38,6 @@ def rules(run: Path, published: str, last: str) -> str:
     return own + last.format(number=9, next=10)
 
 
-def level(metric: Metric, value: Decimal) -> str:
-    """`val_bpb 0.997900`"""
-    return f"{metric.name} {metric.text(value)}"
-
-
 def noise(metric: Metric, sd: Decimal, band: Decimal, value: Decimal) -> Iterator[str]:
     """The noise, and the gain that a run needs; `value`: the incumbent's."""
     side = "above" if metric.is_max else "below"

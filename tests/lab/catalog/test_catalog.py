@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from house import ROOT, House
+from house import ROOT, House, Result
 from lab.catalog import blob_id, catalog
 from lab.catalog.choose import RADICAL_AFTER, WIDER_AFTER, Proposal
 from lab.catalog.hyperparameters import Hyperparameter, find, fits, replaced
@@ -520,19 +520,24 @@ def test_the_loop_runs_on_it(run: House) -> None:
     assert len(set(blobs)) == len(blobs)
 
 
-def test_it_edits_the_copy_in_which_it_is_called(run: House) -> None:
-    run.once()
+def called_in_a_copy(run: House, source: str, **settings: str) -> tuple[Result, Path]:
+    """Its result in a repository of its own with this train.py, and the folder."""
     copy = run.outside / "copy"
     copy.mkdir()
-    (copy / "train.py").write_text("import lab\nLR = 0.04  # é\n")
+    (copy / "train.py").write_text(source)
+    command = 'cd "$0" && git init -q && git add . && "$1"'
+    catalog = str(run.tree / "lib/proposers/catalog")
+    return run.call("bash", "-c", command, str(copy), catalog, **{"LAB_TAG": "mar14", **settings}), copy
+
+
+def test_it_edits_the_copy_in_which_it_is_called(run: House) -> None:
+    run.once()
     before = (run.tree / "train.py").read_text()
-    result = run.call(
-        "bash", "-c", 'cd "$0" && "$1"', str(copy), str(run.tree / "lib/proposers/catalog"), LAB_TAG="mar14"
-    )
+    result, copy = called_in_a_copy(run, "import lab\nLR = 0.04  # é\n")
     assert result.status == 0
     assert result.out == "category: learning rate and schedule\nraise LR 0.04 -> 0.06\n"
     assert (copy / "train.py").read_text() == "import lab\nLR = 0.06  # é\n"
-    assert [path.name for path in copy.iterdir()] == ["train.py"]
+    assert {path.name for path in copy.iterdir()} == {".git", "train.py"}
     assert (run.tree / "train.py").read_text() == before
 
 
@@ -552,11 +557,7 @@ def test_it_repeats_nothing_that_anybody_tried(run: House) -> None:
     ],
 )
 def test_without_an_idea_nothing_is_changed(run: House, source: str, settings: dict[str, str], message: str) -> None:
-    copy = run.outside / "copy"
-    copy.mkdir()
-    (copy / "train.py").write_text(source)
-    command = ("bash", "-c", 'cd "$0" && "$1"', str(copy), str(run.tree / "lib/proposers/catalog"))
-    result = run.call(*command, **{"LAB_TAG": "mar14", **settings})
+    result, copy = called_in_a_copy(run, source, **settings)
     assert (result.status, result.out, result.err) == (1, "", message)
     assert (copy / "train.py").read_text() == source
 
