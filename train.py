@@ -32,7 +32,7 @@ DTYPE = torch.bfloat16 if DEVICE == "cuda" and torch.cuda.is_bf16_supported(Fals
 
 # ---------------------------------------------------------------------------
 # Hyperparameters. If the profiles differ, the first value is for `small` and the second for `full`. The values for
-# `full` are the result of 126 published experiments on an H100 (docs/decisions.md).
+# `full` are the result of 126 published experiments on an H100 (docs/log.md).
 # ---------------------------------------------------------------------------
 
 # Model

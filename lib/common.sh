@@ -73,7 +73,9 @@ tell() {
 
 # die PROBLEM [HINT]: ends a verb on a fault of usage, machine or toolkit. Control characters become `?`.
 die() {
-  say "${0##*/}: ${1//[[:cntrl:]]/?}"
+  local name=${0##*/}
+  [[ $0 != */lib/experiment/* ]] || name=experiment # a person does not know the steps
+  say "$name: ${1//[[:cntrl:]]/?}"
   [[ -z ${2:-} ]] || say "hint: $2"
   exit 2
 }

@@ -51,8 +51,8 @@ bring_env() {
   printf '%s\n' "$TREE" >"$VENV/synced-by"
 }
 
-# refuse_foreign_env: UV_PROJECT_ENVIRONMENT may name the environment of another tree, from a shell that this one was started in: a sync
-# would remove the packages of that tree.
+# refuse_foreign_env: UV_PROJECT_ENVIRONMENT, inherited from a shell, may name the environment of another tree. A sync
+# would remove that tree's packages.
 refuse_foreign_env() {
   local owner
   owner=$(cat "$VENV/synced-by" 2>/dev/null) || owner=${VENV%/*}
@@ -65,15 +65,18 @@ refuse_foreign_env() {
 sync_env() {
   local options=() quiet=(--quiet)
   [[ ! -t 2 ]] || quiet=() # a progress bar, at a terminal
-  [[ -e $TREE/pyproject.toml ]] || die "no 'pyproject.toml' in '$TREE', which lists what train.py needs" 'uv init --bare'
+  [[ -e $TREE/pyproject.toml ]] || die "no 'pyproject.toml' in '$TREE', which lists the packages of train.py" \
+    'create one: uv init --bare'
   grep -q '^\[project\]' "$TREE/pyproject.toml" ||
-    die "'pyproject.toml' has no [project] section, which lists what train.py needs" "add one: 'uv init --bare' in an empty folder writes an example"
+    die "'pyproject.toml' has no [project] section, which lists the packages of train.py" \
+      "add one; for an example, in an empty folder: uv init --bare"
   rm -f "$VENV/without-torch"
   if grep -q '^torch = ' "$TREE/pyproject.toml" && ! needs_torch; then
     options=(--no-group torch)
   fi
   say "installing the environment: uv sync$( ((${#options[@]})) || printf ' (PyTorch is large: this takes a while)')"
-  (cd "$TREE" && uv sync --project . "${quiet[@]}" "${options[@]}" >&2) || die "'uv sync' failed" 'read the lines above; uv needs the network and Python 3.10 or later'
+  (cd "$TREE" && uv sync --project . "${quiet[@]}" "${options[@]}" >&2) || die "'uv sync' failed" \
+    'read the messages above; uv needs the network and Python 3.10 or later'
   ((${#options[@]} == 0)) || : >"$VENV/without-torch"
   [[ -x $VENV/bin/lab && ! -e $VENV/core ]] || bring_core
 }
@@ -83,7 +86,7 @@ bring_core() {
   rm -rf "$VENV/core"
   grep -q '"ml-experiment-lab"' "$TREE/pyproject.toml" && return # the environment has them
   uv pip install --quiet --python "$VENV" --target "$VENV/core.new" --requirements "$TOOLKIT/lib/pyproject.toml" >&2 ||
-    die 'cannot install the packages of the toolkit' 'read the lines above; uv needs the network'
+    die 'cannot install the packages of the toolkit' 'read the messages above; uv needs the network'
   mv "$VENV/core.new" "$VENV/core"
   printf '#!/bin/sh\nUV_PROJECT_ENVIRONMENT=%q exec %q "$@"\n' "$VENV" "$TOOLKIT/lib/core" >"$VENV/bin/lab"
   chmod +x "$VENV/bin/lab"

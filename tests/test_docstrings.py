@@ -1,4 +1,4 @@
-"""Comments, docstrings and other strings in Python are plain sentences. Each pattern is taken from an old text."""
+"""Comments in bash, and comments, docstrings and strings in Python, are plain sentences. Old texts had PATTERNS."""
 
 import ast
 import io
@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from house import ROOT
+from test_words import bash_files
 
 PATTERNS = {
     "no relative or verbless opening": r"^(?:What|Whatever|Whoever|Those|That of|Of|Else|But|And|With what|By what)"
@@ -42,11 +43,19 @@ def found(texts: Iterator[tuple[int, str]]) -> list[str]:
     ]
 
 
-OTHERS = {"proposal", "agents"}  # not rewritten yet; agents/fault_rules.py quotes messages of other programs
-PYTHON = [path for path in sorted((ROOT / "lib").rglob("*.py")) if not OTHERS & {*path.parts}]
-PYTHON += [ROOT / "prepare.py", ROOT / "train.py"]
+PYTHON = [*sorted((ROOT / "lib").rglob("*.py")), ROOT / "prepare.py", ROOT / "train.py"]
 
 
 @pytest.mark.parametrize("path", PYTHON, ids=lambda path: str(path.relative_to(ROOT)))
 def test_a_python_file(path: Path) -> None:
     assert not found(python_texts(path))
+
+
+FUNCTION = re.compile(r"^[a-z_]+( \S+)*: ")  # `name ARGUMENTS: what it does`
+
+
+@pytest.mark.parametrize("path", [*bash_files()], ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_bash_file(path: Path) -> None:
+    lines = enumerate(path.read_text().splitlines(), start=1)
+    comments = [(number, match[1]) for number, line in lines if (match := re.search(r"(?:^|\s)# (.*)", line))]
+    assert not found((number, FUNCTION.sub("", text)) for number, text in comments)

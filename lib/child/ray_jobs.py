@@ -63,8 +63,8 @@ class Cluster:
         parts = urllib.parse.urlsplit(self.address)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             fail(
-                f"RAY_ADDRESS is '{address}', and should be that of the dashboard, where jobs are submitted",
-                "RAY_ADDRESS=http://HOST:8265",
+                f"RAY_ADDRESS '{address}' is not the address of Ray's dashboard",
+                "set it: RAY_ADDRESS=http://HOST:8265",
             )
         here = parts.hostname in ("127.0.0.1", "localhost", "::1")
         self.open = urllib.request.build_opener(*([urllib.request.ProxyHandler({})] if here else [])).open
@@ -116,12 +116,12 @@ def wanted(cluster: Cluster) -> dict[str, Any]:
         asked |= more
     except (ValueError, TypeError):
         fail(
-            f"RAY_OPTIONS is no JSON object: '{os.environ['RAY_OPTIONS']}'",
-            "RAY_OPTIONS='{\"entrypoint_num_gpus\": 1}'",
+            f"RAY_OPTIONS is not a JSON object: '{os.environ['RAY_OPTIONS']}'",
+            "set it: RAY_OPTIONS='{\"entrypoint_num_gpus\": 1}'",
         )
     for name, key in (("CPU", "entrypoint_num_cpus"), ("GPU", "entrypoint_num_gpus")):
         if there and asked[key] > there.get(name, 0):
-            say(f"a run asks for {asked[key]:g} {name}, and all hosts have {there.get(name, 0):g}: it waits for more")
+            say(f"a run needs {asked[key]:g} {name}, but all hosts have {there.get(name, 0):g}: it waits for more")
     return asked
 
 
@@ -171,7 +171,7 @@ class Run:
             self.cluster.ask("jobs/", {"entrypoint": entrypoint, "submission_id": self.name, **asked}, post=True)
         except SilentError as error:
             self.cancel_quietly()  # it may have heard of it
-            fail(f"no job could be submitted at '{self.cluster.address}': {error}", "see: make doctor ENGINE=ray")
+            fail(f"cannot submit a job to '{self.cluster.address}': {error}", "see: make doctor ENGINE=ray")
 
     def state(self) -> str:
         """The state: pending, running, gone or unknown. Sets `why`."""
@@ -181,7 +181,7 @@ class Run:
             self.why = str(error)
             return "unknown"
         if job is None:
-            self.why = "Ray knows no such job any more"
+            self.why = "Ray no longer knows this job"
             return "gone"
         self.why = " ".join(str(job.get("message") or job.get("status")).split())[:300]
         self.is_stopped = job.get("status") == "STOPPED" or job.get("driver_exit_code") == 125
@@ -211,18 +211,18 @@ class Run:
                     since = since or now
                     self.end_overdue(now - since)
                 elif state == "pending" and now >= tell_at:
-                    say(f"job '{self.name}' waits: {self.why}")
+                    say(f"job '{self.name}' is waiting in the queue: {self.why}")
                     tell_at = now + TELL_EVERY_S
                 elif now > heard + LOST_S:
                     (self.folder / "cancelled").touch()
-                    fail(f"'{self.cluster.address}' has been silent for {LOST_S:.0f} s: {self.why}", "see: ray status")
+                    fail(f"'{self.cluster.address}' has not answered for {LOST_S:.0f} s: {self.why}", "see: ray status")
             nap(0.5)
 
     def end_overdue(self, seconds: float) -> None:
         """End the job if it is over its limit. If its host died, Ray may not know that."""
         if seconds > float(self.text("limit_s") or 0) + MARGIN_S:
             self.cancel_quietly()
-            fail(f"job '{self.name}' was at work for longer than its limit")
+            fail(f"job '{self.name}' ran longer than its limit")
 
     def verdict(self) -> int:
         """The exit status of a job that is gone. A shared folder may show its rc late."""
@@ -236,7 +236,7 @@ class Run:
         try:
             return int(self.text("rc"))
         except ValueError:
-            fail(f"job '{self.name}' has ended without a verdict: {self.why}{f': {said[-1]}' if said else ''}")
+            fail(f"job '{self.name}' ended without a result: {self.why}{f': {said[-1]}' if said else ''}")
 
     def cancel(self) -> None:
         """Cancel the job and wait for its end. The runner ends at `cancelled`, even if Ray does not stop it."""
@@ -248,8 +248,8 @@ class Run:
             waited = time.monotonic() - began
             if waited > CANCEL_S:
                 fail(
-                    f"job '{self.name}' is not gone: {self.why}",
-                    f"ray job stop --address={self.cluster.address} {self.name}",
+                    f"could not cancel job '{self.name}': {self.why}",
+                    f"cancel it by hand: ray job stop --address={self.cluster.address} {self.name}",
                 )
             if not asked and (state == "pending" or waited > OWN_END_S):
                 asked = self.stop()
@@ -309,9 +309,10 @@ def check() -> int:
     cluster = Cluster(os.environ.get("RAY_ADDRESS") or ADDRESS)
     try:
         if not (cluster.ask("version") or {}).get("ray_version"):
-            raise SilentError("it is no Ray")
+            raise SilentError("its answer has no ray_version")
     except SilentError as error:
-        fail(f"'{cluster.address}' does not answer as Ray: {error}", "RAY_ADDRESS=http://HOST:8265, the dashboard's")
+        hint = "set the address of its dashboard: RAY_ADDRESS=http://HOST:8265"
+        fail(f"no Ray answers at '{cluster.address}': {error}", hint)
     wanted(cluster)
     return 0
 

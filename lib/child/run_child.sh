@@ -6,7 +6,7 @@
 readonly GRACE_S=3 # seconds from TERM to KILL: a stop is over within 5
 
 STOPPED=
-declare -A CHILDREN=() # those that are told of a stop, by pid
+declare -A CHILDREN=() # pid -> a child that gets stop signals
 
 pass_on() {
   local child
@@ -46,8 +46,8 @@ run_child() {
   end_of "$STARTED"
 }
 
-# capture COMMAND...: run it to its end and give back its status; what it says, on stderr too, is in OUTPUT. TERM and INT reach it
-# at once, which they would not in a $(...): bash runs no trap until that has ended.
+# capture COMMAND...: runs it to its end and returns its status; sets OUTPUT to its stdout and stderr. TERM and INT
+# reach it at once; in a $(...) they would not, because bash runs no trap until that has ended.
 capture() {
   local status=0 from child
   exec {from}< <(exec "$@" </dev/null 2>&1 9>&-)
@@ -71,6 +71,6 @@ exit_if_stopped() {
   esac
 }
 
-# end_tagged NAME=VALUE: ends what was started with this in its environment, whatever session or group it has made for itself
-# since: a variable is inherited by all descendants, a process group is not. TERM, then KILL; fails when one is left.
+# end_tagged NAME=VALUE: ends all processes with this variable, in any session or process group: all descendants inherit
+# a variable, but not a process group. TERM, then KILL; fails if one is left.
 end_tagged() { "$LAB_PYTHON" -IS "$TOOLKIT/lib/child/runner.py" --end "$1"; }

@@ -141,7 +141,8 @@ copy_tree() {
   give_ideas
 }
 
-# give_ideas: writes ideas.md, which comes back after the call (lib/lab/proposal/ideas.py), unless the tree has such a file.
+# give_ideas: writes ideas.md, which comes back after the call (lib/lab/proposal/ideas.py), unless the tree has such a
+# file.
 give_ideas() {
   local ideas=
   [[ ! -e $FOLDER/ideas.given ]] || rm -f "$FOLDER"/ideas.{given,back}

@@ -39,8 +39,8 @@ scratch_changes() {
   GIT_INDEX_FILE=$FLIGHT/index git -c core.fileMode=false --work-tree="$scratch/tree" diff --no-ext-diff --no-renames "$@"
 }
 
-# bring_edited: copies the editable files that were changed or added, without ideas.md and further candidates. FOLDER/editable
-# holds their lines of `changed`.
+# bring_edited: copies the editable files that were changed or added, without ideas.md and further candidates.
+# FOLDER/editable holds their lines of `changed`.
 bring_edited() {
   local path
   rm -rf "$FOLDER/after"
@@ -58,7 +58,8 @@ bring_edited() {
   [[ ! -s $FOLDER/changed ]] || bring_rest "$FOLDER/after"
 }
 
-# bring_rest FOLDER: for a proposal that started from another keep, copies the files of that keep that the proposer did not change.
+# bring_rest FOLDER: for a proposal that started from another keep, copies the files of that keep that the proposer did
+# not change.
 bring_rest() {
   local path from
   from=$(cat "$FOLDER/from" 2>/dev/null) || return 0
@@ -72,8 +73,8 @@ bring_rest() {
 # is_wave: whether it was asked for further candidates.
 is_wave() { [[ -s $FOLDER/want && $(<"$FOLDER/want") != 1 ]]; }
 
-# bring_candidates COUNT: copies at most COUNT further candidates from candidates/: new files; or folders, if several files are
-# editable.
+# bring_candidates COUNT: copies at most COUNT further candidates from candidates/: new files; or folders, if several
+# files are editable.
 bring_candidates() {
   local path left=0
   mkdir -p "$FOLDER/candidates"
@@ -98,7 +99,8 @@ candidate_paths() {
   fi
 }
 
-# bring_folder NAME: copies candidates/NAME and its description. A candidate with a file that is not editable is ignored.
+# bring_folder NAME: copies candidates/NAME and its description. A candidate with a file that is not editable is
+# ignored.
 bring_folder() {
   local path from=$scratch/tree/candidates/$1 to=$FOLDER/candidates/$1 all fitting
   local -x GIT_INDEX_FILE=$FLIGHT/none.index # to an empty index all files are new

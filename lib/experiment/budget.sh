@@ -1,5 +1,6 @@
-# When a loop ends: after MAX_EXPERIMENTS rows, or once MAX_HOURS, MAX_COST or MAX_TOKENS is reached. runs/<tag>/over says which. Then the
-# experiments that train are finished, also after a restart, and no other begins. Sourced by scheduler.sh.
+# When a loop ends: after MAX_EXPERIMENTS rows, or once MAX_HOURS, MAX_COST or MAX_TOKENS is reached. runs/<tag>/over
+# says which. Then the experiments that train are finished, also after a restart, and no other begins. Sourced by
+# scheduler.sh.
 # shellcheck shell=bash
 
 BUDGET_AT=0 # when to check it again
@@ -38,7 +39,7 @@ look_at_budget() {
   read -r word why <"$RUN/budget.says" || return 0
   if [[ $word == over ]]; then
     put "$RUN/over" "$why"
-    tell "$why: the loop ends after what trains"
+    tell "$why: the loop ends after the running trainings"
   elif [[ ! -e $RUN/over.unknown ]]; then
     tell "$why"
     : >"$RUN/over.unknown"

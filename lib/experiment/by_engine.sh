@@ -52,7 +52,7 @@ go_on_with_run() {
   CHECKOUT=$(<"$RUN_DIR/cwd")
   engine_of "$RUN_DIR"
   core look_before "$RUN_DIR"
-  tell "found a run of an earlier loop, by engine '${ENGINE_OF##*/}': '${RUN_DIR#"$RUN/"}'"
+  tell "continuing a run that an earlier loop started on engine '${ENGINE_OF##*/}': '${RUN_DIR#"$RUN/"}'"
   run_engine --wait
   exit_if_stopped
 }
@@ -70,7 +70,7 @@ look_at_code() {
 run_has_no_end() {
   local why=${SAID:-it does not say why} seconds=$((MINUTE_S * (1 << (SUBMITTED > 3 ? 3 : SUBMITTED)) / 12))
   kill -0 "$LAB_HOLDER" 2>/dev/null || exit 2 # the loop was killed: the next one goes on with the run
-  why="engine '${ENGINE_OF##*/}' ended without a verdict on the run: $why"
+  why="engine '${ENGINE_OF##*/}' ended without a result: $why"
   cancel_run "$RUN_DIR"
   fault disk
   [[ -z $FOUND ]] || wait_for_machine disk
@@ -79,7 +79,7 @@ run_has_no_end() {
   FOUND=$why
   ((SUBMITTED < MOST_SUBMITTED)) || wait_for_machine engine
   is_far || seconds=0 # somebody has killed the runner: there is nothing to wait for
-  tell "$why; again in $seconds s"
+  tell "$why; starting the run again in $seconds s"
   find "$RUN_DIR" -mindepth 1 -maxdepth 1 ! -name next ! -name commit -exec rm -rf {} +
   mkdir -p "$RUN_DIR/record"
   rm -rf "$CHECKOUT" "$RUN/slots/$SLOT.index"
@@ -90,7 +90,7 @@ run_has_no_end() {
 
 # wait_for_machine KIND: lets the flight wait for the machine. FOUND says what is wrong. A run outside of a flight ends.
 wait_for_machine() {
-  [[ -n ${FLIGHT:-} ]] || die "$FOUND" 'fix that, then run this command again'
+  [[ -n ${FLIGHT:-} ]] || die "$FOUND" 'repair it, then repeat the command'
   rm -rf "$RUN_DIR"
   moment
   put "$FLIGHT/machine" "$1 $MOMENT $FOUND"

@@ -1,5 +1,5 @@
-# Further candidates of a proposer (lib/lab/proposal/wave.py): runs/<tag>/candidates/ has a folder for each, until 10-propose moves it
-# into a flight. Sourced, after run/current_run.sh.
+# Further candidates of a proposer (lib/lab/proposal/wave.py): runs/<tag>/candidates/ has a folder for each, until
+# 10-propose moves it into a flight. Sourced, after run/current_run.sh.
 # shellcheck shell=bash
 
 has_candidates() { compgen -G "$RUN/candidates/f*.*" >/dev/null; }

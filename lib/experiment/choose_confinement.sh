@@ -6,8 +6,8 @@ source "$TOOLKIT/lib/experiment/confinement.sh"
 # has_evaluator FACTS: whether the prepare.py that printed them can measure a model.
 has_evaluator() { [[ $1 == *'"evaluator": true'* ]]; }
 
-# way_to_confine: prints what confines a command here: `bubblewrap` or `landlock`, if CONFINE allows it. Fails if neither
-# works.
+# way_to_confine: prints the sandbox that works here and that CONFINE allows: `bubblewrap` or `landlock`. Fails if
+# neither works.
 way_to_confine() {
   local way
   for way in bubblewrap landlock; do
@@ -43,25 +43,26 @@ choose_confinement() {
   elif [[ $CONFINE != auto ]]; then
     way=that
     [[ $CONFINE != yes ]] || way='neither bubblewrap nor Landlock'
-    die "CONFINE is '$CONFINE', but $way does not work here" 'make doctor says why'
+    die "CONFINE is '$CONFINE', but $way does not work here" 'see why: make doctor'
   elif [[ $LAB_EVALUATOR == yes ]]; then
-    say 'training and proposers are not confined: neither bubblewrap nor Landlock works here (make doctor says why)'
+    say 'training and proposers are not confined: neither bubblewrap nor Landlock works here; to see why: make doctor'
   fi
 }
 
-# ask_far_host: sets `way` to what confines a training on a host that the engine chooses, or to `no`. It asks once for each way to
-# reach the host, because a restarted loop would wait for the answer behind its own runs.
+# ask_far_host: sets `way` to the sandbox that works on a host that the engine chooses, or to `no`. It asks once for
+# each way to reach the host, because a restarted loop would wait for the answer behind its own runs.
 ask_far_host() {
   local asked="${ENGINE_PATH##*/}|$CONFINE|${SLURM_OPTIONS:-}|${RAY_ADDRESS:-}|${RAY_OPTIONS:-}" known
   { read -r way known <"$RUN/computes"; } 2>/dev/null || known=
   [[ $known != "$asked" ]] || return 0
-  tell "asking a host of engine '${ENGINE_PATH##*/}' whether it can confine a training"
+  tell "checking whether a host of engine '${ENGINE_PATH##*/}' can confine a training"
   for way in bubblewrap landlock no; do
     [[ $way != no ]] || break
     [[ $CONFINE == @(auto|yes|"$way") ]] || continue
     ! through_engine 0 "$LAB_PYTHON" -IS "$TOOLKIT/lib/child/runner.py" --can-confine "$way" || break
     exit_if_stopped
-    [[ -n $HOST ]] || die "engine '${ENGINE_PATH##*/}' gives no answer: ${OUTPUT##*$'\n'}" "make engine-check ENGINE=${ENGINE_PATH##*/}"
+    [[ -n $HOST ]] || die "engine '${ENGINE_PATH##*/}' does not answer: ${OUTPUT##*$'\n'}" \
+      "make engine-check ENGINE=${ENGINE_PATH##*/}"
   done
   put "$RUN/computes" "$way $asked"
 }

@@ -1,4 +1,4 @@
-# What a training run, its evaluator and a proposer can reach. Writes the `confine` files that the runner reads
+# The sandbox of a training run, its evaluator and a proposer. Writes the `confine` files that the runner reads
 # (lib/child/runner.py). Sourced.
 # shellcheck shell=bash
 
@@ -48,9 +48,9 @@ confine_evaluator() {
 
 hidden_from_all() { printf '%s\n' "hide $TREE/runs" "hide $COMMON_DIR" "hide $TREE/.env"; }
 
-# confine_proposer SCRATCH: writes CALL/confine. A proposer has a network and writes anywhere, except to what experiments
-# depend on (list_what_is_held). Hidden are the runs with their ledgers, the validation text and .env. An agent with a
-# shell and no sandbox of its own writes only to its scratch folder.
+# confine_proposer SCRATCH: writes CALL/confine. A proposer has a network and writes anywhere, except to what
+# experiments depend on (list_what_is_held). Hidden are the runs with their ledgers, the validation text and .env. An
+# agent with a shell and no sandbox of its own writes only to its scratch folder.
 confine_proposer() {
   local held path
   mapfile -t held <"$RUN/proposer.confine"
@@ -67,8 +67,9 @@ confine_proposer() {
   printf '%s\n' "UV_CACHE_DIR=$1/tmp/uv" >>"$CALL/env"
 }
 
-# list_what_is_held: writes RUN/proposer.confine, the `confine` lines of every proposer, and RUN/proposer.absent, the git
-# configurations that do not exist yet and so cannot be made read-only. Once for a loop, because it takes 20 processes.
+# list_what_is_held: writes RUN/proposer.confine, the `confine` lines of every proposer, and RUN/proposer.absent, the
+# git configurations that do not exist yet and so cannot be made read-only. Once for a loop, because it takes 20
+# processes.
 list_what_is_held() {
   local paths configurations path
   mapfile -t configurations < <(git_configurations)
@@ -105,7 +106,8 @@ what_night_rests_on() {
   done
 }
 
-# git_configurations: the files that git reads for this user, in addition to those of the repository. Some may not exist.
+# git_configurations: the files that git reads for this user, in addition to those of the repository. Some may not
+# exist.
 git_configurations() {
   printf '%s\n' ~/.gitconfig "${XDG_CONFIG_HOME:-$HOME/.config}/git"
   { git config --list --show-origin --name-only -z 2>/dev/null || :; } | tr '\0' '\n' | sed -n 's/^file:\(\/.*\)/\1/p' | sort -u
@@ -117,8 +119,8 @@ is_held_by_us_alone() {
   [[ $AGENT_PATH == "$TOOLKIT/lib/proposers/mini" || $AGENT_PATH == "$TOOLKIT/lib/proposers/codex" && $LAB_HELD == landlock ]]
 }
 
-# what_is_watched: the paths that are compared before and after an unconfined run or proposer (lib/lab/runs/tampering.py),
-# because git, Python or the next start of the loop reads them.
+# what_is_watched: the paths that are compared before and after an unconfined run or proposer
+# (lib/lab/runs/tampering.py), because git, Python or the next start of the loop reads them.
 what_is_watched() {
   printf '%s\n' "$COMMON_DIR"/{config,config.worktree,shallow,info,hooks,objects/info} "$GIT_FOLDER/config.worktree" \
     "$RUN"/{wanted,prepared,prepared.py,variables,proposer.confine,proposer.absent} \
@@ -126,8 +128,8 @@ what_is_watched() {
   git_configurations
 }
 
-# restore_access: gives folders and files of the runs and of git their owner's permissions back, and prints them. Landlock
-# does not stop chmod, and a folder that cannot be read would end the night.
+# restore_access: gives folders and files of the runs and of git their owner's permissions back, and prints them.
+# Landlock does not stop chmod, and a folder that cannot be read would end the night.
 restore_access() {
   local found
   # Other flights may delete what it finds, which is no error.

@@ -1,5 +1,5 @@
-# The finished steps of a flight, FLIGHT/done: the first line has the attempt, each other line a step. STEP is the current
-# step. Sourced by dispatch.
+# The finished steps of a flight, FLIGHT/done: the first line has the attempt, each other line a step. STEP is the
+# current step. Sourced by dispatch.
 # shellcheck shell=bash
 
 # next_step: sets STEP to the first step that is not done; fails if all are.

@@ -1,4 +1,4 @@
-# Flights: experiments in the air. Each is a folder of facts, runs/<tag>/flights/<id>/. Sourced, after
+# Flights: experiments in flight. Each is a folder of facts, runs/<tag>/flights/<id>/. Sourced, after
 # run/current_run.sh.
 # shellcheck shell=bash
 
@@ -17,7 +17,8 @@ hold_flights() {
   [[ -d $RUN/flights ]] || mkdir -p "$RUN/flights"
   exec {HELD}<>"$RUN/flights/lock"
   lock "$HELD" 60 ||
-    die "another process of run '$TAG' is starting an experiment and does not finish" 'see which loop runs: make status'
+    die "another process is starting an experiment of run '$TAG', and does not finish" \
+      'see which loop runs: make status'
 }
 let_go() { exec {HELD}>&-; }
 

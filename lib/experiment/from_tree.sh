@@ -68,5 +68,5 @@ shelve_edit() {
 # tell_of_edit: says that a change still waits, however the verb ends.
 tell_of_edit() {
   [[ ! -e $RUN/edit ]] ||
-    say "the change of $(files_told) waits in '${RUN#"$TREE/"}/edit'; to continue, repeat the command, or: make loop"
+    say "the change of $(files_told) is saved in '${RUN#"$TREE/"}/edit'; to try it, repeat the command, or: make loop"
 }

@@ -50,7 +50,7 @@ landed() {
 
 # broke_off ID STATUS: a step failed, a process was killed, or something of ours is broken. The flight may continue.
 broke_off() {
-  fault disk # of which a step of ours may have died
+  fault disk # a full disk may have ended the step
   exit_if_stopped
   if [[ -n $FOUND ]]; then
     moment
@@ -64,7 +64,7 @@ broke_off() {
     HOPELESS[$1]="its processes were killed $((MOST_KILLS + 1)) times"
   else
     KILLED[$1]=$((${KILLED[$1]:-0} + 1))
-    tell "flight '$1' was killed; continuing it"
+    tell "experiment '$1' was killed; continuing it"
   fi
   end_flight "$1"
   if [[ -e $RUN/flights/$1 ]]; then

@@ -36,7 +36,7 @@ make_tree_of_files() {
 }
 
 # make_commit PARENT: sets COMMIT to a commit of OBJECT. The ledger knows a commit by 7 digits, so a later second is
-# tried until they are new to it, and to the flights in the air. One flight does this at a time (dispatch).
+# tried until they are new to it, and to all flights. One flight does this at a time (dispatch).
 make_commit() {
   local second zone
   printf -v second '%(%s)T' -1

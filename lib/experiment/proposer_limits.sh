@@ -1,4 +1,5 @@
-# Limits what a proposer can change, and undoes other changes. Sourced by ask_proposer.sh, whose CALL and scratch it uses.
+# Limits what a proposer can change, and undoes other changes. Sourced by ask_proposer.sh, whose CALL and scratch it
+# uses.
 # shellcheck shell=bash
 
 source "$TOOLKIT/lib/experiment/confinement.sh"

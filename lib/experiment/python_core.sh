@@ -45,4 +45,4 @@ core() {
 
 is_core_alive() { kill -0 "$LAB_CORE" 2>/dev/null; }
 
-core_is_gone() { die 'the Python core of this loop has ended' 'start the loop again: make loop'; }
+core_is_gone() { die "the Python helper process of this loop was killed" 'start the loop again: make loop'; }

@@ -1,9 +1,10 @@
-# The queue: changes of the tree that wait as flights (bin/experiment --detach). A loop tries them; without one, a process in the
-# background does, as long as runs/<tag>/queue exists (make stop removes it). Sourced, after run/current_run.sh, run/tree.sh and
-# from_tree.sh.
+# The queue: changes of the tree that wait as flights (bin/experiment --detach). A loop tries them; without one, a
+# process in the background does, as long as runs/<tag>/queue exists (make stop removes it). Sourced, after
+# run/current_run.sh, run/tree.sh and from_tree.sh.
 # shellcheck shell=bash disable=SC2034 # used where this is sourced
 
-# leave_edit DESCRIPTION: saves the change of the tree as a waiting flight, and sets ID. The same change is the same flight.
+# leave_edit DESCRIPTION: saves the change of the tree as a waiting flight, and sets ID. The same change is the same
+# flight.
 leave_edit() {
   hold_flights
   if ! has_flight; then
@@ -26,8 +27,8 @@ has_flight() {
   return 1
 }
 
-# start_queue: starts the background process, unless a verb holds the tree. It writes its exit status to queue.status and its output to
-# queue.log.
+# start_queue: starts the background process, unless a verb holds the tree. It writes its exit status to queue.status
+# and its output to queue.log.
 start_queue() {
   ! is_held || return 0
   rm -f "$RUN/queue.status"

@@ -44,8 +44,8 @@ fresh_seed() { "$LAB" fresh-seed "$RUN" "$@"; }
 is_asked_to_stop() { [[ -e $RUN/stop ]]; }
 
 # replicate [NAME COMMIT SEED]...: trains each COMMIT with SEED, on all slots; reruns.jsonl records each value. A
-# disturbed run is repeated with its seed, at most half of the runs. No run starts after BOUND times the estimate, so a
-# busy machine cannot hold it for ever.
+# disturbed run is repeated with its seed, at most half of the runs. No run starts after BOUND times the estimate, so it
+# ends on a busy machine, too.
 replicate() {
   local waiting=("$@") wanted=$(($# / 3)) again_left=$((($# / 3 + 1) / 2)) until
   local -A names=() orders=() # by pid of the running trainings
@@ -53,7 +53,8 @@ replicate() {
   estimate "$wanted"
   moment
   until=$((MOMENT + 100 * BOUND * ESTIMATE_S))
-  tell "$wanted runs, about $(in_words "$ESTIMATE_S"), $((SLOTS < wanted ? SLOTS : wanted)) at a time; no run starts after $(in_words $((BOUND * ESTIMATE_S)))"
+  tell "$wanted runs, about $(in_words "$ESTIMATE_S"), $((SLOTS < wanted ? SLOTS : wanted)) at a time;" \
+    "no run starts after $(in_words $((BOUND * ESTIMATE_S)))"
   while ((${#waiting[@]} || ${#names[@]})); do
     moment
     if ((${#waiting[@]})) && { ((MOMENT > until)) || is_asked_to_stop; }; then

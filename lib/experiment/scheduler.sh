@@ -30,7 +30,7 @@ declare -A HOPELESS=()               # why a flight is given up, by the id
 fly() {
   local ended
   ROWS=$1 WAIT_S=$PROPOSAL_WAIT LOOP_AGENT=$AGENT_PATH
-  rm -f "$RUN/calls/answered" # of before the machine was started anew, perhaps
+  rm -f "$RUN/calls/answered" # it may be from before a reboot
   moment
   FAILED_AT=$MOMENT
   exec 3<> <(:) # a pipe in which a dispatcher that ends says its pid
@@ -41,8 +41,8 @@ fly() {
     hear_of_flights
     look_at_budget
     while has_place && next_flight; do
-      # All that works on it is known by FLIGHT, the dispatcher too. Of a terminal that is closed a git hears even where that is
-      # ignored, and gives up its lock.
+      # All that works on it is known by FLIGHT, the dispatcher too. Of a terminal that is closed a git hears even where
+      # that is ignored, and gives up its lock.
       LAB_LOOP=$LOOP_AGENT LAB_PLACES=$PLACES FLIGHT=$RUN/flights/$ID start_child apart "$BASH" "$TOOLKIT/lib/experiment/dispatch" "$ID" ${HOPELESS[$ID]:+"${HOPELESS[$ID]}"}
       FLYING[$STARTED]=$ID
     done

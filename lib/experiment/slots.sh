@@ -140,7 +140,7 @@ free_slot() {
 no_slot_is_fit() {
   local why
   why=$(cat "$RUN/slots/0.out" 2>/dev/null) || return 0 # it is fit again
-  [[ -n ${FLIGHT:-} ]] || die "$why" 'repair it, then: make loop'
+  [[ -n ${FLIGHT:-} ]] || die "$why" 'repair it, then start the loop: make loop'
   moment
   put "$FLIGHT/machine" "gpu $MOMENT $why"
   printf 'wait\n'

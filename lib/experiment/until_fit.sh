@@ -11,7 +11,7 @@ until_fit() {
   (($2 >= FIT_AT)) || return 0
   [[ $1 != disk ]] || clear_free_slots
   while [[ -n $FOUND ]] && is_wanted; do
-    trouble machine "$FOUND; looking again in $FIT_WAIT_S s"
+    trouble machine "$FOUND; checking again in $FIT_WAIT_S s"
     pause "$FIT_WAIT_S"
     FIT_WAIT_S=$((FIT_WAIT_S < 30 * MINUTE ? 2 * FIT_WAIT_S : 60 * MINUTE))
     look_again "$1"
@@ -50,14 +50,14 @@ pause() {
 # rest_a_while: pauses when flights are given up in a row, because the toolkit or the machine may be at fault. Each
 # pause is longer, until there is a row.
 rest_a_while() {
-  trouble loop "$GIVEN_UP flights were given up in a row; going on in $FIT_WAIT_S s"
+  trouble loop "gave up $GIVEN_UP experiments in a row; continuing in $FIT_WAIT_S s"
   pause "$FIT_WAIT_S"
   FIT_WAIT_S=$((FIT_WAIT_S < 30 * MINUTE ? 2 * FIT_WAIT_S : 60 * MINUTE))
 }
 
 # new_core: replaces a killed core. The training runs that the old one watched are repeated.
 new_core() {
-  tell 'the Python core of this loop was killed; started a new one'
+  tell 'the Python helper process of this loop was killed; started a new one'
   end_core
   start_core
   core check_run "$RUN" checked || exit 2

@@ -5,7 +5,7 @@
 OUR_TURN=    # when this process got the verdict lock; empty without it
 HAS_CATALOG= # whether this process has the lock of the catalog
 
-# wait_for FD: waits for the lock on the open file. Long waits, since each try is a process that joins the queue anew.
+# wait_for FD: waits for the lock on the open file. Each try is a new process at the end of the queue, so it waits long.
 wait_for() {
   until run_child "${LOCK[@]}" 60 "$1"; do
     beat

@@ -222,7 +222,7 @@ def apply_blocks(answer: Path, files: tuple[str, ...]) -> None:
     texts = edit_blocks.apply(known, answer.read_text(encoding="utf-8", errors="replace"))
     for name in texts:
         if name not in known and Path(name).exists():
-            raise Fault(f"'{name}' is there, and no file to edit", f"the files to edit: {' '.join(files)}")
+            raise Fault(f"'{name}' exists, but may not be edited", f"edit only these files: {' '.join(files)}")
     for name, text in texts.items():
         Path(name).parent.mkdir(parents=True, exist_ok=True)
         durable.write_atomically(Path(name), text, durable=False)

@@ -51,7 +51,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _function(name: str) -> Callable[[Path], str | None]:
     if name not in NAMES:
-        raise ValueError(f"no step has the name '{name}'")
+        raise ValueError(f"no step is called '{name}'")
     found: Callable[[Path], str | None] = getattr(import_module(f"lab.{NAMES[name]}"), name)
     return found
 

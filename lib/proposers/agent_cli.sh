@@ -1,6 +1,7 @@
-# What the adapters of coding agents share. An adapter is a proposer (CONTRIBUTING.md) that sources this file. It sets the variables
-# below, and calls `begin "$@"`, `ask COMMAND...` and `answer`. The line `# Held by:` in its header says what limits the agent to
-# train.py besides our confinement (lib/doctor/75-agent-sandboxes). `--check` looks for the command line and a login, without a request.
+# Shared by the adapters of coding agents. An adapter is a proposer (CONTRIBUTING.md) that sources this file. It sets
+# the variables below, and calls `begin "$@"`, `ask COMMAND...` and `answer`. The line `# Held by:` in its header says
+# what limits the agent to train.py besides our confinement (lib/doctor/75-agent-sandboxes). `--check` looks for the
+# command line and a login, without a request.
 # shellcheck shell=bash
 
 source "${BASH_SOURCE[0]%/*}/../common.sh"
@@ -71,8 +72,8 @@ begin() {
   ((LAB_WANT == 1)) || IS_WAVE=yes
 }
 
-# may_edit: sets MAY_EDIT, patterns of the files that it may change: train.py, or what LAB_EDITABLE names. Whoever judges the change
-# enforces what a pathspec leaves out (:!).
+# may_edit: sets MAY_EDIT, patterns of the files that the agent may change: train.py, or the files in LAB_EDITABLE.
+# 20-commit checks exclusions in a pathspec (:!).
 may_edit() {
   local spec specs
   MAY_EDIT=()
@@ -86,15 +87,15 @@ may_edit() {
 # edits_one_file: whether it may change train.py only.
 edits_one_file() { [[ ${LAB_EDITABLE:-train.py} == train.py ]]; }
 
-# is_ending FILE: whether the agent may refresh the login during this call: the access token ends before the call, or within the five
-# minutes in which agents get a new one.
+# is_ending FILE: whether the agent may refresh the login during this call: the access token ends before the call, or
+# within the five minutes in which agents get a new one.
 is_ending() {
   local left
   left=$("$LAB" login-ends "$1") && [[ -n $left ]] && ((left < ${AGENT_TIMEOUT:-900} + 300))
 }
 
-# hold_login: a login can be refreshed once only; the second call that tries is logged out. So while a refresh is due, one call of all
-# runs goes alone. The lock, on the folder of the login, is on 9.
+# hold_login: a login can be refreshed only once; a second call that tries is logged out. So while a refresh is due, one
+# call of all runs goes alone. The lock, on the folder of the login, is on 9.
 hold_login() {
   local file
   file=$(login) && [[ -f ~/$file ]] || return 0
@@ -109,7 +110,8 @@ hold_login() {
   done
 }
 
-# ask COMMAND...: runs it with the brief on stdin, and MODEL. It ends a little before AGENT_TIMEOUT, so that its output is read.
+# ask COMMAND...: runs it with the brief on stdin, and MODEL. It ends a little before AGENT_TIMEOUT, so that its output
+# is read.
 ask() {
   local limit_s=${AGENT_TIMEOUT:-900}
   hold_login

@@ -59,7 +59,7 @@ class Night:
         print(f"\nsurvived in {seconds:.0f} s, {len(self.played)} kinds: {names}")
         print(f"{self.number} faults, {self.stage.rows()} rows, {kept} kept; ", end="")
         print(f"the slowest recovery took {max(self.stage.recoveries, default=0):.1f} s; SEED={self.seed}")
-        print("no rule is broken")
+        print("every rule holds")
 
     def status(self) -> int:
         """Play the night and report a broken rule. Returns the exit status."""

@@ -7,7 +7,7 @@ check_keys() {
   local file=$TREE/.env
   [[ -e $file || -L $file ]] || return 0
   [[ -f $file && ! -L $file && $(owner_of "$file") == "600 $EUID" ]] ||
-    die "'.env' holds keys, but others can read it, or it is a link" 'chmod 600 .env'
+    die "'.env' holds keys, but other users can read it, or it is a link" 'protect it: chmod 600 .env'
   ! git -C "$TREE" ls-files --error-unmatch .env >/dev/null 2>&1 ||
     die "git tracks '.env', which holds keys" \
       'replace the keys, then untrack the file: git rm --cached .env && git commit -m "untrack .env"'

@@ -1,4 +1,4 @@
-# What restarts the loop of this tree: a line in the person's crontab, or a systemd timer. Sourced.
+# The restarts of this tree's loop: a line in the person's crontab, or a systemd timer. Sourced.
 # shellcheck shell=bash
 
 # cron_daemon: prints the name of the running daemon, under its names on Debian, Fedora and Alpine, and fcron. Fails if

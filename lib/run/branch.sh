@@ -32,13 +32,17 @@ look_at_branch() {
     case $file in
       *.md | LICENSE | docs/* | autoresearch.toml) ;;
       *) [[ ! -e $RUN/loose ]] || { put_loose_back "$file" && return; } ;;&
-      prepare.py) die "prepare.py is '$(git rev-parse --short "$AT:$file")' in commit '${AT:0:7}', but the run was set up with '$(git rev-parse --short "$INCUMBENT:$file")'" \
+      prepare.py) die \
+        "prepare.py is '$(blob "$AT")' in commit '${AT:0:7}', but the run was set up with '$(blob "$INCUMBENT")'" \
         "start a new run: make setup TAG=$(free_tag)" ;;
       *) COMPARED=$AT ;;
     esac
   done
   ((${#edited[@]} == 0)) || try_commit
 }
+
+# blob COMMIT: prints the short id of its prepare.py.
+blob() { git rev-parse --short "$1:prepare.py"; }
 
 # is_one_of NAME NAME...
 is_one_of() {
@@ -107,7 +111,7 @@ follow() {
   done
   if [[ $late == yes ]]; then
     put "$RUN/behind" "$behind"
-    tell "$(files_told) in the tree will be updated later: its git index is locked"
+    tell "$(files_told) in your tree will be updated later, because git's index is locked"
   else
     rm -f "$RUN/behind"
   fi
@@ -125,7 +129,7 @@ follow_file() {
   if [[ $entry == @("$old"|"$new") ]] && { [[ $file == @("$old"|"$new") ]] || cmp -s "$1" "$FILE"; }; then
     bring_file "$1" "$new" "${mode:-100644}" "$entry"
   elif [[ $old != "$new" ]]; then
-    tell "$1 in the tree has your changes and was not updated; the incumbent's version: git show $BRANCH:$1"
+    tell "$1 in your tree has your changes and was not updated; to see the incumbent's: git show $BRANCH:$1"
   fi
 }
 

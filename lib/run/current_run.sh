@@ -88,7 +88,8 @@ refuse_run() {
         "rename it back: git branch -m $BRANCH autoresearch/$other"
   done
   [[ $(git log -1 --format=%s "$at" 2>/dev/null) != 'experiment: '* ]] ||
-    die "only the branch of run '$TAG' is left" "start a new run: make setup TAG=$(free_tag)"
+    die "the folder of run '$TAG' was deleted, and only its branch is left" \
+      "start a new run: make setup TAG=$(free_tag)"
   die "the set-up of run '$TAG' was interrupted" "complete it: make setup TAG=$TAG"
 }
 
@@ -134,7 +135,7 @@ link_results() {
     aside=runs/found/results-$(date +%Y%m%d-%H%M%S).tsv
     mkdir -p runs/found
     mv results.tsv "$aside"
-    say "moved a results.tsv that belongs to no run to '$aside'"
+    say "moved 'results.tsv', which belongs to no run, to '$aside'"
   fi
   [[ $(readlink results.tsv) == "runs/$TAG/results.tsv" ]] || ln -sfn "runs/$TAG/results.tsv" results.tsv
   [[ $(readlink run.log) == "runs/$TAG/run.log" ]] || ln -sfn "runs/$TAG/run.log" run.log

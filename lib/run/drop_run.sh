@@ -10,7 +10,7 @@ refuse_in_use() {
   local where
   if [[ -e runs/.lock ]] && is_run_held; then
     say "${0##*/}: a loop is running on run '$TAG': '$(head -n 1 runs/.lock)'"
-    say "hint: end it: TAG=$TAG make stop"
+    say "hint: stop it: TAG=$TAG make stop"
     exit 75
   fi
   where=$(worktree_of "$BRANCH")
@@ -28,7 +28,7 @@ confirm_drop() {
   [[ ${FORCE:-} != 1 ]] || return 0
   [[ -t 0 ]] ||
     die "cannot ask for confirmation without a terminal: drop $1" \
-      "confirm it in the command: FORCE=1 make ${0##*/}${TAG:+ TAG=$TAG}"
+      "confirm in the command: FORCE=1 make ${0##*/}${TAG:+ TAG=$TAG}"
   read -r -p "drop $1? This cannot be undone. [y/N] " answer || answer=
   [[ $answer == [yY]* ]]
 }
@@ -38,7 +38,7 @@ drop_run() {
   local link
   mkdir -p runs
   exec 9<>runs/.lock
-  lock 9 || ! is_run_held || die "a loop has just started on run '$TAG'" "end it: TAG=$TAG make stop"
+  lock 9 || ! is_run_held || die "a loop has just started on run '$TAG'" "stop it: TAG=$TAG make stop"
   unwant # cron must not restart its loop
   chmod -R u+rwX "$RUN" 2>/dev/null || :
   rm -rf "$RUN"
@@ -47,5 +47,5 @@ drop_run() {
   done
   refs_of_run | sed 's/^/delete /' | git update-ref --stdin
   exec 9>&-
-  say "dropped: run '$TAG'"
+  say "deleted run '$TAG'"
 }

@@ -1,6 +1,6 @@
-# The files that an experiment may change or add: those that match the git pathspecs of EDITABLE. If that is train.py alone, a folder (a
-# flight, an edit) has it as before.py and train.py. Else it has the folders before/, with all files, and after/, with the changed and new
-# ones. lib/lab/store/code.py reads both. Sourced by run/current_run.sh.
+# The files that an experiment may change or add: those that match the git pathspecs of EDITABLE. If that is train.py
+# alone, a folder (a flight, an edit) has it as before.py and train.py. Else it has the folders before/, with all files,
+# and after/, with the changed and new ones. lib/lab/store/code.py reads both. Sourced by run/current_run.sh.
 # shellcheck shell=bash
 
 readonly MOST_FILES=200 # that one experiment may add
@@ -15,7 +15,8 @@ specs() {
 # is_one_file: whether train.py is the only file.
 is_one_file() { specs && [[ ${SPECS[*]} == train.py ]]; }
 
-# editable_files COMMIT [PATHSPEC]...: prints the files of the commit that match, also those of further pathspecs; NUL-terminated.
+# editable_files COMMIT [PATHSPEC]...: prints the files of the commit that match, also those of further pathspecs;
+# NUL-terminated.
 editable_files() {
   local index
   specs
@@ -72,7 +73,8 @@ write_before() {
   rm -f "$2/before.index"
 }
 
-# merge_file FOLDER PATH COMMIT: prints the file of COMMIT with the change of the folder. Fails if both changed the same lines.
+# merge_file FOLDER PATH COMMIT: prints the file of COMMIT with the change of the folder. Fails if both changed the same
+# lines.
 merge_file() {
   local base ours status=0
   before_of "$1" "$2"

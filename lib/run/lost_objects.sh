@@ -11,7 +11,7 @@ mend_lost() {
   incumbent=$(cat "$RUN/incumbent" 2>/dev/null) || return
   if ! is_whole_commit "$incumbent"; then
     write_again "$incumbent" || return
-    tell "restored git objects of the incumbent '${incumbent:0:7}', which had been deleted"
+    tell "restored deleted git objects of the incumbent '${incumbent:0:7}'"
     status=0
   fi
   commit=$(cat "${FLIGHT:-none}/commit" 2>/dev/null) || return "$status"

@@ -44,8 +44,8 @@ largest_of_runs() {
   ((mb < LEAST_MB)) || printf '%s' "; the largest part of runs/ is '${path#"$TREE/"}': $mb MB"
 }
 
-# look PROBLEM COMMAND...: if COMMAND fails, FOUND is PROBLEM with its last line of output. It runs where training runs; if
-# the queue is full there, nothing is known.
+# look PROBLEM COMMAND...: if COMMAND fails, FOUND is PROBLEM with its last line of output. It runs where training runs;
+# if the queue is full there, nothing is known.
 look() {
   local problem=$1 status=0
   shift

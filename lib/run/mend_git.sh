@@ -52,5 +52,5 @@ mend_index() {
   ! git ls-files >/dev/null 2>&1 || return 0
   mv -f "$index" "$index.torn"
   git read-tree HEAD
-  say "git could not read its index: made a new one; the old one is '$index.torn'"
+  say "git could not read its index: replaced it; the old one is '$index.torn'"
 }

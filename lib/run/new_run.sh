@@ -1,5 +1,5 @@
-# What a new run needs: a free tag, a start commit START with its files, submodules. Each check refuses with a hint and
-# changes nothing. Sourced by bin/setup, after current_run.sh.
+# The checks of a new run: a free tag, a start commit START with its files, submodules. Each check refuses with a hint
+# and changes nothing. Sourced by bin/setup, after current_run.sh.
 # shellcheck shell=bash
 
 today() { LC_ALL=C date +%b%-d | tr '[:upper:]' '[:lower:]'; }
@@ -46,7 +46,7 @@ begin_at() {
       from=$(git log --first-parent --grep='^experiment: baseline$' --format=%P | tail -n 1)
     from=${from:-HEAD}
   fi
-  git rev-parse --quiet --verify "$from^{commit}" || die "FROM '$from' is not a commit" 'git log --oneline'
+  git rev-parse --quiet --verify "$from^{commit}" || die "FROM '$from' is not a commit" 'find one: git log --oneline'
 }
 
 # check_pair: the start commit has the files that a run needs.

@@ -26,7 +26,7 @@ executable_in() {
 refuse_executable() {
   local path names=() kind=proposer
   [[ $1 == proposers ]] || kind=engine
-  [[ $2 != */* ]] || die "$kind '$2' is not an executable file" "chmod +x '$2', or check the path"
+  [[ $2 != */* ]] || die "$kind '$2' is not an executable file" "allow its execution: chmod +x '$2'"
   for path in "$TOOLKIT/lib/$1"/*; do
     [[ ! -x $path ]] || names+=("${path##*/}")
   done
@@ -58,7 +58,7 @@ refuse_from() {
   local start
   start=$(<"$RUN/start")
   [[ -z ${FROM:-} || $(git rev-parse --quiet --verify "$FROM^{commit}") == "$start" ]] ||
-    die "FROM is '$FROM', but the run was set up at '${start:0:7}'" \
+    die "FROM is '$FROM', but run '$TAG' was set up at '${start:0:7}'" \
       "start a new run there: make setup TAG=$(free_tag) FROM='$FROM'"
 }
 
@@ -100,14 +100,14 @@ refuse_dirty() {
 
 readonly OUTSIDE="run bin/${0##*/} outside of the sandbox: see 'In a sandbox' in AGENTS.md (trust this project in your agent, and call bin/${0##*/} alone: no pipe, no cd)"
 
-# check_sandbox: refuses a coding agent's sandbox in which no experiment can be made. In Codex's, git's folder is read-only; in
-# Claude Code's, /proc belongs to another process namespace, so our processes do not find one another.
+# check_sandbox: refuses a coding agent's sandbox in which no experiment can be made. In Codex's, git's folder is
+# read-only; in Claude Code's, /proc belongs to another process namespace, so our processes do not find one another.
 check_sandbox() {
   local path
-  is_in_proc || die "'/proc' does not show this process, so processes cannot find one another: the cause is a sandbox" "$OUTSIDE"
+  is_in_proc || die "a sandbox hides this process in '/proc', so the loop could not find its processes" "$OUTSIDE"
   for path in "$COMMON_DIR" "$COMMON_DIR/objects" "$COMMON_DIR/refs" "$GIT_FOLDER" "$TREE"; do
     [[ -w $path ]] ||
-      die "'$path' is not writable, so no experiment can be committed: the cause is a sandbox, or another owner" "$OUTSIDE"
+      die "'$path' is not writable, because of a sandbox or another owner, so no experiment can be committed" "$OUTSIDE"
   done
 }
 
@@ -122,7 +122,8 @@ ready() {
   AGENT_PATH=$(executable_in proposers "${AGENT:-catalog}")
   ENGINE_PATH=$(executable_in child/engines "${ENGINE:-local}")
   export AGENT_PATH ENGINE_PATH
-  ! is_far || "$ENGINE_PATH" --check || die "engine '${ENGINE_PATH##*/}' does not work" 'read the line above, or train on this machine: make loop ENGINE=local'
+  ! is_far || "$ENGINE_PATH" --check || die "engine '${ENGINE_PATH##*/}' does not work" \
+    'read the message above, or train on this machine: make loop ENGINE=local'
   [[ ${0##*/} != loop ]] || check_agent # other verbs report the missing agent when they call it
   refuse_from
   (take_keys)

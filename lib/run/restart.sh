@@ -31,10 +31,10 @@ check_pass_env() {
   read -ra names <<<"${PASS_ENV:-}"
   for name in "${names[@]}"; do
     [[ ! ${name^^} =~ $SECRET_NAME ]] ||
-      die "PASS_ENV names the key '$name', and keys are not saved to disk" \
+      die "PASS_ENV names '$name', a key, and keys are not saved to disk" \
         "put the proposer's key into '.env': $name=..."
     caller_value "$name" ||
-      die "PASS_ENV names '$name', which is not set" "set it, or remove it from PASS_ENV: $name=... make loop"
+      die "PASS_ENV names '$name', which is not set" "set it: $name=... make loop; or remove it from PASS_ENV"
     [[ ! ${VALUE,,} =~ $SECRET_VALUE ]] ||
       die "PASS_ENV names '$name', an address with a key, and keys are not saved to disk" \
         "remove it from PASS_ENV: PASS_ENV= make loop"
@@ -50,7 +50,8 @@ tell_lost_names() {
   lost=$(comm -23 <(sort "$RUN/variables" 2>/dev/null) <({ caller_names && names_of_keys; } | sort -u) | paste -sd' ' -)
   if [[ -n $lost ]]; then
     put "$RUN/lost_variables" "$lost"
-    tell "these variables were set when the loop was first started, and are missing now: $lost; to keep those that training needs: PASS_ENV='NAME ...' make loop"
+    tell "these variables were set when the loop first started, but not at this restart: $lost;" \
+      "to keep the values that training needs: PASS_ENV='NAME ...' make loop"
   else
     rm -f "$RUN/lost_variables"
   fi
@@ -58,7 +59,7 @@ tell_lost_names() {
   unset LAB_RESTARTED
 }
 
-# want GOAL: from now on a loop is wanted, until GOAL rows (0: for ever). SETTINGS names the settings to save.
+# want GOAL: from now on a loop is wanted, until GOAL rows (0: no limit). SETTINGS names the settings to save.
 want() {
   local name other names
   for other in "$TREE"/runs/*/wanted; do

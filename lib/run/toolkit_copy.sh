@@ -1,18 +1,20 @@
-# A loop runs from a copy of the toolkit in its run, so that a person may edit the tree, or check out another branch, while
-# it works. Sourced, after current_run.sh.
+# A loop runs from a copy of the toolkit in its run, so that a person may edit the tree, or check out another branch,
+# while it works. Sourced, after current_run.sh.
 # shellcheck shell=bash
 
 readonly PARTS=(bin lib schemas pyproject.toml)
 
-# go_on_in_copy ARGUMENT...: as the same verb, with these arguments, of the copy in runs/<tag>/toolkit/<hash>, which is made where it
-# is not there; nothing, where this is the copy. One process at a time makes it: the one that then holds the tree drops all others.
+# go_on_in_copy ARGUMENT...: as the same verb, with these arguments, of the copy in runs/<tag>/toolkit/<hash>, which is
+# made where it is not there; nothing, where this is the copy. One process at a time makes it: the one that then holds
+# the tree drops all others.
 go_on_in_copy() {
   local copy making
   [[ ! -e $TOOLKIT/.copy ]] || return 0
   copy=$RUN/toolkit/$(sum_of "$TOOLKIT")
   mkdir -p "$RUN/toolkit"
   exec {making}<"$RUN/toolkit"
-  lock "$making" 60 || die "another process of run '$TAG' is copying the toolkit and does not finish" 'see which loop runs: make status'
+  lock "$making" 60 || die "another process of run '$TAG' is copying the toolkit and does not finish" \
+    'see which loop runs: make status'
   if ! is_whole "$copy"; then
     rm -rf "$copy" "$copy.new"
     mkdir "$copy.new"
@@ -32,10 +34,10 @@ sum_of() {
   printf '%s' "${sum%% *}"
 }
 
-# is_whole COPY: it is called by its sum; a power cut may have left it torn.
+# is_whole COPY: whether its content matches the checksum in its name. A power cut may have left it incomplete.
 is_whole() { [[ -e $1/.copy && $(sum_of "$1" 2>/dev/null) == "${1##*/}" ]]; }
 
-# drop_old_copies: those of earlier loops; whoever holds the tree is the only one that runs from one.
+# drop_old_copies: deletes the copies of earlier loops. Only the loop that holds the tree runs from a copy.
 drop_old_copies() {
   local copy
   for copy in "$RUN"/toolkit/*; do

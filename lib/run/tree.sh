@@ -20,7 +20,7 @@ take_tree() {
   if ! lock 9 0.5 && ! take_over_queue; then # is_held may have it for an instant
     read -r holder <runs/.lock || holder='pid unknown'
     say "${0##*/}: another loop holds this tree: '$holder'"
-    say 'hint: watch it: make status, or end it: make stop'
+    say 'hint: watch it: make status; to end it: make stop'
     exit 75
   fi
   rm -f "$RUN/stop" # it was for an earlier loop

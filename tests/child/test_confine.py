@@ -215,7 +215,9 @@ def test_it_is_said(run: House, way: str) -> None:
 
 def test_what_is_taken_on_trust_is_said(fresh: House) -> None:
     told = fresh.loop(1, fresh.setting("1.1")).err
-    assert told.count("the baseline left no evaluation record: this run takes the metric on trust") == 1
+    assert (
+        told.count("no separate process measured the baseline: this run trusts the numbers that the code prints") == 1
+    )
     assert "s a run; stop it: make stop" in told
 
 
@@ -229,7 +231,7 @@ def test_confinement_that_is_wanted_and_does_not_work_is_said(fresh: House) -> N
     assert result.status == 2
     assert result.err.splitlines()[-2:] == [
         "loop: CONFINE is 'bubblewrap', but that does not work here",
-        "hint: make doctor says why",
+        "hint: see why: make doctor",
     ]
     assert fresh.rows() == []
 

@@ -90,24 +90,26 @@ def test_what_a_submission_has_is_said_in_one_setting(ray: Ray) -> None:
     job = ray.api.jobs[ray.name]
     assert (job["entrypoint_num_cpus"], job["entrypoint_num_gpus"]) == (4, 0), "a cluster without GPUs gives none"
     assert job["entrypoint_resources"] == {"a100": 1}
-    assert done.stderr == "ray: a run asks for 4 CPU, and all hosts have 2: it waits for more\n"
+    assert done.stderr == "ray: a run needs 4 CPU, but all hosts have 2: it waits for more\n"
 
 
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"RAY_OPTIONS": "--num-gpus 1"}, "ray: RAY_OPTIONS is no JSON object: '--num-gpus 1'\nhint: "),
-        ({"RAY_OPTIONS": "[1]"}, "ray: RAY_OPTIONS is no JSON object: '[1]'\nhint: "),
-        ({"RAY_ADDRESS": "auto"}, "ray: RAY_ADDRESS is 'auto', and should be that of the dashboard"),
-        ({"RAY_ADDRESS": "ray://head:10001"}, "ray: RAY_ADDRESS is 'ray://head:10001', and should be"),
-        ({"RAY_ADDRESS": "http://127.0.0.1:9"}, "ray: 'http://127.0.0.1:9' does not answer as Ray: "),
+        ({"RAY_OPTIONS": "--num-gpus 1"}, "ray: RAY_OPTIONS is not a JSON object: '--num-gpus 1'\nhint: "),
+        ({"RAY_OPTIONS": "[1]"}, "ray: RAY_OPTIONS is not a JSON object: '[1]'\nhint: "),
+        ({"RAY_ADDRESS": "auto"}, "ray: RAY_ADDRESS 'auto' is not the address of Ray's dashboard"),
+        ({"RAY_ADDRESS": "ray://head:10001"}, "ray: RAY_ADDRESS 'ray://head:10001' is not the address"),
+        ({"RAY_ADDRESS": "http://127.0.0.1:9"}, "ray: no Ray answers at 'http://127.0.0.1:9': "),
     ],
 )
 def test_what_is_wrong_is_said(ray: Ray, settings: dict[str, str], said: str) -> None:
     for arguments in (["--check"], [ray.run]):
         done = ray.call(*arguments, **settings)
         assert (done.returncode, done.stdout) == (125, "")
-        assert done.stderr.startswith(said if arguments == ["--check"] or "9" not in said else "ray: no job could be")
+        assert done.stderr.startswith(
+            said if arguments == ["--check"] or "9" not in said else "ray: cannot submit a job"
+        )
         assert "\nhint: " in done.stderr
     assert not (ray.run / "rc").exists()
 
@@ -163,7 +165,7 @@ def test_a_cluster_that_is_silent_for_too_long(ray: Ray) -> None:
     ray.api.faults.add("ill")
     said = process.communicate(timeout=60)[0]
     assert process.returncode == 125
-    assert "has been silent for 1 s: HTTP 500: RuntimeError: GCS is gone" in said
+    assert "has not answered for 1 s: HTTP 500: RuntimeError: GCS is gone" in said
     assert ray.api.children[ray.name].wait(20) == 125
 
 

@@ -83,7 +83,7 @@ def test_what_somebody_else_stops_gives_no_verdict(run: Path) -> None:
     process = at_work(run)
     ray, name = ROOT / ".agents-cli/ray/bin/ray", (run / "handle").read_text().splitlines()[0]
     subprocess.run([ray, "job", "stop", "--address", os.environ["RAY_ADDRESS"], name], capture_output=True, check=True)
-    assert "without a verdict" in ended_without_verdict(process, run)
+    assert "without a result" in ended_without_verdict(process, run)
 
 
 def test_more_gpus_than_there_are(run: Path) -> None:
@@ -95,7 +95,7 @@ def test_more_gpus_than_there_are(run: Path) -> None:
     )
     process.send_signal(signal.SIGTERM)
     said = process.communicate(timeout=120)[1]
-    assert (process.returncode, "asks for 99 GPU, and all hosts have 2" in said) == (125, True)
+    assert (process.returncode, "needs 99 GPU, but all hosts have 2" in said) == (125, True)
 
 
 def test_the_host_is_lost(run: Path) -> None:

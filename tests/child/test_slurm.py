@@ -168,7 +168,7 @@ def test_a_node_that_loses_its_power(slurm: Slurm, cluster: Cluster) -> None:
     run = slurm.run_dir(WORK.format(100))
     process = slurm.at_work(run)
     cluster.lose("n1")
-    ends(process, run, 125, "has ended without a verdict: NODE_FAIL")
+    ends(process, run, 125, "ended without a result: NODE_FAIL")
 
 
 def test_a_step_daemon_that_is_killed(slurm: Slurm, cluster: Cluster) -> None:
@@ -188,7 +188,7 @@ def test_a_job_that_somebody_else_cancels(slurm: Slurm, cluster: Cluster) -> Non
     run = slurm.run_dir(WORK.format(100))
     process = slurm.at_work(run)
     cluster.call("scancel", job(run))
-    ends(process, run, 125, "without a verdict: CANCELLED")
+    ends(process, run, 125, "without a result: CANCELLED")
 
 
 def test_a_job_is_never_requeued(slurm: Slurm, cluster: Cluster) -> None:
@@ -213,7 +213,7 @@ def test_an_impossible_request_is_told_at_once(slurm: Slurm, options: str) -> No
 def test_a_limit_above_that_of_the_partition_is_refused(slurm: Slurm, cluster: Cluster) -> None:
     """Slurm takes such a job, and lets it wait for ever."""
     run = slurm.run_dir("true", limit=4000)
-    ends(slurm.start(run), run, 125, "would wait for ever: PartitionTimeLimit\nhint: ")
+    ends(slurm.start(run), run, 125, "can never start: PartitionTimeLimit\nhint: ")
     assert cluster.call("squeue", "--noheader") == ""
 
 
@@ -280,9 +280,9 @@ def test_a_loop_that_is_killed_finds_its_runs_again(slowed: House, tmp_path: Pat
         os.killpg(loop.pid, signal.SIGKILL)
     one.seconds.write_text("1")
     done = one.call("bin/loop", AGENT=str(agent), MAX_EXPERIMENTS="2")
-    assert done.err.count("found a run of an earlier loop") == 2
+    assert done.err.count("continuing a run that an earlier loop started") == 2
     assert len(one.rows()) == 3
-    assert "without a verdict" not in (one.run_folder / "loop.log").read_text(), "nothing was submitted twice"
+    assert "without a result" not in (one.run_folder / "loop.log").read_text(), "nothing was submitted twice"
 
 
 def test_a_run_that_the_cluster_loses_is_submitted_again(slowed: House, tmp_path: Path, cluster: Cluster) -> None:
@@ -301,4 +301,4 @@ def test_a_run_that_the_cluster_loses_is_submitted_again(slowed: House, tmp_path
             cluster.call("scancel", "--me")
         loop.wait(60)
     assert one.statuses() == ["keep", "keep"]
-    assert "without a verdict: CANCELLED" in (one.run_folder / "loop.log").read_text()
+    assert "without a result: CANCELLED" in (one.run_folder / "loop.log").read_text()

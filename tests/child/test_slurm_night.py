@@ -99,7 +99,7 @@ def has_a_night(night: Night) -> None:
     with house.running("bin/loop", AGENT="catalog", MAX_EXPERIMENTS=str(ROWS)) as loop:
         night.wait(lambda: night.rows() >= 2 and "n1" in night.nodes())
         cluster.lose("n1")
-        night.wait(lambda: "without a verdict: NODE_FAIL" in night.told(), 120)
+        night.wait(lambda: "without a result: NODE_FAIL" in night.told(), 120)
         cluster.start_node("n1")
 
         night.wait(lambda: night.rows() >= 4 and len(night.at_work()) == 2)
@@ -112,7 +112,7 @@ def has_a_night(night: Night) -> None:
         left = night.at_work()
         os.killpg(loop.pid, signal.SIGKILL)
         loop.wait()
-    night.wait(lambda: night.told().count("found a run of an earlier loop") == 2, 180)
+    night.wait(lambda: night.told().count("continuing a run that an earlier loop started") == 2, 180)
     night.wait(lambda: not (house.run_folder / "wanted").exists())
     night.wait(lambda: not house.is_held(), 60)
 

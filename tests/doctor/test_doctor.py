@@ -149,7 +149,7 @@ def test_lines_are_in_columns_with_what_to_do_and_counted(house: House) -> None:
     ]
     assert result.err.splitlines() == [
         "doctor: this machine is not ready for a night: problems: 1, warnings: 1",
-        "hint: follow the hints above; then: make doctor",
+        "hint: follow the hints above, then check again: make doctor",
     ]
 
 
@@ -605,7 +605,13 @@ def test_a_key_may_be_in_the_file_of_keys(machine: House) -> None:
 def test_a_model_on_this_machine_needs_no_key(machine: House) -> None:
     fake(machine, "llm", "echo llm, version 0.36")
     one(look(machine, "65-agents"), "ok", "llm", "no login found")
-    one(look(machine, "65-agents", AGENT="llm"), "warning", "llm", "no login found", "none is needed for a model")
+    one(
+        look(machine, "65-agents", AGENT="llm"),
+        "warning",
+        "llm",
+        "no login found",
+        "a model on this machine needs neither",
+    )
 
 
 def test_an_adapter_without_check_is_not_called(machine: House) -> None:

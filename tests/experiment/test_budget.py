@@ -33,7 +33,7 @@ def test_a_loop_ends_with_the_row_that_reaches_it_and_stays_ended(
     result = based.call("bin/loop", AGENT=str(agent), **settings)
     assert result.status == 0
     assert len(based.rows()) == 2 + (3 if "MAX_TOKENS" in settings else 2)
-    assert f"{says}: the loop ends after what trains" in result.err
+    assert f"{says}: the loop ends after the running trainings" in result.err
     assert result.err.splitlines()[-1].endswith(f"experiments: {says}")
     assert not is_wanted(based)
     assert look(based) == ""

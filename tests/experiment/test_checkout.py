@@ -262,7 +262,7 @@ def test_a_baseline_that_misses_an_untracked_file_is_told_to_name_it(run: House,
     result = run.loop(1, "/bin/false", TAG="mar15")
     assert result.status == 2
     assert "the baseline crashed: 'error'" in result.err
-    assert f"'{link}' is not in the commit, so the run cannot see it" in result.err
+    assert f"git does not track '{link}', so the run cannot see it" in result.err
     assert f"LINKS='{link}'" in result.err
     run.setup(TAG="mar16", FROM="HEAD", LINKS=link)
     assert run.once("/bin/false", TAG="mar16").status == 1, "as the hint says"
@@ -275,7 +275,7 @@ def test_a_module_that_is_untracked_is_told_as_well(run: House) -> None:
     run.setup(TAG="mar15", FROM="HEAD")
     deed(run, "import extra")
     result = run.loop(1, "/bin/false", TAG="mar15")
-    assert "'extra.py' is not in the commit" in result.err
+    assert "git does not track 'extra.py'" in result.err
 
 
 def test_a_submodule_is_found(house: House) -> None:

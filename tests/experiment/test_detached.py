@@ -201,7 +201,7 @@ def test_in_a_sandbox_where_none_can_be_made_the_way_out_is_told(based: House) -
     for more in ([], ["--detach"]):
         result = based.call(*other_proc, "bin/experiment", "--from-tree", "x", *more)
         assert (result.status, result.out) == (2, "")
-        assert "'/proc' does not show this process" in result.err
+        assert "a sandbox hides this process in '/proc'" in result.err
         assert "hint: run bin/experiment outside of the sandbox" in result.err
     result = based.call(*BOX, *writable, "bin/experiment", "--from-tree", "x", CONFINE="no")
     assert result.out.startswith("#2 keep 0.900000"), "uv's cache, which is read only, is done without"

@@ -473,7 +473,7 @@ def test_what_is_deleted_from_git_is_written_again_or_the_flight_goes_on_without
     )
     assert many.loop(2, calls(many, WORSE)).status == 0
     assert many.statuses() == ["keep", "discard", "discard"]
-    assert "restored git objects of the incumbent" in told(many)
+    assert "restored deleted git objects of the incumbent" in told(many)
     assert "was deleted from git: making it again" in told(many)
     step.unlink()
     many.check_invariants()

@@ -62,7 +62,7 @@ def test_the_baseline_comes_first_with_the_incumbents_train_py(run: House) -> No
         "#2 keep 0.900000 (gain +0.100000)  VALUE down",
         f"reason     {experiment['reason']}",
         "incumbent  #2 0.900000  VALUE down",
-        f"train.py   is this one; the change: git show {str(experiment['commit'])[:7]}",
+        f"train.py   has this change now; to see it: git show {str(experiment['commit'])[:7]}",
     ]
     run.check_invariants()
 
@@ -77,7 +77,7 @@ def test_a_discard_is_undone_and_stays_as_a_commit(based: House) -> None:
     assert text(based, last["commit"]) == edited
     assert result.out.splitlines()[2:] == [
         "incumbent  #1 1.000000  baseline",
-        f"train.py   is unchanged; the change: git show {str(last['commit'])[:7]}",
+        f"train.py   does not have this change; to see it: git show {str(last['commit'])[:7]}",
     ]
     based.check_invariants()
 
@@ -260,7 +260,7 @@ def test_a_copy_that_cannot_be_made_loses_nothing(based: House) -> None:
     based.proposer('[[ $2 != */tmp/train.py ]] && exec /bin/cp "$@"; exit 1', "full/cp")
     result = propose(based, PATH=f"{folder}:{based.environment['PATH']}")
     assert result.status == 1
-    assert "waits in 'runs/mar14/edit'" in result.err
+    assert "is saved in 'runs/mar14/edit'" in result.err
     assert (based.run_folder / "edit/train.py").read_text() == edited
     assert propose(based).status == 0
     assert text(based) == edited
@@ -296,6 +296,6 @@ def test_a_baseline_that_crashes_leaves_the_change_waiting(house: House) -> None
     result = propose(house)
     assert result.status == 2
     assert "the baseline crashed" in result.err
-    assert "waits in 'runs/mar14/edit'" in result.err
+    assert "is saved in 'runs/mar14/edit'" in result.err
     assert house.experiments() == []
     assert (house.run_folder / "edit/train.py").read_text() == TRAIN

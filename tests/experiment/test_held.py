@@ -187,8 +187,8 @@ def test_not_held_what_would_end_the_night_does_not(run: House) -> None:
     assert len(run.rows()) == len(acts) + 2
     assert run.git("rev-parse", "autoresearch/mar14") == before
     assert "moved branch 'autoresearch/mar14' from" in log(run)
-    assert "restored git objects of the incumbent" in log(run)
-    assert "the Python core of this loop was killed; started a new one" in log(run)
+    assert "restored deleted git objects of the incumbent" in log(run)
+    assert "the Python helper process of this loop was killed; started a new one" in log(run)
     locked = (run.run_folder, run.run_folder / "experiments.jsonl", run.tree / ".git/objects")
     assert all(path.stat().st_mode & 0o400 for path in locked), "root could read them all the same"
     assert "rejected: changed runs/mar14/experiments.jsonl, runs/mar14, " in log(run)

@@ -331,7 +331,7 @@ def test_the_core_killed_while_the_training_runs(killer: Killer) -> None:
     kill_one(killer, r"--serve /")
     killer.heal()
     killer.ended(0)
-    assert "the Python core of this loop was killed; started a new one" in killer.said(20)
+    assert "the Python helper process of this loop was killed; started a new one" in killer.said(20)
     assert killer.rows() == 3
     killer.forgive()
     killer.check()
@@ -398,7 +398,7 @@ def test_a_lock_that_a_person_holds_is_left_alone(killer: Killer) -> None:
     killer.start_loop()
     killer.process.wait(LIMIT_S)
     assert lock.exists(), killer.said(20)
-    assert "train.py in the tree will be updated later: its git index is locked" in killer.said(20)
+    assert "train.py in your tree will be updated later, because git's index is locked" in killer.said(20)
     processes.end_strays(killer.folder)
     lock.unlink()
     killer.start_loop()

@@ -111,7 +111,7 @@ def test_a_run_without_a_manifest_is_refused(run: House) -> None:
 
 @pytest.mark.parametrize("agent", ["./README.md", "/nowhere/at/all", "lib/proposers"])
 def test_an_agent_that_cannot_be_run_is_refused(run: House, agent: str) -> None:
-    refused(run, f"proposer '{agent}' is not an executable file\nhint: chmod +x ", AGENT=agent)
+    refused(run, f"proposer '{agent}' is not an executable file\nhint: allow its execution: chmod +x ", AGENT=agent)
 
 
 def test_an_unknown_agent_and_engine_are_refused_with_the_nearest(run: House) -> None:

@@ -164,7 +164,7 @@ def test_a_slot_whose_gpu_fails_is_taken_out_and_comes_back_when_it_is_fit(run: 
     (home / "together").write_text("2")
     with run.running("bin/loop", MAX_EXPERIMENTS="24", AGENT=str(run.proposer(f"sleep 0.2; {WORSE}"))) as process:
         run.wait_for("runs/mar14/slots/1.out")
-        while "slot 1 is out, the others continue: no usable GPU" not in told(run):
+        while "slot 1 is out of use, the others continue: no usable GPU" not in told(run):
             assert process.poll() is None
         rows = len(run.rows())
         while len(run.rows()) < rows + 3:
@@ -211,8 +211,8 @@ OURS = "sed 's/$/, 70000 MiB, python/' ~/pid.0"
 @pytest.mark.parametrize(
     ("holder", "told_so"),
     [
-        (OTHER, "slot 1 is out, the others continue: another process uses the GPU"),
-        (OURS, "slot 1 is out, the others continue: another process uses the GPU's memory"),
+        (OTHER, "slot 1 is out of use, the others continue: another process uses the GPU"),
+        (OURS, "slot 1 is out of use, the others continue: another process uses the GPU's memory"),
     ],
     ids=["another process", "another slot"],
 )

@@ -59,7 +59,7 @@ def test_what_is_no_candidate_is_left_out(many: House) -> None:
     )
     assert many.loop(2, script, LAB_WANT="3").status == 0
     assert [one["description"] for one in many.experiments()[1:]] == ["D 0.04", "B -0.1"]
-    assert "left out: 'candidates/b.py' is not UTF-8" in told(many)
+    assert "ignored 'candidates/b.py', which is not UTF-8" in told(many)
     assert "ignored a candidate beyond the 3 that were asked for: 'candidates/e.py'" in told(many)
     many.check_invariants()
 

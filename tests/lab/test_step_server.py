@@ -85,7 +85,7 @@ def test_each_is_answered_on_its_own_pipe(core: Core, run: Path, tmp_path: Path)
     )
     assert (one.heard(), other.heard(2)) == (["7 0"], ["8 2", "9 0"])
     assert (run / "flights/f1/description").read_text() == "raise LR\n"
-    assert core.end() == (0, "", "lab: no step has the name 'no-such-step'\n")
+    assert core.end() == (0, "", "lab: no step is called 'no-such-step'\n")
 
 
 def test_what_is_said_is_in_the_file(core: Core, run: Path, tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ def test_every_command_of_the_skill_runs(house: House) -> None:
         assert result.status in ((0, 2) if command == "bin/doctor" else (0,)), command
         assert result.out or result.err or command.startswith("touch"), f"'{command}' says nothing"
         if command == "bin/wait":
-            assert result.out.splitlines()[-2].startswith("train.py   is this one; the change: git show ")
+            assert result.out.splitlines()[-2].startswith("train.py   has this change now; to see it: git show ")
             assert result.out.splitlines()[-1] == "exit 0"
     said = re.findall(r"--from-tree '(.*?)'", "\n".join(COMMANDS))
     assert [row[3] for row in house.rows()] == ["keep"] * (len(said) + 2)

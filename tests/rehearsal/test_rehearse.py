@@ -33,7 +33,7 @@ def test_a_night_with_faults_is_survived_and_leaves_nothing(house: House) -> Non
         result.out,
         re.MULTILINE,
     )
-    assert result.out.endswith("no rule is broken\n")
+    assert result.out.endswith("every rule holds\n")
     assert left(house) == []
     assert house.git("status", "--porcelain") == before, "the tree itself is not touched"
 

@@ -180,10 +180,10 @@ def await_line(log: Path, text: str, seconds: float = 30) -> None:
 def test_a_variable_that_is_lost_is_told_and_makes_no_crash(house: House) -> None:
     log = needy(house)
     as_cron(house)
-    await_line(log, "looking again in 1 s")
+    await_line(log, "checking again in 1 s")
     told = log.read_text()
     assert (
-        "these variables were set when the loop was first started, and are missing now: MY_DATA_DIR MY_TOKEN;" in told
+        "these variables were set when the loop first started, but not at this restart: MY_DATA_DIR MY_TOKEN;" in told
     )
     assert "not set since the loop was restarted: MY_DATA_DIR MY_TOKEN: KeyError: 'MY_DATA_DIR'; looking" in told
     assert "MY_DATA_DIR" in house.call("bin/status").out
@@ -205,7 +205,7 @@ def test_what_pass_env_names_is_there_again(house: House) -> None:
     log = needy(house, PASS_ENV="MY_DATA_DIR")
     rows = len(house.rows())
     as_cron(house)
-    await_line(log, "these variables were set when the loop was first started, and are missing now: MY_TOKEN;")
+    await_line(log, "these variables were set when the loop first started, but not at this restart: MY_TOKEN;")
     deadline = time.monotonic() + 30
     while len(house.rows()) < rows + 2:
         assert time.monotonic() < deadline, log.read_text()
@@ -221,9 +221,9 @@ def test_what_pass_env_names_is_there_again(house: House) -> None:
 @pytest.mark.parametrize(
     ("name", "value", "problem"),
     [
-        ("MY_TOKEN", "x", "PASS_ENV names the key 'MY_TOKEN'"),
-        ("OPENAI_API_KEY", "x", "PASS_ENV names the key 'OPENAI_API_KEY'"),
-        ("db_password", "x", "PASS_ENV names the key 'db_password'"),
+        ("MY_TOKEN", "x", "PASS_ENV names 'MY_TOKEN', a key"),
+        ("OPENAI_API_KEY", "x", "PASS_ENV names 'OPENAI_API_KEY', a key"),
+        ("db_password", "x", "PASS_ENV names 'db_password', a key"),
         ("MY_URL", f"https://me:{SECRET}@example.org", "PASS_ENV names 'MY_URL', an address with a key"),
         ("MY_DATA", None, "PASS_ENV names 'MY_DATA', which is not set"),
         ("MY_LIST", "a\nb", "PASS_ENV names 'MY_LIST', whose value has more than one line"),

@@ -262,7 +262,7 @@ def test_keys_reach_the_proposer_and_nothing_else(slow: House) -> None:
 @pytest.mark.parametrize(
     ("text", "mode", "problem"),
     [
-        (f"KEY={SECRET}\n", 0o644, "'.env' holds keys, but others can read it, or it is a link"),
+        (f"KEY={SECRET}\n", 0o644, "'.env' holds keys, but other users can read it, or it is a link"),
         (f"KEY: {SECRET}\n", 0o600, "line 1 of '.env' is not NAME=value"),
     ],
 )

@@ -150,7 +150,7 @@ def test_a_network_that_is_away_is_waited_for(machine: House) -> None:
         assert "the network or a server does not answer: httpx.ConnectError" in told
         log = machine.run_folder / "loop.log"
         deadline = time.monotonic() + 20
-        while "looking again in 4 s" not in log.read_text():
+        while "checking again in 4 s" not in log.read_text():
             assert time.monotonic() < deadline, log.read_text()
             time.sleep(0.1)
         (machine.outside / "home/says").unlink()

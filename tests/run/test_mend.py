@@ -137,7 +137,7 @@ def test_without_anything_it_says_so(run: House) -> None:
     shutil.rmtree(run.tree / "runs")
     result = run.call("bin/mend")
     assert result.status == 2
-    assert result.err.startswith("mend: nothing to restore run 'mar14' from")
+    assert result.err.startswith("mend: cannot restore run 'mar14'")
 
 
 def test_a_loop_at_work_is_not_disturbed(slow: House) -> None:

@@ -196,7 +196,7 @@ def test_a_loop_that_died_is_told_by_keepalive_once(slow: House) -> None:
     lines = [line for line, _ in told(slow, "trouble", 2)]
     assert lines == [
         "the loop died: restarting it",
-        "the loop has died 2 times without a new row; restarts become rarer",
+        "the loop has died 2 times without a new row; the next restarts wait longer",
     ]
     wanted.write_text(whole)
     slow.seconds.write_text("0")

@@ -274,7 +274,7 @@ echo more""")
         ({"METRIC_GOAL": "max"}, "lower is better for val_bpb"),
         ({"METRIC_RANGE": "0,1"}, "METRIC_RANGE is set, but val_bpb has a fixed range"),
         ({"METRIC": "a", "METRIC_RANGE": "2,1"}, "METRIC_RANGE '2,1' is empty"),
-        ({"METRIC": "a", "METRIC_GUARD": "b=1"}, "'b=1' is not a guard"),
+        ({"METRIC": "a", "METRIC_GUARD": "b=1"}, "'b=1' is not a condition on a printed number"),
         ({"METRIC": "a", "SMALL_GAIN": "2", "LARGE_GAIN": "1"}, "SMALL_GAIN '2' is larger than LARGE_GAIN '1'"),
         ({"EDITABLE": "modle.py"}, "EDITABLE 'modle.py' matches no file"),
         ({"EDITABLE": "*.py"}, "includes prepare.py"),

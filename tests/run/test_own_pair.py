@@ -48,7 +48,7 @@ def test_a_baseline_that_failed_is_told_by_what_it_did(tmp_path: Path, train: st
     result = house.call("bin/loop", CONFINE="no")
     assert result.status == 2
     assert says in result.err
-    assert ("has to run" in result.err) == ("nan" in train)
+    assert ("repair train.py" in result.err) == ("nan" in train)
     assert house.rows() == []
 
 
@@ -57,7 +57,7 @@ def test_a_module_that_lies_untracked_in_the_tree_is_no_package(tmp_path: Path) 
     (house.tree / "helper.py").write_text("")
     house.setup()
     result = house.call("bin/loop")
-    assert "'helper.py' is not in the commit" in result.err
+    assert "git does not track 'helper.py'" in result.err
     assert "uv add" not in result.err
 
 
@@ -101,7 +101,7 @@ def test_without_a_project_there_is_a_way_out(house: House, text: str | None) ->
     assert "pyproject.toml" in problem
     assert hint.startswith("hint: ")
     if text is None:
-        assert house.call("bash", "-c", hint.removeprefix("hint: ")).status == 0
+        assert house.call("bash", "-c", hint.removeprefix("hint: create one: ")).status == 0
         assert house.call("bin/setup", TAG="mar14").status == 0
 
 

@@ -73,7 +73,7 @@ def test_a_run_ends_with_all_that_is_of_it(nights: House) -> None:
     main, others = nights.git("rev-parse", "main"), refs_of(nights, "old")
     shown = nights.call("bin/drop", TAG="taken", FORCE="1")
     assert shown.status == 0
-    assert "dropped: run 'taken'" in shown.err
+    assert "deleted run 'taken'" in shown.err
     assert refs_of(nights, "taken") == []
     assert not (nights.tree / "runs/taken").exists()
     assert (nights.git("rev-parse", "main"), refs_of(nights, "old")) == (main, others)
@@ -109,14 +109,14 @@ def answered(house: House, answer: str, verb: str, **settings: str) -> int:
 
 def test_only_what_is_old_and_not_taken_is_pruned(nights: House) -> None:
     """The nights are of the future; that of today has no row yet."""
-    assert "no stopped run is older than 30 days" in nights.call("bin/prune").out
+    assert "every run is younger than 30 days" in nights.call("bin/prune").out
     for tag in ("old", "taken", "today"):
         path = nights.tree / f"runs/{tag}/experiments.jsonl"
         text = path.read_text() if path.exists() else ""
         path.write_text(text.replace('"ended": "2026', '"ended": "2025'))
     result = nights.call("bin/prune", FORCE="1")
     assert result.status == 0
-    assert [line for line in result.err.splitlines() if line.startswith("dropped")] == ["dropped: run 'old'"]
+    assert [line for line in result.err.splitlines() if line.startswith("deleted")] == ["deleted run 'old'"]
     assert refs_of(nights, "taken")
 
 

@@ -129,7 +129,7 @@ def test_what_does_not_fit_is_refused_and_the_hint_takes_the_rest(kept: House) -
         ("echo '# x' >>train.py; git add train.py; git show HEAD:train.py >train.py", {}, "train.py has uncommitted"),
         ("git worktree add -q ../other -b mine; echo '# x' >>../other/train.py", {"ONTO": "mine"}, "/other'"),
         ("", {"ONTO": "nosuch"}, "there is no branch 'nosuch'"),
-        ("", {"ONTO": "autoresearch/mar14"}, "is the branch of a run"),
+        ("", {"ONTO": "autoresearch/mar14"}, "belongs to a run"),
         ("git branch mine; git checkout -q mine; git rm -q train.py; git commit -qm x; git checkout -q main",
          {"ONTO": "mine"}, "branch 'mine' has no 'train.py'"),
         ("", {"N": "1"}, "experiment #1 is the baseline"),

@@ -1,4 +1,4 @@
-"""The tool call that an agent is about to make -> what to do instead, if the run forbids it.
+"""The tool call that an agent is about to make -> an alternative, if the run forbids it.
 
 This reminds an agent that has forgotten a rule; it enforces nothing. The steps of an experiment catch what it lets
 through. So a few patterns look at a shell line, without its quoted parts. What is forbidden on every branch is a
@@ -12,13 +12,13 @@ import sys
 from pathlib import Path
 
 VERDICT = "bin/experiment --from-tree 'what you changed'"
-FIXED = "'{}' cannot change during a run: edit train.py only"
-MOVES = f"do not move the branch: {VERDICT} commits the change, and keeps or undoes it"
+FIXED = "do not change '{}' during a run: edit train.py only"
+MOVES = f"do not move the branch: {VERDICT} commits the change, then keeps or discards it"
 COMMITS = f"do not commit train.py: {VERDICT} commits it"
-UNDOES = "a discarded change is undone already; to drop one that you have not tried: git show HEAD:train.py >train.py"
-CLEANS = "do not delete untracked files: they may be a person's work, or the run's own"
+UNDOES = "a discarded change is already undone; to drop an untested change: git show HEAD:train.py >train.py"
+CLEANS = "do not delete untracked files: they may belong to a person or to the run"
 INSTALLS = "do not install packages during a run: use torch, numpy and the standard library"
-TRAINS = f"do not start train.py by hand: {VERDICT} runs it within its budget, and measures it"
+TRAINS = f"do not start train.py by hand: {VERDICT} trains within the budget, and measures the result"
 
 # Text, not commands: here-documents, quotes, comments; to the end if not closed.
 QUOTED = re.compile(
@@ -26,7 +26,7 @@ QUOTED = re.compile(
 )
 ELSEWHERE = re.compile(r"\b(?:cd|git\s+-C)\s+(?:[/~]|\.\.)")
 FIXED_PATH = r"(?:\./)?(prepare\.py|pyproject\.toml|(?:bin|lib|schemas)(?:/[^\s;&|)]*)?)(?=[\s;&|)]|$)"
-# What stands before a command: the end of another one, variables, `sudo`, `timeout 600`.
+# Text before a command: the end of another one, variables, `sudo`, `timeout 600`.
 BEGIN = r"(?:^|[\n;&|(`])[ \t]*(?:(?:\w+=\S*|then|do|else|!|sudo|env|exec|nohup|time|timeout|-k|\d+\w?)\s+)*"
 GIT = rf"{BEGIN}git(?:\s+-[cC]\s+\S+|\s+-\S+)*\s+"
 REST = r"[^;&|\n]*"  # of the command
@@ -45,7 +45,7 @@ COMMANDS = {
 
 
 def before_tool(run: Path) -> str | None:
-    """Why the tool call on stdin is forbidden, in one line; None: it is not."""
+    """The reason to forbid the tool call on stdin, in one line; None: it is allowed."""
     if not (run / "manifest.json").exists():
         return None
     try:

@@ -21,7 +21,7 @@ from lab.store.jsonl import object_in
 
 Event = dict[str, Any]
 LONGEST = 200  # characters of a fault that are shown
-PLAIN = ("aider", "llm")  # whose output is text; that of all others is JSON
+PLAIN = ("aider", "llm")  # their output is text; all others print JSON
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def read(name: str, transcript: Path, errors: Path, status: int) -> Output:
 
 
 def _spoken(output: Output, lines: list[str]) -> Output:
-    """For an agent that should print JSON and did not: its last plain line, as a fault or as text."""
+    """If an agent printed no JSON, its last plain line counts, as a fault or as text."""
     if output.text or output.fault or not lines:
         return output
     return replace(output, fault=lines[0]) if kind_of(lines[0]) else replace(output, text=lines[0])
@@ -185,7 +185,7 @@ def claude(out: str, err: str) -> Output:
 
 
 def _claude_cut_off(listed: list[Event]) -> Output:
-    """A call without its last event: the usage of each message, and what the agent was waiting for."""
+    """A call without its last event: the usage of each message, and the fault that the agent was waiting for."""
     messages = {words(one.get("id")): one for event in of_type(listed, "assistant") if (one := part(event, "message"))}
     last = listed[-1] if listed else {}
     is_waiting = last.get("subtype") == "api_retry"
@@ -296,7 +296,7 @@ def _total(pairs: Iterable[tuple[str, str]]) -> int | None:
 
 
 def mini(out: str, err: str) -> Output:
-    """Its trajectory: what the last command submitted, and the usage of each answer."""
+    """Its trajectory: the submission of the last command, and the usage of each answer."""
     trajectory = whole(out)
     info = part(trajectory, "info")
     responses = [part(one, "extra", "response") for one in parts(trajectory.get("messages"))]

@@ -7,9 +7,10 @@
     lines as they are to be
     >>>>>>> REPLACE
 
-A block is found by its lines: as they are, else without the white space at their ends. The line above names its file,
-which a single file needs not; without a SEARCH line, the file is new. `candidates/NAME.py` is a further candidate, a
-copy of train.py; where several files may change, it is the folder `candidates/NAME`. Errors: Fault, naming the block.
+The place of a block is found by its SEARCH lines: exactly, else without the white space at their ends. The line above
+names its file; this is optional if only one file may change. Without a SEARCH line, the file is new.
+`candidates/NAME.py` is a further candidate, a copy of train.py; if several files may change, it is the folder
+`candidates/NAME`. Errors: Fault, naming the block.
 """
 
 import re
@@ -28,12 +29,12 @@ BLOCK = re.compile(
 CANDIDATE = re.compile(r"candidates/[\w-]+\.py")
 ONE_OF_SEVERAL = re.compile(r"candidates/[\w-]+(?:\.txt|/(?P<path>.*))")
 NEW = re.compile(r"\w[\w.-]*(?:/\w[\w.-]*)*")  # a path that may be new
-HINT = "the SEARCH lines must be whole lines of the file, and there once"
+HINT = "copy whole lines that occur once in the file"
 
 
 @dataclass(frozen=True)
 class Block:
-    """`search` and `replace` are lines; `file` is the name that stands above, if any."""
+    """`search` and `replace` are lines; `file` is the name above the block, if any."""
 
     number: int
     file: str | None
@@ -42,7 +43,7 @@ class Block:
 
 
 def apply(files: Code, answer: str) -> Code:
-    """The new texts by path. `files`: those that may change. Raises Fault where a block does not fit."""
+    """The new texts by path. `files`: those that may change. Raises Fault if a block does not fit."""
     texts: dict[str, list[str]] = {}
     for block in blocks(answer.replace("\r\n", "\n")):
         name = (block.file or _searched(block, files)).removeprefix("./")
@@ -53,14 +54,14 @@ def apply(files: Code, answer: str) -> Code:
 
 
 def _before(block: Block, name: str, files: Code) -> str:
-    """What it was; empty for a new file. Raises Fault where the name is of no file that may change."""
+    """The old text; empty for a new file. Raises Fault if that file may not change."""
     is_one, known = [*files] == [ONE], name
     if candidate := (CANDIDATE if is_one else ONE_OF_SEVERAL).fullmatch(name):
         known = ONE if is_one else candidate["path"] or name
     if known in files:
         return files[known]
     if is_one or any(block.search) or not NEW.fullmatch(known):
-        raise Fault(f"block {block.number} is for '{block.file}'", f"the files to edit: {' '.join(files)}")
+        raise Fault(f"block {block.number} changes '{block.file}'", f"change only these files: {' '.join(files)}")
     return ""
 
 
@@ -68,18 +69,18 @@ def _searched(block: Block, files: Code) -> str:
     """The file of a block without a name: the only one, or the only one that has the lines."""
     found = [name for name, text in files.items() if matches(block.search, text.split("\n"), str.rstrip)]
     if len(files) > 1 and len(found) != 1:
-        raise Fault(f"block {block.number} names no file", "its path, on the line above it")
+        raise Fault(f"block {block.number} names no file", "write the path of its file on the line above it")
     return found[0] if found else next(iter(files))
 
 
 def blocks(answer: str) -> list[Block]:
-    """Those of the answer, in its order. Raises Fault on what looks like half of one."""
+    """The blocks of the answer, in order. Raises Fault for half of one."""
     found = [
         Block(number, match["file"], match["search"].split("\n")[:-1], match["replace"].split("\n")[:-1])
         for number, match in enumerate(BLOCK.finditer(answer), 1)
     ]
     if re.search(r"^(<{5,9} ?SEARCH|>{5,9} ?REPLACE)", BLOCK.sub("", answer), re.MULTILINE):
-        raise Fault(f"block {len(found) + 1} is not whole", "SEARCH, =======, REPLACE: each on a line of its own")
+        raise Fault(f"block {len(found) + 1} is incomplete", "write SEARCH, ======= and REPLACE on separate lines")
     return found
 
 
@@ -88,16 +89,16 @@ def place(block: Block, lines: list[str], name: str) -> int:
     if lines == [""]:
         return 0  # a new file
     if not any(line.strip() for line in block.search):
-        raise Fault(f"block {block.number} searches for nothing", HINT)
+        raise Fault(f"block {block.number} has no SEARCH lines", HINT)
     found = matches(block.search, lines, str) or matches(block.search, lines, str.rstrip)
     if len(found) != 1:
-        times = f"{len(found)} times" if found else "nowhere"
-        raise Fault(f"block {block.number} is {times} in {name}: '{block.search[0].strip()}'", HINT)
+        times = f"{len(found)} times" if found else "not"
+        raise Fault(f"block {block.number}: its SEARCH lines are {times} in {name}: '{block.search[0].strip()}'", HINT)
     return found[0]
 
 
 def matches(search: list[str], lines: list[str], form: Callable[[str], str]) -> list[int]:
-    """Where the lines are, each as `form` has it."""
+    """The indexes at which the lines are found, compared after `form`."""
     wanted, there = [form(line) for line in search], [form(line) for line in lines]
     return [at for at in range(len(there) - len(wanted) + 1) if there[at : at + len(wanted)] == wanted]
 

@@ -1,6 +1,6 @@
 """Two texts of train.py -> the change of an experiment: constants, places and a diff; a line of `changes.jsonl`.
 
-So experiments are compared by what they changed, not by their wording: "bump the matrix LR" and "0.04 is too low" may
+It compares experiments by their changes, not by their wording: "bump the matrix LR" and "0.04 is too low" may
 move the same constant. A place is the name of a constant, or the line of the old code that was changed.
 """
 
@@ -74,7 +74,7 @@ def differing(old: str | None, new: str | None) -> list[str | None]:
 
 
 def _places(before: str, after: str) -> list[str]:
-    """Of each edit: its constants, or the longest removed line; last, the lines after which code was only added."""
+    """The constants of each edit, or its longest removed line; last, the lines after which code was only added."""
     old, new = complexity.code_lines(before), complexity.code_lines(after)
     found: dict[str, None] = {}
     for tag, i1, i2, j1, j2 in SequenceMatcher(None, old, new, autojunk=False).get_opcodes():

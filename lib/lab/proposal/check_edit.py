@@ -6,10 +6,10 @@ from pathlib import Path
 from lab.errors import Fault
 from lab.store import schemas
 
-LARGEST = 1048576  # bytes of a file; of a larger one lib/experiment/bring_back.sh brings one byte more back
+LARGEST = 1048576  # bytes of a file; lib/experiment/bring_back.sh cuts a larger one after one byte more
 HINTS = {
-    "is not a plain file": "it is what an experiment edits",
-    "is over 1 MB": "a proposal is a change of code",
+    "is not a plain file": "replace it by a plain file: git status",
+    "is over 1 MB": "move data out of the code",
     "is not UTF-8": "save it as UTF-8",
 }
 
@@ -22,11 +22,11 @@ def check(files: Iterable[Path], description: str) -> None:
             raise Fault(f"the description {problem}", "say in one line what you changed")
     for file in files:
         if why := unusable(file):
-            raise Fault(f"{file} {why}", HINTS[why])
+            raise Fault(f"'{file}' {why}", HINTS[why])
 
 
 def unusable(file: Path) -> str | None:
-    """Why an experiment cannot have this file: one of HINTS."""
+    """The reason, of HINTS, why an experiment cannot have this file; None if it can."""
     if file.is_symlink() or not file.is_file():
         return "is not a plain file"
     if file.stat().st_size > LARGEST:

@@ -1,4 +1,4 @@
-"""The output and the change of a proposer -> description, category, and the reason of a rejection, if any."""
+"""The output and the change of a proposer -> description, category, and the reason for a rejection, if any."""
 
 import hashlib
 import re
@@ -20,7 +20,7 @@ ASSIGNMENT = re.compile(r"([A-Za-z_][A-Za-z_0-9.]*) *= *(.*?) *(?:#.*)?")
 
 
 def describe(folder: Path) -> None:
-    """Write `description`, `category`, `notes`, which may be empty, and `rejected` or `in_the_air`: why not trained."""
+    """Write `description`, `category`, `notes`, which may be empty, and `rejected` or `in_the_air` if not trained."""
     flight = Flight(folder)
     lines = _last_lines(folder / "said")
     category = next((match[1] for line in lines if (match := CATEGORY.fullmatch(line))), "")
@@ -40,7 +40,7 @@ def describe(folder: Path) -> None:
 
 
 def same_in_the_air(flight: Flight) -> str | None:
-    """The id of another flight with the same code, as it is parsed; `code` has that of this one from now on."""
+    """The id of another flight with the same parsed code. Writes the hash of this one's to `code`."""
     lines = parsed(code.after(flight) or {})
     flight.write("code", hashlib.sha256("\n".join(lines).encode()).hexdigest())
     others = (one for one in in_the_air(flight.run) if one != flight)
@@ -48,7 +48,7 @@ def same_in_the_air(flight: Flight) -> str | None:
 
 
 def parsed(texts: code.Code) -> list[str]:
-    """The code as it is parsed: equal for texts that do the same."""
+    """The parsed code, in lines; equal for texts that do the same."""
     return [line for path in sorted(texts) for line in (path, *complexity.counted_lines(texts[path]))]
 
 
@@ -63,7 +63,7 @@ def _last_lines(path: Path) -> list[str]:
 
 
 def rejection(flight: Flight) -> str:
-    """Why this is not trained: another file was changed, the code is unusable, or it breaks a rule; else empty.
+    """The reason for a rejection: another changed file, unusable code, a broken rule; else empty.
 
     `changed` has git's lines, `M<tab>path`: M changed, A added, D deleted, T no longer a plain file.
     """
@@ -81,7 +81,7 @@ def rejection(flight: Flight) -> str:
 
 
 def _put_aside(path: Path, aside: Path) -> str | None:
-    """Why the file cannot be tried; it is renamed to `aside` then, so that no later step reads it."""
+    """The reason why the file cannot be tried, if so; it is renamed to `aside` then, so that no later step reads it."""
     if path.exists():
         if not unusable(path):
             return None

@@ -1,7 +1,7 @@
-"""`ideas.md`: what proposers want to try later, a line each; it outlives their calls, `runs/<tag>/ideas.md`.
+"""`ideas.md`: ideas that proposers leave for later, one a line; it outlives their calls as `runs/<tag>/ideas.md`.
 
-A proposer edits it in its copy of the tree; one without tools prints lines: `idea: TEXT` adds TEXT, `tried: TEXT`
-removes what begins with it. Several proposers may do so at once: what others have added meanwhile stays.
+A proposer edits it in its copy of the tree. One without tools prints lines: `idea: TEXT` adds TEXT, `tried: TEXT`
+removes the idea that begins with it. Several proposers may do so at once: an idea that another has added stays.
 """
 
 import re
@@ -12,14 +12,14 @@ from lab.store import durable
 from lab.store.flight import Flight
 
 FILE, GIVEN, BACK = "ideas.md", "ideas.given", "ideas.back"
-HEAD = "# Ideas for later: one a line; take out what was tried"
+HEAD = "# Ideas for later: one a line; remove those that were tried"
 MOST, LONGEST = 60, 300  # lines, the newest; characters of one
 SPOKEN = re.compile(r"(idea|tried): *(\S.*)", re.IGNORECASE)
 SHORTEST = 10  # characters of the beginning of an idea that name it
 
 
 def ideas(folder: Path) -> None:
-    """Take back what the proposer of the flight in `folder` has made of the list."""
+    """Take the list back as the proposer of the flight in `folder` has changed it."""
     flight = Flight(folder)
     known = read(flight.run)
     given, back = (_lines(flight.text(name)) for name in (GIVEN, BACK))
@@ -45,6 +45,6 @@ def read(run: Path) -> list[str]:
 
 
 def _lines(text: str | None) -> list[str]:
-    """Those that are no heading."""
+    """Its lines without headings and blanks."""
     lines = (clean(line, LONGEST) for line in (text or "").splitlines())
     return [line for line in lines if line and not line.startswith("#")]

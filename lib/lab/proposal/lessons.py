@@ -73,7 +73,7 @@ def _try(one: Experiment, change: Change) -> Try:
 
 def lines_of(one: Experiment) -> str:
     """`+3 -1`: code lines added and removed."""
-    return "not known" if one["lines_added"] is None else f"+{one['lines_added']} -{one['lines_removed']}"
+    return "unknown" if one["lines_added"] is None else f"+{one['lines_added']} -{one['lines_removed']}"
 
 
 def experiments_since_keep(past: Sequence[Try]) -> int:

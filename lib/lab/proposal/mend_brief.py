@@ -7,22 +7,22 @@ from lab.store import code, manifest, memory
 from lab.store.flight import Flight
 
 TEXT = """\
-# A crash to mend
+# A crash to fix
 
 Your experiment crashed: {description}
-It is a crash because {why}
+The cause: {why}
 
-{files} in this folder is the code that crashed; HEAD is its commit, HEAD~1 the incumbent. If the cause is a mistake,
-mend it, in {files} and nowhere else, with the idea left as it is. If the idea itself is at fault, change nothing:
-then it is given up.
+{files} in this folder is the code that crashed. HEAD is its commit, HEAD~1 the incumbent. If the cause is a mistake,
+fix it, only in {files}, and keep the idea. If the idea cannot work, change nothing: the experiment then ends as a
+crash.
 
-The end of its log follows, each line after a bar. {untrusted}
+The end of its log follows, each line behind a bar. {untrusted}
 
 {log}
 """
 
 CURES = """
-The same crash has been mended before:
+The same crash was fixed before:
 
 {cures}
 """
@@ -50,6 +50,6 @@ def mend(folder: Path) -> str:
 
 
 def _crashed_run(flight: Flight) -> Path:
-    """The last of the candidate: one of the incumbent may have followed it."""
+    """The candidate's last run; one of the incumbent may have followed it."""
     folders = (flight.folder / f"run.{attempt}" for attempt in range(flight.attempt, 0, -1))
     return next(one for one in folders if one.is_dir() and not (Flight(one).text("next") or "").startswith("incumbent"))

@@ -1,8 +1,8 @@
 """Two texts of train.py -> the rules (rules.py) that the second breaks where the first does not.
 
-A text is parsed, and each offence in it written anew in one form (`ast.unparse`); it counts where there is more of it
-than before. So nobody's baseline is judged, and a line may move, but a changed argument makes another offence. A text
-that is no Python breaks no rule: it will not run.
+Both texts are parsed, and each offence is written in one form (`ast.unparse`). It counts if the new text has more of it
+than the old one. So the baseline is not judged, and a line may move, but a changed argument is a new offence. A text
+that is not Python breaks no rule: it will not run.
 """
 
 import ast
@@ -15,29 +15,29 @@ from lab.proposal import rules
 from lab.store.code import ONE, Code, joined, python
 from lab.store.metric import BPB, VAL_BPB, Metric
 
-UNREADABLE = "unreadable"  # the rule for a text that is Python, and cannot be read
-LONGEST = 100  # characters of a subject that are told
+UNREADABLE = "unreadable"  # the rule for Python that cannot be parsed here
+LONGEST = 100  # characters shown of a subject
 
-Offence = tuple[str, str]  # the name of a rule, and by what it is broken
+Offence = tuple[str, str]  # the name of a rule, and the code that breaks it
 
 
 @dataclass(frozen=True)
 class Violation:
-    """The name of a rule, the line of the text that breaks it, and by what."""
+    """The name of a rule, the line that breaks it, and the code there."""
 
     rule: str
     line: int
     subject: str
 
     def text(self, place: str | None = None) -> str:
-        """One line, for whoever proposed it; `place`: where, if the text is that of several files."""
+        """One line for the proposer; `place`: the line and the file, if the text joins several files."""
         subject = " ".join(self.subject.split())
         cut = "..." if len(subject) > LONGEST else ""
         return f"rule '{self.rule}' at {place or f'line {self.line}'}: {subject[:LONGEST]}{cut}"
 
 
 def violations_of(before: Code, after: Code, metric: Metric = VAL_BPB) -> list[str]:
-    """The same over all that is Python, in words: what moves from one file to another is no more than it was."""
+    """The violations in all Python files, as text. Code that moves from file to file is no violation."""
     old, new = python(before), python(after)
     found = violations(joined(old), joined(new), metric)
     if set(new) == {ONE}:
@@ -47,7 +47,7 @@ def violations_of(before: Code, after: Code, metric: Metric = VAL_BPB) -> list[s
 
 
 def violations(before: str, after: str, metric: Metric = VAL_BPB) -> list[Violation]:
-    """What `after` has more of than `before`, or less of what a rule keeps; by the lines of `after`."""
+    """Offences that `after` has more of than `before`, and code that a `kept` rule misses; by the lines of `after`."""
     had, has = offences(before, metric.name) or [], offences(after, metric.name)
     if has is None:
         return []
@@ -61,18 +61,18 @@ def violations(before: str, after: str, metric: Metric = VAL_BPB) -> list[Violat
 
 @lru_cache(maxsize=2)  # a baseline is read once
 def offences(text: str, metric: str = BPB) -> list[Violation] | None:
-    """All that breaks a rule, by its line; None for a text that is no Python."""
+    """All violations in a text, by line; None if it is not Python."""
     try:
         tree = ast.parse(text.encode())  # bytes, as Python reads it: a comment may name another encoding
         return sorted(_read(tree, metric), key=lambda violation: violation.line)
     except SyntaxError:
         return None
-    except (ValueError, RecursionError, MemoryError) as error:  # a null byte; what is nested too deep
+    except (ValueError, RecursionError, MemoryError) as error:  # a null byte; nested too deep
         return [Violation(UNREADABLE, 1, str(error) or type(error).__name__)]
 
 
 def _surplus(more: Iterable[Violation], fewer: Iterable[Violation]) -> Iterator[Violation]:
-    """Those of `more` that have no equal in `fewer`; of equal ones the last."""
+    """The violations in `more` without an equal in `fewer`; among equal ones, the last."""
     spare = Counter((one.rule, one.subject) for one in fewer)
     for one in more:
         spare[one.rule, one.subject] -= 1
@@ -86,13 +86,13 @@ def _first_difference(before: str, after: str) -> int:
 
 
 # ---------------------------------------------------------------------------
-# What offends
+# Offences
 # ---------------------------------------------------------------------------
 
 
 def _read(tree: ast.Module, metric: str) -> Iterator[Violation]:
     nodes = list(ast.walk(tree))
-    alone = {id(node.value) for node in nodes if isinstance(node, ast.Expr)}  # a docstring holds what it likes
+    alone = {id(node.value) for node in nodes if isinstance(node, ast.Expr)}  # docstrings are free
     for node in nodes:
         for rule, subject in _offences(node, metric, may_be_large=id(node) in alone):
             yield Violation(rule, getattr(node, "lineno", 1), subject)
@@ -135,16 +135,16 @@ def _called(node: ast.Call) -> Iterator[Offence]:
         split = [*(one.value for one in node.keywords if one.arg == "split"), *node.args[3:]]
         if not (split and isinstance(split[0], ast.Constant) and split[0].value == "train"):
             yield "validation", text
-    # Of `manual_seed(int(os.environ.get("SEED") or 42))` the 42 counts, too: another one is another seed by hand.
+    # The 42 in `manual_seed(int(os.environ.get("SEED") or 42))` counts, too: changing it is another seed.
     numbers = (one for one in ast.walk(node) if isinstance(one, ast.Constant) and type(one.value) is int)
     if name in rules.SEEDERS and (rules.SEED not in text or any(numbers)):
         yield "seed", text
 
 
 def _stated(node: ast.stmt, metric: str) -> Iterator[Offence]:
-    """A simple statement: what is printed, and what the metric is."""
+    """Statements that print the metric or assign it."""
     text = ast.unparse(node)
-    printed = rules.PRINTED if metric == BPB else (f"{metric}:", *rules.PRINTED)  # `loss` alone is in many a line
+    printed = rules.PRINTED if metric == BPB else (f"{metric}:", *rules.PRINTED)  # `loss` alone is in many lines
     is_docstring = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
     strings = [] if is_docstring else [str(one.value) for one in ast.walk(node) if isinstance(one, ast.Constant)]
     if any(word in string for string in strings for word in printed):
@@ -157,13 +157,13 @@ def _stated(node: ast.stmt, metric: str) -> Iterator[Offence]:
 
 
 def _last(node: ast.AST) -> str:
-    """The last of the names that `a.b.c` is made of."""
+    """`c` of `a.b.c`."""
     name = getattr(node, "attr", None) or getattr(node, "id", None) or getattr(node, "name", None)
     return str(name or "").rpartition(".")[2]
 
 
 def _size(node: ast.expr) -> int:
-    """How much a literal holds: characters of a text, bits of a number, entries of a collection."""
+    """The size of a literal: characters of a text, bits of a number, entries of a collection."""
     match node:
         case ast.Constant(value=int() as number):
             return number.bit_length()

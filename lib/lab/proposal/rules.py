@@ -1,20 +1,20 @@
-"""The rules for what an experiment adds to train.py: advice and economy. `rule_check` holds them against a text.
+"""Rules about the code that an experiment adds to train.py. `rule_check` applies them.
 
-They are no wall: what is measured is out of train.py's reach (prepare.py, "The graph"; lib/child/runner.py). They save
-a run that could only be refused after it was made, or be other luck, and tell the proposer why.
+They do not protect the number: another process measures it (prepare.py, "The graph"). They save a training run that
+could only be rejected, or would only be lucky, and tell the proposer why.
 """
 
 RULES = (
-    "system",  # a run has one process, no network, and an end of its own: no others, and no way around them
-    "metric",  # val_bpb is what evaluate_bpb says of the model, once; it is printed, and the memory, as it was
-    "budget",  # training is what is done while the clock is asked, until its budget is used
-    "validation",  # make_dataloader has the split 'train' alone: the validation text is the evaluator's
-    "seed",  # another seed is other luck, and one of your own makes reruns the same: draw from SEED
-    "memory",  # the peak of a GPU's memory is measured over the whole run; free it with empty_cache
-    "bulk",  # what a model knows it has learned from the training rows: no tables of numbers or text in the code
-    "unreadable",  # what is nested too deep, or has null bytes, cannot be read: write it in plain statements
+    "system",  # a run starts no other process, uses no network, and does not end itself early
+    "metric",  # evaluate_bpb is called once, and val_bpb and the memory are printed as before
+    "budget",  # training happens only in the loop that asks the clock, until its budget is used
+    "validation",  # make_dataloader has the split 'train' only: the evaluator has the validation text
+    "seed",  # every seed comes from SEED: a fixed seed is luck, and makes reruns identical
+    "memory",  # the peak of GPU memory is measured over the whole run; empty_cache frees memory
+    "bulk",  # no tables of numbers or text in the code: a model learns from the training rows alone
+    "unreadable",  # code with null bytes, or nested too deep, cannot be checked
 )
-KEPT = {"budget", "seed"}  # what these are about must also stay
+KEPT = {"budget", "seed"}  # the code that these are about must also stay
 
 
 def words(text: str) -> set[str]:
@@ -22,7 +22,7 @@ def words(text: str) -> set[str]:
     return set(text.split())
 
 
-# Modules that start processes or reach for a network; and what does so in modules that are innocent otherwise.
+# Modules that start processes or use the network; CALLS: such functions of other modules.
 MODULES = words(
     "asyncio concurrent ftplib http multiprocessing pty requests smtplib socket socketserver subprocess urllib"
 )
@@ -34,15 +34,15 @@ CALLS = words(
     """
 )
 
-# Functions that begin a sequence of random numbers; an argument that comes from SEED makes them honest.
+# Functions that start a sequence of random numbers; their argument must come from SEED.
 SEEDERS = {"manual_seed", "manual_seed_all", "seed", "default_rng", "RandomState", "Random", "SeedSequence"}
 SEED = "SEED"
 
-# The peak of a GPU's memory is the one figure that the run itself tells.
+# Only the run itself can report the peak of a GPU's memory.
 MEMORY = ("reset_peak_", "reset_max_", "reset_accumulated_memory_stats", "change_current_allocator", "MemPool")
 
 METRIC = "val_bpb"  # the variable that the evaluation is assigned to
 PRINTED = (METRIC, "peak_vram_mb")
 EVALUATION, LOADER, CLOCK = "evaluate_bpb", "make_dataloader", "progress"
 
-MOST = 1000  # what a literal may hold: characters of a text, entries of a collection, bits of a number
+MOST = 1000  # limit of a literal: characters of a text, entries of a collection, bits of a number

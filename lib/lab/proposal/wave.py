@@ -1,8 +1,8 @@
-"""The further candidates of a proposer -> drafts of the run: a wave, of which each is an experiment of its own.
+"""The further candidates of a proposer (a wave) -> drafts of the run. Each is an experiment of its own.
 
-A proposer that is asked with `LAB_WANT=k` may leave them in `candidates/`: whole files NAME.py; where several files may
-change, folders NAME with the files that it changes, and NAME.txt with what is said of it. They are in FLIGHT/candidates
-when they come here. Each goes to `runs/<tag>/candidates/<flight>.<number>/`, with the facts that a proposal has, and
+A proposer that is asked with `LAB_WANT=k` may leave whole files `candidates/NAME.py`. If several files may change, it
+leaves folders NAME with the changed files, and NAME.txt with the last lines of an answer. They are in FLIGHT/candidates
+when this module reads them. Each goes to `runs/<tag>/candidates/<flight>.<number>/`, with the facts of a proposal, and
 waits there until a flight takes it (lib/experiment/candidates.sh).
 """
 
@@ -20,22 +20,22 @@ from lab.store import code, durable, jsonl
 from lab.store.code import ONE, Code
 from lab.store.flight import Flight
 
-SHARED = ("before.py", "before", "parent", "base", "compared", "agent", "started")  # facts that all of a call have
+SHARED = ("before.py", "before", "parent", "base", "compared", "agent", "started")  # facts of the call
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """`files`: those that it changes; `said`: what a proposer would print, the description last."""
+    """`files`: those that it changes; `said`: the lines that a proposer would print, the description last."""
 
     files: Code
     said: str
 
 
 def wave(folder: Path) -> str:
-    """Hand the candidates of the flight in `folder` over to its run; return what is to be told, in lines.
+    """Move the candidates of the flight in `folder` to its run; return problems, in lines.
 
-    Where the proposer has changed nothing itself, the first of them is the flight's own. All is written aside before
-    anything is handed over, so that who is killed here goes on here.
+    If the proposer has edited nothing itself, the first candidate is the flight's own. Everything is written to a
+    folder beside before it moves, so a killed call can continue.
     """
     flight, ready = Flight(folder), folder / "wave"
     told = "" if ready.exists() else _write(flight, ready)
@@ -50,7 +50,7 @@ def wave(folder: Path) -> str:
 
 
 def _write(flight: Flight, ready: Path) -> str:
-    """Make the folder `ready`: `own`, facts of the flight itself; and one for each candidate that goes to the run."""
+    """Make the folder `ready`: `own` for facts of the flight, and a folder for each candidate that goes to the run."""
     before, is_one, problems = code.before(flight), code.is_one(flight), []
     drafts: list[Candidate | None] = [None] if flight.text("changed") else []  # None: the flight's own change
     seen = [parsed(before), parsed(code.after(flight) or {})]
@@ -58,7 +58,7 @@ def _write(flight: Flight, ready: Path) -> str:
         try:
             candidate = _candidate(path, before, is_one=is_one)
         except ValueError as error:
-            problems.append(f"left out: 'candidates/{clean(path.name, 60)}' {error}")
+            problems.append(f"ignored 'candidates/{clean(path.name, 60)}', which {error}")
             continue
         if candidate and (made := parsed({**before, **candidate.files})) not in seen:
             seen.append(made)
@@ -90,7 +90,7 @@ def _copy(source: Path, target: Path) -> None:
 
 
 def _candidate(path: Path, before: Code, *, is_one: bool) -> Candidate | None:
-    """What the proposer has left there; None for what is no candidate. Raises ValueError where it cannot be trained."""
+    """The candidate at the path, or None if there is none. Raises ValueError if it cannot be trained."""
     if path.is_dir() and not is_one:
         files = {one.relative_to(path).as_posix(): _text(one) for one in path.rglob("*") if one.is_file()}
         beside = path.with_name(f"{path.name}.txt")
@@ -111,7 +111,7 @@ def _text(path: Path) -> str:
 
 
 def _in_order(comments: Iterable[str]) -> str:
-    """As a proposer prints it: notes, the category, and last the description, the first line that is neither."""
+    """The order in which a proposer prints: notes, category, description, which is the first other line."""
     said = [line for line in comments if line]
     named = [line for line in said if CATEGORY.fullmatch(line) or NOTE.fullmatch(line)]
     return "\n".join([*named, *[line for line in said if line not in named][:1]])
@@ -130,7 +130,7 @@ def _put(folder: Path, candidate: Candidate, before: Code, *, is_one: bool) -> N
 
 
 def _share(usage: dict[str, Any], count: int, number: int) -> dict[str, Any]:
-    """What draft `number` of `count` has taken of the call, in whole tokens; what is no amount stays as it is."""
+    """The usage of draft `number` of `count`, in whole tokens. A value that is not an amount stays."""
     tokens, cost = usage.get("tokens"), usage.get("cost_usd")
     if isinstance(tokens, int) and not isinstance(tokens, bool):
         tokens = tokens // count + (number < tokens % count)

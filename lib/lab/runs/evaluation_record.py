@@ -109,7 +109,7 @@ def long_start(run: Run, baseline: Sequence[Run]) -> str | None:
     if usual is None:
         return None
     if run["outside_seconds"] is None:
-        return "its seconds outside the budget are unknown"
+        return "its seconds outside of the budget are unknown"
     starts = [largest("evaluator_start_seconds", runs) or 1.0 for runs in (baseline, [run])]
     slower = min(max(1.0, starts[1] / starts[0]), MOST_SLOWER)
     most = slower * max(usual, 0) + SLACK.get(run["device"], SLACK_GPU)

@@ -27,7 +27,7 @@ def told(word: str, why: str, log: Path, metric: Metric = VAL_BPB) -> tuple[str,
 def _told(word: str, why: str, log: Path, metric: Metric) -> tuple[str, str]:
     tail = failures.tail(log) if log.exists() else b""
     if word == "no-metric" and why.startswith("guard: "):
-        return f"it ran, but {why.removeprefix('guard: ')}", "print such a line: NAME: NUMBER"
+        return f"it ran, but {why.removeprefix('guard: ')}", "print a line like this: NAME: NUMBER"
     if word == "no-metric" and not why.startswith("record: "):
         return f"it ran, but {_printed(log, metric)}", f"print a line like this: {metric.name}: {EXAMPLE}"
     if word in ("no-metric", "nan"):

@@ -81,7 +81,7 @@ def read(path: Path) -> Found:
     found, layout = Found(), None
     for number, line in enumerate(_lines(data, found.said), start=1):
         layout = _take(line, layout, found, number)
-    missing = ["1: header: missing: added"] if layout is None else []
+    missing = ["1: header: added, because it was missing"] if layout is None else []
     return replace(found, said=[f"{path}:{note}" for note in missing + found.said])
 
 

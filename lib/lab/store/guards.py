@@ -12,7 +12,7 @@ from decimal import Decimal
 
 from lab.errors import Fault
 
-EXAMPLE = "write it like METRIC_GUARD='peak_vram_mb<=24000, step_ms<=1.05x'"
+EXAMPLE = "an example: METRIC_GUARD='peak_vram_mb<=24000, step_ms<=1.05x'"
 NAME = r"[A-Za-z_][A-Za-z0-9_.@/+-]{0,63}"
 GUARD = re.compile(rf"({NAME})\s*(<=|>=|<|>)\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d{{1,3}})?)(x?)", re.IGNORECASE)
 HOLDS: dict[str, Callable[[Decimal, Decimal], bool]] = {
@@ -51,7 +51,7 @@ def parsed(text: str) -> tuple[Guard, ...]:
     for part in filter(None, (one.strip() for one in text.split(","))):
         match = GUARD.fullmatch(part)
         if not match:
-            raise Fault(f"METRIC_GUARD: '{part}' is not a guard", EXAMPLE)
+            raise Fault(f"METRIC_GUARD: '{part}' is not a condition on a printed number", EXAMPLE)
         found.append(Guard(match[1], match[2], Decimal(match[3]), bool(match[4])))
     return tuple(found)
 

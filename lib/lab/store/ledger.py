@@ -149,7 +149,7 @@ def problems(path: Path) -> list[str]:
     torn = lines.pop()
     found = [f"{path}:{number}: {problem}" for number, problem in _line_problems(lines)]
     if torn:
-        found.append(f"{path}:{len(lines) + 1}: row: the last line is torn, it does not end in a newline")
+        found.append(f"{path}:{len(lines) + 1}: row: the last line is incomplete: it does not end in a newline")
     return found
 
 

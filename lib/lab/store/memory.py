@@ -20,10 +20,19 @@ from lab.one_line import clean
 from lab.store import durable
 
 # The files, and the headings that the loop writes under.
-WON, NO_GAIN, CRASHES, DECIDED = "What won", "What brought no gain", "Crashes and their cures", "What was decided"
+WON, NO_GAIN, CRASHES, DECIDED = "Wins", "No gain", "Crashes and fixes", "Decisions"
 HEADINGS = {"learnings": (WON, NO_GAIN), "issues": (CRASHES,), "decisions": (DECIDED,)}
+OLD = {  # headings in memory files of earlier versions, which stay as they are
+    WON: "What won",
+    NO_GAIN: "What brought no gain",
+    CRASHES: "Crashes and their cures",
+    DECIDED: "What was decided",
+}
 MENDED = "mended: "
 INTRODUCTION = (
+    "The loop writes here after each experiment. You may edit: it reads your own lines, too (make memory Q=...)."
+)
+OLD_INTRODUCTION = (
     "Written by the loop after each experiment, and yours to edit: it finds your own lines, too (make memory Q=...)."
 )
 LONGEST = 600  # characters of an entry, shown
@@ -75,8 +84,8 @@ def folder(run: Path) -> Path:
 
 def entries(folder: Path) -> Iterator[Entry]:
     """All entries of all files; in each file the oldest first."""
-    ours = {INTRODUCTION, *(f"# {name.capitalize()}" for name in HEADINGS)}
-    ours |= {f"## {heading}" for headings in HEADINGS.values() for heading in headings}
+    ours = {INTRODUCTION, OLD_INTRODUCTION, *(f"# {name.capitalize()}" for name in HEADINGS)}
+    ours |= {f"## {heading}" for heading in [*OLD, *OLD.values()]}
     for name in HEADINGS:
         for number, text in _blocks(*_newest(folder / f"{name}.md")):
             if text not in ours:
@@ -203,7 +212,8 @@ def tally(folder: Path, heading: str, subject: str, outcome: str, mark: str, set
 
 def _insert(lines: list[str], heading: str, line: str) -> None:
     """Insert a line at the end of its heading's section, and add the heading if it is missing."""
-    at = next((at for at, text in enumerate(lines) if text.strip() == f"## {heading}"), None)
+    known = {f"## {heading}", f"## {OLD[heading]}"}
+    at = next((at for at, text in enumerate(lines) if text.strip() in known), None)
     if at is None:
         while lines and not lines[-1].strip():
             lines.pop()

@@ -42,7 +42,8 @@ def says(run: Path, settings: Mapping[str, str], now: float) -> str | None:
             said = f"{amount.quantize(Decimal('0.01')).normalize():f} of {limits[name]:f} {unit}"
             return f"over {name} is reached: {said}\n"
     if limits["MAX_COST"] and used["tokens"] and used["cost_usd"] is None:
-        return "unknown the agent does not report its cost, so MAX_COST cannot end this loop; use MAX_TOKENS\n"
+        why = "the agent does not report its cost, so MAX_COST cannot end this loop"
+        return f"unknown {why}; to limit it: MAX_TOKENS=... make loop\n"
     return None
 
 

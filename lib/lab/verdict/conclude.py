@@ -115,7 +115,7 @@ def _decided(flight: Flight, known: Index, evidence: Evidence) -> str | None:
 def _sent_back(flight: Flight, evidence: Evidence) -> str | None:
     """Messages and `again NN`, to go back to an earlier step; None if the measurements are enough for a verdict."""
     if evidence.is_stale and evidence.is_baseline:
-        return "the branch has moved: the baseline is measured again there\nagain 10\n"
+        return "the branch has moved: measuring the baseline again there\nagain 10\n"
     if evidence.is_stale:
         told = f"carried over to the new incumbent: {flight.need('description')}\nagain 15\n"
         return told if could_be_kept(evidence) else None

@@ -32,7 +32,7 @@ def decision_on(evidence: Evidence) -> Decision:
     if evidence.failure:
         decision = Decision("crash", "crash", f"crash: {evidence.why or WHY[evidence.failure]}")
     elif evidence.is_elsewhere:
-        why = f"it ran on '{evidence.kind}', where no run of the incumbent could be made"
+        why = f"it ran on '{evidence.kind}', where the incumbent could not run"
         decision = Decision("discard", "elsewhere", f"elsewhere: {why}")
     elif evidence.incumbent_bpb is None:
         decision = Decision("keep", "baseline", "baseline: the unmodified start of the run")

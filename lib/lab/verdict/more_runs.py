@@ -58,7 +58,7 @@ def next_runs(evidence: Evidence, places: int = 1) -> list[NextRun]:
         return again[:places]
     own, beside = (len(set(evidence.seeds[code])) for code in ("candidate", "incumbent"))
     found: list[NextRun] = []
-    why = f"none was made on '{evidence.kind}'" if evidence.is_elsewhere else None
+    why = f"it has not run on '{evidence.kind}'" if evidence.is_elsewhere else None
     places = min(places, OF_INCUMBENT) if evidence.is_elsewhere else places
     while len(found) < places and (code := _code_wanted(evidence, own, beside)):
         used = [*evidence.seeds[code], *(evidence.recorded_seeds if code == "incumbent" else ())]

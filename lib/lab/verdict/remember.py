@@ -69,7 +69,7 @@ def _remember_crash(folder: Path, flight: Flight, one: Experiment, mark: str, se
         return
     if one["status"] == "crash":
         kind, cause = one["failure"], one["reason"].removeprefix("crash: ")
-        outcome = clean(one["description"], LONGEST) + (", and no mend helped" if crashed else "")
+        outcome = clean(one["description"], LONGEST) + (", and no fix helped" if crashed else "")
     else:
         kind, cause = (crashed or "").split(" ", 1)
         outcome = f"{memory.MENDED}{_mend(flight)}"

@@ -45,7 +45,7 @@ def fresh_seed(run: Path, commits: Sequence[str]) -> int:
     recorded = [made for one in experiments.read(run) if one["commit"] in commits for made in one["runs"]]
     recorded += (one for one in reruns.read(run) if one["commit"] in commits)
     if not recorded:
-        raise Fault(f"no run of '{' '.join(commits)}' is on record", "give the whole hash of a commit")
+        raise Fault(f"there is no record of a run of '{' '.join(commits)}'", "give the whole hash of a commit")
     return 1 + max([*(int(one["seed"]) for one in recorded), *_unrecorded_seeds(run)])
 
 

@@ -183,7 +183,7 @@ def gather(run: Path, seeds: Sequence[int], *, partial: bool) -> Audit:
     metric = manifest.metric_of(run)
     pairs = [Pair(one, other, metric) for one, other in paired(*both)]
     if not pairs:
-        raise Fault("no pair of runs gave two values", f"the logs are in '{run / 'logs'}'")
+        raise Fault("no pair of runs produced two values", f"read the logs: ls '{run / 'logs'}'")
     baseline_runs = int(manifest.read(run)["settings"].get("BASELINE_RUNS", "1"))
     runs = _count(baseline, is_baseline=True), _count(incumbent, is_baseline=False)
     known = index.read(run)

@@ -41,10 +41,9 @@ def find(run: Path, which: str) -> Found:
     if len(fits) > 1:
         raise Fault(f"'{which}' matches {len(fits)} commits of run '{run.name}'", "give more digits")
     if not fits:
-        there = (
-            f"choose 1 to {max(one.n for one in found)}, see results.tsv" if found else "run the first one: make once"
-        )
-        raise Fault(f"run '{run.name}' has no experiment '{which}'", there)
+        last = max((one.n for one in found), default=0)
+        hint = f"choose a number up to {last}: cat results.tsv" if last else "run the first one: make once"
+        raise Fault(f"run '{run.name}' has no experiment '{which}'", hint)
     return fits[0]
 
 

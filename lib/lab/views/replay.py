@@ -57,7 +57,7 @@ def metric_of(path: Path) -> Metric:
 def noise_of(sd: Decimal | None, df: int | None) -> Noise | None:
     """The noise of single runs; None without an sd, which selects the fixed thresholds."""
     if sd is None and df is not None:
-        raise Fault("--df needs --sd", "give both, or --sd alone")
+        raise Fault("--df needs --sd", "give both, or only --sd")
     if sd is not None and sd < 0:
         raise Fault(f"--sd '{sd}' is below 0", "give a standard deviation of 0 or more")
     return None if sd is None else Noise(sd, df or KNOWN, runs=1, incumbent_runs=1)

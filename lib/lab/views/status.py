@@ -312,9 +312,9 @@ def loop_state(facts: Facts) -> Status:
 def troubles(run: Path) -> list[dict[str, str]]:
     """The problems that the loop or keepalive reported (lib/run/notify.sh)."""
     hints = {
-        "machine": "wait, the loop checks again by itself; or: make doctor",
-        "loop": f"read runs/{run.name}/loop.log; if the loop is not running: make loop",
-        "proposer": "to see its error: make once; meanwhile the catalog proposes now and then",
+        "machine": "wait: the loop checks again; to check now: make doctor",
+        "loop": f"read runs/{run.name}/loop.log; if no loop is running: make loop",
+        "proposer": "to see its error: make once; meanwhile the catalog proposes some experiments",
     }
     found = []
     for path in sorted(run.glob("trouble.*")):
@@ -330,7 +330,7 @@ def dead_loop(run: Path, facts: Facts) -> list[dict[str, str]]:
         return []
     restarts = (Flight(run).text("restarts") or "").split()
     if not restarts:
-        hint = "wait for cron, or: make loop" if facts.get("watcher") == "cron" else "make loop, make cron"
+        hint = "wait for cron, or start it: make loop" if facts.get("watcher") == "cron" else "start it: make loop"
         return [problem("the loop is not running, but it should be", hint)]
     last = datetime.fromtimestamp(int(restarts[1])).strftime("%F %T")
     what = f"the loop is not running, but it should be: started {restarts[0]} times without a row, last at {last}"

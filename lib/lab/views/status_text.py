@@ -129,7 +129,7 @@ def flying(at: Status) -> list[Line]:
     found = [Line(flight_line(one, at), one["phase"], training_of(one)) for one in at["flights"]]
     if beside := at["beside"]:
         found.append(
-            Line(f"a run of make audit or make noise, {training_line(beside, at['time_budget'])}", "training", beside)
+            Line(f"a run for make audit or make noise, {training_line(beside, at['time_budget'])}", "training", beside)
         )
     found = found or [Line("nothing")]
     return [replace(line, text=f"{'' if at else FLYING:<{len(FLYING)}}{line.text}") for at, line in enumerate(found)]
@@ -151,7 +151,7 @@ def phase_in_words(flight: Status, at: Status) -> str:
     if phase == "proposing" and who == "baseline":
         return "starting"
     if phase == "proposing":
-        return f"asking {who}" + (" to mend it" if (flight["step"] or "").endswith("-mend") else "")
+        return f"asking {who}" + (" to fix it" if (flight["step"] or "").endswith("-mend") else "")
     if phase != "waiting":
         return WORDS.get(phase, str(phase))
     if not at["loop"]["alive"]:

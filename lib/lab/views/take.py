@@ -49,7 +49,9 @@ def _number(run: Path, name: str, kept: dict[int, Experiment]) -> int:
         what = "is the baseline and has no change" if found.n == 1 else "was not kept"
         some = " ".join(str(n) for n in kept) or "none"
         hint = (
-            f"the keeps are: {some}" if found.n == 1 else f"try it again: make retry N={found.n}; the keeps are: {some}"
+            f"the keeps are: {some}"
+            if found.n == 1
+            else f"to try it again: make retry N={found.n}; the keeps are: {some}"
         )
         raise Fault(f"experiment #{found.n} {what}", hint)
     return found.n

@@ -15,9 +15,9 @@ from lab.views import flight_phase
 
 NOT_YET, NEVER = 75, 1  # exit statuses
 ENDED = {  # the last word of the flight's last step (lib/experiment/dispatch) -> why there is no row
-    "end": "train.py equals the incumbent's or could not be copied, so there was nothing to try",
-    "drop": "it conflicts with a later keep, or is in the incumbent already; runs/{tag}/aside has it",
-    "given-up": "one of its steps failed each time; see runs/{tag}/loop.log; runs/{tag}/aside has it",
+    "end": "train.py equals the incumbent's, or could not be copied, so there was nothing to try",
+    "drop": "it conflicts with a later keep, or the incumbent has it already; its code is in runs/{tag}/aside",
+    "given-up": "a step failed twice: see runs/{tag}/loop.log; its code is in runs/{tag}/aside",
     "twice": "another experiment in flight has the same code",
 }
 
@@ -73,9 +73,8 @@ def text(run: Path, one: Experiment, last: Experiment) -> str:
         value = metric.named(incumbent).text(incumbent["val_bpb"])
         lines.append(f"incumbent  #{incumbent['n']} {value}  {incumbent['description']}")
     is_this = incumbent and incumbent["commit"] == one["commit"]
-    lines.append(
-        f"{manifest.editable(run):<9}  {'is this one' if is_this else 'is unchanged'}; the change: git show {commit}"
-    )
+    state = "has this change now" if is_this else "does not have this change"
+    lines.append(f"{manifest.editable(run):<9}  {state}; to see it: git show {commit}")
     log = run / "run.log" if one is last else logs.log_of(run, one)
     if one["failure"] not in (None, "rejected") and log and log.exists():
         lines += ["", f"The end of the log. {failures.UNTRUSTED}", "", failures.quoted(log)]

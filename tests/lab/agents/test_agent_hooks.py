@@ -175,7 +175,7 @@ def test_claude_code_itself_obeys_the_permission_rules_and_the_hook(run: House) 
 
 def stop(house: House, *, active: bool) -> int:
     said = hook(house, "Stop", json.dumps({"hook_event_name": "Stop", "stop_hook_active": active}))
-    assert (said.status == 2) == ("goes on unattended" in said.err)
+    assert (said.status == 2) == ("continues unattended" in said.err)
     return said.status
 
 

@@ -55,7 +55,7 @@ def test_the_blocks_of_a_candidate_change_the_same_text() -> None:
         "train.py": TEXT.replace("print(LR)", "print(1)"),
         "candidates/two.py": TEXT.replace("print(LR)", "print(2)"),
     }
-    with pytest.raises(Fault, match=r"block 1 is for 'candidates/\.\./x\.py'"):
+    with pytest.raises(Fault, match=r"block 1 changes 'candidates/\.\./x\.py'"):
         edit_blocks.apply({"train.py": TEXT}, block("print(LR)\n", "", "candidates/../x.py\n"))
 
 
@@ -86,11 +86,11 @@ def test_blocks_of_several_files_name_them() -> None:
     ("answer", "problem"),
     [
         (block("x = 1\n", ""), "block 1 names no file"),
-        (block("x = 1\n", "", "eval.py\n"), "block 1 is for 'eval.py'"),
-        (block("", "x\n", "../x.py\n"), "block 1 is for '../x.py'"),
-        (block("", "x\n", "candidates/a/../x.py\n"), "block 1 is for 'candidates/a/../x.py'"),
-        (block("", "x\n", "a/.git/x.py\n"), "block 1 is for 'a/.git/x.py'"),
-        (block("", "x\n", "base.yaml\n"), "block 1 searches for nothing"),
+        (block("x = 1\n", "", "eval.py\n"), "block 1 changes 'eval.py'"),
+        (block("", "x\n", "../x.py\n"), "block 1 changes '../x.py'"),
+        (block("", "x\n", "candidates/a/../x.py\n"), "block 1 changes 'candidates/a/../x.py'"),
+        (block("", "x\n", "a/.git/x.py\n"), "block 1 changes 'a/.git/x.py'"),
+        (block("", "x\n", "base.yaml\n"), "block 1 has no SEARCH lines"),
     ],
 )
 def test_what_is_none_of_several_files_is_named(answer: str, problem: str) -> None:
@@ -105,13 +105,16 @@ def test_a_later_block_sees_what_an_earlier_one_has_made() -> None:
 
 
 FAILS = {
-    "nowhere": (block("print(LR)\n", "") + block("LR = 0.05\n", ""), "block 2 is nowhere in train.py: 'LR = 0.05'"),
-    "twice": (block("x\n", "y\n"), "block 1 is 2 times in train.py: 'x'"),
-    "part of a line": (block("print(L\n", ""), "block 1 is nowhere in train.py: 'print(L'"),
-    "another indentation": (block("step()\n", ""), "block 1 is nowhere in train.py: 'step()'"),
-    "empty": (block("\n", "x\n"), "block 1 searches for nothing"),
-    "another file": (block("print(LR)\n", "", "prepare.py\n```\n"), "block 1 is for 'prepare.py'"),
-    "half of one": ("<<<<<<< SEARCH\nprint(LR)\n=======\nprint(1)\n", "block 1 is not whole"),
+    "nowhere": (
+        block("print(LR)\n", "") + block("LR = 0.05\n", ""),
+        "block 2: its SEARCH lines are not in train.py: 'LR = 0.05'",
+    ),
+    "twice": (block("x\n", "y\n"), "block 1: its SEARCH lines are 2 times in train.py: 'x'"),
+    "part of a line": (block("print(L\n", ""), "block 1: its SEARCH lines are not in train.py: 'print(L'"),
+    "another indentation": (block("step()\n", ""), "block 1: its SEARCH lines are not in train.py: 'step()'"),
+    "empty": (block("\n", "x\n"), "block 1 has no SEARCH lines"),
+    "another file": (block("print(LR)\n", "", "prepare.py\n```\n"), "block 1 changes 'prepare.py'"),
+    "half of one": ("<<<<<<< SEARCH\nprint(LR)\n=======\nprint(1)\n", "block 1 is incomplete"),
 }
 
 
@@ -135,5 +138,8 @@ def test_a_block_that_does_not_fit_writes_nothing(house: House) -> None:
     (house.outside / "answer").write_text(block(text.splitlines()[0] + "\n", "X = 1\n") + block("nowhere\n", ""))
     lab = str(house.environment["UV_PROJECT_ENVIRONMENT"]) + "/bin/lab"
     result = house.call(lab, "apply-blocks", "../answer", "train.py")
-    assert (result.status, result.err.splitlines()[0]) == (2, "lab: block 2 is nowhere in train.py: 'nowhere'")
+    assert (result.status, result.err.splitlines()[0]) == (
+        2,
+        "lab: block 2: its SEARCH lines are not in train.py: 'nowhere'",
+    )
     assert (house.tree / "train.py").read_text() == text

@@ -174,7 +174,7 @@ def test_seconds_beside_the_budget() -> None:
 
 
 def test_seconds_that_nobody_counted() -> None:
-    assert long_start(None) == "its seconds outside the budget are unknown"
+    assert long_start(None) == "its seconds outside of the budget are unknown"
 
 
 def test_a_slower_machine_takes_longer_to_start() -> None:

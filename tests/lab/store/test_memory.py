@@ -58,7 +58,7 @@ def test_a_keep_a_discard_a_crash_and_a_simplification(run: House) -> None:
     outcomes = f"0.95 -> 0.96 worse by 0.0100 ({commit(run, 3)}) | 0.95 -> 0.97 worse by 0.0200 ({commit(run, 4)})"
     assert failed.startswith(f"- no gain: VALUE x2: {outcomes}; auto 300 s on "), "a constant is one line"
     (crash,) = bullets(run, "issues")
-    assert crash.startswith("- error: it ended with an error: ValueError: N x1: broken, and no mend helped (mar14 #5 ")
+    assert crash.startswith("- error: it ended with an error: ValueError: N x1: broken, and no fix helped (mar14 #5 ")
     began, simplified = bullets(run, "decisions")
     assert began.startswith("- began: run mar14 at commit ")
     assert simplified.startswith("- simplified: simpler; ")
@@ -89,7 +89,10 @@ def test_a_mend_that_helped_is_told_when_the_same_crash_comes_again(run: House) 
     (issue,) = bullets(run, "issues")
     assert "name 'oops' is not defined x1: mended: VALUE = oops -> VALUE = 0.9 (mar14 #2 " in issue
     run.once(run.proposer(f'{script} cp "$LAB_BRIEF" {run.outside}/brief', "again"))
-    assert "has been mended before:\n\n- VALUE = oops -> VALUE = 0.9 (mar14 #2 " in (run.outside / "brief").read_text()
+    assert (
+        "The same crash was fixed before:\n\n- VALUE = oops -> VALUE = 0.9 (mar14 #2 "
+        in (run.outside / "brief").read_text()
+    )
     assert " x2: " in bullets(run, "issues")[0]
 
 
@@ -108,10 +111,10 @@ def test_it_outlives_the_run_and_what_failed_is_shown_as_such_in_the_next(run: H
     run.environment["AUTORESEARCH_MEMORY"] = str(elsewhere)
     night(run, value("0.95"), value("0.96"))
     assert not (run.tree / "memory").exists()
-    assert "From the memory" not in run.call("bin/brief").out, "of its own experiments a run knows better"
+    assert "Lessons of earlier" not in run.call("bin/brief").out, "of its own experiments a run knows better"
     (elsewhere / "decisions.md").write_text("A person: never touch the value\n")
     run.setup(TAG="mar15")
-    text = run.call("bin/brief").out.split("## From the memory of earlier runs\n")[1]
+    text = run.call("bin/brief").out.split("## Lessons of earlier runs\n")[1]
     assert "- failed before: no gain: VALUE x1: 0.95 -> 0.96 worse by 0.0100 (mar14 #3 " in text
     assert "- won before: won: VALUE 0.95" in text
     assert "- note: A person: never touch the value" in text
@@ -169,9 +172,9 @@ def test_a_new_file(tmp_path: Path) -> None:
     failed(tmp_path / "a/b", "LR", "1 -> 2 no gain", "mar14 #3 aaaaaaa")
     won(tmp_path / "a/b", "wider", "mar14 #4 bbbbbbb")
     assert text_of(tmp_path / "a/b") == (
-        f"# Learnings\n\n{memory.INTRODUCTION}\n\n## What brought no gain\n\n"
+        f"# Learnings\n\n{memory.INTRODUCTION}\n\n## No gain\n\n"
         f"- no gain: LR x1: 1 -> 2 no gain (mar14 #3 aaaaaaa); {SETTING}\n"
-        "\n## What won\n\n- won: wider; mar14 #4 bbbbbbb\n"
+        "\n## Wins\n\n- won: wider; mar14 #4 bbbbbbb\n"
     )
 
 
@@ -181,9 +184,17 @@ def test_entries_go_under_their_headings(tmp_path: Path) -> None:
         failed(tmp_path, f"LR{n}", "no gain", f"mar14 #{n} bbbbbbb")
     lines = [line.split(";")[0] for line in text_of(tmp_path).splitlines() if line[:2] in ("##", "- ")]
     assert lines == [
-        "## What won", *(f"- won: idea {n}" for n in range(3)),
-        "## What brought no gain", *(f"- no gain: LR{n} x1: no gain (mar14 #{n} bbbbbbb)" for n in range(3)),
+        "## Wins", *(f"- won: idea {n}" for n in range(3)),
+        "## No gain", *(f"- no gain: LR{n} x1: no gain (mar14 #{n} bbbbbbb)" for n in range(3)),
     ]  # fmt: skip
+
+
+def test_a_file_of_an_earlier_version_keeps_its_headings(tmp_path: Path) -> None:
+    old = f"# Learnings\n\n{memory.OLD_INTRODUCTION}\n\n## What won\n\n- won: a; mar13 #2 aaaaaaa\n"
+    (tmp_path / "learnings.md").write_text(old)
+    won(tmp_path, "wider", "mar14 #4 bbbbbbb")
+    assert text_of(tmp_path) == f"{old}- won: wider; mar14 #4 bbbbbbb\n"
+    assert len(list(memory.entries(tmp_path))) == 2
 
 
 def test_a_tally_counts_by_meaning(tmp_path: Path) -> None:
@@ -220,7 +231,7 @@ def test_what_a_person_wrote_stays_byte_for_byte(tmp_path: Path, text: str) -> N
     failed(tmp_path, "LR", "1 -> 2 no gain", "mar14 #3 aaaaaaa")
     after = path.read_bytes().decode(errors="surrogateescape")
     end = "\r\n" if "\r\n" in text else "\n"
-    ours = ("", "## What won", "## What brought no gain", "# Learnings", memory.INTRODUCTION)
+    ours = ("", "## Wins", "## No gain", "# Learnings", memory.INTRODUCTION)
     left = [line for line in after.split(end) if "bbbbbbb" not in line and "aaaaaaa" not in line]
     assert [line for line in left if line not in ours] == [line for line in text.split(end) if line not in ours]
     assert "\r\n" not in text or "\n" not in after.replace("\r\n", "")

@@ -136,7 +136,7 @@ def test_a_loop_that_holds_the_tree_is_named(run: House) -> None:
 
 def test_without_a_keep_there_is_nothing_to_audit(run: House) -> None:
     result = run.call("make", "audit")
-    told = "nothing to audit: the incumbent of run 'mar14' is its baseline\n"
+    told = "nothing to audit: run 'mar14' has kept nothing after its baseline\n"
     assert (result.status, result.out) == (0, told)
     assert reruns(run) == []
     assert not (run.run_folder / "audit.json").exists()
@@ -154,7 +154,7 @@ def test_runs_that_fail_are_told_and_do_not_count(tmp_path: Path) -> None:
     house = make(tmp_path / "house", NOISY + ill, baseline_runs=1)
     result = house.call("bin/noise", N="1")
     assert (result.status, result.out) == (2, "")
-    assert result.err.splitlines()[-2] == "noise: no run gave a value"
+    assert result.err.splitlines()[-2] == "noise: no run produced a value"
     check_left(house)
     result = house.call("bin/noise", N="3")
     assert result.status == 0

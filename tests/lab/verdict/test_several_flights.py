@@ -208,7 +208,7 @@ def test_a_baseline_is_measured_where_the_branch_is(tmp_path: Path, monkeypatch:
     (run / "results.tsv").write_text(ledger.HEADER + "\n")
     fly(run, BASELINE, "baseline", "0" * 40, tip=PERSONS)
     trained(run, 1, "1.0")
-    assert step(run) == "the branch has moved: the baseline is measured again there\nagain 10\n"
+    assert step(run) == "the branch has moved: measuring the baseline again there\nagain 10\n"
     assert statuses(run) == []
     fly(run, BASELINE, "baseline", PERSONS)
     trained(run, 2, "1.0")

@@ -89,7 +89,7 @@ def test_it_is_judged_against_the_incumbent_on_its_own_kind_of_device(run: Path,
     fly(run, FIRST)
     told = play(run, value, repeat(SLOW))
     one = last(run)
-    assert "another run of the incumbent with seed 45: none was made on '" + SLOW in told[0]
+    assert "another run of the incumbent with seed 45: it has not run on '" + SLOW in told[0]
     assert len(known_on(run, SLOW)) >= 2
     assert (one["status"], one["device_name"]) == (status, SLOW)
     assert float(one["incumbent_bpb"]) == pytest.approx(1.1, abs=0.001), "what the incumbent has there"

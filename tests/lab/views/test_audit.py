@@ -93,7 +93,7 @@ def test_a_phantom_is_found_out(tmp_path: Path) -> None:
     assert told == [f"the {name} with seed {seed}" for seed in seeds for name in names]
     assert re.search(r"^6 runs, about \d+ s, 1 at a time; no run starts after \d+ s$", result.err, re.MULTILINE)
     assert (said["wanted"], said["partial"], said["holdout_gain"]) == (3, False, None)
-    assert "no holdout text: the audit uses new seeds only" in result.err
+    assert "there is no holdout text: the audit only uses new seeds" in result.err
     head = house.git("rev-parse", "HEAD")
     baseline = house.experiments()[0]["commit"]
     assert [(one["commit"], one["seed"]) for one in reruns(house)] == [(c, s) for s in seeds for c in (baseline, head)]
@@ -210,7 +210,7 @@ def test_half_a_pair_is_none(tmp_path: Path) -> None:
     (tmp_path / "reruns.jsonl").write_text(json.dumps({"commit": BASE, "seed": 77, "val_bpb": 1.0}) + "\n")
     result = CliRunner().invoke(main, ["audit", str(tmp_path), "77"])
     assert (result.exit_code, result.stdout) == (2, "")
-    assert result.stderr.startswith("lab: no pair of runs gave two values\nhint: ")
+    assert result.stderr.startswith("lab: no pair of runs produced two values\nhint: ")
 
 
 def test_phantom_keeps_of_the_fixed_thresholds() -> None:

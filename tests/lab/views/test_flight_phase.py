@@ -97,7 +97,7 @@ def test_a_run_beside_the_experiments(tmp_path: Path) -> None:
     assert (at["beside"]["log"], at["beside"]["progress"]) == ("replicates/run.1/run.log", 0.573)
     assert (
         line(run, "          a run", **ALIVE)
-        == "          a run of make audit or make noise, 34 s of 60 s, loss 2.3457"
+        == "          a run for make audit or make noise, 34 s of 60 s, loss 2.3457"
     )
     assert as_json(run)["beside"] is None
 

@@ -491,9 +491,9 @@ def test_it_is_written_anew_as_long_as_a_loop_works(slow: House) -> None:
         slow.wait_for("runs/mar14/flights/f*/run.1/pid")
         result = slow.call("bin/report", WATCH="1", timeout=90)
     assert result.status == 0
-    assert "the page is rewritten after each row" in result.err
+    assert "the page is updated after each row" in result.err
     data = data_of(page_file)
     assert len(data["rows"]) == len(slow.rows())
     assert "refresh" not in data
     again = slow.call("bin/report", WATCH="1")
-    assert (again.status, again.err.splitlines()[0]) == (0, "no loop is running: the page is written once")
+    assert (again.status, again.err.splitlines()[0]) == (0, "no loop is running, so the page will not be updated")

@@ -148,7 +148,9 @@ def test_retry(night: House, tmp_path: Path) -> None:
     before = house.git("rev-parse", "HEAD")
     unfit = house.call("bin/retry", "1")
     assert (unfit.status, unfit.out) == (1, "")
-    assert unfit.err.startswith("retry: experiment #1 changes nothing on today's incumbent\nhint: ")
+    assert unfit.err.startswith(
+        "retry: experiment #1 changes nothing: it has no change, or the incumbent has it already\nhint: "
+    )
     assert house.git("rev-parse", "HEAD") == before
     assert house.call("make", "retry", "N=2").status == 0
     last = house.experiments()[-1]
@@ -161,7 +163,7 @@ def test_retry(night: House, tmp_path: Path) -> None:
     assert house.once(house.outside / "lower").status == 0
     clash = house.call("bin/retry", "3")
     assert clash.status == 1
-    assert clash.err.startswith("retry: experiment #3 does not fit today's incumbent any more")
+    assert clash.err.startswith("retry: experiment #3 no longer fits: the incumbent has changed the same lines")
     assert len(house.rows()) == 7
 
 

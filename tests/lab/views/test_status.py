@@ -235,7 +235,7 @@ def test_a_row_without_an_object_is_foreign(tmp_path: Path) -> None:
         ({"done": f"attempt 2\n{COMMITTED}", "description": "raise LR\n"},
          "f1 waiting for a slot, attempt 2: raise LR"),
         ({"done": f"attempt 2\n{COMMITTED}30-run\n40-judge\n50-check-machine\n", "description": "raise LR\n"},
-         "f1 asking the proposer to mend it, attempt 2: raise LR"),
+         "f1 asking the proposer to fix it, attempt 2: raise LR"),
         ({}, "nothing"),
     ],
 )  # fmt: skip
@@ -447,7 +447,7 @@ def test_whose_loop_it_is(tmp_path: Path) -> None:
         == "loop      running since 2026-03-14 10:00 (pid 7); no automatic restart: make cron"
     )
     assert line(run, "loop", wanted="yes", watcher="cron") == "loop      not running; cron restarts it"
-    assert "hint      make loop, make cron" in status(run, wanted="yes")
+    assert "hint      start it: make loop" in status(run, wanted="yes")
     (run / "restarts").write_text("3 1773480000 17\n")
     (run / "keepalive.log").write_text("an old line\nloop: \x1b[31mno GPU\nhint: make doctor\n")
     told = line(run, "trouble", wanted="yes")
@@ -467,9 +467,9 @@ def test_each_trouble_has_a_way_out(tmp_path: Path) -> None:
     (run / "trouble.machine.new").write_text("half")
     assert [line for line in status(run) if line.startswith(("trouble", "hint"))] == [
         "trouble   2026-03-14 10:00:00 the disk is full",
-        "hint      wait, the loop checks again by itself; or: make doctor",
+        "hint      wait: the loop checks again; to check now: make doctor",
         "trouble   2026-03-14 10:00:00 no proposal",
-        "hint      to see its error: make once; meanwhile the catalog proposes now and then",
+        "hint      to see its error: make once; meanwhile the catalog proposes some experiments",
     ]
 
 

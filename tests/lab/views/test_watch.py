@@ -141,7 +141,7 @@ def test_an_empty_run_and_a_damaged_one(tmp_path: Path, damage: str) -> None:
 def test_where_nothing_can_be_drawn_it_is_said_once(run: House) -> None:
     for result in (run.call("bin/watch"), run.call("script", "-qec", "bin/watch", "/dev/null", TERM="dumb")):
         assert result.status == 0
-        assert "watch: not a terminal: printing the status once" in result.out + result.err
+        assert "watch: this is not a terminal, so the status is printed once" in result.out + result.err
         assert result.out.count("run       mar14") == 1
         assert "\x1b" not in result.out
 

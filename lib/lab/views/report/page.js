@@ -91,7 +91,7 @@ async function draw(place, name, values, signals, height) {
   views.push({ view, place });
 }
 
-/** Show what a dot is, beside the pointer; hide that without a row. */
+/** Show a tip beside the pointer; without a row, hide it. */
 function showTip(event, row) {
   const tip = id("tip");
   tip.hidden = !row;
@@ -207,7 +207,7 @@ const intervalSaid = (low, high) => (known(low) && known(high) ? `95 %: ${signed
 
 function auditFact(run) {
   const { audit } = run;
-  if (!audit) return fact("reproduced gain", "not audited yet", run.budget ? `make audit TAG=${run.name}` : "a ledger alone cannot be audited");
+  if (!audit) return fact("reproduced gain", "not audited yet", run.budget ? `make audit TAG=${run.name}` : "an audit needs the run, not only its ledger");
   const said = [
     intervalSaid(audit.reproduced_low, audit.reproduced_high),
     known(audit.holdout_gain) ? `on the holdout ${signed(audit.holdout_gain)}` : "",
@@ -224,7 +224,7 @@ const AXIS = 80; // pixels of a picture's width that an axis takes
 function progress() {
   const place = id("progress-picture");
   if (!bounds) {
-    place.append(el("p", { className: "faint" }, "No experiment is measured yet."));
+    place.append(el("p", { className: "faint" }, "No experiment was measured yet."));
     return;
   }
   const said = runs.map((run, at) => {
@@ -233,8 +233,8 @@ function progress() {
   });
   const edge = METRIC.sign > 0 ? "upper" : "lower";
   const crashes = rows.some((row) => !known(row.bpb)) ? ` A cross at the ${edge} edge is a crash.` : "";
-  const band = runs.some((run) => run.noise) ? " The shade is what a single run may be off by chance; a hollow dot is a keep within that noise." : "";
-  const far = rows.some((row) => known(row.bpb) && cost(row) > bounds[1]) ? ` A triangle at the ${edge} edge is a value outside the picture.` : "";
+  const band = runs.some((run) => run.noise) ? " The shaded band is the noise of a single run; a hollow dot is a keep within it." : "";
+  const far = rows.some((row) => known(row.bpb) && cost(row) > bounds[1]) ? ` A triangle at the ${edge} edge is a value outside of the picture.` : "";
   id("progress-text").textContent = `${said.join(" ")} The line is the best so far. Click a dot to open its row.${band}${crashes}${far}`;
   if (many) place.before(legend(runs.map((run, at) => [run.name, RUN_COLORS[at % RUN_COLORS.length]])));
   choice("axis", null, axes.length > 1 ? axes.map(({ name, title }) => [AXES[name] || title, name]) : [], () =>
@@ -488,7 +488,7 @@ function details(row) {
     .filter(([, value]) => known(value))
     .map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, String(value))));
   return [
-    el("p", { className: "reason" }, row.reason || "Only the row of the ledger is known."),
+    el("p", { className: "reason" }, row.reason || "Only the ledger's row is known: there is no record of this experiment."),
     el("dl", { className: "about" }, ...pairs),
     row.runs && row.runs.length ? runsOf(row) : null,
     row.diff ? el("h3", {}, "Diff") : null,
@@ -621,7 +621,7 @@ function compareCurves(row, inside) {
     title,
     legend(series.map(({ name, color }) => [name, color])),
     el("div", { className: "pair" }, left, both ? right : null),
-    el("p", { className: "faint" }, `The mean of each sixtieth of the training.${text}`),
+    el("p", { className: "faint" }, `Each point is the mean of one sixtieth of the training.${text}`),
   );
   inside.querySelector("h3, p.faint").before(place);
   lossChart(left, series, 190);
@@ -647,7 +647,7 @@ function curves() {
   show("curves");
   id("curves-picture").before(legend(series.map(({ name, color }) => [name, color])));
   id("curves-text").textContent =
-    `${list.length} of ${plural(keepsOf(0).length, "keep")}. Later ones are darker; the best is green. An open row compares its curve with its incumbent's.`;
+    `${list.length} of ${plural(keepsOf(0).length, "keep")}. Later ones are darker; the best is green. Open a row to compare its curve with its incumbent's.`;
   lossChart(id("curves-picture"), series, 320);
 }
 
@@ -699,7 +699,7 @@ function pareto() {
   const places = drawn.map(([xTitle, points]) => {
     const count = points.filter((point) => point.front).length;
     const place = el("div", { className: "picture" });
-    const text = `${METRIC.name} against ${xTitle}: ${count} of ${points.length} are beaten by none in both (the line joins them).`;
+    const text = `${METRIC.name} against ${xTitle}: the line joins the ${count} of ${points.length} experiments that no other one beats in both.`;
     id("pareto-pictures").append(el("figure", {}, place, el("figcaption", {}, text)));
     return place;
   });
@@ -739,7 +739,7 @@ function parameters() {
   });
   const left = drawn.length - places.length;
   id("parameters-text").textContent =
-    `A dot is an experiment that changed the constant; kept ones are green. Its line starts at the incumbent's value. ${METRIC.sign > 0 ? "Lower" : "Higher"} is better.${left > 0 ? ` These are the ${places.length} most tried of ${drawn.length} constants.` : ""}`;
+    `A dot is an experiment that changed the constant; kept ones are green. Its line starts at the incumbent's value. ${METRIC.sign > 0 ? "Lower" : "Higher"} is better.${left > 0 ? ` Shown: the ${places.length} of ${drawn.length} constants with the most tries.` : ""}`;
   places.forEach((place, at) => drawParameter(place, drawn[at][1]));
 }
 
@@ -769,7 +769,7 @@ function misses() {
   );
   show("misses", grid(titles, used, has.category ? "categorised" : "uncategorised"));
   if (near.length > MOST_MISSES)
-    id("misses").append(el("p", { className: "faint" }, `These are the ${MOST_MISSES} largest of ${near.length}.`));
+    id("misses").append(el("p", { className: "faint" }, `Shown: the ${MOST_MISSES} largest of ${near.length}.`));
 }
 
 // --- Audit, all kept changes, measurement ----------------------------------------------------------------------------
@@ -793,7 +793,7 @@ function auditOf(run, audit) {
   const within = intervalSaid(audit.reproduced_low, audit.reproduced_high);
   const interval = within ? ` (${within})` : "";
   const holdout = known(audit.holdout_gain)
-    ? ` On the holdout (text that no choice depends on): ${signed(audit.holdout_gain)} (${intervalSaid(audit.holdout_low, audit.holdout_high)}).`
+    ? ` On the holdout (text that no verdict uses): ${signed(audit.holdout_gain)} (${intervalSaid(audit.holdout_low, audit.holdout_high)}).`
     : "";
   const partial = audit.partial ? ` ${plural(audit.pairs.length, "pair")} of ${audit.wanted} so far.` : "";
   const phantoms = known(audit.phantom_keeps_per_100)
