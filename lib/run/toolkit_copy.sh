@@ -4,9 +4,9 @@
 
 readonly PARTS=(bin lib schemas pyproject.toml)
 
-# go_on_in_copy ARGUMENT...: as the same verb, with these arguments, of the copy in runs/<tag>/toolkit/<hash>, which is
-# made where it is not there; nothing, where this is the copy. One process at a time makes it: the one that then holds
-# the tree drops all others.
+# go_on_in_copy ARGUMENT...: continues as the same verb in the copy runs/<tag>/toolkit/<hash>, with these arguments. Makes
+# the copy if it is missing. Returns if this process runs from the copy already. Only one process at a time makes one,
+# because the process that then holds the tree deletes all other copies.
 go_on_in_copy() {
   local copy making
   [[ ! -e $TOOLKIT/.copy ]] || return 0
@@ -27,7 +27,7 @@ go_on_in_copy() {
   exec "$copy/bin/${0##*/}" "$@"
 }
 
-# sum_of FOLDER: of the toolkit there.
+# sum_of FOLDER: prints a checksum of the toolkit in FOLDER.
 sum_of() {
   local sum
   sum=$(cd "$1" && find "${PARTS[@]}" -type f ! -name '*.pyc' -print0 | sort -z | xargs -0 cksum | cksum)
