@@ -154,6 +154,7 @@ libc.shmget(4711, 9, 0o1666)
 """
 
 
+@pytest.mark.slow
 @by_each_way
 def test_confined_it_leaves_nothing_in_memory(run: House, way: str) -> None:
     assert [one["status"] for one in after_each(run, [SHARED, SHARED], CONFINE=way)] == ["keep", "keep"]

@@ -610,7 +610,7 @@ def test_a_model_on_this_machine_needs_no_key(machine: House) -> None:
         "warning",
         "llm",
         "no login found",
-        "a model on this machine needs neither",
+        "none is needed for a model on this machine",
     )
 
 

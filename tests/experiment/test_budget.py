@@ -16,7 +16,7 @@ from test_keepalive import in_flight, is_wanted, look, settled
 USAGE = """printf '%s' '{"tokens": 400, "cost_usd": 0.4}' >"$LAB_USAGE"; """
 
 
-@pytest.mark.first_case
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("settings", "says"),
     [

@@ -154,7 +154,7 @@ def test_refused_by_what_it_adds(run: House) -> None:
     assert " at line " in str(last["reason"])
 
 
-@pytest.mark.first_case
+@pytest.mark.slow
 @pytest.mark.parametrize(("old", "new", "why"), MODELS.values(), ids=MODELS)
 def test_a_model_that_cheats_is_not_measured(
     old: str, new: str, why: str, small_cache: Path, monkeypatch: pytest.MonkeyPatch

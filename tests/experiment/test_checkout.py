@@ -117,12 +117,14 @@ def log_of(house: House, one: dict[str, object]) -> str:
     return gzip.decompress(path.read_bytes()).decode()
 
 
+@pytest.mark.slow
 def test_what_measures_and_is_measured_must_stay_as_it_is(run: House) -> None:
     for name, value in (("prepare.py", "1.1"), ("train.py", "1.2"), ("pyproject.toml", "1.3")):
         last = train(run, f"open('{name}', 'a').write('# x')", value)
         assert (last["failure"], f"{name} changed while it was trained" in str(last["reason"])) == ("rejected", True)
 
 
+@pytest.mark.slow
 def test_a_slot_that_a_killed_git_or_a_power_cut_has_torn_is_made_anew(run: House) -> None:
     train(run, LOOKS, "1.01")
     clean, slots = seen(run), run.run_folder / "slots"
@@ -251,7 +253,7 @@ def test_to_read_through_a_link_is_no_write(run: House) -> None:
     assert "\tkeep\t" in (run.tree / "runs/mar15/results.tsv").read_text().splitlines()[-1]
 
 
-@pytest.mark.first_case
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "link"), [("extra.py", "extra.py"), ("more/table.csv", "more")])
 def test_a_baseline_that_misses_an_untracked_file_is_told_to_name_it(run: House, name: str, link: str) -> None:
     path = run.tree / name
@@ -278,6 +280,7 @@ def test_a_module_that_is_untracked_is_told_as_well(run: House) -> None:
     assert "git does not track 'extra.py'" in result.err
 
 
+@pytest.mark.slow
 def test_a_submodule_is_found(house: House) -> None:
     other = house.outside / "library"
     house.git("init", "--quiet", str(other))
@@ -318,6 +321,7 @@ def artifacts(house: House) -> dict[str, str]:
     return {path.name: path.read_text() for path in house.run_folder.glob("artifacts/*")}
 
 
+@pytest.mark.slow
 def test_artifacts_are_those_of_the_incumbents_last_run(run: House) -> None:
     assert artifacts(run) == {}
     train(run, SAVES, "0.9", ARTIFACTS="*.pt")

@@ -91,13 +91,14 @@ def test_a_standstill_is_made_again_with_its_seed(run: House) -> None:
     assert "disturbed" not in str(last["reason"])
 
 
-@pytest.mark.first_case
+@pytest.mark.slow
 @pytest.mark.parametrize(("value", "status"), [(0.9, "keep"), (1.2, "discard"), ("1.00", "discard")])
 def test_the_verdict_is_the_same_with_and_without(run: House, value: float | str, status: str) -> None:
     conditions(run, 30)
     assert propose(run, value)["status"] == status
 
 
+@pytest.mark.slow
 def test_twice_and_then_it_is_judged_with_a_note(run: House) -> None:
     conditions(run, 30, 40, 50)
     last = propose(run, 1.2)
@@ -133,6 +134,7 @@ def test_a_gain_on_another_machine_is_measured_there(run: House) -> None:
     assert propose(run, 0.98)["status"] == "keep"
 
 
+@pytest.mark.slow
 def test_nor_is_a_faster_machine_a_win(run: House) -> None:
     conditions(run, probe=0.01)
     last = propose(run, "1.00")

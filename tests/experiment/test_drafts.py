@@ -29,6 +29,7 @@ def hold(house: House) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_the_next_proposal_is_made_while_this_one_trains(many: House) -> None:
     wait = hold(many)
     script = calls(many, sets("A", "0.05"), sets("C", "0.07"))
@@ -72,6 +73,7 @@ def test_a_draft_that_conflicts_with_a_keep_is_dropped_without_a_row(many: House
     many.check_invariants()
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize("kill", [True, False])
 def test_a_draft_outlives_the_loop(many: House, kill: bool) -> None:
     """Stopped as asked, the loop ends after the training; the draft rests. So it does where all is killed."""
@@ -91,6 +93,7 @@ def test_a_draft_outlives_the_loop(many: House, kill: bool) -> None:
     many.check_invariants()
 
 
+@pytest.mark.slow
 def test_no_more_are_asked_than_rows_are_missing(many: House) -> None:
     together(many, 2)
     script = calls(many, *(sets("A", f"-0.0{n}") for n in range(1, 9)))

@@ -147,6 +147,7 @@ def test_as_many_train_at_once_as_there_are_slots_and_each_is_one_row(many: Hous
     many.check_invariants()
 
 
+@pytest.mark.slow
 def test_no_more_begin_than_rows_are_missing(many: House) -> None:
     together(many, 2)
     agent = calls(many, WORSE)
@@ -157,6 +158,7 @@ def test_no_more_begin_than_rows_are_missing(many: House) -> None:
     many.check_invariants()
 
 
+@pytest.mark.slow
 def test_before_there_is_a_baseline_nothing_else_is_in_the_air(tmp_path: Path) -> None:
     house = House(tmp_path, TRAIN)
     (house.outside / "home/spans").touch()
@@ -169,6 +171,7 @@ def test_before_there_is_a_baseline_nothing_else_is_in_the_air(tmp_path: Path) -
     house.check_invariants()
 
 
+@pytest.mark.slow
 def test_the_catalog_has_no_idea_twice_in_the_air(many: House) -> None:
     together(many, 4)
     assert many.loop(4, "catalog", SLOTS="4").status == 0
@@ -176,6 +179,7 @@ def test_the_catalog_has_no_idea_twice_in_the_air(many: House) -> None:
     many.check_invariants()
 
 
+@pytest.mark.slow
 def test_failures_of_a_proposer_are_counted_for_the_whole_run_and_one_asks_alone_after_them(many: House) -> None:
     """Two calls fail side by side; from then on there is one at a time, until one works."""
     alone = "mkdir ~/asks || touch ~/not-alone; sleep 0.3; rmdir ~/asks;"
@@ -211,6 +215,7 @@ def test_of_two_that_are_better_the_second_is_measured_again_on_top_of_the_first
     many.check_invariants()
 
 
+@pytest.mark.slow
 def test_what_gains_nothing_more_on_top_of_the_first_is_not_kept(many: House) -> None:
     """As a second way to the same gain: here the metric is VALUE, for two lines that say the same."""
     text = TRAIN.replace("VALUE - A - B - C - D", "VALUE - max(A, C)")
@@ -492,6 +497,7 @@ def test_a_flight_that_hangs_is_ended_alone_and_goes_on(many: House) -> None:
     many.check_invariants()
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize("number", [signal.SIGSTOP, signal.SIGKILL])
 def test_a_dispatcher_that_does_not_answer_is_ended_and_its_flight_goes_on(many: House, number: int) -> None:
     (many.outside / "home/wait").touch()

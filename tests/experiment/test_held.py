@@ -118,6 +118,7 @@ def test_held_it_reaches_nothing_that_experiments_rest_on(run: House, way: str) 
     run.check_invariants()
 
 
+@pytest.mark.slow
 @by_each_way
 def test_held_it_writes_elsewhere_and_gives_nothing_back_but_plain_files(run: House, way: str) -> None:
     """Its home is its own; but a configuration of git which was not there goes, and by bubblewrap that is told."""

@@ -227,7 +227,7 @@ SENT_BACK = {
 }
 
 
-@pytest.mark.first_case
+@pytest.mark.slow
 @pytest.mark.parametrize("wish", SENT_BACK)
 def test_killed_in_an_experiment_that_a_step_sends_back(killer: Killer, wish: str) -> None:
     """It is measured twice, or mended."""
@@ -253,6 +253,7 @@ def test_killed_while_a_record_is_written(killer: Killer) -> None:
     )
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize("name", ["experiments.jsonl", "results.tsv"])
 def test_the_core_alone_killed_while_a_record_is_written(killer: Killer, name: str) -> None:
     """The loop has a new one, which finishes that."""
@@ -390,6 +391,7 @@ def test_git_killed_while_it_holds_the_lock_of_the_index_of_a_slot(killer: Kille
     killer.check()
 
 
+@pytest.mark.slow
 def test_a_lock_that_a_person_holds_is_left_alone(killer: Killer) -> None:
     """Their `git commit --all` holds index.lock, though no file of it is open, as long as the editor is."""
     lock = killer.tree / ".git/index.lock"

@@ -291,7 +291,7 @@ if VALUE != 1.0:
 """
 
 
-@pytest.mark.first_case
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM])
 def test_whoever_ends_an_experiment_ends_a_training_that_heeds_no_signal(tmp_path: Path, number: int) -> None:
     """A terminal that is closed, or a kill, to all of the group at once."""

@@ -150,6 +150,7 @@ def test_each_slot_sees_its_own_gpu(run: House) -> None:
     run.check_invariants()
 
 
+@pytest.mark.slow
 def test_a_person_may_leave_some_of_the_gpus_to_others(run: House) -> None:
     del run.environment["SLOTS"]
     assert run.loop(2, run.proposer(WORSE), CUDA_VISIBLE_DEVICES="1").status == 0
@@ -208,6 +209,7 @@ OTHER = f"printf '{os.getpid()}, 70000 MiB, python\\n'"
 OURS = "sed 's/$/, 70000 MiB, python/' ~/pid.0"
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize(
     ("holder", "told_so"),
     [

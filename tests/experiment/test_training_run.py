@@ -97,6 +97,7 @@ def test_the_run_gets_the_runs_settings_and_is_ended_over_its_time_with_all_its_
     house.check_invariants()
 
 
+@pytest.mark.slow
 def test_50_mb_of_output_go_to_the_log_alone(run: House) -> None:
     flood = "for i in range(50):\n    print(f'\\rstep {i} ' + 'x' * 1_000_000, end='')\nprint('\\nval_bpb: 0.5')"
     result = run.once(doing(run, flood))

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 from house import House
 from test_degraded import EVALUATOR, TRAIN
 
@@ -13,6 +14,7 @@ UNLIKE = TRAIN.replace('"device": "cpu"', f'"device": "cuda", "device_name": {KI
 WORSE = 'n=1; until mkdir ~/call.$n 2>/dev/null; do n=$((n + 1)); done; sed -i "s/^VALUE = .*/VALUE = 1.$n/" train.py'
 
 
+@pytest.mark.slow
 def test_each_experiment_and_the_incumbent_beside_it_run_on_one_kind_of_gpu(tmp_path: Path) -> None:
     house = House(tmp_path, UNLIKE)
     (house.tree / "prepare.py").write_text(EVALUATOR)

@@ -106,6 +106,7 @@ def test_what_a_dropped_proposal_has_cost_is_counted(many: House) -> None:
     assert (spent["tokens"], spent["cost_usd"]) == (200, 0.5)
 
 
+@pytest.mark.slow
 def test_calls_that_are_being_made_are_counted_for_what_is_asked(many: House) -> None:
     """Eight places, two calls: four each; nobody is asked for more than can fly."""
     home = many.outside / "home"

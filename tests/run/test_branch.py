@@ -94,7 +94,7 @@ def test_what_a_person_does_to_train_py_in_a_training_stays_and_is_not_measured(
     last = helped.experiments()[-1]
     assert (last["status"], last["val_bpb"], last["failure"]) == ("keep", 0.9, None)
     assert "VALUE = 0.9 " in helped.git("show", "autoresearch/mar14:train.py")
-    assert "train.py in the tree has your changes and was not updated" in log(helped)
+    assert "train.py in your tree has your changes and was not updated" in log(helped)
     assert "git show autoresearch/mar14:train.py" in log(helped)
 
 

@@ -185,7 +185,7 @@ def test_a_variable_that_is_lost_is_told_and_makes_no_crash(house: House) -> Non
     assert (
         "these variables were set when the loop first started, but not at this restart: MY_DATA_DIR MY_TOKEN;" in told
     )
-    assert "not set since the loop was restarted: MY_DATA_DIR MY_TOKEN: KeyError: 'MY_DATA_DIR'; looking" in told
+    assert "not set since the loop was restarted: MY_DATA_DIR MY_TOKEN: KeyError: 'MY_DATA_DIR'; checking" in told
     assert "MY_DATA_DIR" in house.call("bin/status").out
     assert house.call("bin/stop").status == 0
     deadline = time.monotonic() + 20

@@ -69,6 +69,7 @@ def check(house: House, metric: str) -> None:
     assert {one["metric"] for one in house.experiments()} == {metric}
 
 
+@pytest.mark.slow
 def test_an_accuracy_that_is_to_rise_and_a_guard(tmp_path: Path) -> None:
     files = {"train.py": ACCURACY, "prepare.py": ""}
     house = house_of(tmp_path, files, METRIC="accuracy", METRIC_GOAL="max", METRIC_RANGE="0,1",
@@ -208,6 +209,7 @@ esac""")
     check(house, "loss")
 
 
+@pytest.mark.slow
 def test_several_candidates_of_several_files_in_one_call(tmp_path: Path) -> None:
     """Folders; one that changes what is locked is none; asked is once."""
     house = package(tmp_path, "forest/model.py configs/*.yaml *.md")
@@ -230,6 +232,7 @@ def test_several_candidates_of_several_files_in_one_call(tmp_path: Path) -> None
     check(house, "loss")
 
 
+@pytest.mark.slow
 def test_a_proposal_of_several_files_starts_from_another_keep(tmp_path: Path) -> None:
     house = package(tmp_path, "forest/model.py configs/*.yaml")
     agent = house.in_turn(f"{rate('1.1')}; echo first", f"{scale('2.2')}; {rate('1.15')}; echo second")

@@ -57,6 +57,7 @@ def refused(house: House, problem: str, **settings: str) -> str:
     return hint.removeprefix("hint: ")
 
 
+@pytest.mark.slow
 def test_all_keeps_are_commits_that_change_train_py_alone(kept: House) -> None:
     main = kept.git("rev-parse", "main")
     said = take(kept)

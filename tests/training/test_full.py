@@ -163,6 +163,7 @@ def test_a_shard_that_does_not_come_is_the_end(hub: Hub, tree: Path) -> None:
     assert [one for one, _ in hub.asked[asked:]] == [name], "the rest was kept"
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize("kind", ["plain", "no HEAD"])
 def test_a_mirror_that_tells_no_hash(kind: str, hub: Hub, tree: Path) -> None:
     """What it sends is read before it is taken for a shard."""

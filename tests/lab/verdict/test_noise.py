@@ -106,6 +106,7 @@ def test_the_baseline_is_the_mean_of_three_runs(run: House) -> None:
     run.check_invariants()
 
 
+@pytest.mark.slow
 def test_a_clear_loss_costs_no_rerun(doubted: House) -> None:
     loss = doubted.experiments()[1]
     assert loss["status"] == "discard"

@@ -78,6 +78,7 @@ def test_show(night: House) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_by_whatever_name(night: House) -> None:
     commit = str(night.experiments()[2]["commit"])
     expected = parts(night, "bin/show", "3")
