@@ -730,6 +730,7 @@ def test_a_tmpdir_that_is_smaller_than_the_tree_is_a_problem(machine: House) -> 
     one(look(machine, "40-disk"), "problem", "tmpdir", f"{needed - 1} MB free", f"need {needed} MB")
 
 
+@pytest.mark.slow
 def test_a_tree_of_many_files_is_told(machine: House) -> None:
     for number in range(10_001):
         path = machine.tree / f"data/{number % 100}"

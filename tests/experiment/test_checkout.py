@@ -244,6 +244,7 @@ def test_a_write_through_a_link_rejects_the_run_and_is_told(run: House, code: st
     assert f"\tcrash\tVALUE 0.9 (rejected: {name} changed while it was trained)" in last
 
 
+@pytest.mark.slow
 def test_to_read_through_a_link_is_no_write(run: House) -> None:
     linked_house(run)
     found_by(run, "")

@@ -107,6 +107,7 @@ def test_twice_and_then_it_is_judged_with_a_note(run: House) -> None:
     assert last["status"] == "discard"
 
 
+@pytest.mark.slow
 def test_a_person_is_told_why(run: House) -> None:
     conditions(run, 30)
     assert "another run of the candidate with seed 42: it stood still for 30 s" in run.once(run.setting("1.2")).err

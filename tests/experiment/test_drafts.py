@@ -113,6 +113,7 @@ def test_at_most_so_many_proposers_are_asked_at_once(many: House) -> None:
     many.check_invariants()
 
 
+@pytest.mark.slow
 def test_not_now_of_one_call_holds_all(many: House) -> None:
     """Those that were about to ask do not; then one asks alone."""
     limited = "echo 'not now: the limit is reached until '\"$(date -d '+3 seconds' '+%F %T')\" >&2; exit 75"

@@ -484,6 +484,7 @@ def test_what_is_deleted_from_git_is_written_again_or_the_flight_goes_on_without
     many.check_invariants()
 
 
+@pytest.mark.slow
 def test_a_flight_that_hangs_is_ended_alone_and_goes_on(many: House) -> None:
     """Minutes are seconds here. The others go on meanwhile."""
     step = many.tree / "lib/experiment/steps/25-hangs"
@@ -512,6 +513,7 @@ def test_a_dispatcher_that_does_not_answer_is_ended_and_its_flight_goes_on(many:
     many.check_invariants()
 
 
+@pytest.mark.slow
 def test_numbers_are_those_of_the_verdicts_not_of_the_flights(many: House) -> None:
     """The flight that began first ends last."""
     agent = calls(many, f"until grep -q 'VALUE' {many.run_folder}/results.tsv; do sleep 0.1; done; {WORSE}", WORSE)

@@ -220,6 +220,7 @@ def test_a_change_made_after_a_kill_comes_first_and_the_killed_one_rests(based: 
     based.check_invariants()
 
 
+@pytest.mark.slow
 def test_a_killed_one_that_another_keep_has_overtaken_is_carried_over(based: House) -> None:
     """Here it cannot be: both change the same line. It is a discard that says so; neither is lost."""
     first = edit(based, "0.9")
@@ -268,6 +269,7 @@ def test_a_copy_that_cannot_be_made_loses_nothing(based: House) -> None:
     assert text(based) == edited
 
 
+@pytest.mark.slow
 def test_a_power_cut_before_the_commit_loses_nothing(based: House) -> None:
     edited = edit(based, "0.9")
     start_and_kill(based, "15-kill")

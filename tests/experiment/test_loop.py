@@ -161,7 +161,7 @@ def test_a_foreign_row_is_no_baseline(run: House) -> None:
     assert [row[4] for row in run.rows()] == ["by hand", "baseline", "VALUE 0.9"]
 
 
-@pytest.mark.first_case
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("train", "verbs"),
     [
@@ -407,6 +407,7 @@ def test_a_step_may_go_on_with_a_later_one_and_what_is_between_is_not_run(house:
     house.check_invariants()
 
 
+@pytest.mark.slow
 def test_a_step_that_breaks_ends_the_loop_with_2_and_is_done_again(house: House) -> None:
     house.add_step("35-broken", "# Reads RUN/broken; writes nothing.\n[[ ! -e $RUN/broken ]]\n")
     house.setup()

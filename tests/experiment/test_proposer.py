@@ -121,6 +121,7 @@ def test_a_path_to_an_agent_may_be_relative(based: House) -> None:
     assert based.experiments()[-1]["agent"] == "near"
 
 
+@pytest.mark.slow
 def test_files_with_nasty_names_do_not_matter(house: House) -> None:
     for name in ("with space", "größe", 'quote"d', "new\nline", "-dash"):
         (house.tree / name).write_text("x")

@@ -122,6 +122,7 @@ def test_calls_that_are_being_made_are_counted_for_what_is_asked(many: House) ->
     many.check_invariants()
 
 
+@pytest.mark.slow
 def test_calls_that_were_killed_promise_nothing(many: House) -> None:
     """Four were asking; the next loop has one place, and asks all the same."""
     home = many.outside / "home"

@@ -140,6 +140,7 @@ def test_neither_a_run_nor_a_proposer_sees_who_is_told(run: House) -> None:
     assert seen.read_text() == ""
 
 
+@pytest.mark.slow
 def test_a_proposer_that_fails_for_long_is_told_once_and_so_is_its_end(based: House) -> None:
     """The catalog's rows in between are no end of it."""
     works = based.outside / "works"

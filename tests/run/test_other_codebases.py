@@ -94,6 +94,7 @@ def test_an_accuracy_that_is_to_rise_and_a_guard(tmp_path: Path) -> None:
     house.check_invariants()
 
 
+@pytest.mark.slow
 def test_an_rmse_of_25000(tmp_path: Path) -> None:
     house = house_of(tmp_path, {"train.py": RMSE, "prepare.py": ""}, METRIC="val_rmse", BASELINE_RUNS="3")
     agent = house.in_turn(
@@ -315,6 +316,7 @@ def test_another_command_prepares_the_data(house: House) -> None:
 # --- In a repository of their own ---
 
 
+@pytest.mark.slow
 def test_another_repository_is_worked_on_where_it_is(house: House) -> None:
     mine = house.outside / "my repo"
     for name, text in PACKAGE.items():

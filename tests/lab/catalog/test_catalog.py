@@ -507,6 +507,7 @@ def test_the_past_is_read_as_it_is_written() -> None:
 # ---------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_loop_runs_on_it(run: House) -> None:
     assert run.loop(5).status == 0
     run.check_invariants()

@@ -96,6 +96,7 @@ def test_a_mend_that_helped_is_told_when_the_same_crash_comes_again(run: House) 
     assert " x2: " in bullets(run, "issues")[0]
 
 
+@pytest.mark.slow
 def test_a_persons_commit_becomes_the_incumbent(run: House) -> None:
     run.once(run.setting("0.95"))
     (run.tree / "notes.txt").write_text("mine\n")

@@ -126,6 +126,7 @@ def test_a_number_that_is_none_is_refused(house: House) -> None:
             assert hint.startswith("hint: ")
 
 
+@pytest.mark.slow
 def test_a_loop_that_holds_the_tree_is_named(run: House) -> None:
     with run.running("bin/loop", AGENT=str(run.proposer("sleep 20"))) as loop:
         run.wait_for("runs/mar14/flights/*/call/pid")
