@@ -282,7 +282,7 @@ def test_what_it_changes_is_put_back(run: House) -> None:
         assert row[3] == "crash"
     assert not list(run.run_folder.glob(f"toolkit/*/{STEP}"))
     asides = [path.read_text() for path in (run.run_folder / "aside").glob("*/results.tsv")]
-    assert [path.read_text() for path in (run.run_folder / "aside").glob(f"*/{STEP}")] == ["#!/bin/sh\n"]
+    assert [path.read_text() for path in (run.run_folder / "aside").glob(f"*/{Path(STEP).name}")] == ["#!/bin/sh\n"]
     assert [text for text in asides if text.endswith("aaaaaaa\t0.100000\t1.0\tkeep\tmine\n")], "it is kept aside"
 
 

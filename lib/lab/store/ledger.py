@@ -80,7 +80,8 @@ def lines(path: Path) -> list[str]:
 
 
 def _missing(path: Path) -> Fault:
-    return Fault(f"the ledger is missing: '{path}'", f"make mend TAG={path.parent.name}")
+    """The Fault for a run's ledger; `path` may be the link to it in the tree."""
+    return Fault(f"the ledger is missing: '{path}'", f"make mend TAG={path.resolve().parent.name}")
 
 
 def schema_of(metric: str) -> str:
