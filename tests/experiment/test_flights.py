@@ -294,6 +294,7 @@ def test_a_proposal_that_conflicts_before_it_trains_is_dropped_and_replaced(many
 # --- stopped and killed ----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_make_stop_ends_the_loop_after_all_that_are_in_the_air(many: House) -> None:
     (many.outside / "home/wait").touch()
     with many.running("bin/loop", AGENT=str(calls(many, WORSE)), SLOTS="4") as process:
@@ -323,7 +324,7 @@ def test_a_signal_ends_all_that_are_in_the_air_at_once(many: House, name: str) -
     assert len(many.rows()) == 1
 
 
-@pytest.mark.first_case
+@pytest.mark.slow
 @pytest.mark.parametrize(("slots", "later"), [("4", "1"), ("1", "4"), ("4", "2")])
 def test_what_a_killed_loop_has_left_is_gone_on_with_by_any_number_of_slots(
     many: House, slots: str, later: str
@@ -346,6 +347,7 @@ def test_what_a_killed_loop_has_left_is_gone_on_with_by_any_number_of_slots(
     many.check_invariants()
 
 
+@pytest.mark.slow
 def test_of_more_flights_than_rows_that_are_wanted_the_others_rest(many: House) -> None:
     (many.outside / "home/wait").touch()
     agent = calls(many, WORSE)

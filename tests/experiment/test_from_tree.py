@@ -192,6 +192,7 @@ def test_a_killed_one_goes_on(based: House, place: str, again: str) -> None:
     based.check_invariants()
 
 
+@pytest.mark.slow
 def test_what_was_saved_before_the_flight_goes_on(based: House) -> None:
     """Killed between the two: the change is in train.py still, and its description is known."""
     edited = edit(based, "1.5")
@@ -255,6 +256,7 @@ def test_a_change_made_on_another_branch_is_carried_over_to_the_run(based: House
     based.check_invariants()
 
 
+@pytest.mark.slow
 def test_a_copy_that_cannot_be_made_loses_nothing(based: House) -> None:
     """As on a full disk: the change waits, it is said where, and the next call takes it."""
     edited = edit(based, "0.9")
@@ -279,6 +281,7 @@ def test_a_power_cut_before_the_commit_loses_nothing(based: House) -> None:
     based.check_invariants()
 
 
+@pytest.mark.slow
 def test_a_term_ends_it_and_the_same_command_goes_on(slow: House) -> None:
     """As the time limit of an agent's tool does it."""
     edited = edit(slow, "0.9")

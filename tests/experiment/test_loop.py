@@ -184,6 +184,7 @@ def test_a_baseline_that_crashes_ends_the_verb_without_a_row(tmp_path: Path, tra
     assert (house.tree / "run.log").exists()
 
 
+@pytest.mark.slow
 def test_a_baseline_that_takes_too_long_is_told_how_to_get_more_time(tmp_path: Path) -> None:
     house = House(tmp_path, "import time; time.sleep(30)\n")
     house.setup(RUN_TIMEOUT="1")
@@ -362,6 +363,7 @@ def test_failed_proposals_leave_no_row_and_the_loop_goes_on(based: House) -> Non
         based.check_invariants()
 
 
+@pytest.mark.slow
 def test_after_three_failures_the_catalog_proposes_one_and_then_the_agent_is_asked_again(based: House) -> None:
     calls = based.outside / "calls"
     result = based.loop(2, based.proposer(f"echo >>{calls}; [[ $(wc -l <{calls}) -lt 5 ]] || {{ {IMPROVE}; }}"))

@@ -85,6 +85,7 @@ def test_the_proposer_works_in_a_repository_of_its_own_with_the_brief(based: Hou
     based.check_invariants()
 
 
+@pytest.mark.slow
 def test_the_proposer_sees_neither_the_toolkit_nor_what_tells_it_to_run_experiments(house: House) -> None:
     """Left out of its copy, which is no change; and what it writes there itself is none either."""
     run = house
@@ -171,6 +172,7 @@ exit 75
 """
 
 
+@pytest.mark.slow
 def test_when_the_proposer_tells_when_to_ask_it_again(based: House) -> None:
     idea = "sed -i 's/^VALUE = .*/VALUE = 1.5/' train.py"
     times = ("+1 day", "-1 min", "+6 sec")

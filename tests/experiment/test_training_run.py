@@ -120,6 +120,7 @@ def append_line(path, line, *more):
 """
 
 
+@pytest.mark.slow
 def test_a_full_disk_while_the_row_is_written_costs_nothing(run: House) -> None:
     """The limit on the size of a file stands for the disk: the write fails half-way, as it does there."""
     house, full = run, run.outside / "home/full"

@@ -22,6 +22,7 @@ def told(house: House) -> str:
     return (house.run_folder / "loop.log").read_text()
 
 
+@pytest.mark.slow
 def test_each_candidate_is_an_experiment_and_has_its_share_of_the_cost(many: House) -> None:
     """They train side by side; asked is once, for as many as there are slots."""
     together(many, 3)

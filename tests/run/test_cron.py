@@ -183,6 +183,7 @@ def starts_a_killed_loop_again(slow: House, watcher: str) -> None:
     slow.check_invariants()
 
 
+@pytest.mark.slow
 @private
 @pytest.mark.skipif(not shutil.which("cron", path=SBIN), reason="there is no cron daemon on this machine")
 def test_a_real_cron_starts_a_killed_loop_again(slow: House) -> None:

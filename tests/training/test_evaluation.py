@@ -459,6 +459,7 @@ def answer(prepare: ModuleType, folder: Path, **env: str) -> Json:
     return json.loads((folder / "reply/reply.json").read_text())
 
 
+@pytest.mark.slow
 def test_the_evaluator_answers_and_leaves_a_record(prepare: ModuleType, folder: Path) -> None:
     model = Bigram()
     clock = prepare.Clock()
@@ -483,6 +484,7 @@ def test_the_evaluator_answers_and_leaves_a_record(prepare: ModuleType, folder: 
     )
 
 
+@pytest.mark.slow
 def test_the_holdout_is_other_text_and_no_part_of_the_record(prepare: ModuleType, folder: Path) -> None:
     """As many rows as are pinned, none of them one of those; the same model, evaluated by a process of its own."""
     tokenizer = prepare.Tokenizer.from_directory()

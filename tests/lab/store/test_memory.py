@@ -70,6 +70,7 @@ def test_a_keep_a_discard_a_crash_and_a_simplification(run: House) -> None:
     run.check_invariants()
 
 
+@pytest.mark.slow
 def test_the_step_may_be_run_twice(house: House) -> None:
     house.add_step(
         "71-again",
