@@ -115,13 +115,12 @@ def _last(found: Iterable[re.Match[bytes]]) -> re.Match[bytes] | None:
 
 def _why(rule: "Rule", status: int, said: re.Match[bytes] | None, tail: bytes) -> str:
     """The cause and the log line that shows it, as one line of printable characters."""
-    says = rule.says
     if not said and rule.failure == "error" and status < 128:
         said = _last(EXCEPTION.finditer(tail))
         quote = _line(tail, said.end()) if said else _last_words(tail)
-        return f"{says}: {clean(quote, LONGEST_QUOTE) or f'exit status {status}'}"
+        return f"{rule.says}: {clean(quote, LONGEST_QUOTE) or f'exit status {status}'}"
     quote = clean(_line(tail, said.end()), LONGEST_QUOTE) if said else ""
-    return f"{says}: {quote}" if quote else says
+    return f"{rule.says}: {quote}" if quote else rule.says
 
 
 def _last_words(tail: bytes) -> str:
