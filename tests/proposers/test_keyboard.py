@@ -50,12 +50,18 @@ class Researcher:
             return Text("a title")  # some ask for that beside
         said = asked.results[-1] if asked.results else "exit 0"
         if asked.turn > len(self.asked):
-            if (over := re.search(r"exit [12]\b", said)) or len(self.asked) > 30 * COUNT:
-                return Text(f"{over or 'it never ends'}: {said}")
+            if self.is_stuck(said) or len(self.asked) > 30 * COUNT:
+                return Text(f"{self.asked[-3:]} ended with: {asked.results[-3:]}")
             if "exit 0" in said and self.done == COUNT:
                 return Text("Done.")
             self.asked.append(self.next_command("exit 0" in said))
         return shell_call(asked, self.asked[asked.turn - 1]) or Text("no shell")
+
+    def is_stuck(self, said: str) -> bool:
+        """Whether the last command failed, or left a change without the id of an experiment."""
+        has_left = bool(self.asked) and "--detach" in self.asked[-1]
+        failed = re.search(r"exit (code )?[12]\b", said, re.IGNORECASE)
+        return bool(failed) or (has_left and not re.search(r"\bf\d+\b", said))
 
     def next_command(self, has_verdict: bool) -> str:
         if has_verdict:
