@@ -21,3 +21,40 @@ readonly OUR_GIT=(
 )
 
 git() { command git "${OUR_GIT[@]}" "$@"; }
+
+# --- Answers of git. One that was killed, or cannot read an object, has not answered "no" or "nothing". The script ends
+# then, and what it did is done again. ---
+
+# says_yes COMMAND...: its exit status. 1 means no, as does 128, git's status for an unknown commit.
+says_yes() {
+  local status=0
+  "$@" || status=$?
+  ((status < 2 || status == 128)) || exit 2
+  return "$status"
+}
+
+# value_of NAME COMMAND...: sets NAME to its output; to nothing if the answer is no.
+value_of() {
+  local status=0 said
+  said=$("${@:2}") || status=$?
+  ((status < 2 || status == 128)) || exit 2
+  printf -v "$1" %s "$said"
+}
+
+# read_all ARRAY COMMAND...: sets ARRAY to the NUL-terminated parts of its output.
+read_all() {
+  mapfile -d '' -t "$1" < <("${@:2}")
+  wait "$!" || exit 2
+}
+
+# object_at COMMIT PATH: sets OBJECT to the id of the file or folder, and OBJECT_MODE to its mode. Both are empty if the
+# commit does not have it.
+# shellcheck disable=SC2034 # used where this is sourced
+object_at() {
+  local entry
+  entry=$(git ls-tree "$1" -- ":(literal)$2") || exit 2
+  read -r OBJECT_MODE _ OBJECT _ <<<"$entry"
+}
+
+# submodules_of COMMIT: prints their paths, one a line.
+submodules_of() { git ls-tree -r "$1" | sed -n 's/^160000 commit [0-9a-f]*\t//p'; }

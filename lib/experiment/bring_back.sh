@@ -42,18 +42,18 @@ scratch_changes() {
 # bring_edited: copies the editable files that were changed or added, without ideas.md and further candidates.
 # FOLDER/editable holds their lines of `changed`.
 bring_edited() {
-  local path
+  local path new edited
   rm -rf "$FOLDER/after"
   mkdir "$FOLDER/after"
-  while IFS= read -r -d '' path; do
+  GIT_INDEX_FILE=$FLIGHT/index read_all new new_files "$scratch/tree"
+  for path in "${new[@]}"; do
     [[ -f $scratch/tree/$path && ! -L $scratch/tree/$path && $path != *$'\n'* ]] || continue
     if [[ $path == ideas.md && -e $FOLDER/ideas.given ]] || { [[ $path == candidates/* ]] && is_wave; }; then continue; fi
     printf 'A\t%s\n' "$path" >>"$FOLDER/changed"
     bring_edit "$path" "$FOLDER/after/$path"
-  done < <(GIT_INDEX_FILE=$FLIGHT/index new_files "$scratch/tree")
-  while IFS= read -r -d '' path; do
-    bring_edit "$path" "$FOLDER/after/$path"
-  done < <(scratch_changes --name-only -z -- "${SPECS[@]}")
+  done
+  read_all edited scratch_changes --name-only -z -- "${SPECS[@]}"
+  for path in "${edited[@]}"; do bring_edit "$path" "$FOLDER/after/$path"; done
   { scratch_changes --name-status -- "${SPECS[@]}" && sed -n '/^A\t/p' "$FOLDER/changed"; } >"$FOLDER/editable"
   [[ ! -s $FOLDER/changed ]] || bring_rest "$FOLDER/after"
 }
@@ -61,13 +61,14 @@ bring_edited() {
 # bring_rest FOLDER: for a proposal that started from another keep, copies the files of that keep that the proposer did
 # not change.
 bring_rest() {
-  local path from
+  local path paths from
   from=$(cat "$FOLDER/from" 2>/dev/null) || return 0
-  while IFS= read -r -d '' path; do
+  read_all paths changed_files "$(<"$FLIGHT/parent")" "$from" --diff-filter=d
+  for path in "${paths[@]}"; do
     [[ ! -e $1/$path ]] || continue
     mkdir -p "$(dirname "$1/$path")"
     show_file "$from" "$path" >"$1/$path"
-  done < <(changed_files "$(<"$FLIGHT/parent")" "$from" --diff-filter=d)
+  done
 }
 
 # is_wave: whether it was asked for further candidates.
@@ -76,9 +77,10 @@ is_wave() { [[ -s $FOLDER/want && $(<"$FOLDER/want") != 1 ]]; }
 # bring_candidates COUNT: copies at most COUNT further candidates from candidates/: new files; or folders, if several
 # files are editable.
 bring_candidates() {
-  local path left=0
+  local path paths left=0
   mkdir -p "$FOLDER/candidates"
-  while IFS= read -r -d '' path; do
+  read_all paths candidate_paths
+  for path in "${paths[@]}"; do
     [[ -e $scratch/tree/$path && ! -L $scratch/tree/$path ]] || continue
     if ((left++ >= $1)); then
       tell "ignored a candidate beyond the $1 that were asked for: '${path//[[:cntrl:]]/?}'"
@@ -87,7 +89,7 @@ bring_candidates() {
     else
       bring_folder "${path##*/}"
     fi
-  done < <(candidate_paths)
+  done
 }
 
 # candidate_paths: prints their paths, NUL-terminated.
@@ -104,8 +106,8 @@ candidate_paths() {
 bring_folder() {
   local path from=$scratch/tree/candidates/$1 to=$FOLDER/candidates/$1 all fitting
   local -x GIT_INDEX_FILE=$FLIGHT/none.index # to an empty index all files are new
-  mapfile -d '' -t all < <(git --work-tree="$from" ls-files --others -x __pycache__ -z)
-  mapfile -d '' -t fitting < <(new_files "$from")
+  read_all all git --work-tree="$from" ls-files --others -x __pycache__ -z
+  read_all fitting new_files "$from"
   if ((${#fitting[@]} != ${#all[@]})); then
     tell "ignored a candidate: 'candidates/$1' has a file that an experiment may not change: $(files_told)"
     return

@@ -44,13 +44,14 @@ link_folders() {
 
 # link_submodules COMMIT: replaces the empty folder that git makes of each submodule by a link.
 link_submodules() {
-  local path
+  local path paths
   [[ -e $CHECKOUT/.gitmodules ]] || return 0
+  paths=$(submodules_of "$1")
   while IFS= read -r path; do
-    [[ -d $TREE/$path && ! -L $CHECKOUT/$path ]] || continue
+    [[ -n $path && -d $TREE/$path && ! -L $CHECKOUT/$path ]] || continue
     rmdir "$CHECKOUT/$path" 2>/dev/null || continue
     ln -s "$TREE/$path" "$CHECKOUT/$path"
-  done < <(git ls-tree -r "$1" | sed -n 's/^160000 commit [0-9a-f]*\t//p')
+  done <<<"$paths"
 }
 
 unlink_submodules() {

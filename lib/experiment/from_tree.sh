@@ -26,10 +26,11 @@ save_edit() {
 
 # write_edit FOLDER DESCRIPTION PARENT AGENT [COMMIT]: writes the change, durably.
 write_edit() {
-  local path parts
+  local path parts parent
+  parent=$(git rev-parse "$3")
   rm -rf "$1"
   mkdir "$1"
-  if [[ -n ${5:-} ]]; then mapfile -d '' -t TOUCHED < <(changed_files "$3" "$5" --diff-filter=d); else edited_files; fi
+  if [[ -n ${5:-} ]]; then read_all TOUCHED changed_files "$3" "$5" --diff-filter=d; else edited_files; fi
   for path in "${TOUCHED[@]}"; do
     after_of "$1" "$path"
     mkdir -p "${FILE%/*}"
@@ -37,8 +38,8 @@ write_edit() {
   done
   put "$1/description" "$2"
   put "$1/agent" "$4"
-  put "$1/parent" "$3"
-  mapfile -d '' -t parts < <(find "$1" -print0)
+  put "$1/parent" "$parent"
+  read_all parts find "$1" -print0
   make_durable "${parts[@]}"
 }
 

@@ -22,14 +22,15 @@ make_tree() {
 
 # make_tree_of_files PARENT: the same for several files; a new one is an ordinary file.
 make_tree_of_files() {
-  local path blob mode
+  local path blob mode staged
   local -x GIT_INDEX_FILE=$FLIGHT/tree.index
   rm -f "$GIT_INDEX_FILE"{,.lock}
   git read-tree "$1"
   for path in "${AFTER[@]}"; do
     blob=$(git "${DURABLY[@]}" hash-object -w --path="$path" "$FLIGHT/after/$path")
-    read -r mode _ < <(git ls-files --stage -- ":(literal)$path") || mode=100644
-    git update-index --add --cacheinfo "$mode,$blob,$path"
+    staged=$(git ls-files --stage -- ":(literal)$path")
+    read -r mode _ <<<"$staged"
+    git update-index --add --cacheinfo "${mode:-100644},$blob,$path"
   done
   OBJECT=$(git "${DURABLY[@]}" write-tree --missing-ok)
   rm -f "$GIT_INDEX_FILE"

@@ -48,9 +48,9 @@ take_away_configurations() {
 put_refs_back() {
   local ref commit now
   while read -r ref commit; do
-    now=$(git rev-parse --quiet --verify "$ref") || now=
+    value_of now git rev-parse --quiet --verify "$ref"
     if [[ $ref == "$RECORDS/"* ]]; then
-      [[ -z $now ]] || ! git merge-base --is-ancestor "$commit" "$now" 2>/dev/null || continue
+      [[ -z $now ]] || ! says_yes git merge-base --is-ancestor "$commit" "$now" 2>/dev/null || continue
     elif [[ $now == "$commit" ]] || ! is_on_record "$commit"; then
       continue
     fi

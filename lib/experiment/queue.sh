@@ -8,7 +8,7 @@
 leave_edit() {
   hold_flights
   if ! has_flight; then
-    write_edit "$RUN/flights/edit.new" "$1" "$(git rev-parse HEAD)" "$LAB_AGENT"
+    write_edit "$RUN/flights/edit.new" "$1" HEAD "$LAB_AGENT"
     ! has_same_edit "$RUN/edit" || rm -rf "$RUN/edit" # of a call that was cut off
     make_flight "$RUN/flights/edit.new"
     make_durable "$RUN/flights"

@@ -25,8 +25,8 @@ look_at_branch() {
     put_branch_back 'not a descendant of the incumbent'
     return
   fi
-  mapfile -d '' -t files < <(git diff --no-renames --name-only -z "$INCUMBENT" "$AT")
-  mapfile -d '' -t edited < <(changed_files "$INCUMBENT" "$AT" --diff-filter=d)
+  read_all files git diff --no-renames --name-only -z "$INCUMBENT" "$AT"
+  read_all edited changed_files "$INCUMBENT" "$AT" --diff-filter=d
   for file in "${files[@]}"; do
     ! is_one_of "$file" "${edited[@]}" || continue
     case $file in
@@ -51,7 +51,7 @@ is_one_of() {
   return 1
 }
 
-is_on() { git merge-base --is-ancestor "$1" "$2"; }
+is_on() { says_yes git merge-base --is-ancestor "$1" "$2"; }
 
 # keep_commit COMMIT: moves the branch forward to COMMIT, if it is not there yet.
 keep_commit() {
@@ -85,7 +85,9 @@ restore_branch() {
 
 # try_commit: saves the change of a person's commit as a change of the tree, and moves the branch back.
 try_commit() {
-  save_edit "$(git log -1 --format=%s "$AT" | cut -c1-200)" "$INCUMBENT" commit "$AT"
+  local subject
+  subject=$(git log -1 --format=%s "$AT" | cut -c1-200)
+  save_edit "$subject" "$INCUMBENT" commit "$AT"
   put_branch_back "your commit of $(files_told) is tried as an experiment first"
 }
 
@@ -93,8 +95,9 @@ try_commit() {
 # that the person has not changed since the old commit (RUN/behind, or else PARENT) are replaced, or that equal the file
 # in the folder EDIT of the flight. If the index is locked, the files follow later.
 follow() {
-  local behind path paths late=no
-  if [[ $(git symbolic-ref --quiet HEAD) != "refs/heads/$BRANCH" ]]; then
+  local head behind path paths late=no
+  value_of head git symbolic-ref --quiet HEAD
+  if [[ $head != "refs/heads/$BRANCH" ]]; then
     rm -f "$RUN/behind"
     return
   fi
@@ -104,7 +107,8 @@ follow() {
   paths=(train.py)
   if ! is_one_file; then
     files_after "$2"
-    mapfile -d '' -t paths < <({ changed_files "$behind" "$AT" && printf '%s\0' "${AFTER[@]}"; } | sort -zu)
+    read_all paths changed_files "$behind" "$AT"
+    read_all paths sort -zu < <(printf '%s\0' "${paths[@]}" "${AFTER[@]}")
   fi
   for path in "${paths[@]}"; do
     [[ -z $path ]] || follow_file "$path" "$2" || late=yes
@@ -119,23 +123,26 @@ follow() {
 
 # follow_file PATH EDIT: updates one file; `behind` is the old commit. Fails if it has to follow later.
 follow_file() {
-  local old new entry='' mode='' file
-  old=$(git rev-parse --quiet --verify "$behind:$1") || old=
-  new=$(git rev-parse --quiet --verify "$AT:$1") || new=
-  read -r mode entry _ < <(git ls-files --stage -- ":(literal)$1") || :
-  file=$(git hash-object --path="$1" "$1" 2>/dev/null) || file=
+  local old new staged entry mode file=''
+  object_at "$behind" "$1"
+  old=$OBJECT
+  object_at "$AT" "$1"
+  new=$OBJECT
+  staged=$(git ls-files --stage -- ":(literal)$1")
+  read -r mode entry _ <<<"$staged"
+  [[ ! -f $1 ]] || file=$(git hash-object --path="$1" "$1") || exit 2
   [[ $entry != "$new" || $file != "$new" ]] || return 0
   after_of "$2" "$1"
   if [[ $entry == @("$old"|"$new") ]] && { [[ $file == @("$old"|"$new") ]] || cmp -s "$1" "$FILE"; }; then
-    bring_file "$1" "$new" "${mode:-100644}" "$entry"
+    replace_file "$1" "$new" "${mode:-100644}" "$entry"
   elif [[ $old != "$new" ]]; then
     tell "$1 in your tree has your changes and was not updated; to see the incumbent's: git show $BRANCH:$1"
   fi
 }
 
-# bring_file PATH OBJECT MODE ENTRY: puts the branch's file into the tree by rename, so that a kill leaves no half file,
+# replace_file PATH OBJECT MODE ENTRY: puts the branch's file into the tree by rename, so that a kill leaves no half file,
 # and into the index, where ENTRY is the current object. A file that the branch does not have is removed.
-bring_file() {
+replace_file() {
   local options=()
   [[ ! -e $GIT_FOLDER/index.lock ]] || return 1
   if [[ -z $2 ]]; then

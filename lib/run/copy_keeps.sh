@@ -11,12 +11,16 @@ taken_before() {
 # merge_keep COMMIT PARENT: merges the changes of that keep into the index. Fails on a conflict: FILE is the file, and
 # MERGED has both sides.
 merge_keep() {
-  local mode before after ours paths
-  mapfile -d '' -t paths < <(changed_files "$2" "$1" --diff-filter=d)
+  local staged before after ours paths
+  read_all paths changed_files "$2" "$1" --diff-filter=d
   for FILE in "${paths[@]}"; do
-    read -r mode _ after _ < <(git ls-tree "$1" -- ":(literal)$FILE")
-    before=$(git rev-parse --quiet --verify "$2:$FILE") || before=$NOTHING
-    ours=$(git rev-parse --quiet --verify ":$FILE") || ours=$NOTHING
+    staged=$(git ls-files --stage -- ":(literal)$FILE")
+    read -r _ ours _ <<<"$staged"
+    ours=${ours:-$NOTHING}
+    object_at "$2" "$FILE"
+    before=${OBJECT:-$NOTHING}
+    object_at "$1" "$FILE"
+    after=$OBJECT
     if [[ $before != "$ours" ]]; then
       git cat-file blob "$ours" >"$SCRATCH/ours"
       git cat-file blob "$before" >"$SCRATCH/before"
@@ -24,7 +28,7 @@ merge_keep() {
       git merge-file -p --quiet "$SCRATCH/ours" "$SCRATCH/before" "$SCRATCH/theirs" >"$MERGED" || return 1
       after=$(git hash-object -w --no-filters "$MERGED")
     fi
-    git update-index --add --cacheinfo "$mode,$after,$FILE"
+    git update-index --add --cacheinfo "$OBJECT_MODE,$after,$FILE"
   done
 }
 

@@ -146,12 +146,13 @@ link_results() {
 at_commit() {
   AT='' IS_DELETED=no
   read -r AT 2>/dev/null <"$COMMON_DIR/refs/heads/$BRANCH" || :
-  [[ $AT =~ ^[0-9a-f]{40,64}$ ]] || AT=$(git rev-parse --quiet --verify "refs/heads/$BRANCH") || {
+  [[ $AT =~ ^[0-9a-f]{40,64}$ ]] || value_of AT git rev-parse --quiet --verify "refs/heads/$BRANCH"
+  if [[ -z $AT ]]; then
     # shellcheck disable=SC2034 # used where this is sourced
     IS_DELETED=yes
     AT=$(cat "$RUN/incumbent" 2>/dev/null) ||
       die "branch '$BRANCH' was deleted, and run '$TAG' has no baseline" "start a new run: make setup TAG=$(free_tag)"
-  }
+  fi
 }
 
 # is_on_record COMMIT: whether it is the commit of a recorded experiment.

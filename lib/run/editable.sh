@@ -42,8 +42,7 @@ files_after() {
   if is_one_file; then
     [[ ! -e $1/train.py ]] || AFTER=(train.py)
   elif [[ -d $1/after ]]; then
-    mapfile -d '' -t AFTER < <(cd "$1/after" && find . -type f -print0)
-    AFTER=("${AFTER[@]#./}")
+    read_all AFTER find "$1/after" -type f -printf '%P\0'
   fi
 }
 
@@ -56,8 +55,7 @@ has_after() {
 # show_file COMMIT PATH: prints the file as a checkout would have it.
 show_file() { git cat-file --filters "$1:$2"; }
 
-# has_file COMMIT PATH
-has_file() { git cat-file -e "$1:$2" 2>/dev/null; }
+has_file() { object_at "$1" "$2" && [[ -n $OBJECT ]]; }
 
 # write_before COMMIT FOLDER: writes all files of the commit that may change.
 write_before() {
@@ -83,8 +81,9 @@ merge_file() {
   ours=$(mktemp -p "$1" ours.XXXXXX)
   ! has_file "$3" "$2" || show_file "$3" "$2" >"$ours"
   after_of "$1" "$2"
-  git merge-file -p --quiet "$ours" "$base" "$FILE" 2>/dev/null || status=1
+  git merge-file -p --quiet "$ours" "$base" "$FILE" 2>/dev/null || status=$? # the number of conflicts
   rm -f "$ours"
+  ((status < 128)) || exit 2
   return "$status"
 }
 
@@ -100,14 +99,18 @@ edited_files() {
     cmp -s train.py <(show_file HEAD train.py) || TOUCHED=(train.py)
     return
   fi
-  mapfile -d '' -t TOUCHED < <(
-    git diff --no-ext-diff --no-renames --name-only --diff-filter=d -z HEAD -- "${SPECS[@]}"
-    new_files "$TREE"
-  )
+  local new
+  read_all TOUCHED git diff --no-ext-diff --no-renames --name-only --diff-filter=d -z HEAD -- "${SPECS[@]}"
+  read_all new new_files "$TREE"
+  TOUCHED+=("${new[@]}")
 }
 
 # new_files WORK_TREE: prints the untracked files that match, NUL-terminated.
-new_files() { git --work-tree="$1" ls-files --others --exclude-standard -x __pycache__ -z -- "${SPECS[@]}" | head -z -n "$MOST_FILES"; }
+new_files() {
+  local all
+  read_all all git --work-tree="$1" ls-files --others --exclude-standard -x __pycache__ -z -- "${SPECS[@]}"
+  ((${#all[@]} == 0)) || printf '%s\0' "${all[@]:0:MOST_FILES}"
+}
 
 # is_edited: whether the person has changed any.
 is_edited() {

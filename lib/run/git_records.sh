@@ -9,7 +9,8 @@ readonly RECORDS=refs/experiments/_records
 # is made again.
 keep_record() {
   local last record
-  last=$(git rev-parse --quiet --verify "$RECORDS/$TAG") && git cat-file -e "$last^{tree}" 2>/dev/null || last=$(records_again "$1")
+  value_of last git rev-parse --quiet --verify "$RECORDS/$TAG^{commit}"
+  [[ -n $last ]] && says_yes git cat-file -e "$last^{tree}" 2>/dev/null || last=$(records_again "$1")
   record=$(git "${DURABLY[@]}" commit-tree "$1^{tree}" -p "$last" -F "$2")
   git "${DURABLY[@]}" update-ref "$RECORDS/$TAG" "$record"
 }

@@ -3,7 +3,7 @@
 # shellcheck shell=bash
 
 # is_whole_commit COMMIT: whether git has the commit and all of its files.
-is_whole_commit() { git rev-list --objects --no-walk --missing=allow-promisor --quiet "$1" 2>/dev/null; }
+is_whole_commit() { says_yes git rev-list --objects --no-walk --missing=allow-promisor --quiet "$1" 2>/dev/null; }
 
 # mend_lost: restores the incumbent and the commit of FLIGHT. Fails if nothing was lost, or nothing could be restored.
 mend_lost() {
@@ -46,7 +46,7 @@ write_again() {
 
 # keep_content COMMIT: saves the parts of the incumbent that no checkout has.
 keep_content() {
-  local new=$RUN/commits.new path object number=0
+  local new=$RUN/commits.new paths entries kind object number
   rm -rf "$new"
   mkdir -p "$new/$1"
   git cat-file commit "$1" >"$new/$1/commit"
@@ -54,14 +54,15 @@ keep_content() {
   if is_one_file; then
     git cat-file blob "$1:train.py" >"$new/$1/blob"
   else
-    while IFS= read -r -d '' path; do
-      number=$((number + 1))
-      git cat-file blob "$1:$path" >"$new/$1/blob.$number"
-    done < <(editable_files "$1")
-    while read -r -d '' _ _ object _; do
-      number=$((number + 1))
-      git cat-file tree "$object" >"$new/$1/tree.$number"
-    done < <(git ls-tree -r -d -z "$1" | grep -z ' tree ')
+    read_all paths editable_files "$1"
+    for number in "${!paths[@]}"; do
+      git cat-file blob "$1:${paths[number]}" >"$new/$1/blob.$number"
+    done
+    read_all entries git ls-tree -r -d -z "$1"
+    for number in "${!entries[@]}"; do
+      read -r _ kind object _ <<<"${entries[number]}"
+      [[ $kind != tree ]] || git cat-file tree "$object" >"$new/$1/tree.$number"
+    done
   fi
   rm -rf "$RUN/commits"
   mv "$new" "$RUN/commits"

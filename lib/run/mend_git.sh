@@ -49,7 +49,7 @@ remove_stale() {
 # mend_index: makes the index again if a power cut tore it, since git does not sync it. Staged changes are lost with it.
 mend_index() {
   local index=$GIT_FOLDER/index
-  ! git ls-files >/dev/null 2>&1 || return 0
+  ! says_yes git ls-files >/dev/null 2>&1 || return 0
   mv -f "$index" "$index.torn"
   git read-tree HEAD
   say "git could not read its index: replaced it; the old one is '$index.torn'"

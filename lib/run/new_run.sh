@@ -77,9 +77,9 @@ check_editable() {
 
 # check_submodules: each submodule is checked out. A new worktree has none, and a run links to them.
 check_submodules() {
-  local path
-  git cat-file -e "$START:.gitmodules" 2>/dev/null || return 0
+  local path paths
+  paths=$(submodules_of "$START")
   while IFS= read -r path; do
-    [[ -e $path/.git ]] || die "submodule '$path' is not checked out" 'git submodule update --init --recursive'
-  done < <(git ls-tree -r "$START" | sed -n 's/^160000 commit [0-9a-f]*\t//p')
+    [[ -z $path || -e $path/.git ]] || die "submodule '$path' is not checked out" 'git submodule update --init --recursive'
+  done <<<"$paths"
 }

@@ -4,7 +4,7 @@
 # tree_with_train COMMIT BLOB: sets OBJECT to the tree of COMMIT with BLOB as train.py.
 tree_with_train() {
   local at entries
-  mapfile -d '' -t entries < <(git ls-tree -z "$1")
+  read_all entries git ls-tree -z "$1"
   for at in "${!entries[@]}"; do
     [[ ${entries[at]} != *$'\ttrain.py' ]] || entries[at]="${entries[at]%% *} blob $2"$'\ttrain.py'
   done
