@@ -56,5 +56,13 @@ object_at() {
   read -r OBJECT_MODE _ OBJECT _ <<<"$entry"
 }
 
+# merge_texts OURS BASE THEIRS: prints their three-way merge. Fails if both changed the same lines, or one is binary.
+merge_texts() {
+  local status=0
+  git merge-file -p --quiet "$@" 2>/dev/null || status=$? # the number of conflicts, or 255
+  ((status < 129 || status == 255)) || exit 2
+  return "$status"
+}
+
 # submodules_of COMMIT: prints their paths, one a line.
 submodules_of() { git ls-tree -r "$1" | sed -n 's/^160000 commit [0-9a-f]*\t//p'; }

@@ -72,7 +72,8 @@ confine_proposer() {
 # processes.
 list_what_is_held() {
   local paths configurations path
-  mapfile -t configurations < <(git_configurations)
+  paths=$(git_configurations)
+  mapfile -t configurations <<<"$paths"
   for path in "${configurations[@]}"; do [[ -e $path || -L $path ]] || printf '%s\n' "$path"; done >"$RUN/proposer.absent"
   paths=$(what_night_rests_on "${configurations[@]}" | { xargs -d '\n' readlink -e -- || :; } | LC_ALL=C sort -u)
   {
@@ -110,7 +111,7 @@ what_night_rests_on() {
 # exist.
 git_configurations() {
   printf '%s\n' ~/.gitconfig "${XDG_CONFIG_HOME:-$HOME/.config}/git"
-  { git config --list --show-origin --name-only -z 2>/dev/null || :; } | tr '\0' '\n' | sed -n 's/^file:\(\/.*\)/\1/p' | sort -u
+  { says_yes git config --list --show-origin --name-only -z 2>/dev/null || :; } | tr '\0' '\n' | sed -n 's/^file:\(\/.*\)/\1/p' | sort -u
 }
 
 # is_held_by_us_alone: whether the proposer is an agent with a shell and no sandbox of its own: mini, and Codex under

@@ -128,7 +128,7 @@ follow_file() {
   old=$OBJECT
   object_at "$AT" "$1"
   new=$OBJECT
-  staged=$(git ls-files --stage -- ":(literal)$1")
+  staged=$(git ls-files --stage -- ":(literal)$1") || exit 2
   read -r mode entry _ <<<"$staged"
   [[ ! -f $1 ]] || file=$(git hash-object --path="$1" "$1") || exit 2
   [[ $entry != "$new" || $file != "$new" ]] || return 0

@@ -14,7 +14,7 @@ merge_keep() {
   local staged before after ours paths
   read_all paths changed_files "$2" "$1" --diff-filter=d
   for FILE in "${paths[@]}"; do
-    staged=$(git ls-files --stage -- ":(literal)$FILE")
+    staged=$(git ls-files --stage -- ":(literal)$FILE") || exit 2
     read -r _ ours _ <<<"$staged"
     ours=${ours:-$NOTHING}
     object_at "$2" "$FILE"
@@ -22,13 +22,13 @@ merge_keep() {
     object_at "$1" "$FILE"
     after=$OBJECT
     if [[ $before != "$ours" ]]; then
-      git cat-file blob "$ours" >"$SCRATCH/ours"
-      git cat-file blob "$before" >"$SCRATCH/before"
-      git cat-file blob "$after" >"$SCRATCH/theirs"
-      git merge-file -p --quiet "$SCRATCH/ours" "$SCRATCH/before" "$SCRATCH/theirs" >"$MERGED" || return 1
-      after=$(git hash-object -w --no-filters "$MERGED")
+      git cat-file blob "$ours" >"$SCRATCH/ours" || exit 2
+      git cat-file blob "$before" >"$SCRATCH/before" || exit 2
+      git cat-file blob "$after" >"$SCRATCH/theirs" || exit 2
+      merge_texts "$SCRATCH/ours" "$SCRATCH/before" "$SCRATCH/theirs" >"$MERGED" || return 1
+      after=$(git hash-object -w --no-filters "$MERGED") || exit 2
     fi
-    git update-index --add --cacheinfo "$OBJECT_MODE,$after,$FILE"
+    git update-index --add --cacheinfo "$OBJECT_MODE,$after,$FILE" || exit 2
   done
 }
 

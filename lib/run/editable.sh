@@ -79,11 +79,10 @@ merge_file() {
   base=$FILE
   [[ -e $base ]] || base=/dev/null # it is new
   ours=$(mktemp -p "$1" ours.XXXXXX)
-  ! has_file "$3" "$2" || show_file "$3" "$2" >"$ours"
+  ! has_file "$3" "$2" || show_file "$3" "$2" >"$ours" || exit 2
   after_of "$1" "$2"
-  git merge-file -p --quiet "$ours" "$base" "$FILE" 2>/dev/null || status=$? # the number of conflicts
+  merge_texts "$ours" "$base" "$FILE" || status=1
   rm -f "$ours"
-  ((status < 128)) || exit 2
   return "$status"
 }
 

@@ -18,7 +18,7 @@ keep_record() {
 # note_numbers COMMIT FILE: attaches the numbers of a keep as a git note: `git log --notes=experiments/<tag>`. Each run
 # has its own ref, since two loops would overwrite each other's notes.
 note_numbers() {
-  git "${DURABLY[@]}" notes --ref="experiments/$TAG" add --force --file="$2" "$1" 2>/dev/null && return
+  says_yes git "${DURABLY[@]}" notes --ref="experiments/$TAG" add --force --file="$2" "$1" 2>/dev/null && return
   git update-ref -d "refs/notes/experiments/$TAG" # a damaged notes ref; notes are no records
   git "${DURABLY[@]}" notes --ref="experiments/$TAG" add --force --file="$2" "$1" 2>/dev/null || :
 }

@@ -289,6 +289,16 @@ def test_killed_while_train_py_of_the_tree_follows(killer: Killer, sites: Sites,
         assert "has your changes" not in killer.said(20)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("victim", ["self", "parent"])
+def test_a_killed_git_that_reads_is_no_answer(killer: Killer, sites: Sites, victim: str) -> None:
+    """It has not said that there is nothing: the step is done again, and nothing is put back or taken away."""
+    steps = [site for site in sites["better"] if site.place[:1].isdigit() and site.words.startswith("git ")]
+    for point in sampled([site for site in steps if not re.match(CHANGES, site.words)]):
+        killer.strike_and_go_on(replace(point, victim=victim))
+        assert not re.search("has your changes|moved branch|restored|undid|no proposal", killer.said(20)), point
+
+
 # --- One process alone, in the middle of a training or a proposal ----------------------------------------------------
 
 
