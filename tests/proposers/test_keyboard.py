@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from agents import equip, needs
@@ -85,6 +86,13 @@ def waiting(tree: Path) -> dict[int, float]:
     return found
 
 
+@pytest.fixture
+def short_folder() -> Iterator[Path]:
+    """A path of a socket has at most 107 bytes, and Claude's sandbox makes some in TMPDIR."""
+    with TemporaryDirectory() as folder:
+        yield Path(folder)
+
+
 @contextmanager
 def killing_calls(tree: Path) -> Iterator[None]:
     """Kill each wait after CALL_S seconds, as long as the block runs."""
@@ -107,8 +115,11 @@ def killing_calls(tree: Path) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("name", [pytest.param(name, marks=needs(name)) for name in COMMANDS])
-def test_each_experiment_that_an_agent_makes_is_a_row_and_none_is_twice(house: House, name: str) -> None:
+def test_each_experiment_that_an_agent_makes_is_a_row_and_none_is_twice(
+    house: House, name: str, short_folder: Path
+) -> None:
     run = house
+    run.environment["TMPDIR"] = str(short_folder)
     (run.tree / "train.py").write_text(SLOW)
     run.commit("a trainer that takes a while")
     run.setup()
