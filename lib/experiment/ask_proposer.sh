@@ -116,7 +116,7 @@ end_earlier() {
   [[ ! -d $CALL ]] || "$ENGINE_HERE" --cancel "$CALL"
   read -r earlier <"$FLIGHT/scratch" || earlier= # empty after a full disk
   [[ $earlier == */autoresearch-????????-????-????-????-???????????? ]] || earlier=$CALL
-  rm -rf "$earlier" "$CALL" "$FOLDER/train.py" "$FOLDER/after" "$FOLDER/usage.json" "$FOLDER/transcript" "$FOLDER/candidates"
+  rm -rf "$earlier" "$CALL" "$FOLDER/after" "$FOLDER/usage.json" "$FOLDER/transcript" "$FOLDER/candidates"
 }
 
 # copy_tree: checks out the commit with its history; git objects are shared, not copied. Files that are left out do not

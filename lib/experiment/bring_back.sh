@@ -15,11 +15,7 @@ bring_back() {
   bring_file transcript "$FOLDER/transcript" "$LONGEST"
   scratch_changes --name-status >"$FOLDER/changed"
   [[ ! -e $FOLDER/ideas.given ]] || bring_file tree/ideas.md "$FOLDER/ideas.back" 20000
-  if is_one_file; then
-    bring_edit train.py "$FOLDER/train.py"
-  else
-    bring_edited
-  fi
+  bring_edited
   [[ ! -s $FOLDER/want || ! -d $scratch/tree/candidates || -L $scratch/tree/candidates ]] || bring_candidates "$(<"$FOLDER/want")"
   [[ ! -s $CALL/touched ]] || sed 's/^/M\t/' "$CALL/touched" >>"$FOLDER/changed"
 }
@@ -43,6 +39,7 @@ scratch_changes() {
 # FOLDER/editable holds their lines of `changed`.
 bring_edited() {
   local path new edited
+  specs
   rm -rf "$FOLDER/after"
   mkdir "$FOLDER/after"
   GIT_INDEX_FILE=$FLIGHT/index read_all new new_files "$scratch/tree"

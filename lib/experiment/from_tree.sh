@@ -26,15 +26,15 @@ save_edit() {
 
 # write_edit FOLDER DESCRIPTION PARENT AGENT [COMMIT]: writes the change, durably.
 write_edit() {
-  local path parts parent
+  local path target parts parent
   parent=$(git rev-parse "$3")
   rm -rf "$1"
   mkdir "$1"
   if [[ -n ${5:-} ]]; then read_all TOUCHED changed_files "$3" "$5" --diff-filter=d; else edited_files; fi
   for path in "${TOUCHED[@]}"; do
-    after_of "$1" "$path"
-    mkdir -p "${FILE%/*}"
-    if [[ -n ${5:-} ]]; then show_file "$5" "$path" >"$FILE"; else cp "$path" "$FILE"; fi
+    target=$1/after/$path
+    mkdir -p "${target%/*}"
+    if [[ -n ${5:-} ]]; then show_file "$5" "$path" >"$target"; else cp "$path" "$target"; fi
   done
   put "$1/description" "$2"
   put "$1/agent" "$4"

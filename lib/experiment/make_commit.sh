@@ -16,7 +16,7 @@ make_tree() {
     make_tree_of_files "$1"
     return
   fi
-  blob=$(git "${DURABLY[@]}" hash-object -w --path=train.py "$FLIGHT/train.py")
+  blob=$(git "${DURABLY[@]}" hash-object -w --path=train.py "$FLIGHT/after/train.py")
   tree_with_train "$1" "$blob"
 }
 

@@ -104,14 +104,11 @@ follow() {
   at_commit
   behind=$(cat "$RUN/behind" 2>/dev/null) || :
   [[ $behind =~ ^[0-9a-f]{40,64}$ ]] || behind=$1
-  paths=(train.py)
-  if ! is_one_file; then
-    files_after "$2"
-    read_all paths changed_files "$behind" "$AT"
-    read_all paths sort -zu < <(printf '%s\0' "${paths[@]}" "${AFTER[@]}")
-  fi
-  for path in "${paths[@]}"; do
-    [[ -z $path ]] || follow_file "$path" "$2" || late=yes
+  files_after "$2"
+  read_all paths changed_files "$behind" "$AT"
+  # shellcheck disable=SC2153 # AFTER is of files_after
+  for path in "${paths[@]}" "${AFTER[@]}"; do
+    follow_file "$path" "$2" || late=yes
   done
   if [[ $late == yes ]]; then
     put "$RUN/behind" "$behind"
@@ -132,8 +129,7 @@ follow_file() {
   read -r mode entry _ <<<"$staged"
   [[ ! -f $1 ]] || file=$(git hash-object --path="$1" "$1") || exit 2
   [[ $entry != "$new" || $file != "$new" ]] || return 0
-  after_of "$2" "$1"
-  if [[ $entry == @("$old"|"$new") ]] && { [[ $file == @("$old"|"$new") ]] || cmp -s "$1" "$FILE"; }; then
+  if [[ $entry == @("$old"|"$new") ]] && { [[ $file == @("$old"|"$new") ]] || cmp -s "$1" "$2/after/$1"; }; then
     replace_file "$1" "$new" "${mode:-100644}" "$entry"
   elif [[ $old != "$new" ]]; then
     tell "$1 in your tree has your changes and was not updated; to see the incumbent's: git show $BRANCH:$1"

@@ -1,6 +1,6 @@
-# The files that an experiment may change or add: those that match the git pathspecs of EDITABLE. If that is train.py
-# alone, a folder (a flight, an edit) has it as before.py and train.py. Else it has the folders before/, with all files,
-# and after/, with the changed and new ones. lib/lab/store/code.py reads both. Sourced by run/current_run.sh.
+# The files that an experiment may change or add: those that match the git pathspecs of EDITABLE. A folder (a flight, an
+# edit) has them in before/, all of them, and in after/, the changed and new ones. lib/lab/store/code.py reads both.
+# Sourced by run/current_run.sh.
 # shellcheck shell=bash
 
 readonly MOST_FILES=200 # that one experiment may add
@@ -32,24 +32,11 @@ changed_files() {
   git diff --no-ext-diff --no-renames --name-only -z "${@:3}" "$1" "$2" -- "${SPECS[@]}"
 }
 
-# before_of FOLDER PATH, after_of FOLDER PATH: sets FILE to the place of that file in the folder.
-before_of() { if is_one_file; then FILE=$1/before.py; else FILE=$1/before/$2; fi; }
-after_of() { if is_one_file; then FILE=$1/train.py; else FILE=$1/after/$2; fi; }
-
 # files_after FOLDER: sets AFTER, the changed and new files of the folder.
 files_after() {
   AFTER=()
-  if is_one_file; then
-    [[ ! -e $1/train.py ]] || AFTER=(train.py)
-  elif [[ -d $1/after ]]; then
-    read_all AFTER find "$1/after" -type f -printf '%P\0'
-  fi
-}
-
-# has_after FOLDER: whether it has such files.
-has_after() {
-  files_after "$1"
-  ((${#AFTER[@]} > 0)) && { ! is_one_file || [[ -s $1/train.py ]]; }
+  [[ ! -d $1/after ]] || read_all AFTER find "$1/after" -type f -print0
+  AFTER=("${AFTER[@]#"$1/after/"}")
 }
 
 # show_file COMMIT PATH: prints the file as a checkout would have it.
@@ -59,12 +46,12 @@ has_file() { object_at "$1" "$2" && [[ -n $OBJECT ]]; }
 
 # write_before COMMIT FOLDER: writes all files of the commit that may change.
 write_before() {
-  if is_one_file; then
-    show_file "$1" train.py >"$2/before.py"
-    return
-  fi
   rm -rf "$2/before"
   mkdir "$2/before"
+  if is_one_file; then # without an index, which would take two more processes
+    show_file "$1" train.py >"$2/before/train.py"
+    return
+  fi
   GIT_INDEX_FILE=$2/before.index git read-tree "$1"
   GIT_INDEX_FILE=$2/before.index git ls-files -z -- "${SPECS[@]}" |
     GIT_INDEX_FILE=$2/before.index git --work-tree="$2/before" checkout-index --force -z --stdin
@@ -74,31 +61,24 @@ write_before() {
 # merge_file FOLDER PATH COMMIT: prints the file of COMMIT with the change of the folder. Fails if both changed the same
 # lines.
 merge_file() {
-  local base ours status=0
-  before_of "$1" "$2"
-  base=$FILE
+  local base=$1/before/$2 ours status=0
   [[ -e $base ]] || base=/dev/null # it is new
   ours=$(mktemp -p "$1" ours.XXXXXX)
   ! has_file "$3" "$2" || show_file "$3" "$2" >"$ours" || exit 2
-  after_of "$1" "$2"
-  merge_texts "$ours" "$base" "$FILE" || status=1
+  merge_texts "$ours" "$base" "$1/after/$2" || status=1
   rm -f "$ours"
   return "$status"
 }
 
 # is_same_code FOLDER FOLDER: whether both have the same changed files.
-is_same_code() { if is_one_file; then cmp -s "$1/train.py" "$2/train.py"; else diff -rq "$1/after" "$2/after" >/dev/null 2>&1; fi; }
+is_same_code() { diff -rq "$1/after" "$2/after" >/dev/null 2>&1; }
 
 # --- Those of the person's tree ---
 
 # edited_files: sets TOUCHED, the files that differ from HEAD, without deleted ones.
 edited_files() {
-  TOUCHED=()
-  if is_one_file; then
-    cmp -s train.py <(show_file HEAD train.py) || TOUCHED=(train.py)
-    return
-  fi
   local new
+  specs
   read_all TOUCHED git diff --no-ext-diff --no-renames --name-only --diff-filter=d -z HEAD -- "${SPECS[@]}"
   read_all new new_files "$TREE"
   TOUCHED+=("${new[@]}")
@@ -107,6 +87,7 @@ edited_files() {
 # new_files WORK_TREE: prints the untracked files that match, NUL-terminated.
 new_files() {
   local all
+  specs
   read_all all git --work-tree="$1" ls-files --others --exclude-standard -x __pycache__ -z -- "${SPECS[@]}"
   ((${#all[@]} == 0)) || printf '%s\0' "${all[@]:0:MOST_FILES}"
 }
@@ -124,8 +105,7 @@ has_same_edit() {
   files_after "$1"
   ((${#TOUCHED[@]} == ${#AFTER[@]})) || return 1
   for path in "${TOUCHED[@]}"; do
-    after_of "$1" "$path"
-    cmp -s "$path" "$FILE" || return 1
+    cmp -s "$path" "$1/after/$path" || return 1
   done
 }
 

@@ -256,7 +256,7 @@ CHANGES = {
     "experiments.jsonl": "open(f'{run}/experiments.jsonl', 'w')",
     "manifest.json": "os.remove(f'{run}/manifest.json')",
     "incumbent": "open(f'{run}/incumbent', 'w').write('0' * 40)",
-    "/before.py": "open(f'{flight}/before.py', 'a').write('# more\\n' * 99)",
+    "/before/train.py": "open(f'{flight}/before/train.py', 'a').write('# more\\n' * 99)",
     "/verdict": "open(f'{flight}/verdict', 'w').write('keep')",
     "/rejected": "open(f'{flight}/rejected', 'w')",
     "/tip": "os.remove(f'{flight}/tip')",

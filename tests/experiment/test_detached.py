@@ -110,7 +110,7 @@ def test_one_that_cannot_be_carried_over_has_no_row_and_says_so(slow: House) -> 
     result = wait(slow, second)
     assert result.status == 1
     assert "it conflicts with a later keep" in result.out
-    (aside,) = slow.run_folder.glob("aside/edit-*/train.py")
+    (aside,) = slow.run_folder.glob("aside/edit-*/after/train.py")
     assert aside.read_text() == (slow.tree / "train.py").read_text(), "and it is theirs still"
 
 

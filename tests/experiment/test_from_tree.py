@@ -198,7 +198,7 @@ def test_what_was_saved_before_the_flight_goes_on(based: House) -> None:
     edited = edit(based, "1.5")
     start_and_kill(based, "05-kill")
     (based.flight).rename(based.run_folder / "gone")
-    assert (based.run_folder / "edit/train.py").read_text() == edited
+    assert (based.run_folder / "edit/after/train.py").read_text() == edited
     assert propose(based, "said again").status == 0
     assert based.rows()[-1][3:] == ["discard", "said again"]
     assert len(based.rows()) == 2
@@ -266,7 +266,7 @@ def test_a_copy_that_cannot_be_made_loses_nothing(based: House) -> None:
     result = propose(based, PATH=f"{folder}:{based.environment['PATH']}")
     assert result.status == 1
     assert "is saved in 'runs/mar14/edit'" in result.err
-    assert (based.run_folder / "edit/train.py").read_text() == edited
+    assert (based.run_folder / "edit/after/train.py").read_text() == edited
     assert propose(based).status == 0
     assert text(based) == edited
 
@@ -305,4 +305,4 @@ def test_a_baseline_that_crashes_leaves_the_change_waiting(house: House) -> None
     assert "the baseline crashed" in result.err
     assert "is saved in 'runs/mar14/edit'" in result.err
     assert house.experiments() == []
-    assert (house.run_folder / "edit/train.py").read_text() == TRAIN
+    assert (house.run_folder / "edit/after/train.py").read_text() == TRAIN

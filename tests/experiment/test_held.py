@@ -8,8 +8,8 @@ from ways import by_each_way
 
 BEGIN = """\
 cd {tree} && T=$PWD R=$PWD/runs/mar14 H={home} && cd - >/dev/null
-F=$(find $R/flights -name before.py 2>/dev/null | head -n 1)
-F=${F%/*}
+F=$(find $R/flights -path '*/before/train.py' 2>/dev/null | head -n 1)
+F=${F%/before/*}
 F=${F:-/nowhere}
 """
 IDEA = "sed -i \"s/^VALUE = .*/VALUE = 1.$RANDOM/\" train.py; echo 'an idea'\n"
@@ -23,7 +23,7 @@ ACTS = {
     "both copies of a record": ("for f in $R{,/kept}/experiments.jsonl; do echo '{}' >>$f; done", "experiments.jsonl"),
     "the manifest": ("echo '{}' >$R/manifest.json", "manifest.json"),
     "the incumbent": ("echo 0123 >$R/incumbent", "incumbent"),
-    "what is compared": ("echo '# more' >>$F/before.py", "before.py"),
+    "what is compared": ("echo '# more' >>$F/before/train.py", "before/train.py"),
     "a verdict": ("echo keep >$F/verdict", "verdict"),
     "the finished steps": ("printf 'attempt 1\\n10-propose\\n40-judge\\n70-record-failure\\n' >$F/done", "done"),
     "the refs of experiments": (

@@ -19,7 +19,7 @@ RECORDS = {
     "manifest.json": b"{ }\n",
     "incumbent": b"a1\n",
 }
-FACTS = {"before.py": b"X = 1  # \xff\xc3\xa9\r\n", "parent": b"a1\n", "done": b"attempt 1\n"}
+FACTS = {"before/train.py": b"X = 1  # \xff\xc3\xa9\r\n", "parent": b"a1\n", "done": b"attempt 1\n"}
 STEP = "lib/experiment/steps/30-run"
 DEEDS = {
     "written": lambda path: path.write_bytes(b"another"),
@@ -55,6 +55,7 @@ def begin(run: Path, flight: str = "f1", slot: int = 0, *, confined: bool = Fals
     for name in ("train.py", "prepare.py"):
         (checkout / name).write_text("x = 1\n")
     for name, content in FACTS.items():
+        (run_dir.parent / name).parent.mkdir(exist_ok=True)
         (run_dir.parent / name).write_bytes(content)
     (run_dir / "cwd").write_text(str(checkout))
     if confined:
@@ -305,7 +306,23 @@ def test_the_facts_of_its_flight_are_put_back(run: Path, deed: object) -> None:
     (run_dir / "rc").write_text("0\n")
     assert set(end(run_dir)) == {f"runs/mar14/flights/f1/{name}" for name in (*FACTS, "verdict", "edit")}
     assert contents(flight, FACTS) == FACTS
-    assert {path.name for path in flight.iterdir()} == {*FACTS, "word", "alive", "run.1"}
+    assert {path.name for path in flight.iterdir()} == {"before", "parent", "done", "word", "alive", "run.1"}
+
+
+def test_a_folder_of_code_that_became_a_link_is_put_back(run: Path, tmp_path: Path) -> None:
+    """What the link leads to stays as it is, and a new file in a folder of code goes."""
+    run_dir = begin(run)
+    flight, other = run_dir.parent, tmp_path / "other"
+    shutil.move(flight / "before", other)
+    (other / "train.py").write_text("mine")
+    (flight / "before").symlink_to(other)
+    (flight / "after").mkdir()
+    (flight / "after/new.py").write_text("x = 1\n")
+    names = {"before/train.py", "after/new.py"}
+    assert set(end(run_dir)) == {f"runs/mar14/flights/f1/{name}" for name in names}
+    assert contents(flight, FACTS) == FACTS
+    assert (other / "train.py").read_text() == "mine"
+    assert list((flight / "after").iterdir()) == []
 
 
 def test_a_replicate_has_no_facts(run: Path) -> None:

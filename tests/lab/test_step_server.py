@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from flights import put_code
 from house import ENVIRONMENT, ROOT
 
 
@@ -62,8 +63,9 @@ def run(tmp_path: Path) -> Path:
     folder = tmp_path / "runs/mar 14"
     for name in ("f1", "f2"):
         (folder / "flights" / name).mkdir(parents=True)
-    for name, text in {"changed": "", "said": "raise LR\n", "before.py": "LR = 1\n", "train.py": "LR = 2\n"}.items():
+    for name, text in {"changed": "", "editable": "", "said": "raise LR\n"}.items():
         (folder / "flights/f1" / name).write_text(text)
+    put_code(folder / "flights/f1", "LR = 1\n", "LR = 2\n")
     return folder
 
 
@@ -98,7 +100,7 @@ def test_what_is_said_is_in_the_file(core: Core, run: Path, tmp_path: Path) -> N
     assert said.read_text().startswith("# One experiment\n")
     core.ask(asker.line(2, "flight_brief", run / "flights/f2", said))
     assert (asker.heard(), said.read_text()) == (["2 2"], "")
-    assert "before.py' is missing: an earlier step should have written it" in core.log.read_text()
+    assert "before' is missing: an earlier step should have written it" in core.log.read_text()
 
 
 def test_an_asker_that_is_gone_does_not_end_it(core: Core, run: Path, tmp_path: Path) -> None:

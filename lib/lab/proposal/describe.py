@@ -16,6 +16,7 @@ CATEGORY = re.compile(r"category: *(\S.*)", re.IGNORECASE)
 NOTE = re.compile(r"note: *(\S.*)", re.IGNORECASE)
 NOTES = 5  # lines, the last
 LONGEST_NOTE = 300  # characters
+UNUSABLE = "unusable"  # the folder of files that cannot be tried
 ASSIGNMENT = re.compile(r"([A-Za-z_][A-Za-z_0-9.]*) *= *(.*?) *(?:#.*)?")
 
 
@@ -73,20 +74,20 @@ def rejection(flight: Flight) -> str:
     for kind, name in (line.split("\t", 1) for line in changed):
         if kind in ("D", "T"):
             return clean(f"deleted {name}" if kind == "D" else f"{name} is not a plain file", 80)
-    for name, path in code.changed_files(flight).items():
-        if why := _put_aside(path, flight.folder / f"{path.name}.rejected"):
-            return f"{name} {why}"
+    _put_unusable_aside(flight)
+    for name, path in code.files(flight.folder / UNUSABLE).items():
+        return clean(f"{name} {unusable(path)}", 80)
     broken = rule_check.violations_of(code.before(flight), code.after(flight) or {}, manifest.metric_of(flight.run))
     return clean(broken[0], LONGEST_WHY) if broken else ""
 
 
-def _put_aside(path: Path, aside: Path) -> str | None:
-    """The reason why the file cannot be tried, if so; it is renamed to `aside` then, so that no later step reads it."""
-    if path.exists():
-        if not unusable(path):
-            return None
-        path.rename(aside)
-    return unusable(aside)  # an interrupted call may have renamed it
+def _put_unusable_aside(flight: Flight) -> None:
+    """Move the files that cannot be tried, so that no later step reads them."""
+    for name, path in code.files(flight.folder / "after").items():
+        if unusable(path):
+            aside = flight.folder / UNUSABLE / name
+            aside.parent.mkdir(parents=True, exist_ok=True)
+            path.rename(aside)
 
 
 def derive(before: str, after: str) -> str:

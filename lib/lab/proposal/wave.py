@@ -16,11 +16,11 @@ from typing import Any
 from lab.one_line import clean
 from lab.proposal.check_edit import unusable
 from lab.proposal.describe import CATEGORY, NOTE, parsed
-from lab.store import code, durable, jsonl
+from lab.store import code, durable, jsonl, manifest
 from lab.store.code import ONE, Code
 from lab.store.flight import Flight
 
-SHARED = ("before.py", "before", "parent", "base", "compared", "agent", "started")  # facts of the call
+SHARED = ("before", "parent", "base", "compared", "agent", "started")  # facts of the call
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def wave(folder: Path) -> str:
 
 def _write(flight: Flight, ready: Path) -> str:
     """Make the folder `ready`: `own` for facts of the flight, and a folder for each candidate that goes to the run."""
-    before, is_one, problems = code.before(flight), code.is_one(flight), []
+    before, is_one, problems = code.before(flight), manifest.editable(flight.run) == ONE, []
     drafts: list[Candidate | None] = [None] if flight.text("changed") else []  # None: the flight's own change
     seen = [parsed(before), parsed(code.after(flight) or {})]
     for path in sorted(flight.folder.glob("candidates/*")):
@@ -73,7 +73,7 @@ def _write(flight: Flight, ready: Path) -> str:
         for name in SHARED if number else ():
             _copy(flight.folder / name, folder / name)
         if draft:
-            _put(folder, draft, before, is_one=is_one)
+            _put(folder, draft, before)
         if usage:
             Flight(folder).write_json("usage.json", _share(usage, len(drafts), number))
     for path in [*new.rglob("*"), new]:
@@ -117,16 +117,15 @@ def _in_order(comments: Iterable[str]) -> str:
     return "\n".join([*named, *[line for line in said if line not in named][:1]])
 
 
-def _put(folder: Path, candidate: Candidate, before: Code, *, is_one: bool) -> None:
+def _put(folder: Path, candidate: Candidate, before: Code) -> None:
     for path, text in candidate.files.items():
-        target = folder / ("" if is_one else "after") / path
+        target = folder / "after" / path
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(text.encode())
     changed = "".join(f"{'M' if path in before else 'A'}\t{path}\n" for path in candidate.files)
     (folder / "said").write_text(candidate.said + "\n")
-    (folder / "changed").write_text(changed)
-    if not is_one:
-        (folder / "editable").write_text(changed)
+    for name in ("changed", "editable"):
+        (folder / name).write_text(changed)
 
 
 def _share(usage: dict[str, Any], count: int, number: int) -> dict[str, Any]:

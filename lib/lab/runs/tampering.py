@@ -30,6 +30,7 @@ RECORDS = (
     "audit.json", "start", "editable", "incumbent",
 )  # fmt: skip
 NO_FACTS = ("word", "alive", "brief", "transcript")  # the shell writes them during the run, or they are not read again
+CODE = ("before", "after", "edit")  # folders of a flight that are facts, too
 WHOLE = 1 << 20  # bytes; of a larger record that only grows, only the new bytes are copied
 REMEMBERED = 1 << 22  # bytes; a smaller record is also kept in memory
 GROWING = (".tsv", ".jsonl")
@@ -191,6 +192,7 @@ def look_after(run_dir: Path) -> str:
         now = _linked(look.links)  # without links that the run itself made
         other = (path for path in {*now, *look.linked} if now.get(path) != look.linked.get(path))
         found += sorted(str(path.relative_to(checkout)) for path in other)[:MOST_NAMED]
+        _put_links_aside(look.facts, run_dir.parent, guards[run])
         changed_facts = guards[run].put_back(look.facts, _facts(run_dir))
         found += (f"runs/{run.name}/{path.relative_to(run)}" for path in changed_facts)
         found += _changed_in_environment(look.environment, guards[run])
@@ -255,12 +257,21 @@ def _run_of(run_dir: Path) -> Path:
 
 
 def _facts(run_dir: Path) -> list[Path]:
-    """The files (not the folders) of its flight; none for a replicate."""
+    """The files of its flight, also those in its folders of code; none for a replicate."""
     folder = run_dir.parent
     if folder.parent.name != "flights":
         return []
     entries = (one for one in os.scandir(folder) if not one.is_dir(follow_symlinks=False))
-    return [Path(one.path) for one in entries if one.name not in NO_FACTS]
+    facts = [Path(one.path) for one in entries if one.name not in NO_FACTS]
+    return [*facts, *(path for name in CODE for path in _files(folder / name) if not (folder / name).is_symlink())]
+
+
+def _put_links_aside(facts: Iterable[Path], flight: Path, guard: Guard) -> None:
+    """Nothing is restored through a link that replaced a folder of the flight."""
+    folders = {folder for path in facts for folder in path.parents if flight in folder.parents}
+    for folder in sorted(folders):
+        if folder.is_symlink():
+            guard.put_aside(folder, Path(folder.name))
 
 
 def _watched(run: Path) -> Iterator[Path]:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from flights import put_code
 from house import ROOT, House, Result
 from lab.catalog import blob_id, catalog
 from lab.catalog.choose import RADICAL_AFTER, WIDER_AFTER, Proposal
@@ -582,8 +583,7 @@ def test_what_is_proposed_side_by_side_can_be_kept_side_by_side(tmp_path: Path) 
         flight = night.run / f"flights/f{number + 2}"
         flight.mkdir(parents=True)
         texts.append(alone if number == 0 else night.propose().source)
-        (flight / "before.py").write_text(TRAIN)
-        (flight / "train.py").write_text(texts[-1])
+        put_code(flight, TRAIN, texts[-1])
     for one, other in combinations(texts, 2):
         assert merges(tmp_path, one, other)
     assert len(set(texts)) == 8
@@ -600,6 +600,5 @@ def test_where_all_that_is_left_touches_what_is_in_the_air_the_best_is_proposed(
     night = Night(tmp_path / "runs/mar14", TRAIN)
     flight = night.run / "flights/f2"
     flight.mkdir(parents=True)
-    (flight / "before.py").write_text(TRAIN)
-    (flight / "train.py").write_text("".join(f"# {line}\n" for line in TRAIN.splitlines()))
+    put_code(flight, TRAIN, "".join(f"# {line}\n" for line in TRAIN.splitlines()))
     assert night.propose()

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from flights import put_code
 from house import ROOT, House, lab_step
 from lab.errors import Fault
 from lab.one_line import clean
@@ -250,7 +251,8 @@ def fly(folder: Path, name: str, description: str | None = None, **facts: str) -
     """A flight, which has a description as soon as there is a proposal."""
     flight = folder / "runs/mar14/flights" / name
     flight.mkdir(parents=True)
-    for fact, text in {"agent": "claude", "before.py": TRAIN, **facts}.items():
+    put_code(flight, TRAIN)
+    for fact, text in {"agent": "claude", **facts}.items():
         (flight / fact).write_text(f"{text}\n")
     if description:
         (flight / "description").write_text(f"{description}\n")
@@ -608,7 +610,7 @@ def test_on_a_plateau_another_keep_is_started_from_now_and_then(tmp_path: Path) 
     flight = tmp_path / "runs/mar14/flights/f9"
     flight.mkdir(parents=True)
     brief(tmp_path, [*night, *losses(24)])
-    (flight / "before.py").write_text(TRAIN)
+    put_code(flight, TRAIN)
     (flight / "done").write_text("attempt 1\n")
     text = module.flight_brief(flight)
     assert "- Start from #3 (0.987000): train.py in this folder is from this keep, not from the incumbent." in text

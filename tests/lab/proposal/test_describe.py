@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from flights import put_code
 from house import lab_step
 from lab.proposal.check_edit import LARGEST
 
@@ -25,11 +26,11 @@ def describe(
     """Description, category and rejection; `after` None: no train.py came back, `said` None: nothing was said."""
     flight = folder / "flights/f1"
     flight.mkdir(parents=True)
-    (flight / "before.py").write_text(BEFORE)
+    put_code(flight, BEFORE, after)
     (flight / "changed").write_text(changed)
-    for name, text in (("said", said), ("train.py", after)):
-        if text is not None:
-            (flight / name).write_bytes(text if isinstance(text, bytes) else text.encode())
+    (flight / "editable").write_text("".join(line for line in changed.splitlines(True) if "\ttrain.py" in line))
+    if said is not None:
+        (flight / "said").write_bytes(said if isinstance(said, bytes) else said.encode())
     return call(folder)
 
 
@@ -172,7 +173,7 @@ def test_rejected(tmp_path: Path, changed: str, after: str | bytes | None, reaso
 @pytest.mark.parametrize("after", [b"x = '\xff'\n", b"#" * (LARGEST + 1)])
 def test_no_train_py_that_cannot_be_read_goes_into_the_commit(tmp_path: Path, after: bytes) -> None:
     describe(tmp_path, "raise MATRIX_LR\n", after)
-    assert not (tmp_path / "flights/f1" / "train.py").exists()
+    assert not (tmp_path / "flights/f1/after/train.py").exists()
 
 
 @pytest.mark.parametrize("said", ["ü" * 5000, "raise MATRIX_LR " * 12])

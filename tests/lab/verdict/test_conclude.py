@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from flights import put_code
 from lab.proposal import changes
 from lab.store import durable, experiments, ledger, memory, reruns
 from lab.verdict import conclude, index
@@ -58,8 +59,7 @@ def fly(run: Path, commit: str, agent: str = "claude", parent: str = BASELINE, n
     facts |= {"base": parent, "compared": parent, "tip": parent}
     for name, text in (facts | more).items():
         (flight / name).write_text(text + "\n")
-    (flight / "before.py").write_text(BEFORE)
-    (flight / "train.py").write_text(BEFORE if agent == "baseline" else AFTER)
+    put_code(flight, BEFORE, BEFORE if agent == "baseline" else AFTER)
 
 
 def trained(run: Path, attempt: int, value: str, seed: int = 42, rc: int = 0, flight: str = "f1") -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from flights import put_code
 from lab.store import ledger, schemas
 from lab.store.flight import Flight
 from lab.verdict import conclude, index
@@ -69,11 +70,9 @@ def fly(
     }
     for name, text in facts.items():
         (flight / name).write_text(text + "\n")
-    (flight / "before.py").write_text(BEFORE)
-    for name in ("train.py", "verdict", "decision.json", "summary", "best"):
+    put_code(flight, BEFORE, after)
+    for name in ("verdict", "decision.json", "summary", "best"):
         (flight / name).unlink(missing_ok=True)
-    if after is not None:
-        (flight / "train.py").write_text(after)
 
 
 def record(run: Path) -> dict[str, Any]:
@@ -382,11 +381,11 @@ def test_a_missing_fact_is_a_fault(run: Path, name: str) -> None:
     assert rows(run) == []
 
 
-@pytest.mark.parametrize("name", ["parent", "base", "compared", "before.py"])
+@pytest.mark.parametrize("name", ["parent", "base", "compared", "before"])
 def test_so_is_one_of_what_it_was_made_on(run: Path, name: str) -> None:
     baseline(run)
     fly(run, FIRST, MEASURED)
-    (run / "flights/f1" / name).unlink()
+    (run / "flights/f1" / name).rename(run / "flights/f1/gone")
     with pytest.raises(ValueError, match=name):
         conclude.close(run / "flights/f1")
     assert len(rows(run)) == 1

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from flights import put_code
 from lab.runs import conditions
 from lab.store import experiments, ledger, reruns, schemas
 from lab.verdict import index, noise, trust
 from lab.verdict.criterion import Noise
-from test_conclude import BASELINE, FIRST, SECOND, fact, fly, statuses, step, trained
+from test_conclude import BASELINE, BEFORE, FIRST, SECOND, fact, fly, statuses, step, trained
 from test_evaluation_record import FACTS, RECORD
 
 FAST, SLOW = "NVIDIA H100", "NVIDIA A100"
@@ -221,7 +222,7 @@ def test_how_sure_a_keep_is_rests_on_runs_on_its_own_kind(run: Path) -> None:
 def test_less_code_is_held_against_the_best_of_its_own_kind(run: Path) -> None:
     """On a slower device all is a band worse than the best on a faster one."""
     fly(run, FIRST)
-    (run / "flights/f1/train.py").write_text("LR = 0.04\n")
+    put_code(run / "flights/f1", BEFORE, "LR = 0.04\n")
     play(run, 1.0, repeat(SLOW))
     assert (last(run)["status"], last(run)["rule"]) == ("keep", "simplification")
 
