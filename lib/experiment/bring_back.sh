@@ -9,13 +9,13 @@ readonly LONGEST=67108864 # bytes of a transcript
 bring_back() {
   : >"$FOLDER/said"
   : >"$FOLDER/changed"
+  : >"$FOLDER/editable"
   [[ ! -L $scratch && ! -L $scratch/tree ]] || return 0 # the proposer replaced a folder by a link
   bring_file said "$FOLDER/said" "$LARGEST"
   bring_file usage.json "$FOLDER/usage.json" "$LARGEST"
   bring_file transcript "$FOLDER/transcript" "$LONGEST"
-  scratch_changes --name-status >"$FOLDER/changed"
   [[ ! -e $FOLDER/ideas.given ]] || bring_file tree/ideas.md "$FOLDER/ideas.back" 20000
-  bring_edited
+  bring_changes
   [[ ! -s $FOLDER/want || ! -d $scratch/tree/candidates || -L $scratch/tree/candidates ]] || bring_candidates "$(<"$FOLDER/want")"
   [[ ! -s $CALL/touched ]] || sed 's/^/M\t/' "$CALL/touched" >>"$FOLDER/changed"
 }
@@ -30,36 +30,49 @@ bring_edit() {
   bring_file "tree/$1" "$2" $((LARGEST + 1))
 }
 
-# scratch_changes ARGUMENT...: git diff between the scratch copy and its start.
-scratch_changes() {
-  GIT_INDEX_FILE=$FLIGHT/index git -c core.fileMode=false --work-tree="$scratch/tree" diff --no-ext-diff --no-renames "$@"
-}
+# scratch_git ARGUMENT...: runs git on the scratch copy, with the index of its start.
+scratch_git() { GIT_INDEX_FILE=$FLIGHT/index git -c core.fileMode=false --work-tree="$scratch/tree" "$@"; }
 
-# bring_edited: copies the editable files that were changed or added, without ideas.md and further candidates.
-# FOLDER/editable holds their lines of `changed`.
-bring_edited() {
-  local path new edited
+# bring_changes: copies the editable files that were changed or added, without ideas.md and further candidates. Writes
+# FOLDER/changed, and FOLDER/editable with the lines of editable files: M, A, D or T as in git's --name-status, a tab,
+# and the path.
+bring_changes() {
+  local found path line changed='' editable='' new=0 i
+  local -A lines=()
   specs
-  rm -rf "$FOLDER/after"
-  mkdir "$FOLDER/after"
-  GIT_INDEX_FILE=$FLIGHT/index read_all new new_files "$scratch/tree"
-  for path in "${new[@]}"; do
-    [[ -f $scratch/tree/$path && ! -L $scratch/tree/$path && $path != *$'\n'* ]] || continue
-    if [[ $path == ideas.md && -e $FOLDER/ideas.given ]] || { [[ $path == candidates/* ]] && is_wave; }; then continue; fi
-    printf 'A\t%s\n' "$path" >>"$FOLDER/changed"
+  read_all found scratch_git diff --no-ext-diff --no-renames --name-status -z
+  for ((i = 0; i < ${#found[@]}; i += 2)); do
+    line=${found[i]}$'\t'${found[i + 1]//[[:cntrl:]]/?}$'\n'
+    lines[${found[i + 1]}]=$line
+    changed+=$line
+  done
+  read_all found scratch_git ls-files --modified --others --exclude-standard -x __pycache__ -z -- "${SPECS[@]}"
+  for path in "${found[@]}"; do
+    line=${lines[$path]:-}
+    if [[ -z $line ]]; then
+      if ! is_new_file "$path" || ((new++ >= MOST_FILES)); then continue; fi
+      line=A$'\t'$path$'\n'
+      changed+=$line
+    fi
+    editable+=$line
     bring_edit "$path" "$FOLDER/after/$path"
   done
-  read_all edited scratch_changes --name-only -z -- "${SPECS[@]}"
-  for path in "${edited[@]}"; do bring_edit "$path" "$FOLDER/after/$path"; done
-  { scratch_changes --name-status -- "${SPECS[@]}" && sed -n '/^A\t/p' "$FOLDER/changed"; } >"$FOLDER/editable"
-  [[ ! -s $FOLDER/changed ]] || bring_rest "$FOLDER/after"
+  printf '%s' "$changed" >"$FOLDER/changed"
+  printf '%s' "$editable" >"$FOLDER/editable"
+  [[ -z $changed ]] || bring_rest "$FOLDER/after"
+}
+
+# is_new_file PATH: whether the untracked path is a file of the experiment.
+is_new_file() {
+  [[ -f $scratch/tree/$1 && ! -L $scratch/tree/$1 && $1 != *[[:cntrl:]]* ]] || return
+  [[ $1 != ideas.md || ! -e $FOLDER/ideas.given ]] && { [[ $1 != candidates/* ]] || ! is_wave; }
 }
 
 # bring_rest FOLDER: for a proposal that started from another keep, copies the files of that keep that the proposer did
 # not change.
 bring_rest() {
   local path paths from
-  from=$(cat "$FOLDER/from" 2>/dev/null) || return 0
+  { read -r from <"$FOLDER/from"; } 2>/dev/null || return 0
   read_all paths changed_files "$(<"$FLIGHT/parent")" "$from" --diff-filter=d
   for path in "${paths[@]}"; do
     [[ ! -e $1/$path ]] || continue
@@ -92,7 +105,7 @@ bring_candidates() {
 # candidate_paths: prints their paths, NUL-terminated.
 candidate_paths() {
   if is_one_file; then
-    GIT_INDEX_FILE=$FLIGHT/index git --work-tree="$scratch/tree" ls-files --others -z -- ':(glob)candidates/*.py'
+    scratch_git ls-files --others -z -- ':(glob)candidates/*.py'
   else
     (cd "$scratch/tree" && find candidates -mindepth 1 -maxdepth 1 -type d -name '[[:alnum:]]*' -print0 | sort -z)
   fi

@@ -34,9 +34,13 @@ changed_files() {
 
 # files_after FOLDER: sets AFTER, the changed and new files of the folder.
 files_after() {
+  local path
   AFTER=()
-  [[ ! -d $1/after ]] || read_all AFTER find "$1/after" -type f -print0
-  AFTER=("${AFTER[@]#"$1/after/"}")
+  shopt -s globstar dotglob
+  for path in "$1"/after/**; do
+    [[ ! -f $path || -L $path ]] || AFTER+=("${path#"$1/after/"}")
+  done
+  shopt -u globstar dotglob
 }
 
 # show_file COMMIT PATH: prints the file as a checkout would have it.
@@ -46,7 +50,7 @@ has_file() { object_at "$1" "$2" && [[ -n $OBJECT ]]; }
 
 # write_before COMMIT FOLDER: writes all files of the commit that may change.
 write_before() {
-  rm -rf "$2/before"
+  [[ ! -e $2/before ]] || rm -rf "$2/before"
   mkdir "$2/before"
   if is_one_file; then # without an index, which would take two more processes
     show_file "$1" train.py >"$2/before/train.py"
