@@ -215,7 +215,7 @@ def test_a_change_made_after_a_kill_comes_first_and_the_killed_one_rests(based: 
     assert text(based) == second
     assert based.once("/bin/false").status == 1
     assert [row[3:] for row in based.rows()[1:]] == [["keep", "second"]]
-    (aside,) = based.run_folder.glob("aside/edit-*/train.py")
+    (aside,) = based.run_folder.glob("aside/edit-*/after/train.py")
     assert aside.read_text() == first
     assert (based.tree / "train.py").read_text() == second
     based.check_invariants()
@@ -251,7 +251,7 @@ def test_a_change_made_on_another_branch_is_carried_over_to_the_run(based: House
     result = propose(based, "conflicts", TAG="mar14")
     assert (result.status, result.out) == (1, "")
     assert ": it changes the same lines as a later keep" in result.err
-    assert "VALUE = 0.7" in next(based.run_folder.glob("aside/edit-*/train.py")).read_text()
+    assert "VALUE = 0.7" in next(based.run_folder.glob("aside/edit-*/after/train.py")).read_text()
     based.git("checkout", "--quiet", "--force", "autoresearch/mar14")
     based.check_invariants()
 
@@ -262,7 +262,7 @@ def test_a_copy_that_cannot_be_made_loses_nothing(based: House) -> None:
     edited = edit(based, "0.9")
     folder = based.outside / "full"
     folder.mkdir()
-    based.proposer('[[ $2 != */tmp/train.py ]] && exec /bin/cp "$@"; exit 1', "full/cp")
+    based.proposer('[[ $2 != */after/. ]] && exec /bin/cp "$@"; exit 1', "full/cp")
     result = propose(based, PATH=f"{folder}:{based.environment['PATH']}")
     assert result.status == 1
     assert "is saved in 'runs/mar14/edit'" in result.err

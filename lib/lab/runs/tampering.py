@@ -24,13 +24,13 @@ from itertools import islice
 from pathlib import Path
 
 from lab.errors import Fault
+from lab.store import flight
 
 RECORDS = (
     "results.tsv", "experiments.jsonl", "changes.jsonl", "reruns.jsonl", "index.json", "manifest.json",
     "audit.json", "start", "editable", "incumbent",
 )  # fmt: skip
 NO_FACTS = ("word", "alive", "brief", "transcript")  # the shell writes them during the run, or they are not read again
-CODE = ("before", "after", "edit")  # folders of a flight that are facts, too
 WHOLE = 1 << 20  # bytes; of a larger record that only grows, only the new bytes are copied
 REMEMBERED = 1 << 22  # bytes; a smaller record is also kept in memory
 GROWING = (".tsv", ".jsonl")
@@ -257,18 +257,15 @@ def _run_of(run_dir: Path) -> Path:
 
 
 def _facts(run_dir: Path) -> list[Path]:
-    """The files of its flight, also those in its folders of code; none for a replicate."""
+    """The facts of its flight that the shell does not write meanwhile; none for a replicate."""
     folder = run_dir.parent
-    if folder.parent.name != "flights":
-        return []
-    entries = (one for one in os.scandir(folder) if not one.is_dir(follow_symlinks=False))
-    facts = [Path(one.path) for one in entries if one.name not in NO_FACTS]
-    return [*facts, *(path for name in CODE for path in _files(folder / name) if not (folder / name).is_symlink())]
+    found = flight.facts(folder) if folder.parent.name == "flights" else []
+    return [path for path in found if path.parent != folder or path.name not in NO_FACTS]
 
 
-def _put_links_aside(facts: Iterable[Path], flight: Path, guard: Guard) -> None:
-    """Nothing is restored through a link that replaced a folder of the flight."""
-    folders = {folder for path in facts for folder in path.parents if flight in folder.parents}
+def _put_links_aside(facts: Iterable[Path], top: Path, guard: Guard) -> None:
+    """Nothing is restored through a link that replaced a folder of the flight `top`."""
+    folders = {folder for path in facts for folder in path.parents if top in folder.parents}
     for folder in sorted(folders):
         if folder.is_symlink():
             guard.put_aside(folder, Path(folder.name))

@@ -13,6 +13,7 @@ from lab.one_line import LONGEST, clean
 from lab.store import durable
 
 ID = re.compile(r"f[1-9][0-9]*\.[1-9][0-9]*")  # the name of a candidate
+CODE = ("before", "after", "edit")  # folders of a flight that have code
 
 
 @dataclass(frozen=True)
@@ -97,14 +98,25 @@ def candidates(run: Path) -> list[Flight]:
     return [Flight(path) for path in sorted(found, key=lambda path: [*map(int, path.name[1:].split("."))])]
 
 
+def facts(folder: Path) -> list[Path]:
+    """The files and links of a flight, also those in its folders of code; not those of its runs and calls."""
+    found = [Path(entry.path) for entry in os.scandir(folder) if not entry.is_dir(follow_symlinks=False)]
+    for top in [folder / name for name in CODE if not (folder / name).is_symlink()]:
+        for within, folders, files in os.walk(top):
+            paths = [Path(within, name) for name in (*files, *folders)]
+            found += [path for path in paths if path.is_symlink() or not path.is_dir()]
+    return found
+
+
 def land(folder: Path) -> None:
     """Sync the files of a flight, and then rename `commit.new` to `commit`: a power cut cannot separate them.
 
     `object` has the path of a git object that git has not synced. (The object may be in a pack by now.)
     """
-    own = [Path(entry.path) for entry in os.scandir(folder) if entry.is_file(follow_symlinks=False)]
+    own = [path for path in facts(folder) if path.is_file() and not path.is_symlink()]
+    folders = {above for path in own for above in path.parents if folder in above.parents}
     unsafe = Path((folder / "object").read_text().rstrip("\n"))
-    for path in [*own, *([unsafe, unsafe.parent] if unsafe.exists() else []), folder]:
+    for path in [*own, *folders, *([unsafe, unsafe.parent] if unsafe.exists() else []), folder]:
         durable.sync(path)
     (folder / "commit.new").replace(folder / "commit")
     durable.sync(folder)
