@@ -34,7 +34,7 @@ def kill_all(house: House) -> None:
     """As a sandbox that ends every process of it."""
     while pids := list(processes.under_loop(house.tree)):
         for pid in pids:
-            os.kill(pid, signal.SIGKILL)
+            processes.kill(pid)
         time.sleep(0.05)
 
 
