@@ -109,7 +109,7 @@ def test_a_hook_that_hangs_and_forks_holds_up_nothing_and_is_ended(based: House)
     found = wait_until(lambda: len(pids.read_text().split()) == 2 and pids.read_text().split())
     wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in found))
     wait_until(lambda: "ON_KEEP failed with exit status 124: 'ended after 3 s'" in log(based))
-    assert log(based).index("loop ended after 1 experiments") < log(based).index("ON_KEEP failed"), "nobody has waited"
+    assert log(based).index("loop ended after 1 experiment") < log(based).index("ON_KEEP failed"), "nobody has waited"
 
 
 @pytest.mark.parametrize(
