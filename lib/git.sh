@@ -22,8 +22,8 @@ readonly OUR_GIT=(
 
 git() { command git "${OUR_GIT[@]}" "$@"; }
 
-# --- Answers of git. One that was killed, or cannot read an object, has not answered "no" or "nothing". The script ends
-# then, and what it did is done again. ---
+# --- Answers of git. One that was killed has not answered "no" or "nothing". The script ends then, and what it did is
+# done again. ---
 
 # says_yes COMMAND...: its exit status. 1 means no, as does 128, git's status for an unknown commit.
 says_yes() {
@@ -48,7 +48,7 @@ read_all() {
 }
 
 # object_at COMMIT PATH: sets OBJECT to the id of the file or folder, and OBJECT_MODE to its mode. Both are empty if the
-# commit does not have it.
+# commit does not have it. (`git rev-parse COMMIT:PATH` says the same of a commit that git cannot read.)
 # shellcheck disable=SC2034 # used where this is sourced
 object_at() {
   local entry

@@ -78,6 +78,7 @@ check_editable() {
 # check_submodules: each submodule is checked out. A new worktree has none, and a run links to them.
 check_submodules() {
   local path paths
+  has_file "$START" .gitmodules || return 0
   paths=$(submodules_of "$START")
   while IFS= read -r path; do
     [[ -z $path || -e $path/.git ]] || die "submodule '$path' is not checked out" 'git submodule update --init --recursive'
